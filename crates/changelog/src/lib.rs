@@ -1,0 +1,1 @@
+//! Append-only history on sled: commit, history, views, verification, recovery.

@@ -1,0 +1,2 @@
+//! The hms-sync command.
+fn main() {}

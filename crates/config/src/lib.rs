@@ -1,0 +1,1 @@
+//! YAML in, a checked plan out.

@@ -1,0 +1,88 @@
+//! Reading a collection page by page.
+
+use crate::Observation;
+use hms_sync_model::{CollectionName, InvalidName, NativeId};
+use std::time::Duration;
+
+/// Where the next poll starts, in the connector's own words. Kept in the change
+/// log, in the same commit as the records it stands behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor(pub String);
+
+/// Where the next page of the same pass starts, in the connector's own words.
+/// Lives no longer than the pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageToken(pub String);
+
+/// How much of a collection a pass is to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything there is: the first load, the sweep for deletes and drift.
+    Everything,
+    /// What changed since the cursor, and some of what was there before.
+    Since(Cursor),
+}
+
+/// Asks for one page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadRequest {
+    /// Of which collection.
+    pub collection: CollectionName,
+    /// Of which pass.
+    pub scope: Scope,
+    /// After which page; nothing for the first.
+    pub after: Option<PageToken>,
+}
+
+/// One page of records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The records that could be read, in the side's order.
+    pub records: Vec<Observation>,
+    /// Records of the page that could not be: without id, not an object, too large.
+    /// Each is a line for people that names the place. They make a listing incomplete.
+    pub unreadable: Vec<String>,
+    /// The page after this one; nothing if it was the last.
+    pub next: Option<PageToken>,
+    /// Where the next poll may start once everything up to this page is durable.
+    /// Nothing if that cannot be said before the pass has ended.
+    pub cursor: Option<Cursor>,
+}
+
+/// Why nothing was read. The words say what failed, where, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The side could not be reached, broke off, or asked us to come back later.
+    #[error("{reason}")]
+    Later {
+        /// What happened.
+        reason: String,
+        /// How long it asked us to stay away.
+        after: Option<Duration>,
+    },
+    /// The side answered, and the answer will not do: not JSON, no list at the
+    /// configured place, a page that repeats itself, a redirect to elsewhere.
+    #[error("{reason}")]
+    Broken {
+        /// What was wrong with the answer.
+        reason: String,
+    },
+    /// The side does not let us in, or the request is wrong: a person has to act.
+    #[error("{reason}")]
+    Denied {
+        /// What the side said.
+        reason: String,
+    },
+}
+
+impl ReadError {
+    /// Whether trying again without a change by a person can help.
+    pub fn is_retryable(&self) -> bool {
+        !matches!(self, Self::Denied { .. })
+    }
+
+    /// For an id that the side gave and that cannot be one.
+    pub fn bad_id(id: &NativeId, why: &InvalidName) -> Self {
+        Self::Broken { reason: format!("the side's id {:.40} cannot be used: {why}", id.as_str()) }
+    }
+}

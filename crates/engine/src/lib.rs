@@ -1,0 +1,1 @@
+//! Sides at work: ingest, project, deliver, retry, guards.

@@ -1,0 +1,1 @@
+//! Connector for REST APIs: polling, webhooks, writes.

@@ -1,0 +1,1 @@
+//! Webhook endpoint, management API, status.

@@ -1,0 +1,231 @@
+//! Who did what after what: actors, dots, version vectors.
+//!
+//! From dotted version vectors (Preguiça, Almeida et al., 2010). Counters are
+//! per record and actor and start at 1; a dot is in a clock if its number is at
+//! or below the clock's entry for its actor, because an actor's own past is
+//! always part of what it has seen.
+
+use crate::{InvalidName, SideName, VecMap};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+
+/// Who made an edit.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Author {
+    /// Somebody or something on a side.
+    Side(SideName),
+    /// A person at hms-sync itself.
+    Operator,
+    /// Two records found to be one: the loser's values, entering the survivor.
+    Join,
+    /// hms-sync, writing down what all sides already agree on.
+    Engine,
+}
+
+/// An author in one epoch. A side that is restored from a backup, or linked
+/// anew, goes on in the next epoch, so that its counters are never issued twice.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Actor {
+    /// Who.
+    pub author: Author,
+    /// Which life of theirs, from 0.
+    pub epoch: u32,
+}
+
+impl Actor {
+    /// A side in its first epoch.
+    pub fn side(side: SideName) -> Self {
+        Self { author: Author::Side(side), epoch: 0 }
+    }
+
+    /// The side, if it is one.
+    pub fn as_side(&self) -> Option<&SideName> {
+        match &self.author {
+            Author::Side(side) => Some(side),
+            Author::Operator | Author::Join | Author::Engine => None,
+        }
+    }
+}
+
+impl fmt::Display for Author {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Side(side) => write!(f, "{side}"),
+            Self::Operator => f.write_str("@operator"),
+            Self::Join => f.write_str("@join"),
+            Self::Engine => f.write_str("@engine"),
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    /// `clerk`, or `clerk#2` past the first epoch.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.author)?;
+        if self.epoch > 0 { write!(f, "#{}", self.epoch) } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for Author {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for Actor {
+    type Err = InvalidName;
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let (name, epoch) = match text.rsplit_once('#') {
+            Some((name, epoch)) => {
+                let bad = InvalidName::Character { what: "epoch", found: '#' };
+                (name, epoch.parse().map_err(|_| bad)?)
+            }
+            None => (text, 0),
+        };
+        let author = match name {
+            "@operator" => Author::Operator,
+            "@join" => Author::Join,
+            "@engine" => Author::Engine,
+            side => Author::Side(SideName::try_new(side)?),
+        };
+        Ok(Self { author, epoch })
+    }
+}
+
+impl Serialize for Actor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (&self.author, self.epoch) {
+            (Author::Side(side), 0) => serializer.serialize_str(side.as_str()),
+            _ => serializer.collect_str(self),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Actor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// One edit's name: the `n`-th of its actor on this record.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Dot {
+    /// Who made it.
+    pub actor: Actor,
+    /// 1 for the actor's first edit of the record.
+    pub n: u64,
+}
+
+impl fmt::Display for Dot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.actor, self.n)
+    }
+}
+
+impl fmt::Debug for Dot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A version vector: the set of dots that a state has seen.
+#[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Clock(VecMap<Actor, u64>);
+
+impl Clock {
+    /// A clock that has seen nothing.
+    pub const fn new() -> Self {
+        Self(VecMap::new())
+    }
+
+    /// How many edits of `actor` it has seen.
+    pub fn count(&self, actor: &Actor) -> u64 {
+        self.0.get(actor).copied().unwrap_or(0)
+    }
+
+    /// Whether it has seen `dot`.
+    pub fn has(&self, dot: &Dot) -> bool {
+        dot.n <= self.count(&dot.actor)
+    }
+
+    /// Whether it has seen all that `other` has.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.0.iter().all(|(actor, n)| *n <= self.count(actor))
+    }
+
+    /// Takes in everything that `actor` did up to its `n`-th edit.
+    pub fn see(&mut self, actor: &Actor, n: u64) {
+        if n == 0 {
+            return;
+        }
+        match self.0.get_mut(actor) {
+            Some(seen) => *seen = (*seen).max(n),
+            None => {
+                self.0.insert(actor.clone(), n);
+            }
+        }
+    }
+
+    /// Takes in everything that `other` has seen: the least upper bound.
+    pub fn merge(&mut self, other: &Self) {
+        for (actor, n) in other.0.iter() {
+            self.see(actor, *n);
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn merged(mut self, other: &Self) -> Self {
+        self.merge(other);
+        self
+    }
+
+    /// Actors and how many of their edits have been seen, in order of actor.
+    pub fn iter(&self) -> impl Iterator<Item = (&Actor, u64)> {
+        self.0.iter().map(|(actor, n)| (actor, *n))
+    }
+
+    /// Whether it has seen nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many actors it has seen.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl FromIterator<(Actor, u64)> for Clock {
+    fn from_iter<I: IntoIterator<Item = (Actor, u64)>>(pairs: I) -> Self {
+        let mut clock = Self::new();
+        for (actor, n) in pairs {
+            clock.see(&actor, n);
+        }
+        clock
+    }
+}
+
+impl fmt::Display for Clock {
+    /// `clerk:3 marshal:1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (actor, n)) in self.iter().enumerate() {
+            write!(f, "{}{actor}:{n}", if i == 0 { "" } else { " " })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{self}]")
+    }
+}

@@ -1,0 +1,452 @@
+//! An event: one immutable entry of the change log.
+//!
+//! Everything hms-sync learns (an edit, a cursor, a webhook) and everything it
+//! does (an intent, its outcome, a park) is one of these. The letters in the
+//! serde names are part of the format on disk (`docs/format.md`): a letter never
+//! changes its meaning, new ones may come, unknown fields are passed over.
+
+use crate::{
+    Clock, Edit, FieldMap, FieldName, FieldResult, IdempotencyKey, JobName, NativeId, Operation,
+    RecordId, SideName, Tag, Time, VecMap,
+};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The BLAKE3 hash of an event's encoded content: its name in proofs and chains.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct EventId(pub [u8; 32]);
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().take(6).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl Serialize for EventId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_bytes(&self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for EventId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl serde::de::Visitor<'_> for Bytes {
+            type Value = EventId;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("32 bytes")
+            }
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<EventId, E> {
+                let fixed = bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))?;
+                Ok(EventId(fixed))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+/// Where an observation came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// A page of a poll or a listing.
+    #[serde(rename = "page")]
+    Page,
+    /// A webhook; its message id, if the sender gave one.
+    #[serde(rename = "hook")]
+    Webhook(Option<String>),
+    /// The answer to a write of ours.
+    #[serde(rename = "ans")]
+    Answer,
+    /// A read of this one record.
+    #[serde(rename = "get")]
+    Fetch,
+    /// A complete listing in which the record was missing, then a read of it.
+    #[serde(rename = "miss")]
+    Missing,
+    /// A person, by command or page.
+    #[serde(rename = "op")]
+    Operator,
+    /// hms-sync itself: a settle or a join.
+    #[serde(rename = "self")]
+    Engine,
+}
+
+/// Why something was set aside. The names are those of the reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParkReason {
+    /// The side will not take the write.
+    Refused,
+    /// As often as the configuration allows, the side could not take it.
+    OutOfRetries,
+    /// The side answers that all is well and keeps the old value.
+    NotKept,
+    /// The side keeps something else than what it was sent.
+    Altered,
+    /// Nobody can say whether the write was done, and the side offers no way to look.
+    Unknown,
+    /// Two native records claim the same identity.
+    AmbiguousMatch,
+    /// A policy asks a person to decide.
+    Manual,
+    /// The merged record cannot be put into the side's shape.
+    Unmappable,
+    /// The side's record cannot be read into ours.
+    Unreadable,
+    /// A handler failed as often as the configuration allows.
+    HandlerFailed,
+    /// More deletes at once than the guard lets pass.
+    MassDelete,
+    /// An event that the resolver cannot apply.
+    Malformed,
+    /// Two sides keep undoing each other.
+    Flapping,
+}
+
+impl fmt::Display for ParkReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "refused",
+            Self::OutOfRetries => "out_of_retries",
+            Self::NotKept => "not_kept",
+            Self::Altered => "altered",
+            Self::Unknown => "unknown",
+            Self::AmbiguousMatch => "ambiguous_match",
+            Self::Manual => "manual",
+            Self::Unmappable => "unmappable",
+            Self::Unreadable => "unreadable",
+            Self::HandlerFailed => "handler_failed",
+            Self::MassDelete => "mass_delete",
+            Self::Malformed => "malformed",
+            Self::Flapping => "flapping",
+        })
+    }
+}
+
+/// What is set aside, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// The kind of trouble.
+    #[serde(rename = "k")]
+    pub reason: ParkReason,
+    /// In words: what failed, and what the side said.
+    #[serde(rename = "w")]
+    pub words: String,
+    /// Tries made before it was set aside.
+    #[serde(rename = "n", default)]
+    pub attempts: u32,
+    /// The merged state it was set aside at: a newer one is tried again by itself.
+    #[serde(rename = "c", default)]
+    pub clock: Clock,
+}
+
+/// What a person did about something parked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Released {
+    /// Try again from the start.
+    Replay,
+    /// Leave it; the side keeps what it has until the record changes again.
+    Discard,
+}
+
+/// A request that a handler asked for, as it will be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The side it goes to.
+    #[serde(rename = "s")]
+    pub target: SideName,
+    /// `POST`, `PUT`, `PATCH` or `DELETE`.
+    #[serde(rename = "m")]
+    pub method: String,
+    /// The path below the side's URL.
+    #[serde(rename = "p")]
+    pub path: String,
+    /// The JSON body as text; empty for none.
+    #[serde(rename = "b")]
+    pub body: String,
+    /// Sent with every attempt.
+    #[serde(rename = "k")]
+    pub key: IdempotencyKey,
+}
+
+/// What an event says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Body {
+    /// A side or a person changed the record.
+    #[serde(rename = "E")]
+    Edited {
+        /// What changed, and what its author had seen.
+        #[serde(rename = "e")]
+        edit: Edit,
+        /// The side's id of the record, if a side made the edit.
+        #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+        id: Option<NativeId>,
+        /// The side's version tag with the edit in it.
+        #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
+        tag: Option<Tag>,
+        /// How we learnt of it.
+        #[serde(rename = "o")]
+        source: Source,
+    },
+    /// We are about to write to a side. Durable before the request leaves.
+    #[serde(rename = "I")]
+    Intended {
+        /// To which side.
+        #[serde(rename = "s")]
+        side: SideName,
+        /// What the write does.
+        #[serde(rename = "op")]
+        operation: Operation,
+        /// The canonical values it carries.
+        #[serde(rename = "f")]
+        fields: FieldMap,
+        /// What the merged state had seen.
+        #[serde(rename = "c")]
+        clock: Clock,
+    },
+    /// A write was carried out. `of` is the version of the event that asked for it.
+    #[serde(rename = "A")]
+    Applied {
+        /// By which side.
+        #[serde(rename = "s")]
+        side: SideName,
+        /// The version of the `Intended` or `Queued` event.
+        #[serde(rename = "of")]
+        of: u64,
+        /// The side's id of the record.
+        #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+        id: Option<NativeId>,
+        /// The side's version tag after the write.
+        #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
+        tag: Option<Tag>,
+        /// Fields of which the side made something else than it was sent.
+        #[serde(rename = "r", default, skip_serializing_if = "VecMap::is_empty")]
+        results: VecMap<FieldName, FieldResult>,
+        /// Whether the side showed us the whole record after the write.
+        #[serde(rename = "w", default)]
+        whole: bool,
+    },
+    /// A write was not carried out, or nobody knows.
+    #[serde(rename = "F")]
+    Failed {
+        /// By which side.
+        #[serde(rename = "s")]
+        side: SideName,
+        /// The version of the `Intended` or `Queued` event.
+        #[serde(rename = "of")]
+        of: u64,
+        /// Which kind of failure: decides what is known of the side's state.
+        #[serde(rename = "k")]
+        failure: Failure,
+        /// What the side said, or what broke.
+        #[serde(rename = "w")]
+        words: String,
+    },
+    /// A read begun after the merge showed the side in step: it has seen `clock`.
+    #[serde(rename = "C")]
+    Confirmed {
+        /// Which side.
+        #[serde(rename = "s")]
+        side: SideName,
+        /// What it has now seen.
+        #[serde(rename = "c")]
+        clock: Clock,
+    },
+    /// Delivery to a side (or of a request, or by a handler) was set aside.
+    #[serde(rename = "P")]
+    Parked {
+        /// What of the record was set aside.
+        #[serde(rename = "l")]
+        lane: Lane,
+        /// Why.
+        #[serde(rename = "p")]
+        parked: Parked,
+    },
+    /// A person took something up again, or gave it up.
+    #[serde(rename = "R")]
+    Released {
+        /// What of the record.
+        #[serde(rename = "l")]
+        lane: Lane,
+        /// Which of the two.
+        #[serde(rename = "a")]
+        action: Released,
+    },
+    /// The record and a side's native record go separate ways.
+    #[serde(rename = "U")]
+    Unlinked {
+        /// Which side.
+        #[serde(rename = "s")]
+        side: SideName,
+    },
+    /// A handler asked for a request.
+    #[serde(rename = "Q")]
+    Queued {
+        /// Which job asked.
+        #[serde(rename = "j")]
+        job: JobName,
+        /// The request.
+        #[serde(rename = "q")]
+        request: Request,
+    },
+    /// A handler has dealt with the record up to `clock`.
+    #[serde(rename = "H")]
+    Handled {
+        /// Which job.
+        #[serde(rename = "j")]
+        job: JobName,
+        /// The state it was shown.
+        #[serde(rename = "c")]
+        clock: Clock,
+    },
+    /// A handler failed and will be called again.
+    #[serde(rename = "h")]
+    HandlerFailed {
+        /// Which job.
+        #[serde(rename = "j")]
+        job: JobName,
+        /// Its error.
+        #[serde(rename = "w")]
+        words: String,
+    },
+    /// A pass over a collection got so far. On a stream of the sync's own.
+    #[serde(rename = "K")]
+    Cursor {
+        /// Which side.
+        #[serde(rename = "s")]
+        side: SideName,
+        /// The connector's own words; nothing to start from the beginning.
+        #[serde(rename = "c")]
+        cursor: Option<String>,
+        /// Whether a complete listing ended here.
+        #[serde(rename = "l", default)]
+        listed: bool,
+    },
+    /// A webhook was taken in. On a stream of the sync's own; its message id
+    /// is remembered so that the sender's retries change nothing.
+    #[serde(rename = "W")]
+    Received {
+        /// The sender's message id.
+        #[serde(rename = "i")]
+        message: String,
+    },
+}
+
+/// Which part of a record's way something concerns.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Lane {
+    /// Bringing the merged record to a side.
+    #[serde(rename = "s")]
+    Side(SideName),
+    /// Calling a handler.
+    #[serde(rename = "j")]
+    Job(JobName),
+    /// One queued request: the version of its `Queued` event.
+    #[serde(rename = "q")]
+    Request(u64),
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Side(side) => write!(f, "{side}"),
+            Self::Job(job) => write!(f, "{job}"),
+            Self::Request(version) => write!(f, "request v{version}"),
+        }
+    }
+}
+
+/// What is known of a side after a write that was not acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// Not done: the side's record is another version than the write was made for.
+    Conflict,
+    /// Not done: a record with this identity is there already.
+    Exists,
+    /// Not done: the side no longer has the record.
+    Gone,
+    /// Not done, and never will be.
+    Rejected,
+    /// Not done for now.
+    RetryLater,
+    /// Not done: we looked.
+    NotApplied,
+    /// Done or not done: no answer came.
+    Unknown,
+}
+
+/// One immutable entry of the change log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its place in the whole log, from 1, without gaps.
+    #[serde(rename = "q")]
+    pub seq: u64,
+    /// The record it belongs to, or a stream of the sync's own.
+    #[serde(rename = "r")]
+    pub record: RecordId,
+    /// Its place in the record's history, from 1, without gaps.
+    #[serde(rename = "n")]
+    pub version: u64,
+    /// When hms-sync wrote it.
+    #[serde(rename = "t")]
+    pub at: Time,
+    /// The id of the record's previous event; zeros for the first.
+    #[serde(rename = "p")]
+    pub prev: EventId,
+    /// What it says.
+    #[serde(rename = "b")]
+    pub body: Body,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Actor, Change, Dot, Stamp, Value};
+
+    #[test]
+    fn an_event_survives_the_round_trip_through_messagepack() {
+        let side = SideName::try_new("clerk").unwrap();
+        let actor = Actor::side(side);
+        let edit = Edit {
+            generation: 0,
+            dot: Dot { actor: actor.clone(), n: 2 },
+            context: [(actor, 1)].into_iter().collect(),
+            but: VecMap::new(),
+            changes: [
+                (FieldName::try_new("status").unwrap(), Change { before: Value::Absent, after: "revoked".into() }),
+                (
+                    FieldName::try_new("tags").unwrap(),
+                    Change { before: Value::Null, after: Value::set([2.into(), 1.into(), true.into()]) },
+                ),
+            ]
+            .into_iter()
+            .collect(),
+            deletes: false,
+            stamp: Stamp::at(Time(5)),
+            certain: true,
+        };
+        let event = Event {
+            seq: 1,
+            record: RecordId::try_new("permit/1").unwrap(),
+            version: 1,
+            at: Time(7),
+            prev: EventId::default(),
+            body: Body::Edited { edit, id: None, tag: None, source: Source::Webhook(Some("m1".into())) },
+        };
+        let bytes = rmp_serde::to_vec_named(&event).unwrap();
+        assert_eq!(rmp_serde::from_slice::<Event>(&bytes).unwrap(), event);
+        assert!(bytes.len() < 220, "{} bytes", bytes.len());
+    }
+}

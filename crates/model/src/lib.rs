@@ -1,0 +1,30 @@
+//! The words of hms-sync as types: names, values, clocks, edits, events.
+//!
+//! Nouns only. Nothing here does I/O, reads a clock, or decides anything; every
+//! other room speaks in these types. The order below is the order in which data
+//! travels: a name, its value, the edit that changed it, the event that keeps it.
+
+mod names;
+mod vecmap;
+mod decimal;
+mod time;
+mod value;
+mod clock;
+mod edit;
+mod write;
+mod event;
+
+pub use clock::{Actor, Author, Clock, Dot};
+pub use decimal::{Decimal, InvalidDecimal};
+pub use edit::{Change, Edit, FieldMap, Stamp};
+pub use event::{
+    Body, Event, EventId, Failure, Lane, ParkReason, Parked, Released, Request, Source,
+};
+pub use names::{
+    CollectionName, FieldName, IdempotencyKey, InvalidName, JobName, NativeId, RecordId, SideName,
+    Tag,
+};
+pub use time::Time;
+pub use value::{Date, FieldType, Value};
+pub use vecmap::VecMap;
+pub use write::{FieldResult, Operation, Outcome, Written};

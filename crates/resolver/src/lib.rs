@@ -1,0 +1,1 @@
+//! Pure merging: registers, clocks, policies.

@@ -1,0 +1,1 @@
+//! Whole-system scenarios against real servers, with faults.
