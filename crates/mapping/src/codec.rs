@@ -1,0 +1,235 @@
+//! One field on one side, compiled: reading, writing, and the lens between
+//! what we hold and what the side shows of it.
+
+use crate::canonical::{Unfit, canonical, expected};
+use crate::format::{Format, number};
+use crate::values::Table;
+use crate::{InvalidFormat, InvalidValues, ValueMap};
+use hms_sync_model::{FieldType, Time, Value};
+use serde_json::Value as Json;
+
+/// How a type is written on a side.
+#[derive(Debug, Clone)]
+pub struct Codec {
+    ty: FieldType,
+    format: Option<Format>,
+    table: Option<Table>,
+    null_as: Option<Json>,
+    /// Every value comes back as it was: `image` and `put` have nothing to do.
+    lossless: bool,
+}
+
+/// Why a codec cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InvalidCodec {
+    #[error(transparent)]
+    Format(#[from] InvalidFormat),
+    #[error(transparent)]
+    Values(#[from] InvalidValues),
+    #[error("a field has either `format` or `values`, not both")]
+    Both,
+    #[error("`null_as` must be text, a number, true or false")]
+    NullAs,
+}
+
+impl Codec {
+    pub(crate) fn compile(
+        ty: FieldType,
+        format: Option<&str>,
+        values: Option<&ValueMap>,
+        null_as: Option<Json>,
+    ) -> Result<Self, InvalidCodec> {
+        if format.is_some() && values.is_some() {
+            return Err(InvalidCodec::Both);
+        }
+        if matches!(null_as, Some(Json::Null | Json::Array(_) | Json::Object(_))) {
+            return Err(InvalidCodec::NullAs);
+        }
+        let element = element_type(&ty);
+        let format = format.map(|f| Format::compile(element, f)).transpose()?;
+        let table = values.map(|v| Table::compile(element, v)).transpose()?;
+        let lossless = null_as.is_none()
+            && table.as_ref().is_none_or(Table::is_lossless)
+            && matches!(format, None | Some(Format::NumberAsText));
+        Ok(Self {
+            ty,
+            format,
+            table,
+            null_as,
+            lossless,
+        })
+    }
+
+    /// The field's type.
+    pub fn ty(&self) -> &FieldType {
+        &self.ty
+    }
+
+    /// Whether the side can hold every canonical value as it is.
+    pub fn is_lossless(&self) -> bool {
+        self.lossless
+    }
+
+    /// The canonical value of what the side shows.
+    pub(crate) fn read(&self, json: &Json) -> Result<Value, Unfit> {
+        if self.null_as.as_ref().is_some_and(|null| null == json) {
+            return Ok(Value::Null);
+        }
+        if self.format.is_none() && self.table.is_none() {
+            return canonical(&self.ty, json);
+        }
+        match (&self.ty, json) {
+            (FieldType::Set(_), Json::Array(elements)) => {
+                let elements: Result<Vec<_>, _> =
+                    elements.iter().map(|e| self.read_one(e)).collect();
+                Ok(Value::set(elements?))
+            }
+            (FieldType::Set(_), Json::Null) => Ok(Value::Null),
+            (FieldType::Set(_), _) => Err(Unfit::new(json, expected(&self.ty))),
+            _ => self.read_one(json),
+        }
+    }
+
+    fn read_one(&self, json: &Json) -> Result<Value, Unfit> {
+        match (&self.table, &self.format) {
+            (Some(table), _) => table.read(json),
+            (None, Some(format)) => {
+                let value = format.read(json)?;
+                if fits(element_type(&self.ty), &value) {
+                    return Ok(value);
+                }
+                Err(Unfit::new(json, expected(element_type(&self.ty))))
+            }
+            (None, None) => canonical(element_type(&self.ty), json),
+        }
+    }
+
+    /// What the side is given for a canonical value; nothing for one that is left out.
+    pub(crate) fn write(&self, value: &Value) -> Result<Option<Json>, Unfit> {
+        match value {
+            Value::Absent => Ok(self.null_as.clone()),
+            Value::Null => Ok(Some(self.null_as.clone().unwrap_or(Json::Null))),
+            Value::Set(elements) if matches!(self.ty, FieldType::Set(_)) => {
+                let elements: Result<Vec<_>, _> =
+                    elements.iter().map(|e| self.write_one(e)).collect();
+                Ok(Some(Json::Array(elements?)))
+            }
+            one => self.write_one(one).map(Some),
+        }
+    }
+
+    fn write_one(&self, value: &Value) -> Result<Json, Unfit> {
+        if *value == Value::Null {
+            return Ok(Json::Null);
+        }
+        if !fits(element_type(&self.ty), value) {
+            return Err(Unfit::value(value, expected(element_type(&self.ty))));
+        }
+        match (&self.table, &self.format) {
+            (Some(table), _) => table.write(value),
+            (None, Some(format)) => format.write(value),
+            (None, None) => plain(value),
+        }
+    }
+
+    /// What the side will show of `value`.
+    pub(crate) fn image(&self, value: &Value) -> Value {
+        if self.lossless {
+            return value.clone();
+        }
+        match self.write(value) {
+            Ok(Some(native)) => self.read(&native).unwrap_or_else(|_| value.clone()),
+            Ok(None) => Value::Absent,
+            Err(_) => value.clone(),
+        }
+    }
+
+    /// The canonical value of which the side shows `view`, and that keeps of
+    /// `source` what the side cannot hold.
+    pub(crate) fn put(&self, view: &Value, source: &Value) -> Value {
+        if self.lossless {
+            return view.clone();
+        }
+        let image = self.image(source);
+        if *view == image {
+            return source.clone();
+        }
+        match (view, source, &image) {
+            (Value::Datetime(view), Value::Datetime(source), Value::Datetime(image)) => {
+                self.put_instant(*view, *source, *image)
+            }
+            (Value::Set(view), Value::Set(source), _) => self.put_set(view, source),
+            _ => view.clone(),
+        }
+    }
+
+    /// The part of the instant that the side does not hold is carried over, if
+    /// the side then shows what it showed.
+    fn put_instant(&self, view: Time, source: Time, image: Time) -> Value {
+        let moved = source
+            .0
+            .checked_sub(image.0)
+            .and_then(|rest| view.0.checked_add(rest));
+        let moved = moved.map(|at| Value::Datetime(Time(at)));
+        let view = Value::Datetime(view);
+        match moved {
+            Some(moved) if self.image(&moved) == view => moved,
+            _ => view,
+        }
+    }
+
+    /// Elements whose image is still shown stay as they were; the others are taken as shown.
+    fn put_set(&self, view: &[Value], source: &[Value]) -> Value {
+        let image_of = |element: &Value| match self
+            .write_one(element)
+            .and_then(|json| self.read_one(&json))
+        {
+            Ok(image) => image,
+            Err(_) => element.clone(),
+        };
+        let known: Vec<(Value, &Value)> = source.iter().map(|e| (image_of(e), e)).collect();
+        let kept = known
+            .iter()
+            .filter(|(image, _)| view.binary_search(image).is_ok())
+            .map(|(_, e)| (*e).clone());
+        let new = view
+            .iter()
+            .filter(|v| !known.iter().any(|(image, _)| image == *v))
+            .cloned();
+        Value::set(kept.chain(new))
+    }
+}
+
+/// The type of what stands in a set; of anything else the type itself.
+fn element_type(ty: &FieldType) -> &FieldType {
+    match ty {
+        FieldType::Set(of) => of,
+        other => other,
+    }
+}
+
+/// Whether a canonical value is one of the type.
+fn fits(ty: &FieldType, value: &Value) -> bool {
+    match (ty, value) {
+        (_, Value::Null | Value::Absent)
+        | (FieldType::String | FieldType::Text, Value::Text(_))
+        | (FieldType::Decimal, Value::Number(_))
+        | (FieldType::Bool, Value::Bool(_))
+        | (FieldType::Date, Value::Date(_))
+        | (FieldType::Datetime, Value::Datetime(_))
+        | (FieldType::Json, Value::Json(_)) => true,
+        (FieldType::Integer, Value::Number(number)) => number.is_integer(),
+        (FieldType::Enum(allowed), Value::Text(text)) => allowed.contains(text),
+        (FieldType::Set(of), Value::Set(elements)) => elements.iter().all(|e| fits(of, e)),
+        _ => false,
+    }
+}
+
+/// A canonical value in the form that every side without a format is given.
+fn plain(value: &Value) -> Result<Json, Unfit> {
+    Ok(match value {
+        Value::Number(n) => number(n.as_str()).unwrap_or_else(|| Json::from(n.as_str())),
+        Value::Json(text) => serde_json::from_str(text).map_err(|_| Unfit::value(value, "JSON"))?,
+        other => other.to_json(),
+    })
+}
