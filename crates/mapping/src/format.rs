@@ -74,7 +74,7 @@ impl Format {
             FieldType::Integer | FieldType::Decimal => refused("for numbers there is `text`"),
             FieldType::String if format == "number" => Ok(Self::TextAsNumber),
             FieldType::String => refused("for `string` there is `number`"),
-            FieldType::Datetime if format == "epoch_s" => Ok(Self::Seconds),
+            FieldType::Datetime if matches!(format, "epoch_s" | "%s") => Ok(Self::Seconds),
             FieldType::Datetime if format == "epoch_ms" => Ok(Self::Millis),
             FieldType::Date | FieldType::Datetime => Ok(Self::Pattern(Pattern::compile(
                 format,

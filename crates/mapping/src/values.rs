@@ -184,7 +184,11 @@ impl Table {
             Some(value) => Ok(value.clone()),
             None if native.is_null() => Ok(Value::Null),
             None => {
-                let words: Vec<String> = self.to.iter().map(|(_, word)| word.to_string()).collect();
+                let words: Vec<String> = self
+                    .to
+                    .iter()
+                    .filter_map(|(_, native)| Some(word(native)?.to_string()))
+                    .collect();
                 let words = listed(words.iter().map(String::as_str));
                 Err(Unfit::new(
                     native,
@@ -195,16 +199,14 @@ impl Table {
     }
 
     pub(crate) fn write(&self, value: &Value) -> Result<Json, Unfit> {
-        match self.word_for(value).or(self.otherwise_to.as_ref()) {
-            Some(native) => Ok(native.clone()),
-            None => {
-                let keys: Vec<String> = self.to.iter().map(|(key, _)| key.to_string()).collect();
-                let keys = listed(keys.iter().map(String::as_str));
-                Err(Unfit::value(
-                    value,
-                    format!("one of the values of its value map: {keys}"),
-                ))
-            }
+        if let Some(native) = self.word_for(value).or(self.otherwise_to.as_ref()) {
+            return Ok(native.clone());
         }
+        let keys: Vec<String> = self.to.iter().map(|(key, _)| key.to_string()).collect();
+        let keys = listed(keys.iter().map(String::as_str));
+        Err(Unfit::value(
+            value,
+            format!("one of the values of its value map: {keys}"),
+        ))
     }
 }
