@@ -61,7 +61,11 @@ pub trait Connector: Send + Sync + std::fmt::Debug + 'static {
     fn read(&self, request: ReadRequest) -> BoxFuture<'_, Result<Page, ReadError>>;
 
     /// Reads one record by its id; [`Content::Gone`] if the side has none.
-    fn fetch(&self, collection: CollectionName, id: NativeId) -> BoxFuture<'_, Result<Observation, ReadError>>;
+    fn fetch(
+        &self,
+        collection: CollectionName,
+        id: NativeId,
+    ) -> BoxFuture<'_, Result<Observation, ReadError>>;
 
     /// Reads the records that carry an identity; a few at most.
     fn lookup(&self, request: LookupRequest) -> BoxFuture<'_, Result<Vec<Observation>, ReadError>>;

@@ -1,1 +1,45 @@
-//! Sides at work: ingest, project, deliver, retry, guards.
+//! The engine: sides at work.
+//!
+//! Once round the loop: a pass or a webhook brings an observation (`pass`,
+//! `operate`); `observe` makes an event of it; `fold` takes the event into the
+//! record's state; `project` says what each side lacks; `deliver` brings it
+//! there; the outcome is an event again. The machine decides, the driver does.
+//!
+//! The machine reads no clock, awaits nothing, and knows connectors only as
+//! wakes and effects, so that the whole loop runs in simulated time.
+
+mod plan;
+mod wake;
+mod machine;
+mod pass;
+mod observe;
+mod state;
+mod fold;
+mod project;
+mod deliver;
+mod gate;
+mod lane;
+mod handle;
+mod operate;
+mod stream;
+mod views;
+mod happening;
+mod report;
+mod driver;
+mod error;
+
+pub use driver::{Call, Engine, Handler, Parts, Watcher};
+pub use error::EngineError;
+pub use fold::side_of;
+pub use happening::{Happening, What};
+pub use machine::Machine;
+pub use operate::parked_lanes;
+pub use plan::{CollectionPlan, CollectionSide, DOCUMENT, Guard, JobPlan, Plan, Retry, Shape, SidePlan};
+pub use report::{
+    CollectionStatus, Counts, FieldReport, ParkedItem, RecordReport, SiblingReport, SidePart, SideStatus,
+    Status,
+};
+pub use state::{Doubt, Held, JobState, LastWrite, RecordState, RequestState, SideState, Write};
+pub use stream::{StreamState, parse_stream, stream_of};
+pub use views::{Entry, Saved, Views};
+pub use wake::{Command, Effect, Now, Reply, ReplyTo, Wake};

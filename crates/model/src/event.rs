@@ -6,8 +6,8 @@
 //! changes its meaning, new ones may come, unknown fields are passed over.
 
 use crate::{
-    Clock, Edit, FieldMap, FieldName, FieldResult, IdempotencyKey, JobName, NativeId, Operation,
-    RecordId, SideName, Tag, Time, VecMap,
+    Clock, Edit, FieldMap, FieldName, FieldResult, IdempotencyKey, JobName, NativeId, Operation, RecordId,
+    SideName, Tag, Time, VecMap,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -263,6 +263,21 @@ pub enum Body {
         #[serde(rename = "c")]
         clock: Clock,
     },
+    /// A side may show something else than we know of it: it is to be read again.
+    /// Written when a hint came in, or when a read had to be passed over because
+    /// it may be older than a write of ours.
+    #[serde(rename = "D")]
+    Doubted {
+        /// Which side.
+        #[serde(rename = "s")]
+        side: SideName,
+        /// The side's id, for a record that is not linked yet.
+        #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+        id: Option<NativeId>,
+        /// Why.
+        #[serde(rename = "w")]
+        words: String,
+    },
     /// Delivery to a side (or of a request, or by a handler) was set aside.
     #[serde(rename = "P")]
     Parked {
@@ -379,8 +394,11 @@ pub enum Failure {
     Gone,
     /// Not done, and never will be.
     Rejected,
-    /// Not done for now.
+    /// Not done for now, and it is the record that the side will not take.
     RetryLater,
+    /// Not done for now, and the record is not to blame: the side is away or
+    /// asks for less.
+    Away,
     /// Not done: we looked.
     NotApplied,
     /// Done or not done: no answer came.
@@ -425,7 +443,10 @@ mod tests {
             context: [(actor, 1)].into_iter().collect(),
             but: VecMap::new(),
             changes: [
-                (FieldName::try_new("status").unwrap(), Change { before: Value::Absent, after: "revoked".into() }),
+                (
+                    FieldName::try_new("status").unwrap(),
+                    Change { before: Value::Absent, after: "revoked".into() },
+                ),
                 (
                     FieldName::try_new("tags").unwrap(),
                     Change { before: Value::Null, after: Value::set([2.into(), 1.into(), true.into()]) },

@@ -1,0 +1,806 @@
+//! Delivery: bringing every side in step with the merged record.
+//!
+//! Level-triggered: what to do next for a record on a side is worked out from
+//! its state at the moment there is room to do it ([`next_step`]), never queued
+//! up. An intent is durable before its request leaves; a request without an
+//! answer is looked into, or repeated under its own idempotency key, before
+//! anything else is written there.
+
+use crate::error::EngineError;
+use crate::gate::Health;
+use crate::happening::What;
+use crate::lane::{Busy, Track};
+use crate::machine::Machine;
+use crate::observe::{Place, Seen};
+use crate::plan::{CollectionPlan, CollectionSide};
+use crate::project::{is_unconfirmed, projection, same, shown, whole};
+use crate::state::{RecordState, SideState, Write};
+use crate::views::Entry;
+use crate::wake::{Effect, Now};
+use hms_sync_connector::{Content, LookupRequest, Observation, ReadError, Target, WriteRequest};
+use hms_sync_model::{
+    Body, Failure, FieldMap, FieldName, FieldResult, IdempotencyKey, Lane, NativeId, Operation, Outcome,
+    ParkReason, RecordId, SideName, Source, Tag, Time, Value, VecMap, Written,
+};
+use serde_json::Value as Json;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a look-up or a doubt waits after the trouble that raised it.
+const LOOK_DELAY: Duration = Duration::from_millis(50);
+
+/// What a record needs on one side.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Step {
+    /// Nothing.
+    Rest,
+    /// A new write.
+    Write(crate::project::Projection),
+    /// The write that was not carried out so far, once more.
+    Again,
+    /// A look at the record by its id.
+    Read,
+    /// A look at what carries its identity.
+    LookUp,
+    /// A person's word.
+    Park(ParkReason, String),
+}
+
+/// Works out what `record` needs on `side`. `look` says that the side reported
+/// something there in answer to a create.
+pub(crate) fn next_step(
+    collection: &CollectionPlan,
+    plan: &CollectionSide,
+    state: &RecordState,
+    side: &SideName,
+    listed: bool,
+    look: bool,
+) -> Step {
+    let nobody = SideState::default();
+    let part = state.sides.get(side).unwrap_or(&nobody);
+    if state.malformed.is_some() || rests(state, part) {
+        return Step::Rest;
+    }
+    let quarantined = |part: &SideState| {
+        let parked = part.parked.as_ref();
+        parked.is_some_and(|p| matches!(p.reason, ParkReason::AmbiguousMatch | ParkReason::Unreadable))
+    };
+    if state.merged.clock.is_empty() {
+        let stub = part.id.is_some() && plan.abilities.fetch && !quarantined(part);
+        return if stub { Step::Read } else { Step::Rest };
+    }
+    if look && plan.abilities.lookup {
+        return Step::LookUp;
+    }
+    if let Some(write) = &part.write {
+        let wanted = projection(collection, state, side, listed);
+        return unfinished(plan, part, write, wanted);
+    }
+    if part.doubt.is_some() && part.id.is_some() {
+        if plan.abilities.fetch {
+            return Step::Read;
+        }
+    }
+    match projection(collection, state, side, listed) {
+        Some(wanted) => Step::Write(wanted),
+        None if plan.abilities.fetch && is_unconfirmed(plan, state, side) => Step::Read,
+        None => Step::Rest,
+    }
+}
+
+/// Whether the side's part is parked, and nothing has happened since that could
+/// make another try worthwhile.
+fn rests(state: &RecordState, part: &SideState) -> bool {
+    let Some(parked) = &part.parked else { return false };
+    match parked.reason {
+        ParkReason::Unknown | ParkReason::AmbiguousMatch | ParkReason::Unreadable | ParkReason::Flapping => {
+            true
+        }
+        _ => parked.clock == state.merged.clock,
+    }
+}
+
+/// A write whose fate is open, or that was refused for now.
+fn unfinished(
+    plan: &CollectionSide,
+    part: &SideState,
+    write: &Write,
+    wanted: Option<crate::project::Projection>,
+) -> Step {
+    if write.refused {
+        return match wanted {
+            Some(wanted) if wanted.operation == write.operation && wanted.fields == write.fields => {
+                Step::Again
+            }
+            Some(wanted) => Step::Write(wanted),
+            // In step without it: a look says so to the log.
+            None if plan.abilities.fetch && part.id.is_some() => Step::Read,
+            None => Step::Rest,
+        };
+    }
+    if plan.abilities.idempotency_key || write.operation == Operation::Delete {
+        return Step::Again;
+    }
+    match write.operation {
+        Operation::Update if plan.abilities.fetch => Step::Read,
+        Operation::Create if plan.abilities.lookup => Step::LookUp,
+        Operation::Create | Operation::Update | Operation::Delete => Step::Park(
+            ParkReason::Unknown,
+            "the connection broke after the request was sent, and the side offers neither an idempotency key nor \
+             a way to look: see there whether it was done; replay sends it again, discard leaves it"
+                .to_owned(),
+        ),
+    }
+}
+
+impl Machine {
+    /// Puts each of a record's lanes where it belongs. Answers whether any has work.
+    pub(crate) fn reconsider(
+        &mut self,
+        collection: &CollectionPlan,
+        record: &RecordId,
+        entry: &Entry,
+        now: Now,
+    ) -> Result<bool, EngineError> {
+        let Some(name) = self.collection_of(record) else { return Ok(false) };
+        let mut any = false;
+        for (side, plan) in collection.sides.iter() {
+            let track = Track::Deliver(side.clone());
+            let lane = self.lanes.get(record, &track);
+            let (busy, look) = lane.map_or((false, false), |lane| (lane.busy.is_some(), lane.look.is_some()));
+            let listed = self.passes.is_listed(side, &name);
+            let step = next_step(collection, plan, &entry.state, side, listed, look);
+            let work = busy || step != Step::Rest;
+            // What waits for the first listing is found again by it, also after a restart.
+            any |= work || !listed && projection(collection, &entry.state, side, true).is_some();
+            if work && !busy {
+                if let Some(due) = self.due_of_doubt(plan, &entry.state, side, &step, now) {
+                    let lane = self.lanes.open(record, &track);
+                    lane.due = lane.due.max(Some(due));
+                }
+                self.lanes.schedule(record, &track, now.mono);
+            } else if !work {
+                self.lanes.close(record, &track);
+            }
+        }
+        any |= self.reconsider_requests(record, &entry.state, now);
+        any |= self.reconsider_jobs(record, &entry.state, now);
+        Ok(any)
+    }
+
+    /// A doubt that came up again waits until the settle window is over.
+    fn due_of_doubt(
+        &self,
+        plan: &CollectionSide,
+        state: &RecordState,
+        side: &SideName,
+        step: &Step,
+        now: Now,
+    ) -> Option<Time> {
+        let part = state.sides.get(side)?;
+        if *step != Step::Read {
+            return None;
+        }
+        let doubt = part.doubt.as_ref()?;
+        let last = part.last_write.as_ref()?;
+        if doubt.times < 2 {
+            return Some(now.mono.plus(LOOK_DELAY));
+        }
+        let wait = last.ended.plus(plan.settle_window).since(now.wall);
+        Some(now.mono.plus(wait.max(LOOK_DELAY)))
+    }
+
+    /// Does what waits in the queues, as far as there is room.
+    pub(crate) fn pump(&mut self, now: Now) -> Result<(), EngineError> {
+        if self.stopping {
+            return Ok(());
+        }
+        let plan = Arc::clone(&self.plan);
+        for side in plan.sides.keys() {
+            let (deliver, send) = (Track::Deliver(side.clone()), Track::Send(side.clone()));
+            while self.gates.get(side).is_some_and(|gate| gate.is_open(now.mono)) {
+                if let Some(record) = self.lanes.next(&deliver) {
+                    self.advance(&record, side, now)?;
+                } else if let Some(record) = self.lanes.next(&send) {
+                    self.send_next(&record, side, now)?;
+                } else {
+                    break;
+                }
+            }
+        }
+        self.pump_jobs(now)
+    }
+
+    /// Does what a record needs on a side.
+    fn advance(&mut self, record: &RecordId, side: &SideName, now: Now) -> Result<(), EngineError> {
+        let plan = Arc::clone(&self.plan);
+        let track = Track::Deliver(side.clone());
+        let Some(name) = self.collection_of(record) else { return Ok(()) };
+        let Some(collection) = plan.collections.get(&name) else { return Ok(()) };
+        let Some(part_plan) = collection.sides.get(side) else { return Ok(()) };
+        let place = Place { side, name: &name, collection, plan: part_plan };
+        let Some(lane) = self.lanes.get(record, &track) else { return Ok(()) };
+        if lane.busy.is_some() {
+            return Ok(());
+        }
+        if lane.due.is_some_and(|due| due > now.mono) {
+            self.lanes.schedule(record, &track, now.mono);
+            return Ok(());
+        }
+        let look = lane.look.is_some();
+        let mut entry = self.views.take(record)?;
+        let listed = self.passes.is_listed(side, &name);
+        match next_step(collection, part_plan, &entry.state, side, listed, look) {
+            Step::Rest => self.lanes.close(record, &track),
+            Step::Write(wanted) => return self.write_new(place, record, entry, wanted, now),
+            Step::Again => self.write_again(place, record, &mut entry, now)?,
+            Step::Read => self.read_one(place, record, &entry),
+            Step::LookUp => self.look_up(place, record, &entry),
+            Step::Park(reason, words) => {
+                self.park(record, &mut entry, Lane::Side(side.clone()), reason, words, now)?;
+                return self.finish(record.clone(), entry, now);
+            }
+        }
+        self.views.put(record.clone(), entry);
+        Ok(())
+    }
+
+    fn set_busy(&mut self, record: &RecordId, side: &SideName, busy: Busy) {
+        let lane = self.lanes.open(record, &Track::Deliver(side.clone()));
+        lane.busy = Some(busy);
+        lane.due = None;
+        if let Some(gate) = self.gates.get_mut(side) {
+            gate.begin();
+        }
+    }
+
+    fn read_one(&mut self, place: Place<'_>, record: &RecordId, entry: &Entry) {
+        let Some(id) = entry.state.sides.get(place.side).and_then(|part| part.id.clone()) else { return };
+        self.set_busy(record, place.side, Busy::Reading);
+        let (side, collection) = (place.side.clone(), place.name.clone());
+        self.push(Effect::Fetch { record: record.clone(), side, collection, id });
+    }
+
+    fn look_up(&mut self, place: Place<'_>, record: &RecordId, entry: &Entry) {
+        let rules = &place.collection.rules;
+        let values =
+            place.collection.identity.iter().map(|f| (f.clone(), entry.state.merged.value(rules, f)));
+        let identity = place.plan.shape.write(&values.collect()).unwrap_or(Json::Null);
+        self.set_busy(record, place.side, Busy::Looking);
+        let request = LookupRequest { collection: place.name.clone(), identity };
+        self.push(Effect::LookUp { record: record.clone(), side: place.side.clone(), request });
+    }
+
+    /// Writes down what is to be written, and has it written once that is durable.
+    fn write_new(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        mut entry: Entry,
+        wanted: crate::project::Projection,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let clock = entry.state.merged.clock.clone();
+        let body = Body::Intended {
+            side: place.side.clone(),
+            operation: wanted.operation,
+            fields: wanted.fields,
+            clock,
+        };
+        self.emit(record, &mut entry, body, now)?;
+        self.write_again(place, record, &mut entry, now)?;
+        let busy = self
+            .lanes
+            .get(record, &Track::Deliver(place.side.clone()))
+            .is_some_and(|lane| lane.busy.is_some());
+        if busy {
+            self.views.mark_todo(record, true);
+            self.views.put(record.clone(), entry);
+            return Ok(());
+        }
+        self.finish(record.clone(), entry, now)
+    }
+
+    /// Sends the write that stands in the record's state.
+    fn write_again(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let Some(part) = entry.state.sides.get(place.side) else { return Ok(()) };
+        let Some(write) = part.write.clone() else { return Ok(()) };
+        match request(place, &entry.state, part, &write) {
+            Ok(request) => {
+                self.set_busy(record, place.side, Busy::Writing(write.version));
+                self.counts.writes += 1;
+                let (record, side) = (record.clone(), place.side.clone());
+                self.push(Effect::Write { record, side, version: write.version, request });
+                Ok(())
+            }
+            Err(words) => {
+                let body = Body::Failed {
+                    side: place.side.clone(),
+                    of: write.version,
+                    failure: Failure::Rejected,
+                    words: words.clone(),
+                };
+                self.emit(record, entry, body, now)?;
+                self.park(record, entry, Lane::Side(place.side.clone()), ParkReason::Unmappable, words, now)
+            }
+        }
+    }
+
+    /// A write has its outcome.
+    pub(crate) fn wrote(
+        &mut self,
+        record: &RecordId,
+        side: &SideName,
+        version: u64,
+        outcome: Outcome,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let track = Track::Deliver(side.clone());
+        if self.lanes.get(record, &track).and_then(|lane| lane.busy.clone()) != Some(Busy::Writing(version)) {
+            return Ok(());
+        }
+        self.lanes.open(record, &track).busy = None;
+        let (health, words) = health(&outcome);
+        self.gate_end(side, health, &words, now);
+        let plan = Arc::clone(&self.plan);
+        let Some(name) = self.collection_of(record) else { return Ok(()) };
+        let Some(collection) = plan.collections.get(&name) else { return Ok(()) };
+        let Some(part_plan) = collection.sides.get(side) else { return Ok(()) };
+        let place = Place { side, name: &name, collection, plan: part_plan };
+        let mut entry = self.views.take(record)?;
+        match outcome {
+            Outcome::Applied(written) => {
+                self.applied(place, record, &mut entry, version, Some(written), now)?
+            }
+            Outcome::Noop => self.applied(place, record, &mut entry, version, None, now)?,
+            failed => self.failed(place, record, &mut entry, version, failed, now)?,
+        }
+        self.finish(record.clone(), entry, now)
+    }
+
+    /// The side carried a write out: what did it make of each field?
+    fn applied(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        of: u64,
+        written: Option<Written>,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let side = place.side;
+        let nobody = SideState::default();
+        let part = entry.state.sides.get(side).unwrap_or(&nobody);
+        let Some(write) = part.write_of(of).cloned() else { return Ok(()) };
+        let (id, tag, doc) = match written {
+            Some(Written { id, tag, stored }) => (Some(id), tag, stored),
+            None => (part.id.clone(), None, None),
+        };
+        let stored = doc.and_then(|doc| place.plan.shape.read(&doc, false).ok());
+        let results =
+            stored.as_ref().map(|stored| judge(place, part, &write.fields, stored)).unwrap_or_default();
+        let unkept = results.values().any(|result| *result == FieldResult::NotKept);
+        self.counts.delivered += 1;
+        let after = now.wall.since(entry.state.edited_at).as_micros();
+        let told = What::Delivered {
+            side: side.clone(),
+            operation: write.operation,
+            fields: write.fields,
+            after_us: u64::try_from(after).unwrap_or(u64::MAX),
+        };
+        let deleted = write.operation == Operation::Delete;
+        let whole = stored.is_some() && !deleted;
+        let body = Body::Applied {
+            side: side.clone(),
+            of,
+            id: id.clone().filter(|_| !deleted),
+            tag: tag.clone(),
+            results,
+            whole,
+        };
+        self.emit(record, entry, body, now)?;
+        let lane = self.lanes.open(record, &Track::Deliver(side.clone()));
+        (lane.look, lane.due, lane.failed_reads) = (None, None, 0);
+        self.tell(Some(record), told, now);
+        if let (true, Some(fields), Some(id)) = (whole, stored, id) {
+            // What else the answer shows is the side's own doing, with our write before its eyes.
+            let seen = Seen { id, tag, modified: None, fields, source: Source::Answer, began: now.wall };
+            self.compare(place, record, entry, seen, now)?;
+        }
+        if unkept {
+            self.doubt(place, record, entry, "the answer shows what was there before our write", now)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A write was not carried out, or nobody knows.
+    fn failed(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        of: u64,
+        outcome: Outcome,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let side = place.side.clone();
+        let (failure, words, asked) = match outcome {
+            Outcome::Applied(_) | Outcome::Noop => return Ok(()),
+            Outcome::Conflict { reason } => (Failure::Conflict, reason, None),
+            Outcome::Exists { reason } => (Failure::Exists, reason, None),
+            Outcome::Gone => (Failure::Gone, format!("{side} no longer has the record"), None),
+            Outcome::Rejected { reason } => (Failure::Rejected, reason, None),
+            Outcome::RetryLater { reason, after, side_wide } => {
+                (if side_wide { Failure::Away } else { Failure::RetryLater }, reason, after)
+            }
+            Outcome::Unknown { reason } => (Failure::Unknown, reason, None),
+        };
+        let creates = entry
+            .state
+            .sides
+            .get(&side)
+            .and_then(|p| p.write_of(of))
+            .is_some_and(|w| w.operation == Operation::Create);
+        self.counts.retries += 1;
+        self.emit(
+            record,
+            entry,
+            Body::Failed { side: side.clone(), of, failure, words: words.clone() },
+            now,
+        )?;
+        let retry = self.plan.sides.get(&side).map(|p| p.retry).unwrap_or_default();
+        let attempts = entry.state.sides.get(&side).map_or(0, |part| part.attempts);
+        let track = Track::Deliver(side.clone());
+        if attempts >= retry.max_attempts && failure != Failure::Away {
+            return self.park(record, entry, Lane::Side(side), ParkReason::OutOfRetries, words, now);
+        }
+        let looked = self.lanes.get(record, &track).is_some_and(|lane| lane.look.is_some());
+        match failure {
+            Failure::Exists | Failure::Rejected if creates && place.plan.abilities.lookup && !looked => {
+                self.lanes.open(record, &track).look = Some(words);
+                return Ok(());
+            }
+            Failure::Rejected | Failure::Exists => {
+                return self.park(record, entry, Lane::Side(side), ParkReason::Refused, words, now);
+            }
+            Failure::Conflict | Failure::Gone => {
+                self.emit(
+                    record,
+                    entry,
+                    Body::Doubted { side: side.clone(), id: None, words: words.clone() },
+                    now,
+                )?;
+            }
+            Failure::RetryLater | Failure::Away | Failure::Unknown | Failure::NotApplied => {}
+        }
+        let wait = match asked {
+            Some(asked) => asked,
+            None if matches!(failure, Failure::Away | Failure::Conflict) => Duration::ZERO,
+            None => self.backoff(&retry, attempts.saturating_sub(1)),
+        };
+        self.lanes.open(record, &track).due = Some(now.mono.plus(wait));
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        self.tell(Some(record), What::Delayed { side, reason: words, wait_ms }, now);
+        Ok(())
+    }
+
+    /// One record was read by its id.
+    pub(crate) fn fetched(
+        &mut self,
+        record: &RecordId,
+        side: &SideName,
+        began: Time,
+        result: Result<Observation, ReadError>,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        if !self.end_read(record, side, &Busy::Reading, result.as_ref().err(), now) {
+            return Ok(());
+        }
+        let seen = match result {
+            Ok(seen) => seen,
+            Err(why) => return self.read_failed(record, side, &why, now),
+        };
+        let plan = Arc::clone(&self.plan);
+        let Some(name) = self.collection_of(record) else { return Ok(()) };
+        let Some(collection) = plan.collections.get(&name) else { return Ok(()) };
+        let Some(part_plan) = collection.sides.get(side) else { return Ok(()) };
+        let place = Place { side, name: &name, collection, plan: part_plan };
+        let entry = self.views.take(record)?;
+        if entry.state.sides.get(side).and_then(|part| part.id.as_ref()) != Some(&seen.id) {
+            return self.finish(record.clone(), entry, now);
+        }
+        self.observe(place, record.clone(), entry, seen, Source::Fetch, began, now)
+    }
+
+    /// A record was looked up by its identity.
+    pub(crate) fn looked_up(
+        &mut self,
+        record: &RecordId,
+        side: &SideName,
+        began: Time,
+        result: Result<Vec<Observation>, ReadError>,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        if !self.end_read(record, side, &Busy::Looking, result.as_ref().err(), now) {
+            return Ok(());
+        }
+        let found = match result {
+            Ok(found) => found,
+            Err(why) => return self.read_failed(record, side, &why, now),
+        };
+        let plan = Arc::clone(&self.plan);
+        let Some(name) = self.collection_of(record) else { return Ok(()) };
+        let Some(collection) = plan.collections.get(&name) else { return Ok(()) };
+        let Some(part_plan) = collection.sides.get(side) else { return Ok(()) };
+        let place = Place { side, name: &name, collection, plan: part_plan };
+        let refused = self.lanes.open(record, &Track::Deliver(side.clone())).look.take();
+        let mut entry = self.views.take(record)?;
+        let mut there = found.into_iter().filter(|seen| !matches!(seen.content, Content::Gone));
+        match (there.next(), there.next()) {
+            (Some(seen), None) => self.found_one(place, record.clone(), entry, seen, began, now),
+            (None, _) => {
+                self.found_none(place, record, &mut entry, refused, now)?;
+                self.finish(record.clone(), entry, now)
+            }
+            (Some(a), Some(b)) => {
+                let words = format!(
+                    "{side} has several records with this identity: {:.60}, {:.60}",
+                    a.id.as_str(),
+                    b.id.as_str()
+                );
+                self.park(
+                    record,
+                    &mut entry,
+                    Lane::Side(side.clone()),
+                    ParkReason::AmbiguousMatch,
+                    words,
+                    now,
+                )?;
+                self.finish(record.clone(), entry, now)
+            }
+        }
+    }
+
+    /// Just one carries the identity: ours, or one that we link to.
+    fn found_one(
+        &mut self,
+        place: Place<'_>,
+        record: RecordId,
+        mut entry: Entry,
+        seen: Observation,
+        began: Time,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let other = self.views.linked(place.side, place.name, &seen.id)?;
+        if let Some(other) = other.filter(|other| *other != record) {
+            let words =
+                format!("{} has it as {:.60}, which is linked to {other}", place.side, seen.id.as_str());
+            self.park(
+                &record,
+                &mut entry,
+                Lane::Side(place.side.clone()),
+                ParkReason::AmbiguousMatch,
+                words,
+                now,
+            )?;
+            return self.finish(record, entry, now);
+        }
+        let write = entry.state.sides.get(place.side).and_then(|part| part.write.clone());
+        let Content::Whole(doc) = &seen.content else { return self.finish(record, entry, now) };
+        let Ok(fields) = place.plan.shape.read(doc, false) else {
+            return self.observe(place, record, entry, seen, Source::Fetch, began, now);
+        };
+        let ours = |write: &Write| {
+            write.fields.iter().all(|(field, value)| {
+                let there = fields.get(field);
+                there.is_none_or(|there| same(there, &place.plan.shape.image(field, value)))
+            })
+        };
+        match write.filter(|write| write.operation == Operation::Create) {
+            Some(write) if ours(&write) => {
+                let body = Body::Applied {
+                    side: place.side.clone(),
+                    of: write.version,
+                    id: Some(seen.id.clone()),
+                    tag: seen.tag.clone(),
+                    results: VecMap::new(),
+                    whole: true,
+                };
+                self.counts.delivered += 1;
+                self.emit(&record, &mut entry, body, now)?;
+            }
+            Some(write) => {
+                let words = "something else with this identity is there".to_owned();
+                let body = Body::Failed {
+                    side: place.side.clone(),
+                    of: write.version,
+                    failure: Failure::NotApplied,
+                    words,
+                };
+                self.emit(&record, &mut entry, body, now)?;
+            }
+            None => {}
+        }
+        let seen = Seen {
+            id: seen.id,
+            tag: seen.tag,
+            modified: seen.modified,
+            fields,
+            source: Source::Fetch,
+            began,
+        };
+        self.compare(place, &record, &mut entry, seen, now)?;
+        self.finish(record, entry, now)
+    }
+
+    /// Nothing carries the identity: the create was not done.
+    fn found_none(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        refused: Option<String>,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let open =
+            entry.state.sides.get(place.side).and_then(|part| part.write.as_ref()).map(|write| write.version);
+        if let Some(of) = open {
+            let words = "we looked: it is not there".to_owned();
+            let body = Body::Failed { side: place.side.clone(), of, failure: Failure::NotApplied, words };
+            self.emit(record, entry, body, now)?;
+        }
+        match refused {
+            Some(words) => {
+                self.park(record, entry, Lane::Side(place.side.clone()), ParkReason::Refused, words, now)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Frees the lane after a read. Answers false if nobody waited for it.
+    fn end_read(
+        &mut self,
+        record: &RecordId,
+        side: &SideName,
+        busy: &Busy,
+        failed: Option<&ReadError>,
+        now: Now,
+    ) -> bool {
+        let track = Track::Deliver(side.clone());
+        if self.lanes.get(record, &track).and_then(|lane| lane.busy.as_ref()) != Some(busy) {
+            return false;
+        }
+        let lane = self.lanes.open(record, &track);
+        lane.busy = None;
+        if failed.is_none() {
+            lane.failed_reads = 0;
+        }
+        let (health, words) = match failed {
+            None => (Health::Well, String::new()),
+            Some(ReadError::Later { reason, after: Some(after) }) => (Health::Pause(*after), reason.clone()),
+            Some(ReadError::Later { reason, after: None }) => (Health::Unwell, reason.clone()),
+            Some(why) => (Health::Well, why.to_string()),
+        };
+        self.gate_end(side, health, &words, now);
+        true
+    }
+
+    /// A read of one record failed: later, or not at all.
+    fn read_failed(
+        &mut self,
+        record: &RecordId,
+        side: &SideName,
+        why: &ReadError,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let retry = self.plan.sides.get(side).map(|p| p.retry).unwrap_or_default();
+        let track = Track::Deliver(side.clone());
+        let failures = self.lanes.open(record, &track).failed_reads;
+        let wait = self.backoff(&retry, failures);
+        let lane = self.lanes.open(record, &track);
+        lane.failed_reads = failures.saturating_add(1);
+        lane.due = Some(now.mono.plus(wait));
+        let mut entry = self.views.take(record)?;
+        let hopeless =
+            !why.is_retryable() || matches!(why, ReadError::Broken { .. }) && failures >= retry.max_attempts;
+        if hopeless {
+            let words = format!("the record cannot be read from {side}: {why}");
+            self.park(record, &mut entry, Lane::Side(side.clone()), ParkReason::Unreadable, words, now)?;
+        }
+        self.finish(record.clone(), entry, now)
+    }
+}
+
+/// What an outcome tells of the side's health.
+pub(crate) fn health(outcome: &Outcome) -> (Health, String) {
+    match outcome {
+        Outcome::RetryLater { reason, after: Some(after), side_wide: true } => {
+            (Health::Pause(*after), reason.clone())
+        }
+        Outcome::RetryLater { reason, after: None, side_wide: true } => (Health::Away, reason.clone()),
+        Outcome::RetryLater { reason, side_wide: false, .. } | Outcome::Unknown { reason } => {
+            (Health::Unwell, reason.clone())
+        }
+        _ => (Health::Well, String::new()),
+    }
+}
+
+/// What the side made of each field that was written, where it is not what was sent.
+fn judge(
+    place: Place<'_>,
+    part: &SideState,
+    sent: &FieldMap,
+    stored: &FieldMap,
+) -> VecMap<FieldName, FieldResult> {
+    let mut results = VecMap::new();
+    for (field, value) in sent.iter() {
+        let Some(there) = stored.get(field) else { continue };
+        let (ours, before) = (place.plan.shape.image(field, value), shown(place.plan, part, field));
+        if same(there, &ours) {
+            continue;
+        }
+        let result = if part.has_it() && same(there, &before) {
+            FieldResult::NotKept
+        } else if same_but_form(there, &ours) {
+            FieldResult::Reformatted(there.clone())
+        } else {
+            FieldResult::Altered(there.clone())
+        };
+        results.insert(field.clone(), result);
+    }
+    results
+}
+
+/// Whether two texts differ in case and white space only.
+fn same_but_form(a: &Value, b: &Value) -> bool {
+    let (Some(a), Some(b)) = (a.as_text(), b.as_text()) else { return false };
+    let letters = |text: &str| text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
+    letters(a) == letters(b)
+}
+
+/// The request for a write: a patch of what it changes and the whole record.
+fn request(
+    place: Place<'_>,
+    state: &RecordState,
+    part: &SideState,
+    write: &Write,
+) -> Result<WriteRequest, String> {
+    let tag =
+        |part: &SideState| -> Option<Tag> { part.tag.clone().filter(|_| place.plan.abilities.precondition) };
+    let id = |part: &SideState| -> Result<NativeId, String> {
+        part.id.clone().ok_or_else(|| format!("{} has no id for the record", place.side))
+    };
+    let target = match write.operation {
+        Operation::Create => Target::Create,
+        Operation::Update => Target::Update(id(part)?, tag(part)),
+        Operation::Delete => Target::Delete(id(part)?, tag(part)),
+    };
+    // A side keeps a field that is not mentioned: what is absent elsewhere is null there.
+    let sent: FieldMap = write
+        .fields
+        .iter()
+        .map(|(field, value)| {
+            let gone = *value == Value::Absent && write.operation == Operation::Update;
+            (field.clone(), if gone { Value::Null } else { value.clone() })
+        })
+        .collect();
+    let changed = place.plan.shape.write(&sent).map_err(|why| why.to_string())?;
+    let whole = match write.operation {
+        Operation::Update => place
+            .plan
+            .shape
+            .write(&whole(place.collection, place.plan, state))
+            .map_err(|why| why.to_string())?,
+        Operation::Create | Operation::Delete => Json::Null,
+    };
+    let key = write.event.to_string();
+    let key = IdempotencyKey::try_new(key.get(..32).unwrap_or(&key)).map_err(|why| why.to_string())?;
+    Ok(WriteRequest { collection: place.name.clone(), target, changed, whole, key })
+}

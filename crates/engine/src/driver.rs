@@ -1,0 +1,476 @@
+//! The driver: the machine's hands. One thread runs the machine, the log's
+//! writer makes events durable, tasks talk to the sides; this file is the one
+//! `match` that ties effects to them.
+//!
+//! Invariant: an effect that follows an event in a step is carried out only
+//! after the event is durable. Tested by `tests/kill.rs` and the simulation.
+
+use crate::error::EngineError;
+use crate::happening::{Happening, What};
+use crate::machine::Machine;
+use crate::plan::Plan;
+use crate::wake::{Effect, Now, Reply, ReplyTo, Wake};
+use futures_util::future::BoxFuture;
+use hms_sync_changelog::{Log, LogError, Sealed, Writer};
+use hms_sync_connector::Connector;
+use hms_sync_model::{Clock, JobName, RecordId, SideName, Time};
+use serde_json::Value as Json;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::{Semaphore, oneshot, watch};
+
+/// Messages taken in before their effects are carried out together: one group commit.
+const GROUP_MAX: usize = 512;
+
+/// The longest a clean stop waits for what is in flight.
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a handler is called with.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The record, as its side has it.
+    pub document: Json,
+    /// Which record.
+    pub record: RecordId,
+    /// Which handler.
+    pub job: JobName,
+    /// The state it is shown.
+    pub clock: Clock,
+    /// The engine that calls.
+    pub engine: Engine,
+}
+
+/// A handler: code of the user's, called for each new or changed record.
+pub type Handler = Arc<dyn Fn(Call) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// Somebody who watches.
+pub type Watcher = Arc<dyn Fn(&Happening) + Send + Sync>;
+
+/// Everything an engine runs on.
+pub struct Parts {
+    /// What it is told to do.
+    pub plan: Plan,
+    /// Where its history is kept.
+    pub log: Log,
+    /// Its sides.
+    pub connectors: BTreeMap<SideName, Arc<dyn Connector>>,
+    /// Its handlers.
+    pub handlers: BTreeMap<JobName, Handler>,
+    /// Who is told of what happens, once it is durable.
+    pub watcher: Option<Watcher>,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("plan", &self.plan.name).finish_non_exhaustive()
+    }
+}
+
+/// A running engine. Clones are handles to the same one.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    inbox: Sender<Message>,
+    ended: watch::Receiver<Option<Result<(), EngineError>>>,
+    log: Log,
+}
+
+type Question = Box<dyn FnOnce(&Machine) + Send>;
+type Ask = Box<dyn FnOnce(ReplyTo) -> Wake + Send>;
+
+enum Message {
+    Wake(Wake),
+    /// A wake that somebody waits for.
+    Ask(Ask, oneshot::Sender<Reply>),
+    /// A look at the machine.
+    Look(Question),
+    /// The append with this number is durable, or failed.
+    Durable(u64, Result<(), LogError>),
+    Stop,
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Message")
+    }
+}
+
+impl Engine {
+    /// Starts an engine on the tokio runtime it is called from.
+    pub fn start(parts: Parts) -> Result<Self, EngineError> {
+        let (inbox, messages) = channel();
+        let (tell_end, ended) = watch::channel(None);
+        let plan = Arc::new(parts.plan);
+        let log = parts.log.clone();
+        let machine = Machine::open(Arc::clone(&plan), log.clone(), fastrand::u64(..))?;
+        let engine = Self { inbox: inbox.clone(), ended, log: log.clone() };
+        let slots = plan
+            .sides
+            .iter()
+            .map(|(side, p)| (side.clone(), Arc::new(Semaphore::new(p.in_flight_max.max(1)))));
+        let driver = Driver {
+            engine: engine.clone(),
+            runtime: Runtime::current(),
+            machine,
+            writer: Some(Writer::spawn(log)),
+            connectors: parts.connectors,
+            handlers: parts.handlers,
+            slots: slots.collect(),
+            watcher: parts.watcher,
+            started: Instant::now(),
+            appending: Vec::new(),
+            now_held: Vec::new(),
+            saving: None,
+            held: VecDeque::new(),
+            appends: 0,
+            durable: 0,
+            waiting: BTreeMap::new(),
+            replies: 0,
+        };
+        let run = move || {
+            let result = driver.run(&messages);
+            if let Err(why) = &result {
+                tracing::error!(error = %Words(why), "the sync has stopped; what was acknowledged is safe");
+            }
+            // Nobody may be listening any more.
+            tell_end.send_replace(Some(result));
+        };
+        std::thread::Builder::new()
+            .name("hms-sync-engine".into())
+            .spawn(run)
+            .map_err(|_| EngineError::Stopped)?;
+        engine.wake(Wake::Start);
+        Ok(engine)
+    }
+
+    /// The log it writes.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    fn wake(&self, wake: Wake) {
+        // If the engine has ended, whoever waits learns it from `ended`.
+        let _gone = self.inbox.send(Message::Wake(wake));
+    }
+
+    /// Hands over something that happened and waits until it is durable.
+    pub async fn ask(
+        &self,
+        wake: impl FnOnce(ReplyTo) -> Wake + Send + 'static,
+    ) -> Result<Reply, EngineError> {
+        let (tell, told) = oneshot::channel();
+        self.inbox.send(Message::Ask(Box::new(wake), tell)).map_err(|_| EngineError::Stopped)?;
+        told.await.map_err(|_| EngineError::Stopped)
+    }
+
+    /// Asks the machine a question.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Machine) -> T + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let (tell, told) = oneshot::channel();
+        let look = move |machine: &Machine| {
+            // The one who asked may have gone.
+            let _gone = tell.send(question(machine));
+        };
+        self.inbox.send(Message::Look(Box::new(look))).map_err(|_| EngineError::Stopped)?;
+        told.await.map_err(|_| EngineError::Stopped)
+    }
+
+    /// Stops in order: nothing new is begun, what is in flight ends, all is
+    /// saved. Answers when that is done.
+    pub async fn stop(&self) -> Result<(), EngineError> {
+        // If it has ended already, `ended` says how.
+        let _gone = self.inbox.send(Message::Stop);
+        self.ended().await
+    }
+
+    /// Waits until the engine has ended, in whatever way.
+    pub async fn ended(&self) -> Result<(), EngineError> {
+        let mut ended = self.ended.clone();
+        let result = ended.wait_for(Option::is_some).await.map_err(|_| EngineError::Stopped)?;
+        result.clone().unwrap_or(Err(EngineError::Stopped))
+    }
+}
+
+/// An error with all its causes, in one line.
+struct Words<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
+struct Driver {
+    engine: Engine,
+    runtime: Runtime,
+    machine: Machine,
+    writer: Option<Writer>,
+    connectors: BTreeMap<SideName, Arc<dyn Connector>>,
+    handlers: BTreeMap<JobName, Handler>,
+    slots: BTreeMap<SideName, Arc<Semaphore>>,
+    watcher: Option<Watcher>,
+    started: Instant,
+    /// Events of the messages taken in since the last commit began.
+    appending: Vec<Sealed>,
+    /// What may be done once they are durable.
+    now_held: Vec<Effect>,
+    saving: Option<crate::views::Saved>,
+    /// What may be done once the append with the number is durable.
+    held: VecDeque<(u64, Vec<Effect>)>,
+    appends: u64,
+    durable: u64,
+    waiting: BTreeMap<ReplyTo, oneshot::Sender<Reply>>,
+    replies: u64,
+}
+
+impl Driver {
+    fn now(&self) -> Now {
+        let micros = |d: Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, micros);
+        // The machine's own time starts at 1, so that 0 is always in the past.
+        Now { wall: Time(wall), mono: Time(micros(self.started.elapsed()).saturating_add(1)) }
+    }
+
+    fn run(mut self, messages: &Receiver<Message>) -> Result<(), EngineError> {
+        let mut stop_by: Option<Instant> = None;
+        loop {
+            let first = self.wait(messages, stop_by);
+            let mut next = first;
+            let mut count = 0;
+            while let Some(message) = next {
+                if matches!(message, Message::Stop) && stop_by.is_none() {
+                    stop_by = Some(Instant::now() + STOP_PATIENCE);
+                }
+                self.take(message)?;
+                count += 1;
+                next = if count < GROUP_MAX { messages.try_recv().ok() } else { None };
+            }
+            if count == 0 {
+                self.step(Wake::Timer)?;
+            }
+            self.commit();
+            if let Some(by) = stop_by
+                && (self.machine.is_idle() && self.durable == self.appends || Instant::now() >= by)
+            {
+                return self.end();
+            }
+        }
+    }
+
+    /// Waits for a message, or until the machine's next timer.
+    fn wait(&self, messages: &Receiver<Message>, stop_by: Option<Instant>) -> Option<Message> {
+        let now = self.now();
+        let timer = self.machine.next_timer().map(|at| at.since(now.mono));
+        let stop = stop_by.map(|_| Duration::from_millis(20));
+        let patience = [timer, stop].into_iter().flatten().min().unwrap_or(Duration::from_secs(60));
+        match messages.recv_timeout(patience) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    fn take(&mut self, message: Message) -> Result<(), EngineError> {
+        match message {
+            Message::Wake(wake) => self.step(wake),
+            Message::Ask(wake, tell) => {
+                self.replies += 1;
+                let to = ReplyTo(self.replies);
+                self.waiting.insert(to, tell);
+                self.step(wake(to))
+            }
+            Message::Look(question) => {
+                question(&self.machine);
+                Ok(())
+            }
+            Message::Durable(number, result) => {
+                result?;
+                self.durable = number;
+                while let Some((_, effects)) = self.held.pop_front_if(|(at, _)| *at <= number) {
+                    effects.into_iter().for_each(|effect| self.perform(effect));
+                }
+                Ok(())
+            }
+            Message::Stop => self.step(Wake::Stop),
+        }
+    }
+
+    fn step(&mut self, wake: Wake) -> Result<(), EngineError> {
+        let now = self.now();
+        for effect in self.machine.step(wake, now)? {
+            match effect {
+                Effect::Append(events) => self.appending.extend(events),
+                Effect::Save(saved) => self.saving = Some(saved),
+                read @ (Effect::Read { .. } | Effect::Fetch { .. } | Effect::LookUp { .. }) => {
+                    self.perform(read)
+                }
+                other => self.now_held.push(other),
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands the events gathered to the writer, and what waits for them to the queue.
+    fn commit(&mut self) {
+        let Some(writer) = &self.writer else { return };
+        if !self.appending.is_empty() {
+            self.appends += 1;
+            let (number, inbox) = (self.appends, self.engine.inbox.clone());
+            let done = move |result| {
+                // The driver may have ended.
+                let _gone = inbox.send(Message::Durable(number, result));
+            };
+            writer.append(std::mem::take(&mut self.appending), Box::new(done));
+        }
+        if let Some((changes, upto)) = self.saving.take() {
+            writer.save_views(changes, upto);
+            let inbox = self.engine.inbox.clone();
+            let done = move |_| {
+                // The driver may have ended.
+                let _gone = inbox.send(Message::Wake(Wake::Saved));
+            };
+            writer.append(Vec::new(), Box::new(done));
+        }
+        let effects = std::mem::take(&mut self.now_held);
+        if self.durable == self.appends {
+            effects.into_iter().for_each(|effect| self.perform(effect));
+        } else if !effects.is_empty() {
+            self.held.push_back((self.appends, effects));
+        }
+    }
+
+    fn end(mut self) -> Result<(), EngineError> {
+        if let Some(writer) = self.writer.take() {
+            if let Some((changes, upto)) = self.machine.save_all() {
+                writer.save_views(changes, upto);
+            }
+            writer.close()?;
+        }
+        Ok(())
+    }
+
+    /// Does one thing outside.
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Append(_) | Effect::Save(_) => {}
+            Effect::Read { side, pass, request } => {
+                let collection = request.collection.clone();
+                self.talk(side.clone(), false, move |connector| async move {
+                    let result = connector.read(request).await;
+                    Wake::Page { side, collection, pass, result }
+                });
+            }
+            Effect::Fetch { record, side, collection, id } => {
+                let began = self.now().wall;
+                self.talk(side.clone(), false, move |connector| async move {
+                    let result = connector.fetch(collection, id).await;
+                    Wake::Fetched { record, side, began, result }
+                });
+            }
+            Effect::LookUp { record, side, request } => {
+                let began = self.now().wall;
+                self.talk(side.clone(), false, move |connector| async move {
+                    let result = connector.lookup(request).await;
+                    Wake::LookedUp { record, side, began, result }
+                });
+            }
+            Effect::Write { record, side, version, request } => {
+                self.talk(side.clone(), true, move |connector| async move {
+                    let outcome = connector.write(request).await;
+                    Wake::Wrote { record, side, version, outcome }
+                });
+            }
+            Effect::Send { record, target, version, request } => {
+                self.talk(target.clone(), true, move |connector| async move {
+                    let outcome = connector.send(request).await;
+                    Wake::Sent { record, target, version, outcome }
+                });
+            }
+            Effect::Handle { record, job, clock, document } => self.handle(record, job, clock, document),
+            Effect::Reply { to, reply } => {
+                if let Some(tell) = self.waiting.remove(&to) {
+                    // The one who asked may have gone.
+                    let _gone = tell.send(reply);
+                }
+            }
+            Effect::Tell(happening) => self.tell(&happening),
+        }
+    }
+
+    /// Talks to a side in a task of its own and hands the answer back.
+    fn talk<F>(
+        &self,
+        side: SideName,
+        counted: bool,
+        talk: impl FnOnce(Arc<dyn Connector>) -> F + Send + 'static,
+    ) where
+        F: Future<Output = Wake> + Send + 'static,
+    {
+        let Some(connector) = self.connectors.get(&side).map(Arc::clone) else {
+            tracing::error!(%side, "no connector for this side");
+            return;
+        };
+        let slots = self.slots.get(&side).filter(|_| counted).map(Arc::clone);
+        let engine = self.engine.clone();
+        self.runtime.spawn(async move {
+            let _slot = match &slots {
+                Some(slots) => slots.acquire().await.ok(),
+                None => None,
+            };
+            engine.wake(talk(connector).await);
+        });
+    }
+
+    /// Calls a handler; one that panics has failed.
+    fn handle(&self, record: RecordId, job: JobName, clock: Clock, document: Json) {
+        let engine = self.engine.clone();
+        let Some(handler) = self.handlers.get(&job).map(Arc::clone) else {
+            let result = Err("no handler of this name is registered".to_owned());
+            engine.wake(Wake::Handled { record, job, clock, result });
+            return;
+        };
+        let call = Call {
+            document,
+            record: record.clone(),
+            job: job.clone(),
+            clock: clock.clone(),
+            engine: engine.clone(),
+        };
+        self.runtime.spawn(async move {
+            let result = match tokio::spawn(async move { handler(call).await }).await {
+                Ok(result) => result,
+                Err(_) => Err("the handler panicked".to_owned()),
+            };
+            engine.wake(Wake::Handled { record, job, clock, result });
+        });
+    }
+
+    fn tell(&self, happening: &Happening) {
+        let record = happening.record.as_ref().map_or("", |record| record.as_str());
+        let what = &happening.what;
+        match what {
+            What::ReadFailed { .. }
+            | What::Unreadable { .. }
+            | What::Parked { .. }
+            | What::SideAway { .. } => {
+                tracing::warn!(record, "{what}");
+            }
+            What::Decided { .. } | What::SideBack { .. } | What::Listed { .. } => {
+                tracing::info!(record, "{what}")
+            }
+            _ => tracing::debug!(record, "{what}"),
+        }
+        if let Some(watcher) = &self.watcher {
+            watcher(happening);
+        }
+    }
+}

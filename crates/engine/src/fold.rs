@@ -1,0 +1,369 @@
+//! From events to state: the one place where a [`RecordState`] changes.
+//!
+//! `fold` is total: an event that cannot be applied marks the record as
+//! malformed and changes nothing else. It reads no clock and no configuration
+//! but the collection's rules, so a replay of the log gives what was there.
+
+use crate::state::{Doubt, Held, LastWrite, RecordState, RequestState, SideState, Write};
+use hms_sync_model::{
+    Author, Body, Clock, Edit, Event, EventId, Failure, FieldMap, FieldName, FieldResult, Lane, NativeId,
+    Operation, Parked, Released, SideName, Tag, Time, Value, VecMap,
+};
+use hms_sync_resolver::{Record, Rules};
+
+impl RecordState {
+    /// Takes in one event. `id` is the event's own id.
+    pub fn fold(&mut self, rules: &Rules, id: EventId, event: &Event) {
+        let (at, version) = (event.at, event.version);
+        self.version = version;
+        self.head = id;
+        match &event.body {
+            Body::Edited { edit, id, tag, .. } => self.edited(rules, edit, id.as_ref(), tag.as_ref(), at),
+            Body::Intended { side, operation, fields, clock } => {
+                let write = Write {
+                    version,
+                    operation: *operation,
+                    fields: fields.clone(),
+                    clock: clock.clone(),
+                    refused: false,
+                    event: id,
+                };
+                self.side_mut(side).intended(write);
+            }
+            Body::Applied { side, of, id, tag, results, whole } => {
+                if self.requests.remove(of).is_none() {
+                    let merged = &self.merged;
+                    let part = self.sides.entry_or(side.clone(), SideState::default);
+                    part.applied(merged, *of, Answer { id, tag, results, whole: *whole, at });
+                }
+            }
+            Body::Failed { side, of, failure, .. } => match self.requests.get_mut(of) {
+                Some(request) if *failure == Failure::Away => request.refused = true,
+                Some(request) => {
+                    request.attempts = request.attempts.saturating_add(1);
+                    request.refused = *failure != Failure::Unknown;
+                }
+                None => self.side_mut(side).failed(*of, *failure),
+            },
+            Body::Confirmed { side, clock } => self.side_mut(side).confirmed(clock, at),
+            Body::Doubted { side, id, .. } => self.side_mut(side).doubted(id.as_ref(), at),
+            Body::Parked { lane, parked } => self.park(lane, Some(parked.clone())),
+            Body::Released { lane, action } => self.released(lane, *action),
+            Body::Unlinked { side } => {
+                let epoch = self.side_mut(side).epoch;
+                *self.side_mut(side) = SideState { epoch: epoch.saturating_add(1), ..SideState::default() };
+            }
+            Body::Queued { job, request } => {
+                let state =
+                    RequestState { request: request.clone(), attempts: 0, refused: true, parked: None };
+                self.requests.insert(version, state);
+                self.jobs.entry_or(job.clone(), Default::default).asked.push(request.key.clone());
+            }
+            Body::Handled { job, clock } => {
+                let job = self.jobs.entry_or(job.clone(), Default::default);
+                job.handled.merge(clock);
+                job.asked.clear();
+                job.attempts = 0;
+                job.parked = None;
+            }
+            Body::HandlerFailed { job, .. } => {
+                self.jobs.entry_or(job.clone(), Default::default).attempts += 1
+            }
+            Body::Cursor { .. } | Body::Received { .. } => {}
+        }
+    }
+
+    fn edited(&mut self, rules: &Rules, edit: &Edit, id: Option<&NativeId>, tag: Option<&Tag>, at: Time) {
+        if let Err(why) = self.merged.apply(rules, edit) {
+            self.malformed = Some(why.to_string());
+            return;
+        }
+        self.edited_at = at;
+        let Some(side) = edit.actor().as_side() else {
+            if edit.actor().author == Author::Engine {
+                self.settled(edit);
+            }
+            return;
+        };
+        let part = self.side_mut(side);
+        part.edited(edit, at);
+        if id.is_some() {
+            part.id = id.cloned();
+            part.gone = edit.deletes;
+        }
+        if tag.is_some() {
+            part.tag = tag.cloned();
+        }
+    }
+
+    /// A settle changes no value, and comes only when every side has been shown
+    /// the value it writes down: so they have all seen it.
+    fn settled(&mut self, edit: &Edit) {
+        for (_, part) in self.sides.iter_mut() {
+            part.acked.see(edit.actor(), edit.dot.n);
+            for (_, clock) in part.but.iter_mut() {
+                clock.see(edit.actor(), edit.dot.n);
+            }
+        }
+    }
+
+    /// Sets `lane` aside, or takes it up again.
+    fn park(&mut self, lane: &Lane, parked: Option<Parked>) {
+        match lane {
+            Lane::Side(side) => {
+                let part = self.side_mut(side);
+                part.doubt = None;
+                part.attempts = 0;
+                part.parked = parked;
+            }
+            Lane::Job(job) => {
+                let job = self.jobs.entry_or(job.clone(), Default::default);
+                job.attempts = 0;
+                job.parked = parked;
+            }
+            Lane::Request(version) => {
+                if let Some(request) = self.requests.get_mut(version) {
+                    request.attempts = 0;
+                    request.parked = parked;
+                }
+            }
+        }
+    }
+
+    fn released(&mut self, lane: &Lane, action: Released) {
+        let discard = action == Released::Discard;
+        match lane {
+            Lane::Request(version) if discard => {
+                self.requests.remove(version);
+            }
+            Lane::Job(job) if discard => {
+                let clock = self.merged.clock.clone();
+                self.jobs.entry_or(job.clone(), Default::default).handled.merge(&clock);
+                self.park(lane, None);
+            }
+            Lane::Side(side) => {
+                self.side_mut(side).released(discard);
+            }
+            Lane::Job(_) | Lane::Request(_) => self.park(lane, None),
+        }
+    }
+}
+
+/// What an answer to a write said.
+struct Answer<'a> {
+    id: &'a Option<NativeId>,
+    tag: &'a Option<Tag>,
+    results: &'a VecMap<FieldName, FieldResult>,
+    whole: bool,
+    at: Time,
+}
+
+impl SideState {
+    /// The side's own edit: it holds the new values, and has seen its own past.
+    fn edited(&mut self, edit: &Edit, at: Time) {
+        for (field, change) in edit.changes.iter() {
+            self.held.insert(field.clone(), Held::plain(change.after.clone()));
+            if let Some(last) = &mut self.last_write {
+                last.before.remove(field);
+            }
+        }
+        self.acked.see(edit.actor(), edit.dot.n);
+        for (_, clock) in self.but.iter_mut() {
+            clock.see(edit.actor(), edit.dot.n);
+        }
+        if edit.deletes {
+            self.gone = true;
+            self.held.clear();
+            self.tag = None;
+            self.last_write = None;
+        }
+        self.attempts = 0;
+        self.doubt = None;
+        self.seen_at = at;
+        // A new edit of the side is a new situation for what was set aside there.
+        self.parked = None;
+    }
+
+    fn intended(&mut self, write: Write) {
+        self.parked = None;
+        self.write = Some(write);
+    }
+
+    fn applied(&mut self, merged: &Record, of: u64, answer: Answer<'_>) {
+        let Some(write) = self.write.take_if(|w| w.version == of) else { return };
+        self.attempts = 0;
+        self.doubt = None;
+        self.parked = None;
+        self.seen_at = answer.at;
+        if write.operation == Operation::Delete {
+            self.deleted(&write.clock);
+            return;
+        }
+        let shown_before = write.fields.keys().map(|f| (f.clone(), self.shown_of(f)));
+        let before = shown_before.filter(|(_, value)| *value != Value::Absent).collect();
+        self.last_write =
+            Some(LastWrite { ended: answer.at, before, tag: self.tag.take(), shown: answer.whole });
+        self.gone = false;
+        if answer.id.is_some() {
+            self.id.clone_from(answer.id);
+        }
+        self.tag.clone_from(answer.tag);
+        let refused = self.hold(&write.fields, answer.results);
+        self.acknowledge(merged, &write.clock, |field| {
+            !refused.contains(&field) && (answer.whole || write.fields.contains_key(field))
+        });
+    }
+
+    fn deleted(&mut self, clock: &Clock) {
+        self.gone = true;
+        self.held.clear();
+        self.tag = None;
+        self.last_write = None;
+        self.acked.merge(clock);
+        self.but.clear();
+    }
+
+    /// Notes what the side made of each field; answers with those it did not keep.
+    fn hold<'a>(
+        &mut self,
+        fields: &'a FieldMap,
+        results: &VecMap<FieldName, FieldResult>,
+    ) -> Vec<&'a FieldName> {
+        let mut refused = Vec::new();
+        for (field, value) in fields.iter() {
+            let held = match results.get(field) {
+                None | Some(FieldResult::Taken) => Held::plain(value.clone()),
+                Some(FieldResult::Reformatted(shown) | FieldResult::Altered(shown)) => {
+                    Held { sent: value.clone(), shown: Some(shown.clone()), not_kept: false }
+                }
+                Some(FieldResult::NotKept) => {
+                    refused.push(field);
+                    let before = self.shown_of(field);
+                    Held { sent: value.clone(), shown: Some(before), not_kept: true }
+                }
+            };
+            self.held.insert(field.clone(), held);
+        }
+        refused
+    }
+
+    /// The side's people have been shown `clock` for the fields that `shown` names;
+    /// the others stay at what they had been shown before.
+    fn acknowledge(&mut self, merged: &Record, clock: &Clock, shown: impl Fn(&FieldName) -> bool) {
+        let old = self.acked.clone();
+        self.acked.merge(clock);
+        for field in merged.field_names() {
+            if shown(field) {
+                if let Some(exception) = self.but.get(field) {
+                    let raised = exception.clone().merged(clock);
+                    self.except(merged, field, raised);
+                }
+            } else {
+                let stays = self.but.get(field).unwrap_or(&old).clone();
+                self.except(merged, field, stays);
+            }
+        }
+    }
+
+    /// Keeps `clock` as the exception for `field`, if it says less than `acked` does.
+    fn except(&mut self, merged: &Record, field: &FieldName, clock: Clock) {
+        let known = clock.covers(&self.acked) || clock.covers(&merged.seen(field));
+        if known {
+            self.but.remove(field);
+        } else {
+            self.but.insert(field.clone(), clock);
+        }
+    }
+
+    fn failed(&mut self, of: u64, failure: Failure) {
+        let Some(write) = &mut self.write else { return };
+        if write.version != of {
+            return;
+        }
+        if failure != Failure::Away {
+            self.attempts = self.attempts.saturating_add(1);
+        }
+        match failure {
+            Failure::RetryLater | Failure::Away => write.refused = true,
+            Failure::Unknown => write.refused = false,
+            Failure::Conflict | Failure::Rejected | Failure::NotApplied => self.write = None,
+            Failure::Exists | Failure::Gone => self.write = None,
+        }
+    }
+
+    fn confirmed(&mut self, clock: &Clock, at: Time) {
+        self.acked.merge(clock);
+        self.but.clear();
+        self.doubt = None;
+        self.seen_at = at;
+        for (_, held) in self.held.iter_mut().filter(|(_, held)| held.not_kept) {
+            *held = Held::plain(std::mem::take(&mut held.sent));
+        }
+        if let Some(last) = &mut self.last_write {
+            last.shown = true;
+        }
+    }
+
+    fn doubted(&mut self, id: Option<&NativeId>, at: Time) {
+        if self.id.is_none() {
+            self.id = id.cloned();
+        }
+        match &mut self.doubt {
+            Some(doubt) => doubt.times = doubt.times.saturating_add(1),
+            None => self.doubt = Some(Doubt { since: at, times: 1 }),
+        }
+    }
+
+    fn released(&mut self, discard: bool) {
+        if let Some(parked) = &mut self.parked
+            && discard
+        {
+            parked.words = format!("given up: {}", parked.words);
+            self.write = None;
+            return;
+        }
+        self.parked = None;
+        self.attempts = 0;
+        for (_, held) in self.held.iter_mut() {
+            if held.not_kept {
+                held.not_kept = false;
+                held.sent = held.shown.take().unwrap_or_default();
+            }
+        }
+    }
+
+    /// What the side shows of `field` in canonical form, lossy sides aside.
+    pub fn shown_of(&self, field: &FieldName) -> Value {
+        match self.held.get(field) {
+            Some(held) => held.shown.clone().unwrap_or_else(|| held.sent.clone()),
+            None => Value::Absent,
+        }
+    }
+
+    /// The write that is under way to `side`, by the version of its event.
+    pub fn write_of(&self, version: u64) -> Option<&Write> {
+        self.write.as_ref().filter(|write| write.version == version)
+    }
+}
+
+/// Which side an event concerns, if it concerns just one.
+pub fn side_of(body: &Body) -> Option<&SideName> {
+    match body {
+        Body::Edited { edit, .. } => edit.actor().as_side(),
+        Body::Intended { side, .. }
+        | Body::Applied { side, .. }
+        | Body::Failed { side, .. }
+        | Body::Confirmed { side, .. }
+        | Body::Doubted { side, .. }
+        | Body::Unlinked { side }
+        | Body::Cursor { side, .. }
+        | Body::Parked { lane: Lane::Side(side), .. }
+        | Body::Released { lane: Lane::Side(side), .. } => Some(side),
+        Body::Queued { request, .. } => Some(&request.target),
+        Body::Parked { .. }
+        | Body::Released { .. }
+        | Body::Handled { .. }
+        | Body::HandlerFailed { .. }
+        | Body::Received { .. } => None,
+    }
+}

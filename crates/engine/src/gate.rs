@@ -1,0 +1,143 @@
+//! The gate before one side: how many requests may be under way, and whether
+//! any may at all. It holds work back; it never drops any.
+//!
+//! Three things close it. A pause the side asked for (429, Retry-After) ends at
+//! its time. A side that cannot be reached, or fails many times in a row, opens
+//! the circuit: one probe at a time with growing waits. After that the flow
+//! grows again from a few requests, so that a side just back is not overrun.
+
+use crate::plan::Retry;
+use hms_sync_model::Time;
+use std::time::Duration;
+
+/// Failures in a row, of whatever records, after which the side itself is taken to be unwell.
+const STREAK_MAX: u32 = 24;
+
+/// The longest wait between two probes of a side that is away.
+const PROBE_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// One side's gate.
+#[derive(Debug)]
+pub struct Gate {
+    max: usize,
+    allowed: usize,
+    in_flight: usize,
+    streak: u32,
+    probes: u32,
+    paused_until: Option<Time>,
+    away_until: Option<Time>,
+}
+
+/// What a request told of the side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It answered.
+    Well,
+    /// It could not take this request.
+    Unwell,
+    /// It asked for a pause.
+    Pause(Duration),
+    /// It could not be reached.
+    Away,
+}
+
+/// What changed for an onlooker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Nothing.
+    Same,
+    /// The side is away now.
+    WentAway,
+    /// It is back.
+    CameBack,
+}
+
+impl Gate {
+    /// A gate for a side that takes `max` requests at once.
+    pub fn new(max: usize) -> Self {
+        let max = max.max(1);
+        Self { max, allowed: max, in_flight: 0, streak: 0, probes: 0, paused_until: None, away_until: None }
+    }
+
+    /// Whether a request may go out now.
+    pub fn is_open(&self, now: Time) -> bool {
+        if self.paused_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        match self.away_until {
+            Some(until) => now >= until && self.in_flight == 0,
+            None => self.in_flight < self.allowed,
+        }
+    }
+
+    /// Whether the side is taken to be away.
+    pub fn is_away(&self) -> bool {
+        self.away_until.is_some()
+    }
+
+    /// Requests under way.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// When to look again, if the gate is closed for a time.
+    pub fn opens_at(&self) -> Option<Time> {
+        self.paused_until.max(self.away_until)
+    }
+
+    /// A request goes out.
+    pub fn begin(&mut self) {
+        self.in_flight += 1;
+    }
+
+    /// A request came back. `draw` gives the jitter: a number from 0 to 1.
+    pub fn end(&mut self, health: Health, now: Time, retry: &Retry, draw: f64) -> Turn {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        match health {
+            Health::Well => self.well(),
+            Health::Unwell => {
+                self.streak = self.streak.saturating_add(1);
+                if self.streak >= STREAK_MAX { self.away(now, retry, draw) } else { Turn::Same }
+            }
+            Health::Pause(wait) => {
+                self.paused_until = self.paused_until.max(Some(now.plus(wait)));
+                Turn::Same
+            }
+            Health::Away => self.away(now, retry, draw),
+        }
+    }
+
+    fn well(&mut self) -> Turn {
+        self.streak = 0;
+        if self.away_until.take().is_some() {
+            self.probes = 0;
+            self.allowed = self.max.min(4);
+            return Turn::CameBack;
+        }
+        if self.allowed < self.max {
+            self.allowed += 1;
+        }
+        Turn::Same
+    }
+
+    fn away(&mut self, now: Time, retry: &Retry, draw: f64) -> Turn {
+        // The rest of a volley that met the same wall tells nothing new.
+        if self.away_until.is_some_and(|until| now < until) {
+            return Turn::Same;
+        }
+        let initial = retry.initial.max(Duration::from_millis(100));
+        let widest = initial.saturating_mul(1 << self.probes.min(10)).min(PROBE_WAIT_MAX.max(retry.initial));
+        // Between half and all of the width: a probe too early costs a try, one too late costs the user.
+        let wait = widest.mul_f64(0.5 + draw * 0.5);
+        self.probes = self.probes.saturating_add(1);
+        let turn = if self.away_until.is_none() { Turn::WentAway } else { Turn::Same };
+        self.away_until = Some(now.plus(wait));
+        turn
+    }
+}
+
+/// The wait before try number `attempt` (from 0): full jitter.
+pub fn backoff(retry: &Retry, attempt: u32, draw: f64) -> Duration {
+    let widest = retry.initial.saturating_mul(1 << attempt.min(20)).min(retry.max);
+    widest.mul_f64(draw)
+}

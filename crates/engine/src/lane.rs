@@ -1,0 +1,146 @@
+//! Lanes: what is under way, or waits for its time, for one record on one
+//! side. In memory only; a restart makes them anew from the records.
+//!
+//! Invariant: at most one request in flight per (record, side). Tested by
+//! `engine/tests/simulation.rs`.
+
+use hms_sync_model::{JobName, RecordId, SideName, Time};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+/// One record's way to one place.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Track {
+    /// Bringing the merged record to a side.
+    Deliver(SideName),
+    /// Sending a handler's requests to a side.
+    Send(SideName),
+    /// Calling a handler.
+    Handle(JobName),
+}
+
+/// What is under way in a lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Busy {
+    /// A write, by the version of its `Intended` event.
+    Writing(u64),
+    /// A read by id.
+    Reading,
+    /// A look-up by identity.
+    Looking,
+    /// A handler's request, by the version of its `Queued` event.
+    Sending(u64),
+    /// A handler.
+    Handling,
+}
+
+/// One lane.
+#[derive(Debug, Default)]
+pub struct Lane {
+    /// What is under way.
+    pub busy: Option<Busy>,
+    /// Not before this.
+    pub due: Option<Time>,
+    /// Whether it stands in a queue.
+    pub queued: bool,
+    /// The side said that a create met something: look before anything else.
+    pub look: Option<String>,
+    /// Whether the write without an outcome was sent by this process, and failed so.
+    pub failed_reads: u32,
+}
+
+/// All lanes with work, the queues before each place, and the alarm clock.
+#[derive(Debug, Default)]
+pub struct Lanes {
+    lanes: HashMap<(RecordId, Track), Lane>,
+    ready: HashMap<Track, VecDeque<RecordId>>,
+    alarms: BTreeMap<(Time, u64), (RecordId, Track)>,
+    alarm_count: u64,
+    ready_count: usize,
+}
+
+impl Lanes {
+    /// The lane of a record, if it has work.
+    pub fn get(&self, record: &RecordId, track: &Track) -> Option<&Lane> {
+        self.lanes.get(&(record.clone(), track.clone()))
+    }
+
+    /// The lane of a record, made if it is new.
+    pub fn open(&mut self, record: &RecordId, track: &Track) -> &mut Lane {
+        self.lanes.entry((record.clone(), track.clone())).or_default()
+    }
+
+    /// Forgets a lane that has nothing under way.
+    pub fn close(&mut self, record: &RecordId, track: &Track) {
+        let key = (record.clone(), track.clone());
+        if self.lanes.get(&key).is_some_and(|lane| lane.busy.is_none() && !lane.queued) {
+            self.lanes.remove(&key);
+        }
+    }
+
+    /// Puts a lane into its queue, now or when its time has come.
+    pub fn schedule(&mut self, record: &RecordId, track: &Track, now: Time) {
+        let lane = self.lanes.entry((record.clone(), track.clone())).or_default();
+        if lane.busy.is_some() || lane.queued {
+            return;
+        }
+        match lane.due {
+            Some(due) if due > now => {
+                self.alarm_count += 1;
+                self.alarms.insert((due, self.alarm_count), (record.clone(), track.clone()));
+            }
+            _ => {
+                lane.queued = true;
+                self.ready_count += 1;
+                self.ready.entry(track.clone()).or_default().push_back(record.clone());
+            }
+        }
+    }
+
+    /// Moves lanes whose time has come into their queues.
+    pub fn ring(&mut self, now: Time) {
+        while let Some(entry) = self.alarms.first_entry() {
+            if entry.key().0 > now {
+                return;
+            }
+            let (record, track) = entry.remove();
+            if self.lanes.contains_key(&(record.clone(), track.clone())) {
+                self.schedule(&record, &track, now);
+            }
+        }
+    }
+
+    /// The next record in the queue before a place.
+    pub fn next(&mut self, track: &Track) -> Option<RecordId> {
+        let record = self.ready.get_mut(track)?.pop_front()?;
+        self.ready_count = self.ready_count.saturating_sub(1);
+        if let Some(lane) = self.lanes.get_mut(&(record.clone(), track.clone())) {
+            lane.queued = false;
+        }
+        Some(record)
+    }
+
+    /// How many stand in queues.
+    pub fn ready(&self) -> usize {
+        self.ready_count
+    }
+
+    /// How many stand in the queue before one place.
+    pub fn ready_for(&self, track: &Track) -> usize {
+        self.ready.get(track).map_or(0, VecDeque::len)
+    }
+
+    /// How many lanes have work.
+    pub fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Whether anything is in flight.
+    pub fn is_busy(&self) -> bool {
+        self.lanes.values().any(|lane| lane.busy.is_some())
+    }
+
+    /// The next alarm.
+    pub fn next_alarm(&self) -> Option<Time> {
+        self.alarms.keys().next().map(|(at, _)| *at)
+    }
+}

@@ -1,0 +1,315 @@
+//! The machine: the whole engine as a function from what happened to what is
+//! to be done. `step` awaits nothing, starts nothing and reads no clock; the
+//! only thing it reads is the log it writes. So the whole loop runs in
+//! simulated time from a seed, and a crash is simply the end of its life.
+//!
+//! The parts of `step` are in the files named after them: `pass` reads
+//! collections, `observe` makes events of what was seen, `deliver` brings
+//! records to sides, `handle` calls handlers, `operate` serves people.
+
+use crate::error::EngineError;
+use crate::gate::{Gate, Health, Turn};
+use crate::happening::{Happening, What};
+use crate::lane::{Lanes, Track};
+use crate::pass::Passes;
+use crate::plan::{CollectionPlan, Plan, Retry};
+use crate::project::settled_fields;
+use crate::views::{Entry, Views, is_parked};
+use crate::wake::{Effect, Now, Reply, ReplyTo, Wake};
+use hms_sync_changelog::{Log, Sealed, seal};
+use hms_sync_model::{
+    Actor, Author, Body, Change, CollectionName, Dot, Edit, Event, RecordId, SideName, Source, Stamp, Time,
+    VecMap,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The engine of one sync, without its hands.
+#[derive(Debug)]
+pub struct Machine {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) views: Views,
+    pub(crate) lanes: Lanes,
+    pub(crate) passes: Passes,
+    pub(crate) gates: BTreeMap<SideName, Gate>,
+    pub(crate) job_slots: BTreeMap<Track, usize>,
+    pub(crate) counts: crate::report::Counts,
+    pub(crate) stopping: bool,
+    next_seq: u64,
+    random: fastrand::Rng,
+    batch: Vec<Sealed>,
+    effects: Vec<Effect>,
+}
+
+impl Machine {
+    /// A machine on what `log` holds. `seed` drives the jitter and nothing else.
+    pub fn open(plan: Arc<Plan>, log: Log, seed: u64) -> Result<Self, EngineError> {
+        let next_seq = log.head().saturating_add(1);
+        let mut views = Views::new(log);
+        views.catch_up(&plan)?;
+        // Half of what a gate lets through is being made durable while the other half is under way.
+        let gates = plan
+            .sides
+            .iter()
+            .map(|(side, p)| (side.clone(), Gate::new(p.in_flight_max.saturating_mul(2))))
+            .collect();
+        Ok(Self {
+            passes: Passes::new(&plan, &views)?,
+            plan,
+            views,
+            lanes: Lanes::default(),
+            gates,
+            job_slots: BTreeMap::new(),
+            counts: crate::report::Counts::default(),
+            stopping: false,
+            next_seq,
+            random: fastrand::Rng::with_seed(seed),
+            batch: Vec::new(),
+            effects: Vec::new(),
+        })
+    }
+
+    /// Takes in what happened and says what is to be done. After an error the
+    /// machine must be dropped: the log is what counts.
+    pub fn step(&mut self, wake: Wake, now: Now) -> Result<Vec<Effect>, EngineError> {
+        match wake {
+            Wake::Start => self.start(now)?,
+            Wake::Timer => {}
+            Wake::Page { side, collection, pass, result } => {
+                self.page(&side, &collection, pass, result, now)?
+            }
+            Wake::Wrote { record, side, version, outcome } => {
+                self.wrote(&record, &side, version, outcome, now)?
+            }
+            Wake::Sent { record, target, version, outcome } => {
+                self.sent(&record, &target, version, outcome, now)?
+            }
+            Wake::Fetched { record, side, began, result } => {
+                self.fetched(&record, &side, began, result, now)?
+            }
+            Wake::LookedUp { record, side, began, result } => {
+                self.looked_up(&record, &side, began, result, now)?
+            }
+            Wake::Webhook { side, collection, delivery, reply } => {
+                self.webhook(&side, &collection, delivery, reply, now)?;
+            }
+            Wake::Handled { record, job, clock, result } => {
+                self.handled(&record, &job, clock, result, now)?
+            }
+            queue @ Wake::Queue { .. } => self.queue(queue, now)?,
+            Wake::Command { command, reply } => self.command(command, reply, now)?,
+            Wake::Saved => self.views.end_save(),
+            Wake::Stop => self.stopping = true,
+        }
+        self.lanes.ring(now.mono);
+        self.poll_due(now);
+        self.pump(now)?;
+        self.save_if_due();
+        Ok(self.take_effects())
+    }
+
+    /// The log that the machine's events go to.
+    pub fn log(&self) -> &Log {
+        self.views.log()
+    }
+
+    /// When to wake the machine if nothing else does.
+    pub fn next_timer(&self) -> Option<Time> {
+        let gates = self.gates.iter().filter(|(side, _)| {
+            self.lanes.ready_for(&Track::Deliver((*side).clone())) > 0
+                || self.lanes.ready_for(&Track::Send((*side).clone())) > 0
+        });
+        let gates = gates.filter_map(|(_, gate)| gate.opens_at()).min();
+        let passes = if self.stopping { None } else { self.passes.next_due() };
+        [self.lanes.next_alarm(), gates, passes].into_iter().flatten().min()
+    }
+
+    /// Whether a stop may end now: nothing is in flight and nothing being saved.
+    pub fn is_idle(&self) -> bool {
+        !self.lanes.is_busy()
+    }
+
+    /// Hands over everything that is not saved yet, for a clean stop.
+    pub fn save_all(&mut self) -> Option<crate::views::Saved> {
+        self.views.begin_save(self.next_seq.saturating_sub(1))
+    }
+
+    /// Takes up what was left to be done when the last process ended.
+    fn start(&mut self, now: Now) -> Result<(), EngineError> {
+        let mut after = None;
+        loop {
+            let page = self.views.todo(after.as_ref(), 512)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.clone());
+            for record in page {
+                let entry = self.views.take(&record)?;
+                self.finish(record, entry, now)?;
+            }
+        }
+    }
+
+    /// Makes an event of what was learnt or is to be done, and folds it at once.
+    /// Answers with its version.
+    pub(crate) fn emit(
+        &mut self,
+        record: &RecordId,
+        entry: &mut Entry,
+        body: Body,
+        now: Now,
+    ) -> Result<u64, EngineError> {
+        let event = Event {
+            seq: self.next_seq,
+            record: record.clone(),
+            version: entry.state.version.saturating_add(1),
+            at: now.wall,
+            prev: entry.state.head,
+            body,
+        };
+        let sealed = seal(&event)
+            .map_err(|why| EngineError::Seal { record: record.to_string(), why: why.to_string() })?;
+        self.next_seq += 1;
+        let plan = Arc::clone(&self.plan);
+        self.views.fold(&plan, &mut entry.state, sealed.id, &event);
+        entry.dirty = true;
+        self.counts.events += 1;
+        self.batch.push(sealed);
+        Ok(event.version)
+    }
+
+    /// The same for a stream of the sync's own.
+    pub(crate) fn emit_stream(&mut self, stream: &RecordId, body: Body, now: Now) -> Result<(), EngineError> {
+        let state = self.views.stream(stream)?;
+        let event = Event {
+            seq: self.next_seq,
+            record: stream.clone(),
+            version: state.version.saturating_add(1),
+            at: now.wall,
+            prev: state.head,
+            body,
+        };
+        let sealed = seal(&event)
+            .map_err(|why| EngineError::Seal { record: stream.to_string(), why: why.to_string() })?;
+        self.next_seq += 1;
+        self.views.fold_stream(sealed.id, &event)?;
+        self.batch.push(sealed);
+        Ok(())
+    }
+
+    /// Puts a record back after events, and sees to what it needs now.
+    pub(crate) fn finish(&mut self, record: RecordId, mut entry: Entry, now: Now) -> Result<(), EngineError> {
+        let plan = Arc::clone(&self.plan);
+        let Some(collection) = plan.collections.get(record.collection()) else {
+            self.views.put(record, entry);
+            return Ok(());
+        };
+        let busy = self.reconsider(collection, &record, &entry, now)?;
+        if !busy && entry.state.malformed.is_none() {
+            self.settle(collection, &record, &mut entry, now)?;
+        }
+        self.views.mark_todo(&record, busy);
+        self.views.mark_parked(&record, is_parked(&entry.state));
+        self.views.put(record, entry);
+        Ok(())
+    }
+
+    /// Writes down what all sides have seen and agree on, field by field.
+    fn settle(
+        &mut self,
+        collection: &CollectionPlan,
+        record: &RecordId,
+        entry: &mut Entry,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let fields = settled_fields(collection, &entry.state);
+        if fields.is_empty() {
+            return Ok(());
+        }
+        let merged = &entry.state.merged;
+        let mut changes = VecMap::new();
+        let mut stamp = Stamp::default();
+        for field in fields {
+            let decision = merged.decide(&collection.rules, &field);
+            if matches!(decision.reason, hms_sync_resolver::Reason::Manual) {
+                continue;
+            }
+            let winner = decision.siblings.iter().find(|(_, wins)| *wins).map(|(sibling, _)| sibling.stamp);
+            stamp = winner.unwrap_or_default().max(stamp);
+            changes.insert(field, Change { before: decision.value.clone(), after: decision.value });
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let actor = Actor { author: Author::Engine, epoch: 0 };
+        let edit = Edit {
+            generation: merged.generation,
+            dot: Dot { n: merged.clock.count(&actor).saturating_add(1), actor },
+            context: merged.clock.clone(),
+            but: VecMap::new(),
+            changes,
+            deletes: false,
+            stamp,
+            certain: true,
+        };
+        self.emit(record, entry, Body::Edited { edit, id: None, tag: None, source: Source::Engine }, now)?;
+        Ok(())
+    }
+
+    /// Hands changed views over when there are many.
+    fn save_if_due(&mut self) {
+        if self.views.dirty() > self.plan.dirty_max
+            && let Some(saved) = self.views.begin_save(self.next_seq.saturating_sub(1))
+        {
+            self.effects.push(Effect::Save(saved));
+        }
+    }
+
+    fn take_effects(&mut self) -> Vec<Effect> {
+        let mut effects = Vec::with_capacity(self.effects.len() + 1);
+        if !self.batch.is_empty() {
+            effects.push(Effect::Append(std::mem::take(&mut self.batch)));
+        }
+        effects.append(&mut self.effects);
+        effects
+    }
+
+    pub(crate) fn push(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    pub(crate) fn reply(&mut self, to: ReplyTo, reply: Reply) {
+        self.effects.push(Effect::Reply { to, reply });
+    }
+
+    pub(crate) fn tell(&mut self, record: Option<&RecordId>, what: What, now: Now) {
+        self.effects.push(Effect::Tell(Happening { at: now.wall, record: record.cloned(), what }));
+    }
+
+    pub(crate) fn draw(&mut self) -> f64 {
+        self.random.f64()
+    }
+
+    pub(crate) fn backoff(&mut self, retry: &Retry, attempt: u32) -> Duration {
+        let draw = self.draw();
+        crate::gate::backoff(retry, attempt, draw)
+    }
+
+    /// Notes at the side's gate how a request went, and tells if it went away or came back.
+    pub(crate) fn gate_end(&mut self, side: &SideName, health: Health, words: &str, now: Now) {
+        let retry = self.plan.sides.get(side).map(|p| p.retry).unwrap_or_default();
+        let draw = self.draw();
+        let Some(gate) = self.gates.get_mut(side) else { return };
+        match gate.end(health, now.mono, &retry, draw) {
+            Turn::Same => {}
+            Turn::WentAway => {
+                self.tell(None, What::SideAway { side: side.clone(), reason: words.to_owned() }, now)
+            }
+            Turn::CameBack => self.tell(None, What::SideBack { side: side.clone() }, now),
+        }
+    }
+
+    /// The collection a record is of.
+    pub(crate) fn collection_of(&self, record: &RecordId) -> Option<CollectionName> {
+        CollectionName::try_new(record.collection()).ok()
+    }
+}

@@ -1,0 +1,694 @@
+//! From what was seen to what happened: which record an observation is of, and
+//! whether it is an edit, an echo of our own write, or a stale read.
+//!
+//! This is `classify` and `ingest` of the resolver's specification. The rule
+//! that matters most: an edit never claims that its author had seen more than
+//! was on their screen. Where that cannot be found out, it claims less.
+
+use crate::error::EngineError;
+use crate::happening::What;
+use crate::lane::Track;
+use crate::machine::Machine;
+use crate::plan::{CollectionPlan, CollectionSide};
+use crate::project::{is_unconfirmed, projection, same, shown};
+use crate::state::{Held, SideState};
+use crate::views::Entry;
+use crate::wake::Now;
+use hms_sync_connector::{Content, Observation};
+use hms_sync_model::{
+    Body, Change, CollectionName, Dot, Edit, Failure, FieldMap, FieldName, InvalidName, Lane, NativeId,
+    Operation, ParkReason, Parked, RecordId, SideName, Source, Stamp, Tag, Time, Value, VecMap,
+};
+use hms_sync_resolver::Presence;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How far a side's clock may run ahead of ours before its times are not believed.
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5);
+
+/// One side of one collection, with the plan for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) side: &'a SideName,
+    pub(crate) name: &'a CollectionName,
+    pub(crate) collection: &'a CollectionPlan,
+    pub(crate) plan: &'a CollectionSide,
+}
+
+/// What was seen of one record, in canonical fields.
+pub(crate) struct Seen {
+    pub(crate) id: NativeId,
+    pub(crate) tag: Option<Tag>,
+    pub(crate) modified: Option<Time>,
+    pub(crate) fields: FieldMap,
+    pub(crate) source: Source,
+    /// When the read began.
+    pub(crate) began: Time,
+}
+
+/// What became of a comparison with what the side was known to show.
+enum Verdict {
+    /// It shows what it did.
+    Unchanged,
+    /// It may be older than a write of ours.
+    Stale(&'static str),
+    /// What stood before our write stands there for good.
+    NotKept(Vec<FieldName>),
+    /// Somebody changed these fields; the others named may be stale.
+    Edit(FieldMap, bool),
+}
+
+impl Machine {
+    /// Takes in one record as a side showed it.
+    pub(crate) fn intake(
+        &mut self,
+        side: &SideName,
+        name: &CollectionName,
+        seen: Observation,
+        source: Source,
+        began: Time,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let plan = Arc::clone(&self.plan);
+        let Some(collection) = plan.collections.get(name) else { return Ok(()) };
+        let Some(part) = collection.sides.get(side) else { return Ok(()) };
+        let place = Place { side, name, collection, plan: part };
+        self.counts.observations += 1;
+        let known = match self.views.linked(side, name, &seen.id)? {
+            Some(record) => Some((self.views.take(&record)?, record)),
+            None => None,
+        };
+        match known {
+            Some((entry, record))
+                if entry.state.sides.get(side).and_then(|p| p.id.as_ref()) == Some(&seen.id) =>
+            {
+                self.observe(place, record, entry, seen, source, began, now)
+            }
+            stale => {
+                if let Some((entry, record)) = stale {
+                    self.views.put(record, entry);
+                }
+                let record = new_record_id(&plan.name, side, name, &seen.id, None)?;
+                let entry = self.views.take(&record)?;
+                self.observe(place, record, entry, seen, source, began, now)
+            }
+        }
+    }
+
+    /// The id that a record will have which a side is said to have and has not shown yet.
+    pub(crate) fn unseen_record(
+        &self,
+        side: &SideName,
+        name: &CollectionName,
+        id: &NativeId,
+    ) -> Result<RecordId, EngineError> {
+        Ok(new_record_id(&self.plan.name, side, name, id, None)?)
+    }
+
+    /// Takes in what was seen of a record that is known by its id, or is new.
+    #[expect(clippy::too_many_arguments, reason = "one observation with all that is known about it")]
+    pub(crate) fn observe(
+        &mut self,
+        place: Place<'_>,
+        record: RecordId,
+        mut entry: Entry,
+        seen: Observation,
+        source: Source,
+        began: Time,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let Observation { id, tag, modified, content } = seen;
+        let (doc, partial) = match content {
+            Content::Gone => {
+                self.gone(place, &record, &mut entry, id, source, now)?;
+                return self.finish(record, entry, now);
+            }
+            Content::Whole(doc) => (doc, false),
+            Content::Partial(doc) => (doc, true),
+        };
+        let unborn = entry.state.merged.clock.is_empty();
+        if partial && unborn {
+            let words = "a part of a record not yet seen".to_owned();
+            self.emit(
+                &record,
+                &mut entry,
+                Body::Doubted { side: place.side.clone(), id: Some(id), words },
+                now,
+            )?;
+            return self.finish(record, entry, now);
+        }
+        let fields = match place.plan.shape.read(&doc, partial) {
+            Ok(fields) => fields,
+            Err(why) => {
+                self.park_stub(place, &record, &mut entry, id, ParkReason::Unreadable, why.to_string(), now)?;
+                return self.finish(record, entry, now);
+            }
+        };
+        let seen = Seen { id, tag, modified, fields, source, began };
+        if unborn {
+            return self.appeared(place, record, entry, seen, now);
+        }
+        let part = entry.state.sides.get(place.side);
+        if part.is_some_and(|part| part.gone)
+            && entry.state.merged.presence(&place.collection.rules) == Presence::Deleted
+        {
+            // Deleted everywhere and here again: another life, with nothing of the old one.
+            self.views.put(record.clone(), entry);
+            let next = new_record_id(&self.plan.name, place.side, place.name, &seen.id, Some(&record))?;
+            let entry = self.views.take(&next)?;
+            return self.appeared(place, next, entry, seen, now);
+        }
+        self.compare(place, &record, &mut entry, seen, now)?;
+        self.finish(record, entry, now)
+    }
+
+    /// A record that this side had not shown before: one we know by its identity, or a new one.
+    fn appeared(
+        &mut self,
+        place: Place<'_>,
+        record: RecordId,
+        mut entry: Entry,
+        seen: Seen,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let values: Vec<Value> = place
+            .collection
+            .identity
+            .iter()
+            .map(|f| seen.fields.get(f).cloned().unwrap_or_default())
+            .collect();
+        let Some(other) = self.views.identified(place.name, &values)?.filter(|other| *other != record) else {
+            self.first_edit(place, &record, &mut entry, &seen, false, now)?;
+            return self.finish(record, entry, now);
+        };
+        let mut known = self.views.take(&other)?;
+        let rules = &place.collection.rules;
+        let same_identity = place
+            .collection
+            .identity
+            .iter()
+            .zip(&values)
+            .all(|(f, v)| known.state.merged.value(rules, f) == *v);
+        if !same_identity || known.state.merged.presence(rules) != Presence::Present {
+            self.views.put(other, known);
+            self.first_edit(place, &record, &mut entry, &seen, false, now)?;
+            return self.finish(record, entry, now);
+        }
+        let taken =
+            known.state.sides.get(place.side).filter(|part| part.has_it()).and_then(|part| part.id.clone());
+        if let Some(taken) = taken {
+            self.views.put(other.clone(), known);
+            let words = format!(
+                "{} has two records with the same identity, {:.60} and {:.60}; {other} is linked to the first: \
+                 change or remove one of them there",
+                place.side,
+                taken.as_str(),
+                seen.id.as_str()
+            );
+            self.park_stub(place, &record, &mut entry, seen.id, ParkReason::AmbiguousMatch, words, now)?;
+            return self.finish(record, entry, now);
+        }
+        if entry.state.version > 0 {
+            self.emit(&record, &mut entry, Body::Unlinked { side: place.side.clone() }, now)?;
+            self.finish(record, entry, now)?;
+        }
+        self.drop_create(place, &other, &mut known, now)?;
+        self.first_edit(place, &other, &mut known, &seen, true, now)?;
+        self.finish(other, known, now)
+    }
+
+    /// A create whose fate is open, when the record turns out to be there: it is
+    /// no longer to be sent. Whether it was ours or somebody's shows in the fields.
+    fn drop_create(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let write = entry.state.sides.get(place.side).and_then(|part| part.write.as_ref());
+        let Some(of) = write.map(|write| write.version) else { return Ok(()) };
+        let words = "found by its identity".to_owned();
+        let body = Body::Failed { side: place.side.clone(), of, failure: Failure::NotApplied, words };
+        self.emit(record, entry, body, now).map(|_| ())
+    }
+
+    /// The first edit of a side on a record: all that it shows.
+    fn first_edit(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        seen: &Seen,
+        linked: bool,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let there = seen.fields.iter().filter(|(_, value)| **value != Value::Absent);
+        let fields: FieldMap = there.map(|(field, value)| (field.clone(), value.clone())).collect();
+        let told = What::Appeared { side: place.side.clone(), linked, fields: fields.clone() };
+        self.edit(place, record, entry, seen, fields, true, now)?;
+        self.tell(Some(record), told, now);
+        Ok(())
+    }
+
+    /// Compares what was seen with what the side was known to show.
+    pub(crate) fn compare(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        seen: Seen,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let busy = self
+            .lanes
+            .get(record, &Track::Deliver(place.side.clone()))
+            .is_some_and(|lane| lane.busy.is_some());
+        if busy && seen.source != Source::Answer {
+            return self.doubt_if_different(place, record, entry, &seen, now);
+        }
+        let mut certain = true;
+        let open = entry
+            .state
+            .sides
+            .get(place.side)
+            .and_then(|part| part.write.as_ref())
+            .filter(|write| !write.refused);
+        if open.is_some() && seen.source != Source::Answer {
+            certain = self.look(place, record, entry, &seen, now)?;
+        }
+        let nobody = SideState::default();
+        let part = entry.state.sides.get(place.side).unwrap_or(&nobody);
+        match verdict(place, part, &seen, now) {
+            Verdict::Unchanged => self.confirm(place, record, entry, &seen, now),
+            Verdict::Stale(_) if part.parked.as_ref().is_some_and(|p| p.reason == ParkReason::NotKept) => {
+                Ok(())
+            }
+            Verdict::Stale(words) => self.doubt(place, record, entry, words, now),
+            Verdict::NotKept(fields) => self.park_not_kept(place, record, entry, &fields, now),
+            Verdict::Edit(fields, stale) => {
+                self.edit(place, record, entry, &seen, fields.clone(), certain, now)?;
+                self.tell(Some(record), What::Edited { side: place.side.clone(), fields }, now);
+                if stale {
+                    self.doubt(place, record, entry, "part of it may be older than our write", now)
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    /// While a request is under way nothing is concluded: the record is read again after it.
+    fn doubt_if_different(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        seen: &Seen,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let nobody = SideState::default();
+        let part = entry.state.sides.get(place.side).unwrap_or(&nobody);
+        let sent = part.write.as_ref().map(|write| &write.fields);
+        let news = seen.fields.iter().any(|(field, value)| {
+            let ours =
+                sent.and_then(|sent| sent.get(field)).map(|value| place.plan.shape.image(field, value));
+            !same(value, &shown(place.plan, part, field)) && !ours.is_some_and(|ours| same(value, &ours))
+        });
+        if news && part.doubt.is_none() {
+            let words = "seen while a request was under way".to_owned();
+            self.emit(record, entry, Body::Doubted { side: place.side.clone(), id: None, words }, now)?;
+        }
+        Ok(())
+    }
+
+    /// A write has no outcome, and now we see the record: did it land? Answers
+    /// whether what its author had seen is known.
+    fn look(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        seen: &Seen,
+        now: Now,
+    ) -> Result<bool, EngineError> {
+        let Some(part) = entry.state.sides.get(place.side) else { return Ok(true) };
+        let Some(write) = part.write.clone() else { return Ok(true) };
+        let (mut landed, mut before, mut other) = (false, true, false);
+        for (field, value) in write.fields.iter() {
+            let Some(there) = seen.fields.get(field) else { continue };
+            let (ours, was) = (place.plan.shape.image(field, value), shown(place.plan, part, field));
+            landed |= same(there, &ours) && !same(&ours, &was);
+            before &= same(there, &was);
+            other |= !same(there, &ours) && !same(there, &was);
+        }
+        if landed && write.operation != Operation::Delete {
+            let body = Body::Applied {
+                side: place.side.clone(),
+                of: write.version,
+                id: Some(seen.id.clone()),
+                tag: seen.tag.clone(),
+                results: VecMap::new(),
+                whole: false,
+            };
+            self.emit(record, entry, body, now)?;
+            return Ok(true);
+        }
+        let words = "we looked: it is not there".to_owned();
+        let body =
+            Body::Failed { side: place.side.clone(), of: write.version, failure: Failure::NotApplied, words };
+        self.emit(record, entry, body, now)?;
+        Ok(before || !other)
+    }
+
+    fn park_not_kept(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        fields: &[FieldName],
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let fields: Vec<&str> = fields.iter().map(FieldName::as_str).collect();
+        let words =
+            format!("{} answered that all was well and kept its old {}", place.side, fields.join(", "));
+        self.park(record, entry, Lane::Side(place.side.clone()), ParkReason::NotKept, words, now)
+    }
+
+    /// The side shows what it was known to show: what that settles.
+    fn confirm(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        seen: &Seen,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let state = &entry.state;
+        let Some(part) = state.sides.get(place.side) else { return Ok(()) };
+        let still_old = |(field, held): &(&FieldName, &Held)| {
+            let view = seen.fields.get(*field);
+            held.not_kept && view.is_some_and(|view| !same(view, &place.plan.shape.image(field, &held.sent)))
+        };
+        let refused: Vec<FieldName> =
+            part.held.iter().filter(still_old).map(|(field, _)| field.clone()).collect();
+        if !refused.is_empty() {
+            let known = part.parked.is_some();
+            return if known { Ok(()) } else { self.park_not_kept(place, record, entry, &refused, now) };
+        }
+        let quiet = seen.began > state.edited_at
+            && part.write.is_none()
+            && projection(place.collection, state, place.side, true).is_none();
+        let lesson = part.doubt.is_some()
+            || part.last_write.as_ref().is_some_and(|last| !last.shown && seen.began > last.ended)
+            || quiet && is_unconfirmed(place.plan, state, place.side);
+        if !lesson {
+            return Ok(());
+        }
+        let clock = if quiet { state.merged.clock.clone() } else { part.acked.clone() };
+        self.emit(record, entry, Body::Confirmed { side: place.side.clone(), clock }, now)?;
+        Ok(())
+    }
+
+    /// Notes that a side has to be read again.
+    pub(crate) fn doubt(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        words: &str,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        self.counts.stale_reads += 1;
+        let body = Body::Doubted { side: place.side.clone(), id: None, words: words.to_owned() };
+        self.emit(record, entry, body, now).map(|_| ())
+    }
+
+    /// Makes an edit of the fields that a side shows anew.
+    #[expect(clippy::too_many_arguments, reason = "one edit with all that is known about it")]
+    fn edit(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        seen: &Seen,
+        fields: FieldMap,
+        certain: bool,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let last_pass = self.passes.get(place.side, place.name).map_or(Time::MIN, |pass| pass.last_began());
+        let nobody = SideState::default();
+        let part = entry.state.sides.get(place.side).unwrap_or(&nobody);
+        let change = |(field, view): (FieldName, Value)| {
+            let before = part.held.get(&field).map(|held| held.sent.clone()).unwrap_or_default();
+            let after = place.plan.shape.put(&field, &view, &before);
+            (field, Change { before, after })
+        };
+        let actor = part.actor(place.side);
+        let n = entry.state.merged.clock.count(&actor);
+        let mut context = part.acked.clone();
+        context.see(&actor, n);
+        let edit = Edit {
+            generation: entry.state.merged.generation,
+            context,
+            but: part.but.clone(),
+            changes: fields.into_iter().map(change).collect(),
+            deletes: false,
+            stamp: stamp(seen.modified, part.seen_at.max(last_pass), now.wall),
+            certain,
+            dot: Dot { n: n.saturating_add(1), actor },
+        };
+        self.counts.edits += 1;
+        let touched: Vec<FieldName> = edit.changes.keys().cloned().collect();
+        let body = Body::Edited {
+            edit,
+            id: Some(seen.id.clone()),
+            tag: seen.tag.clone(),
+            source: seen.source.clone(),
+        };
+        self.emit(record, entry, body, now)?;
+        self.tell_decisions(place.collection, record, entry, &touched, now);
+        Ok(())
+    }
+
+    /// Tells of the fields where concurrent edits met.
+    fn tell_decisions(
+        &mut self,
+        collection: &CollectionPlan,
+        record: &RecordId,
+        entry: &Entry,
+        fields: &[FieldName],
+        now: Now,
+    ) {
+        let merged = &entry.state.merged;
+        for field in fields.iter().filter(|field| merged.is_conflicted(field)) {
+            let decision = merged.decide(&collection.rules, field);
+            self.counts.conflicts += 1;
+            let lost = decision.siblings.iter().filter(|(_, wins)| !wins);
+            let told = What::Decided {
+                field: field.clone(),
+                winner: decision.value.clone(),
+                losers: lost.map(|(s, _)| (s.dot.actor.to_string(), s.change.after.clone())).collect(),
+                reason: decision.reason.to_string(),
+            };
+            self.tell(Some(record), told, now);
+        }
+    }
+
+    /// The side has no such record (any more).
+    fn gone(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        id: NativeId,
+        source: Source,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let Some(part) = entry.state.sides.get(place.side) else { return Ok(()) };
+        if !part.has_it() {
+            let clock = part.acked.clone();
+            let known = part.doubt.is_none();
+            let body = Body::Confirmed { side: place.side.clone(), clock };
+            return if known { Ok(()) } else { self.emit(record, entry, body, now).map(|_| ()) };
+        }
+        if entry.state.merged.clock.is_empty() {
+            // A hint of something that is not there.
+            let body = Body::Unlinked { side: place.side.clone() };
+            return self.emit(record, entry, body, now).map(|_| ());
+        }
+        if let Some(write) =
+            part.write.clone().filter(|write| !write.refused || write.operation == Operation::Delete)
+        {
+            let side = place.side.clone();
+            if write.operation == Operation::Delete {
+                let results = VecMap::new();
+                let body =
+                    Body::Applied { side, of: write.version, id: None, tag: None, results, whole: false };
+                return self.emit(record, entry, body, now).map(|_| ());
+            }
+            let words = "we looked: the record is gone".to_owned();
+            self.emit(
+                record,
+                entry,
+                Body::Failed { side, of: write.version, failure: Failure::Gone, words },
+                now,
+            )?;
+        }
+        let nobody = SideState::default();
+        let part = entry.state.sides.get(place.side).unwrap_or(&nobody);
+        let actor = part.actor(place.side);
+        let n = entry.state.merged.clock.count(&actor);
+        let mut context = part.acked.clone();
+        context.see(&actor, n);
+        let edit = Edit {
+            generation: entry.state.merged.generation,
+            context,
+            but: part.but.clone(),
+            changes: VecMap::new(),
+            deletes: true,
+            stamp: stamp(None, part.seen_at, now.wall),
+            certain: true,
+            dot: Dot { n: n.saturating_add(1), actor },
+        };
+        self.counts.edits += 1;
+        self.emit(record, entry, Body::Edited { edit, id: Some(id), tag: None, source }, now)?;
+        self.tell(Some(record), What::Deleted { side: place.side.clone() }, now);
+        Ok(())
+    }
+
+    /// Sets a record aside of which only its id on one side is known for sure.
+    #[expect(clippy::too_many_arguments, reason = "what to park, and why")]
+    fn park_stub(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        id: NativeId,
+        reason: ParkReason,
+        words: String,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let part = entry.state.sides.get(place.side);
+        if part.and_then(|part| part.parked.as_ref()).is_some_and(|p| p.reason == reason && p.words == words)
+        {
+            return Ok(());
+        }
+        if part.and_then(|part| part.id.as_ref()) != Some(&id) {
+            let body = Body::Doubted { side: place.side.clone(), id: Some(id), words: words.clone() };
+            self.emit(record, entry, body, now)?;
+        }
+        self.park(record, entry, Lane::Side(place.side.clone()), reason, words, now)
+    }
+
+    /// Sets a lane of a record aside.
+    pub(crate) fn park(
+        &mut self,
+        record: &RecordId,
+        entry: &mut Entry,
+        lane: Lane,
+        reason: ParkReason,
+        words: String,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let attempts = match &lane {
+            Lane::Side(side) => entry.state.sides.get(side).map_or(0, |part| part.attempts),
+            Lane::Job(job) => entry.state.jobs.get(job).map_or(0, |job| job.attempts),
+            Lane::Request(version) => entry.state.requests.get(version).map_or(0, |request| request.attempts),
+        };
+        let told = What::Parked { lane: lane.to_string(), reason: format!("{reason}: {words}") };
+        let parked = Parked { reason, words, attempts, clock: entry.state.merged.clock.clone() };
+        self.counts.parked += 1;
+        self.emit(record, entry, Body::Parked { lane, parked }, now)?;
+        self.tell(Some(record), told, now);
+        Ok(())
+    }
+}
+
+/// Compares field by field: `classify` of the specification.
+fn verdict(place: Place<'_>, part: &SideState, seen: &Seen, now: Now) -> Verdict {
+    let differs = |(field, value): &(&FieldName, &Value)| {
+        let late = part.held.get(*field).filter(|held| held.not_kept);
+        !same(value, &shown(place.plan, part, field))
+            && !late.is_some_and(|held| same(value, &place.plan.shape.image(field, &held.sent)))
+    };
+    let different: FieldMap =
+        seen.fields.iter().filter(differs).map(|(field, value)| (field.clone(), value.clone())).collect();
+    if different.is_empty() {
+        return Verdict::Unchanged;
+    }
+    let Some(last) = part.last_write.as_ref().filter(|_| seen.source != Source::Answer) else {
+        return Verdict::Edit(different, false);
+    };
+    let current = seen.tag.is_some() && seen.tag == part.tag;
+    if seen.tag.is_some() && seen.tag == last.tag && !current {
+        return Verdict::Stale("it has the version tag of before our write");
+    }
+    if seen.tag.is_none() && seen.began <= last.ended {
+        return Verdict::Stale("the read began before our write ended");
+    }
+    let newer = seen.tag.is_some() && part.tag.is_some() && !current;
+    let as_before = |field: &FieldName, value: &Value| {
+        let before = last.before.get(field).map(|value| place.plan.shape.image(field, value));
+        before.is_some_and(|before| same(&before, value))
+    };
+    if newer || !different.iter().any(|(field, value)| as_before(field, value)) {
+        return Verdict::Edit(different, false);
+    }
+    settle_reverts(place, part, last, different, as_before, now)
+}
+
+/// Some fields show what stood there before our write: a lagging read, a write
+/// that was not kept, or somebody who undid it. Time and a second look tell.
+fn settle_reverts(
+    place: Place<'_>,
+    part: &SideState,
+    last: &crate::state::LastWrite,
+    different: FieldMap,
+    as_before: impl Fn(&FieldName, &Value) -> bool,
+    now: Now,
+) -> Verdict {
+    let settled = now.wall >= last.ended.plus(place.plan.settle_window);
+    let looked_twice = part.doubt.as_ref().is_some_and(|doubt| doubt.times >= 2);
+    if settled && looked_twice {
+        if last.shown {
+            return Verdict::Edit(different, false);
+        }
+        let not_kept = different.iter().filter(|(field, value)| as_before(field, value));
+        return Verdict::NotKept(not_kept.map(|(field, _)| field.clone()).collect());
+    }
+    let fresh: FieldMap = different.into_iter().filter(|(field, value)| !as_before(field, value)).collect();
+    if fresh.is_empty() {
+        return Verdict::Stale("it shows what was there before our write");
+    }
+    Verdict::Edit(fresh, true)
+}
+
+/// When an edit can have happened: after `low`, at the latest when we heard of
+/// it, and at the side's own time if that is credible.
+fn stamp(modified: Option<Time>, low: Time, heard: Time) -> Stamp {
+    let credible = modified.filter(|at| *at <= heard.plus(MAX_CLOCK_SKEW) && at.plus(MAX_CLOCK_SKEW) >= low);
+    let high = credible.unwrap_or(heard).min(heard);
+    Stamp { low: low.min(high), high }
+}
+
+/// The id of a record that `side` shows for the first time, the same whenever
+/// it is asked for. `after` is the record whose native id it took over.
+fn new_record_id(
+    sync: &str,
+    side: &SideName,
+    name: &CollectionName,
+    id: &NativeId,
+    after: Option<&RecordId>,
+) -> Result<RecordId, InvalidName> {
+    let mut hasher = blake3::Hasher::new();
+    let parts = [sync, name.as_str(), side.as_str(), id.as_str(), after.map_or("", RecordId::as_str)];
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_be_bytes()).update(part.as_bytes());
+    }
+    let hash = hasher.finalize();
+    let digits = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let letters = hash.as_bytes().iter().take(16).filter_map(|byte| digits.get(usize::from(byte % 32)));
+    let short: String = letters.map(|b| char::from(*b)).collect();
+    RecordId::try_new(format!("{name}/{short}"))
+}

@@ -1,0 +1,133 @@
+//! What people and senders of webhooks ask for.
+
+use crate::error::EngineError;
+use crate::machine::Machine;
+use crate::state::RecordState;
+use crate::stream::{parse_stream, stream_of};
+use crate::wake::{Command, Now, Reply, ReplyTo};
+use hms_sync_connector::Delivery;
+use hms_sync_model::{Body, CollectionName, Lane, NativeId, RecordId, Released, SideName, Source};
+
+impl Machine {
+    /// Takes in a webhook. What it says is durable before it is answered; its
+    /// sender's retries are answered and change nothing.
+    pub(crate) fn webhook(
+        &mut self,
+        side: &SideName,
+        collection: &CollectionName,
+        delivery: Delivery,
+        reply: ReplyTo,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let stream = stream_of(side, collection)?;
+        if let Some(message) = &delivery.message {
+            if self.views.received(&stream, message)?.is_some() {
+                self.counts.duplicate_webhooks += 1;
+                self.reply(reply, Reply::Done);
+                return Ok(());
+            }
+            self.emit_stream(&stream, Body::Received { message: message.clone() }, now)?;
+        }
+        self.counts.webhooks += 1;
+        for record in delivery.records {
+            let source = Source::Webhook(delivery.message.clone());
+            self.intake(side, collection, record, source, now.wall, now)?;
+        }
+        for id in delivery.hints {
+            self.hint(side, collection, id, now)?;
+        }
+        self.reply(reply, Reply::Done);
+        Ok(())
+    }
+
+    /// A record may have changed: it is to be read.
+    fn hint(
+        &mut self,
+        side: &SideName,
+        collection: &CollectionName,
+        id: NativeId,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let record = match self.views.linked(side, collection, &id)? {
+            Some(record) => record,
+            None => self.unseen_record(side, collection, &id)?,
+        };
+        let mut entry = self.views.take(&record)?;
+        let words = "a webhook named it".to_owned();
+        self.emit(&record, &mut entry, Body::Doubted { side: side.clone(), id: Some(id), words }, now)?;
+        self.finish(record, entry, now)
+    }
+
+    /// Does what a person asks for.
+    pub(crate) fn command(&mut self, command: Command, reply: ReplyTo, now: Now) -> Result<(), EngineError> {
+        let answer = match command {
+            Command::Release { record, lane, action } if record.is_own_stream() => {
+                self.release_stream(&record, lane, action, now)?
+            }
+            Command::Release { record, lane, action } => self.release(&record, lane, action, now)?,
+            Command::Poll { side, collection, full } => {
+                if self.ask_pass(&side, &collection, full) {
+                    Reply::Done
+                } else {
+                    Reply::Refused(format!("{side} has no collection {collection:?} that is read"))
+                }
+            }
+        };
+        self.reply(reply, answer);
+        Ok(())
+    }
+
+    fn release(
+        &mut self,
+        record: &RecordId,
+        lane: Option<Lane>,
+        action: Released,
+        now: Now,
+    ) -> Result<Reply, EngineError> {
+        let mut entry = self.views.take(record)?;
+        let parked = parked_lanes(&entry.state);
+        let wanted: Vec<Lane> =
+            parked.into_iter().filter(|l| lane.as_ref().is_none_or(|lane| lane == l)).collect();
+        let count = wanted.len();
+        for lane in wanted {
+            if let Lane::Side(side) = &lane {
+                self.lanes.close(record, &crate::lane::Track::Deliver(side.clone()));
+            }
+            self.emit(record, &mut entry, Body::Released { lane, action }, now)?;
+        }
+        self.finish(record.clone(), entry, now)?;
+        Ok(Reply::Count(count))
+    }
+
+    /// Deletes that the guard held back: let them pass, or leave the records.
+    fn release_stream(
+        &mut self,
+        stream: &RecordId,
+        lane: Option<Lane>,
+        action: Released,
+        now: Now,
+    ) -> Result<Reply, EngineError> {
+        let Some((side, collection)) = parse_stream(stream) else { return Ok(Reply::Count(0)) };
+        if self.views.stream(stream)?.held.is_none() {
+            return Ok(Reply::Count(0));
+        }
+        let lane = lane.unwrap_or_else(|| Lane::Side(side.clone()));
+        self.emit_stream(stream, Body::Released { lane, action }, now)?;
+        if action == Released::Replay {
+            self.ask_pass(&side, &collection, true);
+        }
+        Ok(Reply::Count(1))
+    }
+}
+
+/// What of a record is parked.
+pub fn parked_lanes(state: &RecordState) -> Vec<Lane> {
+    let sides = state.sides.iter().filter(|(_, part)| part.parked.is_some());
+    let jobs = state.jobs.iter().filter(|(_, job)| job.parked.is_some());
+    let requests = state.requests.iter().filter(|(_, request)| request.parked.is_some());
+    sides
+        .map(|(side, _)| Lane::Side(side.clone()))
+        .chain(jobs.map(|(job, _)| Lane::Job(job.clone())))
+        .chain(requests.map(|(version, _)| Lane::Request(*version)))
+        .collect()
+}

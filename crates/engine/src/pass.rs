@@ -1,0 +1,427 @@
+//! Passes: reading collections page by page, for changes and in full.
+//!
+//! A cursor moves only in the same commit as the records it stands behind. A
+//! full listing finds deletes, and believes them only if it was complete, if the
+//! guard lets so many pass, and (where a side can be asked for one record) if
+//! the record is not there when asked for by id.
+
+use crate::error::EngineError;
+use crate::happening::What;
+use crate::machine::Machine;
+use crate::plan::{Plan, Retry};
+use crate::stream::stream_of;
+use crate::views::{Views, link_hash};
+use crate::wake::{Effect, Now};
+use hms_sync_connector::{Content, Cursor, Observation, Page, ReadError, ReadRequest, Scope};
+use hms_sync_model::{Body, CollectionName, Lane, ParkReason, Parked, RecordId, SideName, Source, Time};
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+/// Waits between tries to read a collection that cannot be read.
+const READ_RETRY: Retry =
+    Retry { max_attempts: u32::MAX, initial: Duration::from_millis(500), max: Duration::from_secs(30) };
+
+/// All collections of all sides that are read.
+#[derive(Debug)]
+pub(crate) struct Passes {
+    all: BTreeMap<(SideName, CollectionName), Pass>,
+    count: u64,
+}
+
+/// One side's collection, as it is read.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    stream: RecordId,
+    cursor: Option<Cursor>,
+    pub(crate) listed: bool,
+    running: Option<Running>,
+    next_poll: Option<Time>,
+    next_full: Option<Time>,
+    pub(crate) failures: u32,
+    pub(crate) trouble: Option<String>,
+    /// A page that is not asked for until deliveries have caught up.
+    waiting: Option<ReadRequest>,
+    /// When the last pass that ended well began: what it did not show was not there then.
+    last_began: Time,
+}
+
+#[derive(Debug)]
+struct Running {
+    id: u64,
+    full: bool,
+    began: Time,
+    page_began: Time,
+    seen: HashSet<u64>,
+    records: usize,
+    sound: bool,
+    cursor: Option<Cursor>,
+}
+
+impl Passes {
+    pub(crate) fn new(plan: &Plan, views: &Views) -> Result<Self, EngineError> {
+        let mut all = BTreeMap::new();
+        for (collection, of) in plan.collections.iter() {
+            for (side, part) in of.sides.iter().filter(|(_, part)| part.abilities.read) {
+                let stream = stream_of(side, collection)?;
+                let state = views.stream(&stream)?;
+                let first = Some(Time(0));
+                let pass = Pass {
+                    stream,
+                    cursor: state.cursor.map(Cursor),
+                    listed: state.listed,
+                    running: None,
+                    next_poll: first.filter(|_| part.poll_interval.is_some()),
+                    next_full: first
+                        .filter(|_| !state.listed || part.full_interval.is_some() && state.held.is_some()),
+                    failures: 0,
+                    trouble: None,
+                    waiting: None,
+                    last_began: state.at,
+                };
+                all.insert((side.clone(), collection.clone()), pass);
+            }
+        }
+        Ok(Self { all, count: 0 })
+    }
+
+    pub(crate) fn get(&self, side: &SideName, collection: &CollectionName) -> Option<&Pass> {
+        self.all.get(&(side.clone(), collection.clone()))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&SideName, &CollectionName, &Pass)> {
+        self.all.iter().map(|((side, collection), pass)| (side, collection, pass))
+    }
+
+    /// Whether everything on the side has been read once.
+    pub(crate) fn is_listed(&self, side: &SideName, collection: &CollectionName) -> bool {
+        self.get(side, collection).is_some_and(|pass| pass.listed)
+    }
+
+    pub(crate) fn next_due(&self) -> Option<Time> {
+        let idle = self.all.values().filter(|pass| pass.running.is_none());
+        idle.filter_map(|pass| match (pass.next_poll, pass.next_full) {
+            (Some(poll), Some(full)) => Some(poll.min(full)),
+            (poll, full) => poll.or(full),
+        })
+        .min()
+    }
+
+    /// Whether any pass is under way.
+    pub(crate) fn is_running(&self) -> bool {
+        self.all.values().any(|pass| pass.running.is_some())
+    }
+}
+
+impl Pass {
+    pub(crate) fn cursor(&self) -> Option<&str> {
+        self.cursor.as_ref().map(|cursor| cursor.0.as_str())
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    pub(crate) fn stream(&self) -> &RecordId {
+        &self.stream
+    }
+
+    pub(crate) fn last_began(&self) -> Time {
+        self.last_began
+    }
+
+    /// Asks for a pass as soon as may be.
+    pub(crate) fn ask(&mut self, full: bool) {
+        let due = if full { &mut self.next_full } else { &mut self.next_poll };
+        *due = Some(Time(0));
+    }
+}
+
+impl Machine {
+    /// Asks for a full listing of a collection as soon as may be.
+    pub(crate) fn ask_pass(&mut self, side: &SideName, collection: &CollectionName, full: bool) -> bool {
+        match self.passes.all.get_mut(&(side.clone(), collection.clone())) {
+            Some(pass) => {
+                pass.ask(full);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Begins the passes whose time has come, and goes on with those that waited.
+    pub(crate) fn poll_due(&mut self, now: Now) {
+        if self.stopping {
+            return;
+        }
+        let room = self.lanes.ready() < self.plan.backlog_max;
+        let mut effects = Vec::new();
+        for ((side, collection), pass) in &mut self.passes.all {
+            if let Some(running) = &mut pass.running {
+                if let Some(request) = pass.waiting.take_if(|_| room) {
+                    running.page_began = now.wall;
+                    effects.push(Effect::Read { side: side.clone(), pass: running.id, request });
+                }
+                continue;
+            }
+            let due = |at: Option<Time>| at.is_some_and(|at| at <= now.mono);
+            let full = due(pass.next_full) || due(pass.next_poll) && pass.cursor.is_none();
+            if !full && !due(pass.next_poll) {
+                continue;
+            }
+            self.passes.count += 1;
+            let id = self.passes.count;
+            let scope = match &pass.cursor {
+                Some(cursor) if !full => Scope::Since(cursor.clone()),
+                _ => Scope::Everything,
+            };
+            pass.running = Some(Running {
+                id,
+                full,
+                began: now.wall,
+                page_began: now.wall,
+                seen: HashSet::new(),
+                records: 0,
+                sound: true,
+                cursor: None,
+            });
+            let request = ReadRequest { collection: collection.clone(), scope, after: None };
+            effects.push(Effect::Read { side: side.clone(), pass: id, request });
+        }
+        effects.into_iter().for_each(|effect| self.push(effect));
+    }
+
+    /// A page came in, or did not.
+    pub(crate) fn page(
+        &mut self,
+        side: &SideName,
+        collection: &CollectionName,
+        id: u64,
+        result: Result<Page, ReadError>,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let key = (side.clone(), collection.clone());
+        let Some(pass) = self.passes.all.get(&key) else { return Ok(()) };
+        let Some(running) = pass.running.as_ref().filter(|running| running.id == id) else { return Ok(()) };
+        let (began, full) = (running.page_began, running.full);
+        match result {
+            Ok(page) => self.page_read(&key, page, began, full, now),
+            Err(why) => {
+                self.page_failed(&key, &why, now);
+                Ok(())
+            }
+        }
+    }
+
+    fn page_read(
+        &mut self,
+        key: &(SideName, CollectionName),
+        page: Page,
+        began: Time,
+        full: bool,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let (side, collection) = key;
+        for reason in &page.unreadable {
+            let (side, collection) = (side.clone(), collection.clone());
+            self.tell(None, What::Unreadable { side, collection, reason: reason.clone() }, now);
+        }
+        let unreadable = page.unreadable.len();
+        self.counts.unreadable += unreadable as u64;
+        let mut seen = Vec::new();
+        let count = page.records.len();
+        for record in page.records {
+            if full {
+                seen.push(link_hash(side, collection, &record.id));
+            }
+            self.intake(side, collection, record, Source::Page, began, now)?;
+        }
+        let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
+        let Some(running) = &mut pass.running else { return Ok(()) };
+        running.seen.extend(seen);
+        running.records += count;
+        running.sound &= unreadable == 0;
+        if page.cursor.is_some() {
+            running.cursor.clone_from(&page.cursor);
+        }
+        match page.next {
+            Some(next) => {
+                let scope = if running.full { None } else { pass.cursor.clone() };
+                let scope = scope.map_or(Scope::Everything, Scope::Since);
+                pass.waiting = Some(ReadRequest { collection: collection.clone(), scope, after: Some(next) });
+                if !full && page.cursor.is_some() {
+                    self.move_cursor(key, page.cursor, false, now)?;
+                }
+                Ok(())
+            }
+            None => self.pass_ended(key, now),
+        }
+    }
+
+    fn page_failed(&mut self, key: &(SideName, CollectionName), why: &ReadError, now: Now) {
+        let (side, collection) = key.clone();
+        let failures = self.passes.all.get(key).map_or(0, |pass| pass.failures);
+        let mut wait = self.backoff(&READ_RETRY, failures).max(READ_RETRY.initial / 4);
+        match why {
+            ReadError::Later { after: Some(after), .. } => wait = wait.max(*after),
+            ReadError::Later { .. } | ReadError::Broken { .. } => {}
+            ReadError::Denied { .. } => wait = READ_RETRY.max,
+        }
+        if let Some(pass) = self.passes.all.get_mut(key) {
+            let full = pass.running.take().is_some_and(|running| running.full);
+            pass.waiting = None;
+            pass.failures = failures.saturating_add(1);
+            pass.trouble = Some(why.to_string());
+            let due = if full { &mut pass.next_full } else { &mut pass.next_poll };
+            *due = Some(now.mono.plus(wait));
+            if full && pass.next_poll.is_some() {
+                pass.next_poll = Some(now.mono.plus(wait));
+            }
+        }
+        self.tell(None, What::ReadFailed { side, collection, reason: why.to_string() }, now);
+    }
+
+    /// Writes down how far a collection has been read.
+    fn move_cursor(
+        &mut self,
+        key: &(SideName, CollectionName),
+        cursor: Option<Cursor>,
+        listed: bool,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
+        let moved = cursor.is_some() && cursor != pass.cursor;
+        if !moved && (!listed || pass.listed && !self.views.stream(&pass.stream)?.approved) {
+            return Ok(());
+        }
+        if cursor.is_some() {
+            pass.cursor.clone_from(&cursor);
+        }
+        pass.listed |= listed;
+        let stream = pass.stream.clone();
+        let body = Body::Cursor { side: key.0.clone(), cursor: cursor.map(|cursor| cursor.0), listed };
+        self.emit_stream(&stream, body, now)
+    }
+
+    fn pass_ended(&mut self, key: &(SideName, CollectionName), now: Now) -> Result<(), EngineError> {
+        let (side, collection) = key;
+        let part = self.plan.collections.get(collection).and_then(|of| of.sides.get(side));
+        let (poll, full) = part.map_or((None, None), |part| (part.poll_interval, part.full_interval));
+        let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
+        let Some(running) = pass.running.take() else { return Ok(()) };
+        pass.failures = 0;
+        pass.trouble = None;
+        pass.last_began = running.began;
+        pass.next_poll = poll.map(|interval| now.mono.plus(interval));
+        let mut first_listing = false;
+        if running.full {
+            pass.next_full = full.map(|interval| now.mono.plus(interval));
+            first_listing = !pass.listed;
+            let records = running.records;
+            self.tell(
+                None,
+                What::Listed { side: side.clone(), collection: collection.clone(), records },
+                now,
+            );
+            let swept = !running.sound || self.sweep(key, &running, now)?;
+            self.move_cursor(key, running.cursor, swept, now)?;
+        } else {
+            self.move_cursor(key, running.cursor, false, now)?;
+        }
+        if first_listing {
+            // What waited for the listing may go out now.
+            self.start(now)?;
+        }
+        Ok(())
+    }
+
+    /// Looks for records that a complete listing did not show. Answers false if
+    /// their deletes wait for a person.
+    fn sweep(
+        &mut self,
+        key: &(SideName, CollectionName),
+        running: &Running,
+        now: Now,
+    ) -> Result<bool, EngineError> {
+        let (side, collection) = key;
+        let (mut missing, mut all, mut after) = (Vec::new(), 0, None);
+        loop {
+            let links = self.views.links(side, collection, after.as_deref(), 1_024)?;
+            let Some((last, _)) = links.last() else { break };
+            after = Some(last.clone());
+            for (_, record) in links {
+                let Some(state) =
+                    self.views.peek_if(&record, |state| has_since(state, side, running.began))?
+                else {
+                    continue;
+                };
+                all += 1;
+                let id = state.filter(|id| !running.seen.contains(&link_hash(side, collection, id)));
+                missing.extend(id.map(|id| (record, id)));
+            }
+        }
+        let stream = stream_of(side, collection)?;
+        let state = self.views.stream(&stream)?;
+        let guard = self.plan.collections.get(collection).map(|of| of.guard).unwrap_or_default();
+        let empty = running.records == 0 && all > 0;
+        if (empty || !guard.lets_pass(missing.len(), all)) && !state.approved {
+            if state.held.is_none() {
+                self.hold_deletes(side, &stream, missing.len(), all, now)?;
+            }
+            return Ok(false);
+        }
+        for (record, id) in missing {
+            self.missing(side, collection, &record, id, now)?;
+        }
+        Ok(true)
+    }
+
+    fn hold_deletes(
+        &mut self,
+        side: &SideName,
+        stream: &RecordId,
+        missing: usize,
+        all: usize,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let words = format!(
+            "a listing of {side} showed {missing} of {all} records no more; \
+             replay to delete them on the other sides, discard to leave them"
+        );
+        let lane = Lane::Side(side.clone());
+        self.tell(Some(stream), What::Parked { lane: lane.to_string(), reason: words.clone() }, now);
+        let parked = Parked { reason: ParkReason::MassDelete, words, attempts: 0, clock: Default::default() };
+        self.emit_stream(stream, Body::Parked { lane, parked }, now)
+    }
+
+    /// One record that a complete listing did not show.
+    fn missing(
+        &mut self,
+        side: &SideName,
+        collection: &CollectionName,
+        record: &RecordId,
+        id: hms_sync_model::NativeId,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let part = self.plan.collections.get(collection).and_then(|of| of.sides.get(side));
+        if part.is_some_and(|part| part.abilities.fetch) {
+            let mut entry = self.views.take(record)?;
+            let words = "missing from a complete listing".to_owned();
+            self.emit(record, &mut entry, Body::Doubted { side: side.clone(), id: None, words }, now)?;
+            return self.finish(record.clone(), entry, now);
+        }
+        let gone = Observation { id, tag: None, modified: None, content: Content::Gone };
+        self.intake(side, collection, gone, Source::Missing, now.wall, now)
+    }
+}
+
+/// The side's id of a record that it should show, if nothing was heard of it since `began`.
+#[expect(clippy::option_option, reason = "not there at all, or there and too fresh to judge")]
+fn has_since(
+    state: &crate::state::RecordState,
+    side: &SideName,
+    began: Time,
+) -> Option<Option<hms_sync_model::NativeId>> {
+    let part = state.sides.get(side).filter(|part| part.has_it())?;
+    let judged = part.seen_at < began && part.write.is_none();
+    Some(part.id.clone().filter(|_| judged))
+}

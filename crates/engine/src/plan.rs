@@ -1,0 +1,204 @@
+//! What the engine is told to do: sides, collections, jobs and their bounds.
+//!
+//! Built once by whoever assembles a sync (from YAML or from the builder),
+//! checked by then, and never changed while the sync runs.
+
+use hms_sync_connector::Abilities;
+use hms_sync_mapping::{SideMap, UnmappableField, UnreadableField, canonical};
+use hms_sync_model::{CollectionName, FieldMap, FieldName, FieldType, JobName, SideName, Value, VecMap};
+use hms_sync_resolver::Rules;
+use serde_json::Value as Json;
+use std::time::Duration;
+
+/// One sync.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Its name.
+    pub name: String,
+    /// The external systems.
+    pub sides: VecMap<SideName, SidePlan>,
+    /// The kinds of record.
+    pub collections: VecMap<CollectionName, CollectionPlan>,
+    /// The handlers.
+    pub jobs: VecMap<JobName, JobPlan>,
+    /// Most records that may wait, ready to be delivered, before reading pauses.
+    pub backlog_max: usize,
+    /// Changed views kept in memory before they are saved.
+    pub dirty_max: usize,
+}
+
+impl Plan {
+    /// A plan with nothing in it.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            sides: VecMap::new(),
+            collections: VecMap::new(),
+            jobs: VecMap::new(),
+            backlog_max: 4_096,
+            dirty_max: 16_384,
+        }
+    }
+}
+
+/// How to treat one side.
+#[derive(Debug, Clone)]
+pub struct SidePlan {
+    /// Most requests under way to it at once.
+    pub in_flight_max: usize,
+    /// Retries of what it could not take.
+    pub retry: Retry,
+}
+
+/// How often and when to try again. Waits are drawn evenly between nothing and
+/// `initial · 2^attempt`, `max` at most (full jitter).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// Tries before something is parked.
+    pub max_attempts: u32,
+    /// The widest first wait.
+    pub initial: Duration,
+    /// The widest wait of all.
+    pub max: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { max_attempts: 12, initial: Duration::from_millis(50), max: Duration::from_secs(60) }
+    }
+}
+
+impl Default for SidePlan {
+    fn default() -> Self {
+        Self { in_flight_max: 32, retry: Retry::default() }
+    }
+}
+
+/// One kind of record.
+#[derive(Debug, Clone)]
+pub struct CollectionPlan {
+    /// Fields that say which records of different sides are one.
+    pub identity: Vec<FieldName>,
+    /// How concurrent edits merge.
+    pub rules: Rules,
+    /// Where the records are.
+    pub sides: VecMap<SideName, CollectionSide>,
+    /// When deletes found in a listing wait for a person.
+    pub guard: Guard,
+}
+
+/// One side's part in a collection.
+#[derive(Debug, Clone)]
+pub struct CollectionSide {
+    /// What the side can do here.
+    pub abilities: Abilities,
+    /// How its records are read and written.
+    pub shape: Shape,
+    /// How often to ask for changes; never, if nothing is set.
+    pub poll_interval: Option<Duration>,
+    /// How often to read everything; only at the start, if nothing is set.
+    pub full_interval: Option<Duration>,
+    /// How long after a write a read may still show what was there before it.
+    pub settle_window: Duration,
+}
+
+/// Between a side's JSON and canonical fields.
+#[derive(Debug, Clone)]
+pub enum Shape {
+    /// Field by field.
+    Fields(SideMap),
+    /// The whole record is one opaque field, as handlers want it. Read only.
+    Document,
+}
+
+/// The one field of [`Shape::Document`].
+pub const DOCUMENT: &str = "document";
+
+impl Shape {
+    /// The canonical fields of a side's record.
+    pub fn read(&self, doc: &Json, partial: bool) -> Result<FieldMap, UnreadableField> {
+        match self {
+            Self::Fields(map) if partial => map.read_partial(doc),
+            Self::Fields(map) => map.read(doc),
+            Self::Document => {
+                let field = FieldName::try_new(DOCUMENT).ok();
+                let value = canonical(&FieldType::Json, doc);
+                Ok(field.zip(value.ok()).into_iter().collect())
+            }
+        }
+    }
+
+    /// A side's record with just these fields.
+    pub fn write(&self, fields: &FieldMap) -> Result<Json, UnmappableField> {
+        match self {
+            Self::Fields(map) => map.write(fields),
+            Self::Document => Ok(Json::Null),
+        }
+    }
+
+    /// Whether we may write `field` to the side.
+    pub fn takes(&self, field: &FieldName) -> bool {
+        match self {
+            Self::Fields(map) => map.takes(field),
+            Self::Document => false,
+        }
+    }
+
+    /// Whether the side's edits of `field` count.
+    pub fn gives(&self, field: &FieldName) -> bool {
+        match self {
+            Self::Fields(map) => map.gives(field),
+            Self::Document => true,
+        }
+    }
+
+    /// What the side will show of a canonical value.
+    pub fn image(&self, field: &FieldName, value: &Value) -> Value {
+        match self {
+            Self::Fields(map) => map.image(field, value),
+            Self::Document => value.clone(),
+        }
+    }
+
+    /// The canonical value when the side shows `view` and held `source` before.
+    pub fn put(&self, field: &FieldName, view: &Value, source: &Value) -> Value {
+        match self {
+            Self::Fields(map) => map.put(field, view, source),
+            Self::Document => view.clone(),
+        }
+    }
+}
+
+/// How many deletes at once are believed without asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guard {
+    /// So many always pass.
+    pub max_deletes: usize,
+    /// So many of a hundred of the side's records always pass.
+    pub max_deletes_percent: usize,
+}
+
+impl Guard {
+    /// Whether `deletes` of `all` records may pass without a person's word.
+    pub fn lets_pass(self, deletes: usize, all: usize) -> bool {
+        deletes <= self.max_deletes
+            || deletes.saturating_mul(100) <= all.saturating_mul(self.max_deletes_percent)
+    }
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self { max_deletes: 20, max_deletes_percent: 10 }
+    }
+}
+
+/// A handler that is called for each new or changed record of a collection.
+#[derive(Debug, Clone)]
+pub struct JobPlan {
+    /// Of which collection.
+    pub collection: CollectionName,
+    /// Most calls at once.
+    pub in_flight_max: usize,
+    /// Retries of calls that failed.
+    pub retry: Retry,
+}

@@ -1,0 +1,382 @@
+//! What people are told when they ask: status, parked items, a record as it
+//! stands. Plain data, the same for the command, the API and the page.
+
+use crate::error::EngineError;
+use crate::machine::Machine;
+use crate::project::projection;
+use crate::state::RecordState;
+use crate::stream::stream_of;
+use hms_sync_model::{CollectionName, Lane, NativeId, Parked, RecordId, SideName, Value};
+use serde::{Deserialize, Serialize};
+
+/// Counters since the process started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Records looked at.
+    pub observations: u64,
+    /// Records of pages that could not be read.
+    pub unreadable: u64,
+    /// Edits taken in.
+    pub edits: u64,
+    /// Fields where concurrent edits met.
+    pub conflicts: u64,
+    /// Reads that may have been older than a write of ours.
+    pub stale_reads: u64,
+    /// Requests sent to write.
+    pub writes: u64,
+    /// Writes and requests carried out.
+    pub delivered: u64,
+    /// Tries that came to nothing.
+    pub retries: u64,
+    /// Things set aside.
+    pub parked: u64,
+    /// Webhooks taken in.
+    pub webhooks: u64,
+    /// Webhooks that had been taken in before.
+    pub duplicate_webhooks: u64,
+    /// Handler calls that ended well.
+    pub handled: u64,
+    /// Events written.
+    pub events: u64,
+}
+
+/// The sync at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its name.
+    pub sync: String,
+    /// Events in the log.
+    pub events: u64,
+    /// Each side.
+    pub sides: Vec<SideStatus>,
+    /// Records with something to be done, waiting for their time or for room.
+    pub pending: usize,
+    /// Things parked.
+    pub parked: usize,
+    /// Counters since the process started.
+    pub counts: Counts,
+}
+
+/// One side at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SideStatus {
+    /// Its name.
+    pub side: String,
+    /// Whether it cannot be reached.
+    pub away: bool,
+    /// Requests under way.
+    pub in_flight: usize,
+    /// Records ready to be delivered to it.
+    pub ready: usize,
+    /// Its collections.
+    pub collections: Vec<CollectionStatus>,
+}
+
+/// One collection of a side at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollectionStatus {
+    /// Its name.
+    pub collection: String,
+    /// Whether everything has been read once.
+    pub listed: bool,
+    /// Where the next poll starts, in the connector's words.
+    pub cursor: Option<String>,
+    /// When the last pass began, in RFC 3339.
+    pub last_read: Option<String>,
+    /// Why it cannot be read, if it cannot.
+    pub trouble: Option<String>,
+    /// Deletes that wait for a person.
+    pub held: Option<String>,
+}
+
+/// Something parked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParkedItem {
+    /// Of which record, or stream.
+    pub record: String,
+    /// What people call the record: its identity.
+    pub title: String,
+    /// What of it: a side, a handler, a request.
+    pub lane: String,
+    /// The kind of trouble.
+    pub reason: String,
+    /// In words.
+    pub words: String,
+    /// Tries made.
+    pub attempts: u32,
+}
+
+/// A record as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecordReport {
+    /// Its id.
+    pub record: String,
+    /// What people call it.
+    pub title: String,
+    /// How many events it has.
+    pub version: u64,
+    /// Whether it is there, deleted, or disputed.
+    pub presence: String,
+    /// Its fields.
+    pub fields: Vec<FieldReport>,
+    /// Its sides.
+    pub sides: Vec<SidePart>,
+}
+
+/// One field of a record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FieldReport {
+    /// Its name.
+    pub field: String,
+    /// The value that stands.
+    pub value: serde_json::Value,
+    /// Why, in words.
+    pub reason: String,
+    /// All values that none of the others had seen: who, what, and whether it stands.
+    pub siblings: Vec<SiblingReport>,
+}
+
+/// One of the values that met.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SiblingReport {
+    /// Who wanted it.
+    pub by: String,
+    /// The value.
+    pub value: serde_json::Value,
+    /// When it was made at the latest, in RFC 3339.
+    pub at: String,
+    /// Whether it stands.
+    pub wins: bool,
+}
+
+/// A record's part on one side.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SidePart {
+    /// The side.
+    pub side: String,
+    /// Its id there.
+    pub id: Option<String>,
+    /// Whether it has all that is merged.
+    pub in_step: bool,
+    /// What it has been shown, as a clock.
+    pub has_seen: String,
+    /// What is to be brought to it.
+    pub pending: Vec<String>,
+    /// Why nothing is brought to it.
+    pub parked: Option<String>,
+}
+
+impl Machine {
+    /// The sync at a glance.
+    pub fn status(&self) -> Result<Status, EngineError> {
+        let mut sides = Vec::new();
+        for (side, _) in self.plan.sides.iter() {
+            let gate = self.gates.get(side);
+            let collections = self.passes.iter().filter(|(of, _, _)| *of == side);
+            let collections: Result<Vec<_>, EngineError> = collections
+                .map(|(_, collection, pass)| {
+                    let stream = self.views.stream(pass.stream())?;
+                    Ok(CollectionStatus {
+                        collection: collection.to_string(),
+                        listed: pass.listed,
+                        cursor: pass.cursor().map(str::to_owned),
+                        last_read: (pass.last_began().0 > 0).then(|| pass.last_began().to_string()),
+                        trouble: pass.trouble.clone(),
+                        held: stream.held.map(|held| held.words),
+                    })
+                })
+                .collect();
+            sides.push(SideStatus {
+                side: side.to_string(),
+                away: gate.is_some_and(crate::gate::Gate::is_away),
+                in_flight: gate.map_or(0, crate::gate::Gate::in_flight),
+                ready: self.lanes.ready_for(&crate::lane::Track::Deliver(side.clone())),
+                collections: collections?,
+            });
+        }
+        Ok(Status {
+            sync: self.plan.name.clone(),
+            events: self.views.log().head(),
+            sides,
+            pending: self.count(false)?,
+            parked: self.count(true)?,
+            counts: self.counts,
+        })
+    }
+
+    fn count(&self, parked: bool) -> Result<usize, EngineError> {
+        let (mut count, mut after) = (0, None);
+        loop {
+            let page = if parked {
+                self.views.parked(after.as_ref(), 4_096)?
+            } else {
+                self.views.todo(after.as_ref(), 4_096)?
+            };
+            let Some(last) = page.last() else { break };
+            count += page.len();
+            after = Some(last.clone());
+        }
+        if parked {
+            count += self.held_streams()?.len();
+        }
+        Ok(count)
+    }
+
+    fn held_streams(&self) -> Result<Vec<(RecordId, Parked)>, EngineError> {
+        let mut held = Vec::new();
+        for (side, collection, _) in self.passes.iter() {
+            let stream = stream_of(side, collection)?;
+            held.extend(self.views.stream(&stream)?.held.map(|parked| (stream, parked)));
+        }
+        Ok(held)
+    }
+
+    /// What is parked, after a record in order of id, so many records at most.
+    pub fn parked(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<ParkedItem>, EngineError> {
+        let mut items = Vec::new();
+        if after.is_none() {
+            for (stream, parked) in self.held_streams()? {
+                items.push(item(stream.to_string(), stream.to_string(), "listing".to_owned(), &parked));
+            }
+        }
+        for record in self.views.parked(after, limit)? {
+            if let Some(state) = self.views.peek(&record)? {
+                self.parked_of(&record, &state, &mut items);
+            }
+        }
+        Ok(items)
+    }
+
+    fn parked_of(&self, record: &RecordId, state: &RecordState, items: &mut Vec<ParkedItem>) {
+        let title = self.title(record, state);
+        if let Some(why) = &state.malformed {
+            items.push(ParkedItem {
+                record: record.to_string(),
+                title: title.clone(),
+                lane: "record".into(),
+                reason: "malformed".into(),
+                words: why.clone(),
+                attempts: 0,
+            });
+        }
+        let sides =
+            state.sides.iter().filter_map(|(s, part)| Some((Lane::Side(s.clone()), part.parked.as_ref()?)));
+        let jobs =
+            state.jobs.iter().filter_map(|(j, job)| Some((Lane::Job(j.clone()), job.parked.as_ref()?)));
+        let requests =
+            state.requests.iter().filter_map(|(v, r)| Some((Lane::Request(*v), r.parked.as_ref()?)));
+        let all = sides.chain(jobs).chain(requests);
+        items.extend(
+            all.map(|(lane, parked)| item(record.to_string(), title.clone(), lane.to_string(), parked)),
+        );
+    }
+
+    /// What people call a record: its identity, or its id on the first side that has one.
+    pub fn title(&self, record: &RecordId, state: &RecordState) -> String {
+        let collection = self.plan.collections.get(record.collection());
+        let identity = collection.map(|of| {
+            let values = of.identity.iter().map(|field| state.merged.value(&of.rules, field));
+            values
+                .filter(|value| !value.is_blank())
+                .map(|value| value.to_string())
+                .collect::<Vec<_>>()
+                .join(" ")
+        });
+        identity.filter(|text| !text.is_empty()).unwrap_or_else(|| {
+            let first = state
+                .sides
+                .iter()
+                .find_map(|(side, part)| Some(format!("{side} {:.60}", part.id.as_ref()?.as_str())));
+            first.unwrap_or_else(|| record.to_string())
+        })
+    }
+
+    /// Finds a record by what a person calls it: its id, `collection/identity`,
+    /// or `side:native id`.
+    pub fn find(&self, name: &str) -> Result<Option<RecordId>, EngineError> {
+        if let Ok(record) = RecordId::try_new(name)
+            && (self.views.peek(&record)?.is_some() || record.is_own_stream())
+        {
+            return Ok(Some(record));
+        }
+        if let Some((side, id)) = name.split_once(':')
+            && let (Ok(side), Ok(id)) = (SideName::try_new(side), NativeId::try_new(id))
+        {
+            for collection in self.plan.collections.keys() {
+                if let Some(record) = self.views.linked(&side, collection, &id)? {
+                    return Ok(Some(record));
+                }
+            }
+        }
+        let Some((collection, identity)) = name.split_once('/') else { return Ok(None) };
+        let Ok(collection) = CollectionName::try_new(collection) else { return Ok(None) };
+        let Some(plan) = self.plan.collections.get(&collection) else { return Ok(None) };
+        let [field] = plan.identity.as_slice() else { return Ok(None) };
+        let ty = plan.rules.field(field).map(|rule| rule.ty.clone()).unwrap_or_default();
+        let value = hms_sync_mapping::from_text(&ty, identity).unwrap_or_else(|_| Value::text(identity));
+        self.views.identified(&collection, &[value])
+    }
+
+    /// A record as it stands.
+    pub fn record(&self, record: &RecordId) -> Result<Option<RecordReport>, EngineError> {
+        let Some(state) = self.views.peek(record)? else { return Ok(None) };
+        Ok(Some(self.report(record, &state)))
+    }
+
+    /// The same for a state that was folded elsewhere, as of an earlier time.
+    pub fn report(&self, record: &RecordId, state: &RecordState) -> RecordReport {
+        let collection = self.plan.collections.get(record.collection());
+        let fields = collection.map(|of| {
+            let report = |field| {
+                let decision = state.merged.decide(&of.rules, field);
+                let siblings = decision.siblings.iter().map(|(sibling, wins)| SiblingReport {
+                    by: sibling.dot.actor.to_string(),
+                    value: sibling.change.after.to_json(),
+                    at: sibling.stamp.high.to_string(),
+                    wins: *wins,
+                });
+                FieldReport {
+                    field: field.to_string(),
+                    value: decision.value.to_json(),
+                    siblings: siblings.collect(),
+                    reason: decision.reason.to_string(),
+                }
+            };
+            state.merged.field_names().map(report).collect()
+        });
+        let sides = state.sides.iter().map(|(side, part)| {
+            let wanted = collection.and_then(|of| projection(of, state, side, true));
+            SidePart {
+                side: side.to_string(),
+                id: part.id.as_ref().filter(|_| !part.gone).map(ToString::to_string),
+                in_step: wanted.is_none() && part.write.is_none(),
+                has_seen: part.acked.to_string(),
+                pending: wanted
+                    .map(|w| w.fields.keys().map(ToString::to_string).collect())
+                    .unwrap_or_default(),
+                parked: part.parked.as_ref().map(|parked| format!("{}: {}", parked.reason, parked.words)),
+            }
+        });
+        RecordReport {
+            record: record.to_string(),
+            title: self.title(record, state),
+            version: state.version,
+            presence: collection.map_or_else(String::new, |of| {
+                format!("{:?}", state.merged.presence(&of.rules)).to_lowercase()
+            }),
+            fields: fields.unwrap_or_default(),
+            sides: sides.collect(),
+        }
+    }
+}
+
+fn item(record: String, title: String, lane: String, parked: &Parked) -> ParkedItem {
+    ParkedItem {
+        record,
+        title,
+        lane,
+        reason: parked.reason.to_string(),
+        words: parked.words.clone(),
+        attempts: parked.attempts,
+    }
+}

@@ -1,0 +1,221 @@
+//! What is known of one record: the merged registers, and for each side what it
+//! holds, what it has been shown, and what is under way to it.
+//!
+//! All of it is a fold over the record's events ([`RecordState::fold`]) and
+//! nothing else: dropping every view and replaying the log gives the same state.
+//! Only what [`crate::lane`] keeps (timers, requests in flight) is outside.
+
+use hms_sync_model::{
+    Actor, Clock, EventId, FieldMap, FieldName, IdempotencyKey, JobName, NativeId, Operation, Parked,
+    Request, SideName, Tag, Time, Value, VecMap,
+};
+use hms_sync_resolver::Record;
+use serde::{Deserialize, Serialize};
+
+/// One record, as all its events make it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RecordState {
+    /// How many events the record has.
+    #[serde(rename = "n")]
+    pub version: u64,
+    /// The id of the last one.
+    #[serde(rename = "h")]
+    pub head: EventId,
+    /// The registers.
+    #[serde(rename = "m")]
+    pub merged: Record,
+    /// When an edit last changed the registers.
+    #[serde(rename = "e", default, skip_serializing_if = "is_default")]
+    pub edited_at: Time,
+    /// What each side is known to hold.
+    #[serde(rename = "s", default, skip_serializing_if = "VecMap::is_empty")]
+    pub sides: VecMap<SideName, SideState>,
+    /// What each handler has dealt with.
+    #[serde(rename = "j", default, skip_serializing_if = "VecMap::is_empty")]
+    pub jobs: VecMap<JobName, JobState>,
+    /// Requests of handlers that are not done, by the version of their event.
+    #[serde(rename = "q", default, skip_serializing_if = "VecMap::is_empty")]
+    pub requests: VecMap<u64, RequestState>,
+    /// An event of this record could not be applied: it is left alone until a person looks.
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    pub malformed: Option<String>,
+}
+
+/// One side's part of a record.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SideState {
+    /// Which life of the side's counters.
+    #[serde(rename = "e", default, skip_serializing_if = "is_default")]
+    pub epoch: u32,
+    /// The side's id of the record.
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<NativeId>,
+    /// The side's version tag, as last heard.
+    #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<Tag>,
+    /// The side is known not to have the record any more.
+    #[serde(rename = "g", default, skip_serializing_if = "is_default")]
+    pub gone: bool,
+    /// What the side's people have been shown of the merged record.
+    #[serde(rename = "a", default, skip_serializing_if = "Clock::is_empty")]
+    pub acked: Clock,
+    /// Fields of which they have been shown less.
+    #[serde(rename = "b", default, skip_serializing_if = "VecMap::is_empty")]
+    pub but: VecMap<FieldName, Clock>,
+    /// What the side holds, field by field.
+    #[serde(rename = "f", default, skip_serializing_if = "VecMap::is_empty")]
+    pub held: VecMap<FieldName, Held>,
+    /// The write that has no final outcome yet.
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    pub write: Option<Write>,
+    /// What the last write found there, until its values have settled.
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    pub last_write: Option<LastWrite>,
+    /// Since when the side has to be read again, and why.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<Doubt>,
+    /// Failed tries since the last success or change.
+    #[serde(rename = "t", default, skip_serializing_if = "is_default")]
+    pub attempts: u32,
+    /// Set aside.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<Parked>,
+    /// When what it holds was last confirmed by an observation or an answer.
+    #[serde(rename = "c", default, skip_serializing_if = "is_default")]
+    pub seen_at: Time,
+}
+
+/// What a side holds of one field.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// The full canonical value: what was sent, or what an edit of the side's made of it.
+    #[serde(rename = "s")]
+    pub sent: Value,
+    /// What the side shows instead of the image of `sent`, if it does.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Value>,
+    /// The side answered that all was well and kept its old value.
+    #[serde(rename = "k", default, skip_serializing_if = "is_default")]
+    pub not_kept: bool,
+}
+
+impl Held {
+    /// A side that holds just what was sent.
+    pub fn plain(value: Value) -> Self {
+        Self { sent: value, shown: None, not_kept: false }
+    }
+}
+
+/// A write without a final outcome.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Write {
+    /// The version of its `Intended` event.
+    #[serde(rename = "n")]
+    pub version: u64,
+    /// What it does.
+    #[serde(rename = "o")]
+    pub operation: Operation,
+    /// The values it carries.
+    #[serde(rename = "f")]
+    pub fields: FieldMap,
+    /// What the merged state had seen.
+    #[serde(rename = "c")]
+    pub clock: Clock,
+    /// Whether the side is known not to have carried it out so far.
+    #[serde(rename = "r", default, skip_serializing_if = "is_default")]
+    pub refused: bool,
+    /// The id of its event: the idempotency key is made of it.
+    #[serde(rename = "e")]
+    pub event: EventId,
+}
+
+/// What stood on the side before our last write, for telling a stale read from an edit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LastWrite {
+    /// When its outcome came in.
+    #[serde(rename = "e")]
+    pub ended: Time,
+    /// What the fields showed before it.
+    #[serde(rename = "b")]
+    pub before: FieldMap,
+    /// The side's version tag before it.
+    #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<Tag>,
+    /// Whether the side has shown our values since.
+    #[serde(rename = "s", default, skip_serializing_if = "is_default")]
+    pub shown: bool,
+}
+
+/// A side that has to be read again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Doubt {
+    /// Since when.
+    #[serde(rename = "t")]
+    pub since: Time,
+    /// How often it was raised: the second time after the settle window decides.
+    #[serde(rename = "n")]
+    pub times: u32,
+}
+
+/// What one handler has dealt with.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct JobState {
+    /// The state of the record it last finished with.
+    #[serde(rename = "c")]
+    pub handled: Clock,
+    /// Keys of the requests that the call now under way has asked for: the same
+    /// call made again after a crash asks for the same ones.
+    #[serde(rename = "k", default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<IdempotencyKey>,
+    /// Failed calls since.
+    #[serde(rename = "t", default, skip_serializing_if = "is_default")]
+    pub attempts: u32,
+    /// Set aside.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<Parked>,
+}
+
+/// A request of a handler's that is not done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RequestState {
+    /// The request.
+    #[serde(rename = "q")]
+    pub request: Request,
+    /// Failed tries.
+    #[serde(rename = "t", default, skip_serializing_if = "is_default")]
+    pub attempts: u32,
+    /// Whether the target is known not to have carried it out so far.
+    #[serde(rename = "r", default, skip_serializing_if = "is_default")]
+    pub refused: bool,
+    /// Set aside.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<Parked>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl SideState {
+    /// The actor that edits made on `side` are ascribed to.
+    pub fn actor(&self, side: &SideName) -> Actor {
+        Actor { epoch: self.epoch, ..Actor::side(side.clone()) }
+    }
+
+    /// Whether the side has the record, as far as we know.
+    pub fn has_it(&self) -> bool {
+        self.id.is_some() && !self.gone
+    }
+
+    /// What its people had been shown of `field`.
+    pub fn acked_of(&self, field: &FieldName) -> &Clock {
+        self.but.get(field).unwrap_or(&self.acked)
+    }
+}
+
+impl RecordState {
+    /// The part of `side`, made if it is new.
+    pub fn side_mut(&mut self, side: &SideName) -> &mut SideState {
+        self.sides.entry_or(side.clone(), SideState::default)
+    }
+}

@@ -1,0 +1,71 @@
+//! The sync's own streams in the log: how far a collection of a side has been
+//! read, which webhooks came in, and what the delete guard holds back.
+
+use hms_sync_model::{
+    Body, CollectionName, Event, EventId, InvalidName, Parked, RecordId, Released, SideName, Time,
+};
+use serde::{Deserialize, Serialize};
+
+/// One stream, as all its events make it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct StreamState {
+    /// How many events it has.
+    #[serde(rename = "n")]
+    pub version: u64,
+    /// The id of the last one.
+    #[serde(rename = "h")]
+    pub head: EventId,
+    /// Where the next poll starts.
+    #[serde(rename = "c", default)]
+    pub cursor: Option<String>,
+    /// Whether everything has been read once.
+    #[serde(rename = "l", default)]
+    pub listed: bool,
+    /// When the cursor last moved.
+    #[serde(rename = "t", default)]
+    pub at: Time,
+    /// Deletes that wait for a person.
+    #[serde(rename = "p", default)]
+    pub held: Option<Parked>,
+    /// A person let the next listing's deletes pass.
+    #[serde(rename = "a", default)]
+    pub approved: bool,
+}
+
+impl StreamState {
+    /// Takes in one event.
+    pub fn fold(&mut self, id: EventId, event: &Event) {
+        self.version = event.version;
+        self.head = id;
+        match &event.body {
+            Body::Cursor { cursor, listed, .. } => {
+                self.at = event.at;
+                if cursor.is_some() {
+                    self.cursor.clone_from(cursor);
+                }
+                if *listed {
+                    self.listed = true;
+                    self.approved = false;
+                    self.held = None;
+                }
+            }
+            Body::Parked { parked, .. } => self.held = Some(parked.clone()),
+            Body::Released { action, .. } => {
+                self.held = None;
+                self.approved = *action == Released::Replay;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The stream of one side's collection.
+pub fn stream_of(side: &SideName, collection: &CollectionName) -> Result<RecordId, InvalidName> {
+    RecordId::try_new(format!("@sync/{side}/{collection}"))
+}
+
+/// The side and collection of a stream.
+pub fn parse_stream(stream: &RecordId) -> Option<(SideName, CollectionName)> {
+    let (side, collection) = stream.as_str().strip_prefix("@sync/")?.split_once('/')?;
+    Some((SideName::try_new(side).ok()?, CollectionName::try_new(collection).ok()?))
+}

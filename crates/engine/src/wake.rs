@@ -1,0 +1,262 @@
+//! Everything that can wake the machine, and everything it can ask for.
+//!
+//! Both are closed lists: whoever wants to know what a sync can do reads them.
+//! A connector's answer is always one wake; a request to a connector is always
+//! one effect. The machine itself does neither.
+
+use crate::happening::Happening;
+use crate::views::Saved;
+use hms_sync_changelog::Sealed;
+use hms_sync_connector::{
+    Delivery, LookupRequest, Observation, Page, RawRequest, ReadError, ReadRequest, WriteRequest,
+};
+use hms_sync_model::{
+    Clock, CollectionName, JobName, Lane, NativeId, Outcome, RecordId, Released, SideName, Time,
+};
+use serde_json::Value as Json;
+
+/// The time, as the machine is told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// By the calendar. May jump; used for stamps and for people.
+    pub wall: Time,
+    /// Since the start. Never goes back; used for waits.
+    pub mono: Time,
+}
+
+/// Who waits for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ReplyTo(pub u64);
+
+/// What happened outside.
+#[derive(Debug)]
+pub enum Wake {
+    /// The sync starts, on what its log holds.
+    Start,
+    /// Time has passed.
+    Timer,
+    /// A page was read, or not.
+    Page {
+        /// From which side.
+        side: SideName,
+        /// Of which collection.
+        collection: CollectionName,
+        /// In which pass.
+        pass: u64,
+        /// The page.
+        result: Result<Page, ReadError>,
+    },
+    /// A write has its outcome.
+    Wrote {
+        /// Of which record.
+        record: RecordId,
+        /// On which side.
+        side: SideName,
+        /// The version of its `Intended` event.
+        version: u64,
+        /// The outcome.
+        outcome: Outcome,
+    },
+    /// A handler's request has its outcome.
+    Sent {
+        /// On behalf of which record.
+        record: RecordId,
+        /// To which side.
+        target: SideName,
+        /// The version of its `Queued` event.
+        version: u64,
+        /// The outcome.
+        outcome: Outcome,
+    },
+    /// One record was read.
+    Fetched {
+        /// Which.
+        record: RecordId,
+        /// On which side.
+        side: SideName,
+        /// When the read began.
+        began: Time,
+        /// What was there.
+        result: Result<Observation, ReadError>,
+    },
+    /// A record was looked up by its identity.
+    LookedUp {
+        /// Which.
+        record: RecordId,
+        /// On which side.
+        side: SideName,
+        /// When the read began.
+        began: Time,
+        /// What was there.
+        result: Result<Vec<Observation>, ReadError>,
+    },
+    /// A webhook came in, checked and taken apart.
+    Webhook {
+        /// From which side.
+        side: SideName,
+        /// Of which collection.
+        collection: CollectionName,
+        /// What it says.
+        delivery: Delivery,
+        /// Answered once it is durable.
+        reply: ReplyTo,
+    },
+    /// A handler is done with a record.
+    Handled {
+        /// Which record.
+        record: RecordId,
+        /// Which handler.
+        job: JobName,
+        /// The state it was shown.
+        clock: Clock,
+        /// Its error, if it failed.
+        result: Result<(), String>,
+    },
+    /// A handler asks for a request.
+    Queue {
+        /// For which record.
+        record: RecordId,
+        /// Which handler.
+        job: JobName,
+        /// The state it was shown.
+        clock: Clock,
+        /// Its how-many-eth request for this state, from 0.
+        n: u32,
+        /// To which side.
+        target: SideName,
+        /// `POST`, `PUT`, `PATCH` or `DELETE`.
+        method: String,
+        /// Below the side's URL.
+        path: String,
+        /// JSON text; empty for none.
+        body: String,
+        /// Answered once it is durable.
+        reply: ReplyTo,
+    },
+    /// A person asks for something.
+    Command {
+        /// What.
+        command: Command,
+        /// Answered once it is durable.
+        reply: ReplyTo,
+    },
+    /// The views handed over last are readable in the log.
+    Saved,
+    /// Nothing new is to be begun.
+    Stop,
+}
+
+/// What a person can ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Take something parked up again, or give it up.
+    Release {
+        /// Of which record, or which stream's held deletes.
+        record: RecordId,
+        /// What of it; nothing for all that is parked there.
+        lane: Option<Lane>,
+        /// Which of the two.
+        action: Released,
+    },
+    /// Read a side's collection now.
+    Poll {
+        /// Which side.
+        side: SideName,
+        /// Which collection.
+        collection: CollectionName,
+        /// Everything, or what changed.
+        full: bool,
+    },
+}
+
+/// What somebody who waited is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// It is durable.
+    Done,
+    /// So many things were done.
+    Count(usize),
+    /// It cannot be done.
+    Refused(String),
+}
+
+/// What is to be done outside. `Append` comes first of a step's effects; all
+/// that follow but reads wait until it is durable.
+#[derive(Debug)]
+pub enum Effect {
+    /// Make these events durable, in order.
+    Append(Vec<Sealed>),
+    /// Save these views some time, in order with the appends; then [`Wake::Saved`].
+    Save(Saved),
+    /// Read a page.
+    Read {
+        /// From which side.
+        side: SideName,
+        /// In which pass.
+        pass: u64,
+        /// Which page.
+        request: ReadRequest,
+    },
+    /// Read one record.
+    Fetch {
+        /// Which.
+        record: RecordId,
+        /// On which side.
+        side: SideName,
+        /// Of which collection.
+        collection: CollectionName,
+        /// Its id there.
+        id: NativeId,
+    },
+    /// Look a record up by its identity.
+    LookUp {
+        /// Which.
+        record: RecordId,
+        /// On which side.
+        side: SideName,
+        /// By what.
+        request: LookupRequest,
+    },
+    /// Write.
+    Write {
+        /// Which record.
+        record: RecordId,
+        /// On which side.
+        side: SideName,
+        /// The version of its `Intended` event.
+        version: u64,
+        /// What.
+        request: WriteRequest,
+    },
+    /// Send a handler's request.
+    Send {
+        /// On behalf of which record.
+        record: RecordId,
+        /// To which side.
+        target: SideName,
+        /// The version of its `Queued` event.
+        version: u64,
+        /// What.
+        request: RawRequest,
+    },
+    /// Call a handler.
+    Handle {
+        /// For which record.
+        record: RecordId,
+        /// Which handler.
+        job: JobName,
+        /// The state it is shown.
+        clock: Clock,
+        /// The record as its side has it.
+        document: Json,
+    },
+    /// Answer somebody who waits.
+    Reply {
+        /// Whom.
+        to: ReplyTo,
+        /// What.
+        reply: Reply,
+    },
+    /// Tell whoever watches.
+    Tell(Happening),
+}
