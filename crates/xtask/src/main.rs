@@ -1,2 +1,62 @@
-//! Chores.
-fn main() {}
+//! Chores of the project: `cargo xtask test`, `bench`, `check`.
+//!
+//! Each chore is one function that runs the tools a person would run by hand and
+//! says which one failed. Nothing here is part of the product.
+
+mod bench;
+mod check;
+mod servers;
+mod shell;
+
+use shell::Outcome;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+chores of hms-sync
+
+usage: cargo xtask <chore>
+
+  test             everything CI runs: format, lints, layers, unit tests, laws,
+                   simulation, real servers, docs. Gets what the tests need.
+  check            format, lints and layers only
+  servers          gets the real servers the tests need, and nothing else
+  bench NAME       pipeline | faults, with [--quick]; the last line is JSON
+  bench --list     what there is to measure
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["test"] => test(),
+        ["check"] => check::all(),
+        ["servers"] => servers::install().map(|_| ()),
+        ["bench", rest @ ..] => bench::run(rest),
+        ["help" | "--help" | "-h"] => {
+            shell::say(USAGE);
+            Ok(())
+        }
+        _ => {
+            shell::complain(USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            shell::complain(&format!("xtask: {why:#}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Everything, cheapest first.
+fn test() -> Outcome {
+    let servers = servers::install()?;
+    check::all()?;
+    let mut tests = shell::cargo(&["test", "--workspace", "--all-targets", "--no-fail-fast"]);
+    tests.env("HMS_SYNC_SERVERS", &servers);
+    shell::run("tests", &mut tests)?;
+    let mut docs = shell::cargo(&["test", "--workspace", "--doc"]);
+    shell::run("examples in the docs", &mut docs)
+}

