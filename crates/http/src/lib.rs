@@ -1,1 +1,11 @@
 //! Connector for REST APIs: polling, webhooks, writes.
+//!
+//! [`spec`] is what stands in a config; [`HttpConnector`] is a side reached that
+//! way. It follows no redirect, reads no proxy from the environment, and never
+//! takes an address out of an answer: every request goes below the configured
+//! URL, and so does every secret.
+
+pub mod spec;
+mod template;
+
+pub use template::TemplateError;
