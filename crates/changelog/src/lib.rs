@@ -1,1 +1,31 @@
-//! Append-only history on sled: commit, history, views, verification, recovery.
+//! The change log: an append-only history of events, durable before anything
+//! is done about them, and a cache of views beside it.
+//!
+//! It knows frames, keys and hashes, and not what an event means. An event is
+//! acknowledged only after `sync_data` has returned; nothing stored is ever
+//! rewritten (views are); a byte that does not fit its hash is never served; an
+//! error while writing stops all further writing, and a failed sync is not tried
+//! again. The form on disk is in `docs/format.md`.
+
+mod error;
+mod msgpack;
+mod frame;
+mod keys;
+mod storage;
+mod folder;
+mod disk;
+mod memory;
+mod pack;
+mod log;
+mod read;
+mod views;
+mod verify;
+mod writer;
+
+pub use error::{Damage, LogError};
+pub use frame::{EVENT_BYTES_MAX, Sealed, seal};
+pub use log::{Log, LogStats, Options};
+pub use memory::MemoryDisk;
+pub use verify::{BadEntry, VerifyReport};
+pub use views::{VIEW_BYTES_MAX, VIEW_KEY_BYTES_MAX, View};
+pub use writer::{Done, Writer};

@@ -1,0 +1,202 @@
+//! What can go wrong with a change log, in words for the person who reads it.
+//!
+//! One failed sync is told to many waiters, so an error is cheap to clone.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The cause underneath, shared between all who are told of it.
+pub(crate) type Cause = Arc<dyn Error + Send + Sync>;
+
+/// Why the change log did not do what it was asked to.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LogError {
+    /// The file system refused.
+    #[error("cannot {doing} {}", path.display())]
+    Io {
+        /// The step, as "sync".
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<std::io::Error>,
+    },
+    /// The storage underneath refused to read or write.
+    #[error("the change log's storage failed while it was to {doing}")]
+    Storage {
+        /// The step, as "write events".
+        doing: &'static str,
+        /// What it said.
+        source: Cause,
+    },
+    /// Somebody else has the log open.
+    #[error(
+        "the change log at {place} is in use by another process; stop that one first, or ask it through its API"
+    )]
+    InUse {
+        /// Its folder.
+        place: String,
+    },
+    /// A newer hms-sync wrote the log.
+    #[error(
+        "the change log at {} has format {found}, this hms-sync knows formats up to {known}; use the newer hms-sync",
+        path.display()
+    )]
+    NewerFormat {
+        /// Its folder.
+        path: PathBuf,
+        /// The format it has.
+        found: u32,
+        /// The newest format known here.
+        known: u32,
+    },
+    /// The folder holds something else.
+    #[error("{} is not a change log: {why}; nothing in it was touched", path.display())]
+    NotALog {
+        /// The folder.
+        path: PathBuf,
+        /// What speaks against it.
+        why: String,
+    },
+    /// The storage's own files are damaged beyond what it can open.
+    #[error(
+        "the change log at {} is damaged and cannot be opened ({why}); keep a copy of the folder and recover its events",
+        path.display()
+    )]
+    Corrupt {
+        /// The folder.
+        path: PathBuf,
+        /// What the storage said.
+        why: String,
+    },
+    /// One entry is not what was written; it is not served.
+    #[error("event {seq} of the change log is damaged: {damage}; `verify` shows whether others are")]
+    Damaged {
+        /// The event's place in the log.
+        seq: u64,
+        /// In which way.
+        damage: Damage,
+    },
+    /// The index leads nowhere; the events themselves may be whole.
+    #[error("the change log's index of {record} is damaged at version {version}: {damage}")]
+    DamagedIndex {
+        /// The record asked for.
+        record: String,
+        /// The version asked for.
+        version: u64,
+        /// In which way.
+        damage: Damage,
+    },
+    /// A view is not what was saved; dropping the views makes them anew.
+    #[error("a saved view is damaged ({key}); drop the views, they are made anew from the events")]
+    DamagedView {
+        /// Its key, made printable.
+        key: String,
+    },
+    /// Events that do not follow the last one.
+    #[error("event {found} does not follow event {}; nothing was written", expected.saturating_sub(1))]
+    Gap {
+        /// The number that would have followed.
+        expected: u64,
+        /// The number that came.
+        found: u64,
+    },
+    /// More bytes than the log takes in one piece.
+    #[error("a {what} of {bytes} bytes is more than the {max} that the change log takes")]
+    TooLarge {
+        /// Event, view or view key.
+        what: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// The event cannot be put into the log's form.
+    #[error("an event of {record} cannot be encoded: {why}")]
+    Encode {
+        /// Of which record.
+        record: String,
+        /// What the encoder said.
+        why: String,
+    },
+    /// Views were to be saved that stand ahead of the events.
+    #[error("views up to event {upto} cannot be saved: the last durable event is {head}")]
+    ViewsAhead {
+        /// How far the views go.
+        upto: u64,
+        /// The last durable event.
+        head: u64,
+    },
+    /// An earlier error stopped all writing; reading goes on.
+    #[error(
+        "the change log takes no more writes since an earlier error ({why}); restart to go on from what is durable"
+    )]
+    Poisoned {
+        /// The earlier error with its causes.
+        why: Arc<str>,
+    },
+    /// The log was closed, or its writer has ended.
+    #[error("the change log is closed")]
+    Closed,
+}
+
+impl LogError {
+    /// This error and its causes in one line.
+    pub(crate) fn in_one_line(&self) -> String {
+        let mut line = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            line = format!("{line}: {error}");
+            cause = error.source();
+        }
+        line
+    }
+}
+
+/// In which way an entry is not what was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// It is not there.
+    #[error("it is missing")]
+    Missing,
+    /// What is there does not begin like an entry.
+    #[error("its frame has no head")]
+    Head,
+    /// It ends before its own length says.
+    #[error("its frame is cut short")]
+    Cut,
+    /// A frame of a version unknown here.
+    #[error("its frame has version {0}, which is unknown here")]
+    FrameVersion(u8),
+    /// Its bytes have another hash than its id.
+    #[error("its content does not have the hash it is stored under")]
+    Hash,
+    /// Its content is no event.
+    #[error("its content is no event ({0})")]
+    Content(String),
+    /// Another event stands in its place.
+    #[error("event {0} stands in its place")]
+    Place(u64),
+    /// The key it is stored under is none of ours.
+    #[error("it is stored under a key that is not one of the log's")]
+    Key,
+    /// Parts of an event larger than a chunk that belong to none.
+    #[error("it has parts that belong to no event")]
+    Parts,
+    /// The index does not lead to it.
+    #[error("the index does not lead to it")]
+    Index,
+    /// The index leads to it and it is another event.
+    #[error("an index entry leads to it that it does not belong to")]
+    IndexExtra,
+    /// Its record has no event of the version before.
+    #[error("the version before it is missing from its record")]
+    VersionGap,
+    /// The log's own count ends before it.
+    #[error("the log's own count ends before it")]
+    Uncounted,
+    /// It names another previous event than its record has.
+    #[error("the previous event it names is not the one its record has")]
+    Prev,
+}

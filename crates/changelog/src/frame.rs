@@ -1,0 +1,112 @@
+//! A frame: one event's bytes with a head of their own, so that an event can be
+//! found and proved whole in a raw file, without index or storage.
+//!
+//! `F5 'h' 'm' 'E'` | version 1 | payload length, u32 | BLAKE3 of the payload |
+//! payload. Nothing is read out of a frame before its hash fits.
+
+use crate::error::{Damage, LogError};
+use crate::msgpack;
+use hms_sync_model::{Event, EventId, RecordId};
+
+/// Begins every frame. F5 occurs nowhere in UTF-8.
+pub(crate) const MAGIC: [u8; 4] = [0xf5, b'h', b'm', b'E'];
+/// The frame's version.
+const VERSION: u8 = 1;
+/// Bytes before the payload.
+pub(crate) const HEAD_BYTES: usize = 4 + 1 + 4 + 32;
+/// The largest event, encoded, in bytes: 16 MiB.
+pub const EVENT_BYTES_MAX: usize = 16 << 20;
+
+/// An event in its final form, with its id. Made by [`seal`].
+#[derive(Debug, Clone)]
+pub struct Sealed {
+    /// Its place in the log.
+    pub seq: u64,
+    /// The record it belongs to.
+    pub record: RecordId,
+    /// Its place in the record's history.
+    pub version: u64,
+    /// The BLAKE3 hash of its encoded content.
+    pub id: EventId,
+    pub(crate) frame: Vec<u8>,
+}
+
+impl Sealed {
+    /// What it takes in the log, in bytes, head included.
+    pub fn frame_bytes(&self) -> usize {
+        self.frame.len()
+    }
+}
+
+/// Encodes an event and computes its id. Pure; the caller's thread pays.
+///
+/// # Errors
+/// [`LogError::TooLarge`] past [`EVENT_BYTES_MAX`]; [`LogError::Encode`] for
+/// values nested so deep that the log would refuse to read them back.
+pub fn seal(event: &Event) -> Result<Sealed, LogError> {
+    let failed = |why: String| LogError::Encode { record: event.record.to_string(), why };
+    let mut frame = Vec::with_capacity(448);
+    frame.resize(HEAD_BYTES, 0);
+    rmp_serde::encode::write_named(&mut frame, event).map_err(|why| failed(why.to_string()))?;
+    let Some((head, payload)) = frame.split_at_mut_checked(HEAD_BYTES) else {
+        return Err(failed("it has no content".into()));
+    };
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    if payload.len() > EVENT_BYTES_MAX {
+        return Err(LogError::TooLarge { what: "event", bytes: payload.len(), max: EVENT_BYTES_MAX });
+    }
+    msgpack::check(payload).map_err(|why| failed(why.to_string()))?;
+    let id = EventId(*blake3::hash(payload).as_bytes());
+    let parts: [&[u8]; 4] = [&MAGIC, &[VERSION], &length.to_be_bytes(), &id.0];
+    head.iter_mut().zip(parts.into_iter().flatten()).for_each(|(place, byte)| *place = *byte);
+    Ok(Sealed { seq: event.seq, record: event.record.clone(), version: event.version, id, frame })
+}
+
+/// A frame as it lies in a chunk. Its hash is not checked yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Frame<'a> {
+    id: EventId,
+    payload: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// The frame at the start of `bytes`, and what comes after it.
+    pub(crate) fn split(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), Damage> {
+        let (magic, rest) = bytes.split_first_chunk::<4>().ok_or(Damage::Cut)?;
+        if *magic != MAGIC {
+            return Err(Damage::Head);
+        }
+        let (&version, rest) = rest.split_first().ok_or(Damage::Cut)?;
+        if version != VERSION {
+            return Err(Damage::FrameVersion(version));
+        }
+        let (length, rest) = rest.split_first_chunk::<4>().ok_or(Damage::Cut)?;
+        let (id, rest) = rest.split_first_chunk::<32>().ok_or(Damage::Cut)?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| Damage::Cut)?;
+        let (payload, rest) = rest.split_at_checked(length).ok_or(Damage::Cut)?;
+        Ok((Self { id: EventId(*id), payload }, rest))
+    }
+
+    /// The `slot`-th frame of a chunk, from 0.
+    pub(crate) fn nth(chunk: &'a [u8], slot: u64) -> Result<Self, Damage> {
+        let mut rest = chunk;
+        for _ in 0..slot {
+            if rest.is_empty() {
+                return Err(Damage::Missing);
+            }
+            rest = Self::split(rest)?.1;
+        }
+        if rest.is_empty() { Err(Damage::Missing) } else { Ok(Self::split(rest)?.0) }
+    }
+
+    /// The event, after its hash, its form and its place have been checked.
+    pub(crate) fn open(self, seq: u64) -> Result<(EventId, Event), Damage> {
+        if *blake3::hash(self.payload).as_bytes() != self.id.0 {
+            return Err(Damage::Hash);
+        }
+        msgpack::check(self.payload).map_err(|why| Damage::Content(why.to_string()))?;
+        let event: Event =
+            rmp_serde::from_slice(self.payload).map_err(|why| Damage::Content(why.to_string()))?;
+        if event.seq == seq { Ok((self.id, event)) } else { Err(Damage::Place(event.seq)) }
+    }
+}

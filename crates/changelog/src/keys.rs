@@ -1,0 +1,147 @@
+//! The keys of the log's one tree. Numbers are big-endian, so that order of
+//! bytes is order of numbers. A record id has no control characters, therefore
+//! a zero byte ends it and sorts before any longer id.
+
+use hms_sync_model::RecordId;
+
+/// Chunks of events: `e` | first seq.
+pub(crate) const CHUNK: u8 = b'e';
+/// Parts of an event larger than a chunk: `x` | seq | part.
+pub(crate) const PART: u8 = b'x';
+/// Where a record's events are: `i` | record | 0 | version.
+pub(crate) const INDEX: u8 = b'i';
+/// Views: `v` | key.
+pub(crate) const VIEW: u8 = b'v';
+/// Parts of a view larger than a value: `w` | length of key, u16 | key | part.
+pub(crate) const VIEW_PART: u8 = b'w';
+/// The last event written.
+pub(crate) const HEAD: &[u8] = b"mhead";
+/// The last event that the saved views hold.
+pub(crate) const VIEWS_UPTO: &[u8] = b"mviews";
+
+pub(crate) fn chunk(first: u64) -> Vec<u8> {
+    numbered(CHUNK, &[], first)
+}
+
+pub(crate) fn index(record: &RecordId, version: u64) -> Vec<u8> {
+    let mut key = Vec::with_capacity(record.as_str().len() + 10);
+    key.push(INDEX);
+    key.extend_from_slice(record.as_str().as_bytes());
+    key.push(0);
+    key.extend_from_slice(&version.to_be_bytes());
+    key
+}
+
+/// Past all versions of a record and before the next record.
+pub(crate) fn index_end(record: &RecordId) -> Vec<u8> {
+    [&[INDEX], record.as_str().as_bytes(), &[1]].concat()
+}
+
+pub(crate) fn part(seq: u64, part: u32) -> Vec<u8> {
+    numbered(PART, &part.to_be_bytes(), seq)
+}
+
+pub(crate) fn view(key: &[u8]) -> Vec<u8> {
+    let mut full = Vec::with_capacity(key.len() + 1);
+    full.push(VIEW);
+    full.extend_from_slice(key);
+    full
+}
+
+pub(crate) fn view_part(key: &[u8], part: u32) -> Vec<u8> {
+    let length = u16::try_from(key.len()).unwrap_or(u16::MAX);
+    [&[VIEW_PART], length.to_be_bytes().as_slice(), key, &part.to_be_bytes()].concat()
+}
+
+fn numbered(letter: u8, tail: &[u8], number: u64) -> Vec<u8> {
+    let mut key = Vec::with_capacity(13);
+    key.push(letter);
+    key.extend_from_slice(&number.to_be_bytes());
+    key.extend_from_slice(tail);
+    key
+}
+
+/// The first seq of a chunk's key.
+pub(crate) fn read_chunk(key: &[u8]) -> Option<u64> {
+    match key.split_first() {
+        Some((&CHUNK, number)) => Some(u64::from_be_bytes(number.try_into().ok()?)),
+        _ => None,
+    }
+}
+
+/// Seq and number of a part's key.
+pub(crate) fn read_part(key: &[u8]) -> Option<(u64, u32)> {
+    match key.split_first() {
+        Some((&PART, numbers)) => {
+            let (seq, part) = numbers.split_first_chunk::<8>()?;
+            Some((u64::from_be_bytes(*seq), u32::from_be_bytes(part.try_into().ok()?)))
+        }
+        _ => None,
+    }
+}
+
+/// Record and version of an index key.
+pub(crate) fn read_index(key: &[u8]) -> Option<(RecordId, u64)> {
+    let (_, rest) = key.split_first()?;
+    let (rest, version) = rest.split_last_chunk::<8>()?;
+    let (_zero, record) = rest.split_last()?;
+    let record = RecordId::try_new(std::str::from_utf8(record).ok()?).ok()?;
+    Some((record, u64::from_be_bytes(*version)))
+}
+
+/// Where an event is: the first seq of its chunk, and its place in it from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slot {
+    pub(crate) first: u64,
+    pub(crate) slot: u8,
+}
+
+impl Slot {
+    pub(crate) fn seq(self) -> u64 {
+        self.first.saturating_add(u64::from(self.slot))
+    }
+
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(9);
+        bytes.extend_from_slice(&self.first.to_be_bytes());
+        bytes.push(self.slot);
+        bytes
+    }
+
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let (first, slot) = bytes.split_first_chunk::<8>()?;
+        let [slot] = *slot else { return None };
+        Some(Self { first: u64::from_be_bytes(*first), slot })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::*;
+
+    #[test]
+    fn a_record_id_cannot_hold_what_ends_it_in_a_key() {
+        for c in (0u8..0x20).chain([0x7f]) {
+            assert!(RecordId::try_new(format!("permit/{}", char::from(c))).is_err(), "{c:#x}");
+        }
+    }
+
+    #[test]
+    fn keys_read_back_and_sort_by_record_then_version() {
+        let ids = ["a", "a ", "a/1", "a/10", "a/2", "b", "é"].map(|id| RecordId::try_new(id).unwrap());
+        let mut last = Vec::new();
+        for id in &ids {
+            for version in [1, 2, 255, 256, u64::MAX] {
+                let key = index(id, version);
+                assert!(last < key && key < index_end(id));
+                assert_eq!(read_index(&key), Some((id.clone(), version)));
+                last = key;
+            }
+        }
+        assert_eq!(read_chunk(&chunk(7)), Some(7));
+        assert_eq!(read_part(&part(7, 9)), Some((7, 9)));
+        let slot = Slot { first: 17, slot: 3 };
+        assert_eq!(Slot::read(&slot.to_bytes()), Some(slot));
+    }
+}

@@ -1,0 +1,243 @@
+//! The log itself: opening, appending, closing.
+//!
+//! One writer at a time. `head` moves only after a sync has returned, and
+//! readers see nothing beyond it. The first error of a write stops all writing
+//! until a restart, because nobody knows what of it reached the disk.
+
+use crate::disk::Disk;
+use crate::error::LogError;
+use crate::frame::{Frame, Sealed};
+use crate::keys;
+use crate::memory::{Memory, MemoryDisk};
+use crate::pack;
+use crate::storage::{Order, Span, Storage};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+/// How a log on disk is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Memory for pages that were read or written, in bytes.
+    pub cache_bytes: u64,
+}
+
+impl Default for Options {
+    /// 64 MiB of cache.
+    fn default() -> Self {
+        Self { cache_bytes: 64 << 20 }
+    }
+}
+
+/// What a log holds.
+#[derive(Debug, Clone)]
+pub struct LogStats {
+    /// Durable events.
+    pub events: u64,
+    /// The event up to which views are saved.
+    pub views_upto: u64,
+    /// What it takes on disk, in bytes.
+    pub bytes: u64,
+    /// Why it takes no more writes, if it does not.
+    pub poisoned: Option<Arc<str>>,
+}
+
+/// A handle to an open change log; its clones are the same log.
+#[derive(Debug, Clone)]
+pub struct Log {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) store: Box<dyn Storage>,
+    /// The last durable event.
+    head: AtomicU64,
+    pub(crate) views_upto: AtomicU64,
+    /// Whether any saved view is kept in parts.
+    pub(crate) split_views: AtomicBool,
+    writing: Mutex<()>,
+    poison: OnceLock<Arc<str>>,
+    closed: AtomicBool,
+}
+
+impl Log {
+    /// Opens the log in `dir` and makes the folder if there is none.
+    ///
+    /// If the storage opens but the end of the log is not whole, the log opens
+    /// for reading only, so that [`Log::verify`] can name what is damaged.
+    ///
+    /// # Errors
+    /// [`LogError::InUse`], [`LogError::NewerFormat`], [`LogError::NotALog`] and
+    /// [`LogError::Io`] before anything is changed; [`LogError::Corrupt`] if the
+    /// storage cannot be opened.
+    pub fn open(dir: &Path, options: Options) -> Result<Self, LogError> {
+        Self::start(Box::new(Disk::open(dir, options)?))
+    }
+
+    /// Opens the log on a disk in memory. One log at a time, as in a folder.
+    pub fn on(disk: MemoryDisk) -> Result<Self, LogError> {
+        Self::start(Box::new(Memory::open(disk)?))
+    }
+
+    fn start(store: Box<dyn Storage>) -> Result<Self, LogError> {
+        let (head, trouble) = find_head(store.as_ref())?;
+        let upto = read_number(store.as_ref(), keys::VIEWS_UPTO)?.unwrap_or(0);
+        let inner = Inner {
+            store,
+            head: AtomicU64::new(head),
+            views_upto: AtomicU64::new(upto),
+            split_views: AtomicBool::new(true),
+            writing: Mutex::new(()),
+            poison: OnceLock::new(),
+            closed: AtomicBool::new(false),
+        };
+        let log = Self { inner: Arc::new(inner) };
+        match trouble {
+            Some(why) => log.inner.poison(&why),
+            None => log.settle_views()?,
+        }
+        Ok(log)
+    }
+
+    /// The number of the last durable event; 0 if there is none.
+    pub fn head(&self) -> u64 {
+        self.inner.head.load(Ordering::Acquire)
+    }
+
+    /// Appends events and returns when they are durable. Blocks.
+    ///
+    /// # Errors
+    /// [`LogError::Gap`] if they do not follow the head one by one: nothing is
+    /// written then. Any other error stops all writing: the events may or may
+    /// not be there after a restart.
+    pub fn append(&self, events: &[Sealed]) -> Result<(), LogError> {
+        self.commit(std::iter::once(events)).pop().unwrap_or(Ok(()))
+    }
+
+    /// Appends several submissions with one sync. A submission that does not
+    /// follow the one before is refused by itself.
+    pub(crate) fn commit<'a>(
+        &self,
+        submissions: impl ExactSizeIterator<Item = &'a [Sealed]>,
+    ) -> Vec<Result<(), LogError>> {
+        let _writing = match self.inner.write() {
+            Ok(guard) => guard,
+            Err(why) => return submissions.map(|_| Err(why.clone())).collect(),
+        };
+        let head = self.head();
+        let (mut last, mut taken) = (head, Vec::with_capacity(submissions.len()));
+        let mut results: Vec<Result<(), LogError>> = submissions
+            .map(|events| {
+                last = follow(last, events)?;
+                taken.push(events);
+                Ok(())
+            })
+            .collect();
+        if last == head {
+            return results;
+        }
+        match self.inner.write_events(taken.into_iter().flatten()) {
+            Ok(()) => self.inner.head.store(last, Ordering::Release),
+            Err(why) => {
+                self.inner.poison(&why.in_one_line());
+                results.iter_mut().filter(|result| result.is_ok()).for_each(|r| *r = Err(why.clone()));
+            }
+        }
+        results
+    }
+
+    /// What the log holds.
+    pub fn stats(&self) -> LogStats {
+        LogStats {
+            events: self.head(),
+            views_upto: self.views_upto(),
+            bytes: self.inner.store.bytes(),
+            poisoned: self.inner.poison.get().cloned(),
+        }
+    }
+
+    /// Makes everything durable and refuses further writes. The last handle to
+    /// close also prepares a fast next start.
+    pub fn close(self) -> Result<(), LogError> {
+        if let Ok(_writing) = self.inner.write()
+            && let Err(why) = self.inner.store.sync()
+        {
+            self.inner.poison(&why.in_one_line());
+            return Err(why);
+        }
+        self.inner.closed.store(true, Ordering::Release);
+        let whole = self.inner.poison.get().is_none();
+        match Arc::try_unwrap(self.inner) {
+            Ok(inner) if whole => inner.store.close(),
+            Ok(_) => {}
+            Err(_) => tracing::debug!("the change log is closed for writing; somebody still reads it"),
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// The right to write, or why there is none.
+    pub(crate) fn write(&self) -> Result<MutexGuard<'_, ()>, LogError> {
+        let guard = self.writing.lock().map_err(|_| LogError::Poisoned {
+            why: "a write stopped in its middle, by a fault in the storage".into(),
+        })?;
+        if let Some(why) = self.poison.get() {
+            return Err(LogError::Poisoned { why: Arc::clone(why) });
+        }
+        if self.closed.load(Ordering::Acquire) { Err(LogError::Closed) } else { Ok(guard) }
+    }
+
+    /// Stops all writing.
+    pub(crate) fn poison(&self, why: &str) {
+        tracing::error!(why, "the change log takes no more writes");
+        self.poison.get_or_init(|| why.into());
+    }
+
+    fn write_events<'a>(&self, events: impl Iterator<Item = &'a Sealed>) -> Result<(), LogError> {
+        pack::pack(events, |batch| self.store.apply(batch))?;
+        self.store.sync()
+    }
+}
+
+/// The last of `events`, which must follow `last` without a gap.
+fn follow(last: u64, events: &[Sealed]) -> Result<u64, LogError> {
+    events.iter().try_fold(last, |last, event| {
+        let expected = last.saturating_add(1);
+        if event.seq == expected { Ok(expected) } else { Err(LogError::Gap { expected, found: event.seq }) }
+    })
+}
+
+pub(crate) fn read_number(store: &dyn Storage, key: &[u8]) -> Result<Option<u64>, LogError> {
+    Ok(store.get(key)?.and_then(|value| Some(u64::from_be_bytes(value.get(..)?.try_into().ok()?))))
+}
+
+/// The last event, by its marker and by the last chunk. They are written in one
+/// batch; if they differ, the second answer says what is wrong.
+fn find_head(store: &dyn Storage) -> Result<(u64, Option<String>), LogError> {
+    let marked = read_number(store, keys::HEAD)?.unwrap_or(0);
+    let Some(entry) = store.scan(Span::prefix(&[keys::CHUNK]), Order::Descending).next() else {
+        let trouble = (marked > 0).then(|| format!("all events up to {marked} are missing"));
+        return Ok((marked, trouble));
+    };
+    let (key, chunk) = entry?;
+    let first = keys::read_chunk(&key).unwrap_or(u64::MAX);
+    let stored = if pack::parts_of(&chunk).is_some() { Some(first) } else { last_in(first, &chunk) };
+    let trouble = (stored != Some(marked)).then(|| {
+        let seen = stored.map_or("not whole".to_owned(), |seq| format!("event {seq}"));
+        format!("the end of the log is damaged: it should be event {marked} and is {seen}")
+    });
+    // The farther of the two, so that `verify` comes by what is wrong.
+    Ok((stored.unwrap_or(first).max(marked), trouble))
+}
+
+/// The number of the last frame in a chunk, if all of it is frames.
+fn last_in(first: u64, chunk: &[u8]) -> Option<u64> {
+    let (mut rest, mut next) = (chunk, first);
+    while !rest.is_empty() {
+        rest = Frame::split(rest).ok()?.1;
+        next = next.checked_add(1)?;
+    }
+    next.checked_sub(1).filter(|last| *last >= first)
+}

@@ -1,0 +1,193 @@
+//! Reading events: by number, in order, by record. Nothing past the head is
+//! shown, and no event whose bytes, place or record are not the right ones.
+
+use crate::error::{Damage, LogError};
+use crate::frame::Frame;
+use crate::keys::{self, Slot};
+use crate::log::Log;
+use crate::pack;
+use crate::storage::{Entry, Order, Span, Storage, Value};
+use hms_sync_model::{Event, EventId, RecordId};
+
+/// The frames of the chunk stored as `value` under `first`, parts put together.
+pub(crate) fn load(store: &dyn Storage, first: u64, value: Value) -> Result<Value, LogError> {
+    let Some(parts) = pack::parts_of(&value) else { return Ok(value) };
+    let damaged = |damage| LogError::Damaged { seq: first, damage };
+    let mut whole = Vec::new();
+    for part in 0..parts {
+        let value = store.get(&keys::part(first, part))?.ok_or_else(|| damaged(Damage::Cut))?;
+        whole.extend_from_slice(pack::part_bytes(&value, first, part).map_err(damaged)?);
+    }
+    Ok(Value::Owned(whole))
+}
+
+fn chunk_of(entry: &Entry) -> Result<u64, LogError> {
+    keys::read_chunk(&entry.0).ok_or(LogError::Damaged { seq: 0, damage: Damage::Key })
+}
+
+/// The chunk read last, so that neighbours in it cost one read.
+#[derive(Debug, Default)]
+pub(crate) struct LastChunk(Option<(u64, Value)>);
+
+impl LastChunk {
+    /// The frame at `slot`.
+    pub(crate) fn frame(&mut self, store: &dyn Storage, slot: Slot) -> Result<Frame<'_>, LogError> {
+        let damaged = |damage| LogError::Damaged { seq: slot.seq(), damage };
+        if self.0.as_ref().is_none_or(|(first, _)| *first != slot.first) {
+            let value = store.get(&keys::chunk(slot.first))?.ok_or_else(|| damaged(Damage::Missing))?;
+            self.0 = Some((slot.first, load(store, slot.first, value)?));
+        }
+        let (_, frames) = self.0.as_ref().ok_or_else(|| damaged(Damage::Missing))?;
+        Frame::nth(frames, slot.slot.into()).map_err(damaged)
+    }
+}
+
+impl Log {
+    /// The event with this number and its id; nothing past the head.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`] rather than any byte that is not as it was written.
+    pub fn event(&self, seq: u64) -> Result<Option<(EventId, Event)>, LogError> {
+        if seq == 0 || seq > self.head() {
+            return Ok(None);
+        }
+        self.events(seq, 1).map(|mut found| found.pop())
+    }
+
+    /// Up to `limit` events from number `from` on, ascending. Fewer come only at
+    /// the head. Whole chunks are read, so many at once are fast.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`] for the first that is missing or not as written.
+    pub fn events(&self, from: u64, limit: usize) -> Result<Vec<(EventId, Event)>, LogError> {
+        let (mut next, head) = (from.max(1), self.head());
+        let mut found = Vec::with_capacity(limit.min(4_096));
+        if next > head || limit == 0 {
+            return Ok(found);
+        }
+        let store = self.inner.store.as_ref();
+        let missing = |seq| LogError::Damaged { seq, damage: Damage::Missing };
+        let until = Span { from: keys::chunk(0), to: keys::chunk(next.saturating_add(1)) };
+        let start = store.scan(until, Order::Descending).next().ok_or_else(|| missing(next))??;
+        let span = Span { from: keys::chunk(chunk_of(&start)?), to: Span::prefix(&[keys::CHUNK]).to };
+        for entry in store.scan(span, Order::Ascending) {
+            let entry = entry?;
+            let first = chunk_of(&entry)?;
+            if first > next {
+                return Err(missing(next));
+            }
+            let chunk = load(store, first, entry.1)?;
+            let (mut rest, mut seq) = (&*chunk, first);
+            while !rest.is_empty() {
+                let damaged = |damage| LogError::Damaged { seq, damage };
+                let (frame, after) = Frame::split(rest).map_err(damaged)?;
+                rest = after;
+                if seq == next {
+                    found.push(frame.open(seq).map_err(damaged)?);
+                    next = next.saturating_add(1);
+                    if found.len() == limit || next > head {
+                        return Ok(found);
+                    }
+                }
+                seq = seq.saturating_add(1);
+            }
+        }
+        Err(missing(next))
+    }
+
+    /// Up to `limit` events of a record from `from_version` on, ascending.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`] and [`LogError::DamagedIndex`] rather than a wrong event.
+    pub fn history(
+        &self,
+        record: &RecordId,
+        from_version: u64,
+        limit: usize,
+    ) -> Result<Vec<(EventId, Event)>, LogError> {
+        let (store, head) = (self.inner.store.as_ref(), self.head());
+        let span = Span { from: keys::index(record, from_version), to: keys::index_end(record) };
+        let (mut chunk, mut found) = (LastChunk::default(), Vec::new());
+        for entry in store.scan(span, Order::Ascending).take(limit) {
+            let (key, value) = entry?;
+            let (version, slot) = read_entry(record, &key, &value)?;
+            if slot.seq() > head {
+                break;
+            }
+            found.push(open_at(store, &mut chunk, record, version, slot)?);
+        }
+        Ok(found)
+    }
+
+    /// The version and the id of a record's last durable event.
+    ///
+    /// # Errors
+    /// As [`Log::history`].
+    pub fn last(&self, record: &RecordId) -> Result<Option<(u64, EventId)>, LogError> {
+        let (store, head) = (self.inner.store.as_ref(), self.head());
+        let span = Span { from: keys::index(record, 0), to: keys::index_end(record) };
+        for entry in store.scan(span, Order::Descending) {
+            let (key, value) = entry?;
+            let (version, slot) = read_entry(record, &key, &value)?;
+            if slot.seq() <= head {
+                let (id, event) = open_at(store, &mut LastChunk::default(), record, version, slot)?;
+                return Ok(Some((event.version, id)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Up to `limit` records that have durable events, in order of their ids,
+    /// from the one after `after` on. One seek a record, however long its history.
+    ///
+    /// # Errors
+    /// [`LogError::DamagedIndex`] for an index key that names no record.
+    pub fn records(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<RecordId>, LogError> {
+        let (store, head) = (self.inner.store.as_ref(), self.head());
+        let mut span = Span::prefix(&[keys::INDEX]);
+        if let Some(after) = after {
+            span.from = keys::index_end(after);
+        }
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let Some(entry) = store.scan(span.clone(), Order::Ascending).next() else { break };
+            let (key, value) = entry?;
+            let damaged = || LogError::DamagedIndex {
+                record: String::from_utf8_lossy(&key).escape_debug().to_string(),
+                version: 0,
+                damage: Damage::Key,
+            };
+            let (record, _) = keys::read_index(&key).ok_or_else(damaged)?;
+            let slot = Slot::read(&value).ok_or_else(damaged)?;
+            span.from = keys::index_end(&record);
+            if slot.seq() <= head {
+                found.push(record);
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn read_entry(record: &RecordId, key: &[u8], value: &[u8]) -> Result<(u64, Slot), LogError> {
+    let version = key.last_chunk::<8>().map_or(0, |version| u64::from_be_bytes(*version));
+    let damaged = LogError::DamagedIndex { record: record.to_string(), version, damage: Damage::Key };
+    Slot::read(value).map(|slot| (version, slot)).ok_or(damaged)
+}
+
+/// The event that an index entry leads to, if it is the right one.
+pub(crate) fn open_at(
+    store: &dyn Storage,
+    chunk: &mut LastChunk,
+    record: &RecordId,
+    version: u64,
+    slot: Slot,
+) -> Result<(EventId, Event), LogError> {
+    let seq = slot.seq();
+    let frame = chunk.frame(store, slot)?;
+    let (id, event) = frame.open(seq).map_err(|damage| LogError::Damaged { seq, damage })?;
+    if event.record == *record && event.version == version {
+        return Ok((id, event));
+    }
+    let record = record.to_string();
+    Err(LogError::DamagedIndex { record, version, damage: Damage::IndexExtra })
+}
