@@ -103,7 +103,7 @@ pub enum LogError {
         found: u64,
     },
     /// More bytes than the log takes in one piece.
-    #[error("a {what} of {bytes} bytes is more than the {max} that the change log takes")]
+    #[error("the {what} has {bytes} bytes; the change log takes {max} at most")]
     TooLarge {
         /// Event, view or view key.
         what: &'static str,

@@ -1,0 +1,115 @@
+//! Nothing acknowledged is lost, and after a failed write nothing is acknowledged.
+
+use crate::common::{Maker, Place, record};
+use hms_sync_changelog::{Log, LogError, MemoryDisk, Options};
+use std::fs;
+
+#[test]
+fn a_crash_loses_only_what_was_not_acknowledged() {
+    for seed in 0..40 {
+        let disk = MemoryDisk::new();
+        let log = Log::on(disk.clone()).unwrap();
+        let mut maker = Maker::default();
+        log.append(&maker.many(100, 5, 200)).unwrap();
+        disk.fail_next_sync();
+        log.append(&maker.many(150, 5, 200)).unwrap_err();
+        assert_eq!(log.head(), 100, "what is not durable is not shown");
+        assert_eq!(log.events(90, 1_000).unwrap().len(), 11);
+        assert!(log.last(&record(0)).unwrap().unwrap().0 <= 20);
+        disk.crash(seed);
+        let log = Log::on(disk).unwrap();
+        assert!((100..=250).contains(&log.head()), "seed {seed}: {}", log.head());
+        assert!(log.verify(|_| {}).unwrap().is_sound());
+        assert_eq!(log.stats().poisoned, None);
+    }
+}
+
+#[test]
+fn a_failed_sync_stops_writing_is_not_tried_again_and_leaves_reading() {
+    let disk = MemoryDisk::new();
+    let log = Log::on(disk.clone()).unwrap();
+    let mut maker = Maker::default();
+    log.append(&maker.many(10, 2, 50)).unwrap();
+    let more = maker.many(1, 1, 50);
+    disk.fail_next_sync();
+    let syncs = disk.syncs();
+    let why = log.append(&more).unwrap_err();
+    assert!(matches!(why, LogError::Storage { doing: "sync", .. }), "{why}");
+    for result in [log.append(&more), log.save_views(&[], 10), log.drop_views()] {
+        let why = result.unwrap_err();
+        assert!(matches!(&why, LogError::Poisoned { why } if why.contains("told to fail")), "{why}");
+    }
+    assert_eq!(log.events(1, 100).unwrap().len(), 10);
+    assert!(log.stats().poisoned.is_some());
+    log.close().unwrap();
+    assert_eq!(disk.syncs(), syncs + 1, "one sync failed and none came after it");
+}
+
+#[test]
+fn a_refused_write_stops_writing() {
+    for views in [false, true] {
+        let disk = MemoryDisk::new();
+        let log = Log::on(disk.clone()).unwrap();
+        let mut maker = Maker::default();
+        disk.fail_next_write();
+        let result = if views {
+            log.save_views(&[(b"k".to_vec(), Some(b"v".to_vec()))], 0)
+        } else {
+            log.append(&maker.many(3, 1, 50))
+        };
+        result.unwrap_err();
+        let again = log.append(&Maker::default().many(3, 1, 50)).unwrap_err();
+        assert!(matches!(again, LogError::Poisoned { .. }));
+        assert_eq!(log.head(), 0);
+    }
+}
+
+#[test]
+fn a_gap_is_refused_and_nothing_is_written_or_stopped() {
+    for place in Place::both() {
+        let log = place.open();
+        let events = Maker::default().many(6, 2, 50);
+        log.append(&events[..2]).unwrap();
+        for wrong in [&events[3..], &events[1..2], &[events[2].clone(), events[4].clone()]] {
+            let why = log.append(wrong).unwrap_err();
+            assert!(matches!(why, LogError::Gap { .. }), "{why}");
+        }
+        log.append(&events[2..]).unwrap();
+        assert_eq!(log.head(), 6);
+        let ahead = log.save_views(&[], 7).unwrap_err();
+        assert!(matches!(ahead, LogError::ViewsAhead { upto: 7, head: 6 }));
+        assert!(log.verify(|_| {}).unwrap().is_sound());
+    }
+}
+
+/// The files as a killed process leaves them: nothing is closed, no thread ends.
+#[test]
+fn what_is_acknowledged_is_in_the_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(dir.path(), Options::default()).unwrap();
+    let mut maker = Maker::default();
+    for round in 1..=12u64 {
+        log.append(&maker.many(50, 7, 250)).unwrap();
+        let copy = tempfile::tempdir().unwrap();
+        fs::create_dir(copy.path().join("blobs")).unwrap();
+        for name in ["format", "conf", "db"] {
+            fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
+        }
+        let found = Log::open(copy.path(), Options::default()).unwrap();
+        assert_eq!(found.head(), round * 50);
+        assert!(found.verify(|_| {}).unwrap().is_sound());
+    }
+}
+
+#[test]
+fn a_closed_log_takes_no_more() {
+    for place in Place::both() {
+        let log = place.open();
+        let reader = log.clone();
+        let mut maker = Maker::default();
+        log.append(&maker.many(3, 1, 50)).unwrap();
+        log.close().unwrap();
+        assert!(matches!(reader.append(&maker.many(1, 1, 50)), Err(LogError::Closed)));
+        assert_eq!(reader.events(1, 9).unwrap().len(), 3);
+    }
+}

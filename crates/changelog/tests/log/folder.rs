@@ -1,0 +1,78 @@
+//! The folder: one process at a time, no newer format, nothing that is not ours;
+//! refused in words, and untouched.
+
+use crate::common::{Maker, Place};
+use hms_sync_changelog::{Log, LogError, Options};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(dir).unwrap().map(Result::unwrap);
+    entries
+        .filter(|entry| entry.path().is_file())
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+        .collect()
+}
+
+#[test]
+fn a_second_opening_is_refused_until_the_first_is_gone() {
+    for place in Place::both() {
+        let log = place.open();
+        let clone = log.clone();
+        for _ in 0..2 {
+            let why = place.try_open().unwrap_err();
+            assert!(matches!(why, LogError::InUse { .. }), "{why}");
+            assert!(why.to_string().contains("in use by another process"), "{why}");
+        }
+        drop(log);
+        place.try_open().unwrap_err();
+        drop(clone);
+        place.open();
+    }
+}
+
+#[test]
+fn a_newer_format_is_refused_and_untouched() {
+    let place = Place::folder();
+    let Place::Folder(dir) = &place else { unreachable!() };
+    place.open().append(&Maker::default().many(5, 1, 50)).unwrap();
+    fs::write(dir.path().join("format"), "hms-sync change log\nformat 2\n").unwrap();
+    let before = contents(dir.path());
+    let why = place.try_open().unwrap_err();
+    assert!(matches!(why, LogError::NewerFormat { found: 2, known: 1, .. }), "{why}");
+    assert_eq!(contents(dir.path()), before);
+    fs::write(dir.path().join("format"), "hms-sync change log\nformat 1\n").unwrap();
+    assert_eq!(place.open().head(), 5);
+}
+
+#[test]
+fn a_folder_of_something_else_is_refused_and_untouched() {
+    for (name, text) in [("db", "theirs"), ("format", "XFS\n"), ("format", "hms-sync change log\nformat x\n")]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(name), text).unwrap();
+        let why = Log::open(dir.path(), Options::default()).unwrap_err();
+        assert!(matches!(why, LogError::NotALog { .. }), "{why}");
+        let mut after = contents(dir.path());
+        after.remove("lock");
+        assert_eq!(after, BTreeMap::from([(name.to_owned(), text.as_bytes().to_vec())]));
+    }
+}
+
+#[test]
+fn a_path_that_cannot_be_a_folder_is_an_error_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let why = Log::open(&file.join("log"), Options::default()).unwrap_err();
+    assert!(matches!(why, LogError::Io { doing: "make the folder", .. }), "{why}");
+}
+
+#[test]
+fn folders_on_the_way_are_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let deep = dir.path().join("a/b/c");
+    Log::open(&deep, Options::default()).unwrap().append(&Maker::default().many(2, 1, 50)).unwrap();
+    assert_eq!(Log::open(&deep, Options::default()).unwrap().head(), 2);
+}
