@@ -46,15 +46,29 @@ pub(crate) enum Step {
     Park(ParkReason, String),
 }
 
-/// Works out what `record` needs on `side`. `look` says that the side reported
-/// something there in answer to a create.
+/// What this process knows of a lane besides the record's state.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Known {
+    /// The side reported something there in answer to a create.
+    look: bool,
+    /// The write that the side is known not to have carried out.
+    refused: Option<u64>,
+}
+
+impl From<&crate::lane::Lane> for Known {
+    fn from(lane: &crate::lane::Lane) -> Self {
+        Self { look: lane.look.is_some(), refused: lane.refused }
+    }
+}
+
+/// Works out what `record` needs on `side`.
 pub(crate) fn next_step(
     collection: &CollectionPlan,
     plan: &CollectionSide,
     state: &RecordState,
     side: &SideName,
     listed: bool,
-    look: bool,
+    lane: Known,
 ) -> Step {
     let nobody = SideState::default();
     let part = state.sides.get(side).unwrap_or(&nobody);
@@ -69,12 +83,12 @@ pub(crate) fn next_step(
         let stub = part.id.is_some() && plan.abilities.fetch && !quarantined(part);
         return if stub { Step::Read } else { Step::Rest };
     }
-    if look && plan.abilities.lookup {
+    if lane.look && plan.abilities.lookup {
         return Step::LookUp;
     }
     if let Some(write) = &part.write {
         let wanted = projection(collection, state, side, listed);
-        return unfinished(plan, part, write, wanted);
+        return unfinished(plan, part, write, wanted, lane.refused == Some(write.version));
     }
     if part.doubt.is_some() && part.id.is_some() {
         if plan.abilities.fetch {
@@ -106,8 +120,9 @@ fn unfinished(
     part: &SideState,
     write: &Write,
     wanted: Option<crate::project::Projection>,
+    refused: bool,
 ) -> Step {
-    if write.refused {
+    if refused {
         return match wanted {
             Some(wanted) if wanted.operation == write.operation && wanted.fields == write.fields => {
                 Step::Again
@@ -147,9 +162,10 @@ impl Machine {
         for (side, plan) in collection.sides.iter() {
             let track = Track::Deliver(side.clone());
             let lane = self.lanes.get(record, &track);
-            let (busy, look) = lane.map_or((false, false), |lane| (lane.busy.is_some(), lane.look.is_some()));
+            let (busy, known) =
+                lane.map_or((false, Known::default()), |lane| (lane.busy.is_some(), lane.into()));
             let listed = self.passes.is_listed(side, &name);
-            let step = next_step(collection, plan, &entry.state, side, listed, look);
+            let step = next_step(collection, plan, &entry.state, side, listed, known);
             let work = busy || step != Step::Rest;
             // What waits for the first listing is found again by it, also after a restart.
             any |= work || !listed && projection(collection, &entry.state, side, true).is_some();
@@ -227,10 +243,10 @@ impl Machine {
             self.lanes.schedule(record, &track, now.mono);
             return Ok(());
         }
-        let look = lane.look.is_some();
+        let known = Known::from(lane);
         let mut entry = self.views.take(record)?;
         let listed = self.passes.is_listed(side, &name);
-        match next_step(collection, part_plan, &entry.state, side, listed, look) {
+        match next_step(collection, part_plan, &entry.state, side, listed, known) {
             Step::Rest => self.lanes.close(record, &track),
             Step::Write(wanted) => return self.write_new(place, record, entry, wanted, now),
             Step::Again => self.write_again(place, record, &mut entry, now)?,
@@ -247,6 +263,9 @@ impl Machine {
 
     fn set_busy(&mut self, record: &RecordId, side: &SideName, busy: Busy) {
         let lane = self.lanes.open(record, &Track::Deliver(side.clone()));
+        if matches!(busy, Busy::Writing(_)) {
+            lane.refused = None;
+        }
         lane.busy = Some(busy);
         lane.due = None;
         if let Some(gate) = self.gates.get_mut(side) {
@@ -406,7 +425,7 @@ impl Machine {
         };
         self.emit(record, entry, body, now)?;
         let lane = self.lanes.open(record, &Track::Deliver(side.clone()));
-        (lane.look, lane.due, lane.failed_reads) = (None, None, 0);
+        (lane.look, lane.due, lane.failed_reads, lane.refused) = (None, None, 0, None);
         self.tell(Some(record), told, now);
         if let (true, Some(fields), Some(id)) = (whole, stored, id) {
             // What else the answer shows is the side's own doing, with our write before its eyes.
@@ -478,7 +497,8 @@ impl Machine {
                     now,
                 )?;
             }
-            Failure::RetryLater | Failure::Away | Failure::Unknown | Failure::NotApplied => {}
+            Failure::RetryLater | Failure::Away => self.lanes.open(record, &track).refused = Some(of),
+            Failure::Unknown | Failure::NotApplied => self.lanes.open(record, &track).refused = None,
         }
         let wait = match asked {
             Some(asked) => asked,

@@ -270,7 +270,7 @@ impl Driver {
     /// Waits for a message, or until the machine's next timer.
     fn wait(&self, messages: &Receiver<Message>, stop_by: Option<Instant>) -> Option<Message> {
         let now = self.now();
-        let timer = self.machine.next_timer().map(|at| at.since(now.mono));
+        let timer = self.machine.next_timer(now.mono).map(|at| at.since(now.mono));
         let stop = stop_by.map(|_| Duration::from_millis(20));
         let patience = [timer, stop].into_iter().flatten().min().unwrap_or(Duration::from_secs(60));
         match messages.recv_timeout(patience) {

@@ -25,7 +25,6 @@ impl RecordState {
                     operation: *operation,
                     fields: fields.clone(),
                     clock: clock.clone(),
-                    refused: false,
                     event: id,
                 };
                 self.side_mut(side).intended(write);
@@ -38,14 +37,11 @@ impl RecordState {
                 }
             }
             Body::Failed { side, of, failure, .. } => match self.requests.get_mut(of) {
-                Some(request) if *failure == Failure::Away => request.refused = true,
-                Some(request) => {
-                    request.attempts = request.attempts.saturating_add(1);
-                    request.refused = *failure != Failure::Unknown;
-                }
+                Some(_) if *failure == Failure::Away => {}
+                Some(request) => request.attempts = request.attempts.saturating_add(1),
                 None => self.side_mut(side).failed(*of, *failure),
             },
-            Body::Confirmed { side, clock } => self.side_mut(side).confirmed(clock, at),
+            Body::Confirmed { side, clock, tag } => self.side_mut(side).confirmed(clock, tag.as_ref(), at),
             Body::Doubted { side, id, .. } => self.side_mut(side).doubted(id.as_ref(), at),
             Body::Parked { lane, parked } => self.park(lane, Some(parked.clone())),
             Body::Released { lane, action } => self.released(lane, *action),
@@ -54,8 +50,7 @@ impl RecordState {
                 *self.side_mut(side) = SideState { epoch: epoch.saturating_add(1), ..SideState::default() };
             }
             Body::Queued { job, request } => {
-                let state =
-                    RequestState { request: request.clone(), attempts: 0, refused: true, parked: None };
+                let state = RequestState { request: request.clone(), attempts: 0, parked: None };
                 self.requests.insert(version, state);
                 self.jobs.entry_or(job.clone(), Default::default).asked.push(request.key.clone());
             }
@@ -276,22 +271,23 @@ impl SideState {
     }
 
     fn failed(&mut self, of: u64, failure: Failure) {
-        let Some(write) = &mut self.write else { return };
-        if write.version != of {
+        if self.write_of(of).is_none() {
             return;
         }
         if failure != Failure::Away {
             self.attempts = self.attempts.saturating_add(1);
         }
         match failure {
-            Failure::RetryLater | Failure::Away => write.refused = true,
-            Failure::Unknown => write.refused = false,
+            Failure::RetryLater | Failure::Away | Failure::Unknown => {}
             Failure::Conflict | Failure::Rejected | Failure::NotApplied => self.write = None,
             Failure::Exists | Failure::Gone => self.write = None,
         }
     }
 
-    fn confirmed(&mut self, clock: &Clock, at: Time) {
+    fn confirmed(&mut self, clock: &Clock, tag: Option<&Tag>, at: Time) {
+        if tag.is_some() {
+            self.tag = tag.cloned();
+        }
         self.acked.merge(clock);
         self.but.clear();
         self.doubt = None;

@@ -80,9 +80,9 @@ impl Gate {
         self.in_flight
     }
 
-    /// When to look again, if the gate is closed for a time.
-    pub fn opens_at(&self) -> Option<Time> {
-        self.paused_until.max(self.away_until)
+    /// When to look again, if only time keeps the gate closed.
+    pub fn opens_at(&self, now: Time) -> Option<Time> {
+        self.paused_until.max(self.away_until).filter(|until| *until > now)
     }
 
     /// A request goes out.

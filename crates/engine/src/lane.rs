@@ -44,8 +44,11 @@ pub struct Lane {
     pub queued: bool,
     /// The side said that a create met something: look before anything else.
     pub look: Option<String>,
-    /// Whether the write without an outcome was sent by this process, and failed so.
+    /// Reads in a row that failed.
     pub failed_reads: u32,
+    /// The write, by the version of its event, that the side is known not to have
+    /// carried out so far: it said so to this process. After a restart nobody knows.
+    pub refused: Option<u64>,
 }
 
 /// All lanes with work, the queues before each place, and the alarm clock.

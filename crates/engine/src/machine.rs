@@ -74,7 +74,10 @@ impl Machine {
     /// machine must be dropped: the log is what counts.
     pub fn step(&mut self, wake: Wake, now: Now) -> Result<Vec<Effect>, EngineError> {
         match wake {
-            Wake::Start => self.start(now)?,
+            Wake::Start => {
+                self.resume_listings(now);
+                self.start(now)?;
+            }
             Wake::Timer => {}
             Wake::Page { side, collection, pass, result } => {
                 self.page(&side, &collection, pass, result, now)?
@@ -115,12 +118,12 @@ impl Machine {
     }
 
     /// When to wake the machine if nothing else does.
-    pub fn next_timer(&self) -> Option<Time> {
+    pub fn next_timer(&self, now: Time) -> Option<Time> {
         let gates = self.gates.iter().filter(|(side, _)| {
             self.lanes.ready_for(&Track::Deliver((*side).clone())) > 0
                 || self.lanes.ready_for(&Track::Send((*side).clone())) > 0
         });
-        let gates = gates.filter_map(|(_, gate)| gate.opens_at()).min();
+        let gates = gates.filter_map(|(_, gate)| gate.opens_at(now)).min();
         let passes = if self.stopping { None } else { self.passes.next_due() };
         [self.lanes.next_alarm(), gates, passes].into_iter().flatten().min()
     }
@@ -136,7 +139,7 @@ impl Machine {
     }
 
     /// Takes up what was left to be done when the last process ended.
-    fn start(&mut self, now: Now) -> Result<(), EngineError> {
+    pub(crate) fn start(&mut self, now: Now) -> Result<(), EngineError> {
         let mut after = None;
         loop {
             let page = self.views.todo(after.as_ref(), 512)?;

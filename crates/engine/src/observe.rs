@@ -268,13 +268,7 @@ impl Machine {
             return self.doubt_if_different(place, record, entry, &seen, now);
         }
         let mut certain = true;
-        let open = entry
-            .state
-            .sides
-            .get(place.side)
-            .and_then(|part| part.write.as_ref())
-            .filter(|write| !write.refused);
-        if open.is_some() && seen.source != Source::Answer {
+        if self.is_write_open(place, record, entry) && seen.source != Source::Answer {
             certain = self.look(place, record, entry, &seen, now)?;
         }
         let nobody = SideState::default();
@@ -296,6 +290,14 @@ impl Machine {
                 }
             }
         }
+    }
+
+    /// Whether a write may or may not have been carried out.
+    fn is_write_open(&self, place: Place<'_>, record: &RecordId, entry: &Entry) -> bool {
+        let write = entry.state.sides.get(place.side).and_then(|part| part.write.as_ref());
+        let refused =
+            self.lanes.get(record, &Track::Deliver(place.side.clone())).and_then(|lane| lane.refused);
+        write.is_some_and(|write| refused != Some(write.version))
     }
 
     /// While a request is under way nothing is concluded: the record is read again after it.
@@ -406,7 +408,12 @@ impl Machine {
             return Ok(());
         }
         let clock = if quiet { state.merged.clock.clone() } else { part.acked.clone() };
-        self.emit(record, entry, Body::Confirmed { side: place.side.clone(), clock }, now)?;
+        self.emit(
+            record,
+            entry,
+            Body::Confirmed { side: place.side.clone(), clock, tag: seen.tag.clone() },
+            now,
+        )?;
         Ok(())
     }
 
@@ -509,7 +516,7 @@ impl Machine {
         if !part.has_it() {
             let clock = part.acked.clone();
             let known = part.doubt.is_none();
-            let body = Body::Confirmed { side: place.side.clone(), clock };
+            let body = Body::Confirmed { side: place.side.clone(), clock, tag: None };
             return if known { Ok(()) } else { self.emit(record, entry, body, now).map(|_| ()) };
         }
         if entry.state.merged.clock.is_empty() {
@@ -517,9 +524,8 @@ impl Machine {
             let body = Body::Unlinked { side: place.side.clone() };
             return self.emit(record, entry, body, now).map(|_| ());
         }
-        if let Some(write) =
-            part.write.clone().filter(|write| !write.refused || write.operation == Operation::Delete)
-        {
+        let open = self.is_write_open(place, record, entry);
+        if let Some(write) = part.write.clone().filter(|write| open || write.operation == Operation::Delete) {
             let side = place.side.clone();
             if write.operation == Operation::Delete {
                 let results = VecMap::new();

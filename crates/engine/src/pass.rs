@@ -41,6 +41,8 @@ pub(crate) struct Pass {
     pub(crate) trouble: Option<String>,
     /// A page that is not asked for until deliveries have caught up.
     waiting: Option<ReadRequest>,
+    /// When everything was last read.
+    listed_at: Time,
     /// When the last pass that ended well began: what it did not show was not there then.
     last_began: Time,
 }
@@ -71,8 +73,8 @@ impl Passes {
                     listed: state.listed,
                     running: None,
                     next_poll: first.filter(|_| part.poll_interval.is_some()),
-                    next_full: first
-                        .filter(|_| !state.listed || part.full_interval.is_some() && state.held.is_some()),
+                    next_full: first.filter(|_| !state.listed || part.full_interval.is_some()),
+                    listed_at: state.listed_at,
                     failures: 0,
                     trouble: None,
                     waiting: None,
@@ -145,6 +147,17 @@ impl Machine {
                 true
             }
             None => false,
+        }
+    }
+
+    /// After a start, a full listing is due when it would have been without it.
+    pub(crate) fn resume_listings(&mut self, now: Now) {
+        for ((side, collection), pass) in &mut self.passes.all {
+            let part = self.plan.collections.get(collection).and_then(|of| of.sides.get(side));
+            if let (true, Some(interval)) = (pass.listed, part.and_then(|part| part.full_interval)) {
+                let wait = pass.listed_at.plus(interval).since(now.wall).min(interval);
+                pass.next_full = Some(now.mono.plus(wait));
+            }
         }
     }
 
@@ -290,7 +303,7 @@ impl Machine {
     ) -> Result<(), EngineError> {
         let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
         let moved = cursor.is_some() && cursor != pass.cursor;
-        if !moved && (!listed || pass.listed && !self.views.stream(&pass.stream)?.approved) {
+        if !moved && !listed {
             return Ok(());
         }
         if cursor.is_some() {

@@ -121,9 +121,6 @@ pub struct Write {
     /// What the merged state had seen.
     #[serde(rename = "c")]
     pub clock: Clock,
-    /// Whether the side is known not to have carried it out so far.
-    #[serde(rename = "r", default, skip_serializing_if = "is_default")]
-    pub refused: bool,
     /// The id of its event: the idempotency key is made of it.
     #[serde(rename = "e")]
     pub event: EventId,
@@ -184,9 +181,6 @@ pub struct RequestState {
     /// Failed tries.
     #[serde(rename = "t", default, skip_serializing_if = "is_default")]
     pub attempts: u32,
-    /// Whether the target is known not to have carried it out so far.
-    #[serde(rename = "r", default, skip_serializing_if = "is_default")]
-    pub refused: bool,
     /// Set aside.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pub parked: Option<Parked>,

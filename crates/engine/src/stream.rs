@@ -21,6 +21,9 @@ pub struct StreamState {
     /// Whether everything has been read once.
     #[serde(rename = "l", default)]
     pub listed: bool,
+    /// When everything was last read.
+    #[serde(rename = "f", default)]
+    pub listed_at: Time,
     /// When the cursor last moved.
     #[serde(rename = "t", default)]
     pub at: Time,
@@ -45,6 +48,7 @@ impl StreamState {
                 }
                 if *listed {
                     self.listed = true;
+                    self.listed_at = event.at;
                     self.approved = false;
                     self.held = None;
                 }

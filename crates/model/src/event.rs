@@ -262,6 +262,9 @@ pub enum Body {
         /// What it has now seen.
         #[serde(rename = "c")]
         clock: Clock,
+        /// The side's version tag, as it was read.
+        #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
+        tag: Option<Tag>,
     },
     /// A side may show something else than we know of it: it is to be read again.
     /// Written when a hint came in, or when a read had to be passed over because
