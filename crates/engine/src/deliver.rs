@@ -90,11 +90,10 @@ pub(crate) fn next_step(
         let wanted = projection(collection, state, side, listed);
         return unfinished(plan, part, write, wanted, lane.refused == Some(write.version));
     }
-    if part.doubt.is_some() && part.id.is_some() {
-        if plan.abilities.fetch {
+    if part.doubt.is_some() && part.id.is_some()
+        && plan.abilities.fetch {
             return Step::Read;
         }
-    }
     match projection(collection, state, side, listed) {
         Some(wanted) => Step::Write(wanted),
         None if plan.abilities.fetch && is_unconfirmed(plan, state, side) => Step::Read,
@@ -375,7 +374,7 @@ impl Machine {
         let mut entry = self.views.take(record)?;
         match outcome {
             Outcome::Applied(written) => {
-                self.applied(place, record, &mut entry, version, Some(written), now)?
+                self.applied(place, record, &mut entry, version, Some(written), now)?;
             }
             Outcome::Noop => self.applied(place, record, &mut entry, version, None, now)?,
             failed => self.failed(place, record, &mut entry, version, failed, now)?,
@@ -766,10 +765,10 @@ fn judge(
         if same(there, &ours) {
             continue;
         }
-        let result = if part.has_it() && same(there, &before) {
-            FieldResult::NotKept
-        } else if same_but_form(there, &ours) {
+        let result = if same_but_form(there, &ours) {
             FieldResult::Reformatted(there.clone())
+        } else if part.has_it() && same(there, &before) {
+            FieldResult::NotKept
         } else {
             FieldResult::Altered(there.clone())
         };

@@ -272,11 +272,8 @@ impl Driver {
         let now = self.now();
         let timer = self.machine.next_timer(now.mono).map(|at| at.since(now.mono));
         let stop = stop_by.map(|_| Duration::from_millis(20));
-        let patience = [timer, stop].into_iter().flatten().min().unwrap_or(Duration::from_secs(60));
-        match messages.recv_timeout(patience) {
-            Ok(message) => Some(message),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        let patience = [timer, stop].into_iter().flatten().min().unwrap_or(Duration::from_mins(1));
+        messages.recv_timeout(patience).ok()
     }
 
     fn take(&mut self, message: Message) -> Result<(), EngineError> {
@@ -311,7 +308,7 @@ impl Driver {
                 Effect::Append(events) => self.appending.extend(events),
                 Effect::Save(saved) => self.saving = Some(saved),
                 read @ (Effect::Read { .. } | Effect::Fetch { .. } | Effect::LookUp { .. }) => {
-                    self.perform(read)
+                    self.perform(read);
                 }
                 other => self.now_held.push(other),
             }
@@ -465,7 +462,7 @@ impl Driver {
                 tracing::warn!(record, "{what}");
             }
             What::Decided { .. } | What::SideBack { .. } | What::Listed { .. } => {
-                tracing::info!(record, "{what}")
+                tracing::info!(record, "{what}");
             }
             _ => tracing::debug!(record, "{what}"),
         }

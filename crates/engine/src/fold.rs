@@ -7,7 +7,7 @@
 use crate::state::{Doubt, Held, LastWrite, RecordState, RequestState, SideState, Write};
 use hms_sync_model::{
     Author, Body, Clock, Edit, Event, EventId, Failure, FieldMap, FieldName, FieldResult, Lane, NativeId,
-    Operation, Parked, Released, SideName, Tag, Time, Value, VecMap,
+    Operation, ParkReason, Parked, Released, SideName, Tag, Time, Value, VecMap,
 };
 use hms_sync_resolver::{Record, Rules};
 
@@ -62,7 +62,7 @@ impl RecordState {
                 job.parked = None;
             }
             Body::HandlerFailed { job, .. } => {
-                self.jobs.entry_or(job.clone(), Default::default).attempts += 1
+                self.jobs.entry_or(job.clone(), Default::default).attempts += 1;
             }
             Body::Cursor { .. } | Body::Received { .. } => {}
         }
@@ -109,6 +109,10 @@ impl RecordState {
                 let part = self.side_mut(side);
                 part.doubt = None;
                 part.attempts = 0;
+                for field in parked.iter().filter(|p| p.reason == ParkReason::NotKept).flat_map(|p| &p.fields)
+                {
+                    part.did_not_keep(field);
+                }
                 part.parked = parked;
             }
             Lane::Job(job) => {
@@ -307,6 +311,15 @@ impl SideState {
         match &mut self.doubt {
             Some(doubt) => doubt.times = doubt.times.saturating_add(1),
             None => self.doubt = Some(Doubt { since: at, times: 1 }),
+        }
+    }
+
+    /// The side goes on showing what was there before our write of `field`.
+    fn did_not_keep(&mut self, field: &FieldName) {
+        let before = self.last_write.as_ref().and_then(|last| last.before.get(field)).cloned();
+        if let Some(held) = self.held.get_mut(field).filter(|held| !held.not_kept) {
+            held.shown = Some(before.unwrap_or_default());
+            held.not_kept = true;
         }
     }
 

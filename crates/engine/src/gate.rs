@@ -18,7 +18,7 @@ const PROBE_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// One side's gate.
 #[derive(Debug)]
-pub struct Gate {
+pub(crate) struct Gate {
     max: usize,
     allowed: usize,
     in_flight: usize,
@@ -30,7 +30,7 @@ pub struct Gate {
 
 /// What a request told of the side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Health {
+pub(crate) enum Health {
     /// It answered.
     Well,
     /// It could not take this request.
@@ -43,7 +43,7 @@ pub enum Health {
 
 /// What changed for an onlooker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub(crate) enum Turn {
     /// Nothing.
     Same,
     /// The side is away now.
@@ -54,13 +54,13 @@ pub enum Turn {
 
 impl Gate {
     /// A gate for a side that takes `max` requests at once.
-    pub fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         let max = max.max(1);
         Self { max, allowed: max, in_flight: 0, streak: 0, probes: 0, paused_until: None, away_until: None }
     }
 
     /// Whether a request may go out now.
-    pub fn is_open(&self, now: Time) -> bool {
+    pub(crate) fn is_open(&self, now: Time) -> bool {
         if self.paused_until.is_some_and(|until| now < until) {
             return false;
         }
@@ -71,27 +71,27 @@ impl Gate {
     }
 
     /// Whether the side is taken to be away.
-    pub fn is_away(&self) -> bool {
+    pub(crate) fn is_away(&self) -> bool {
         self.away_until.is_some()
     }
 
     /// Requests under way.
-    pub fn in_flight(&self) -> usize {
+    pub(crate) fn in_flight(&self) -> usize {
         self.in_flight
     }
 
     /// When to look again, if only time keeps the gate closed.
-    pub fn opens_at(&self, now: Time) -> Option<Time> {
+    pub(crate) fn opens_at(&self, now: Time) -> Option<Time> {
         self.paused_until.max(self.away_until).filter(|until| *until > now)
     }
 
     /// A request goes out.
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.in_flight += 1;
     }
 
     /// A request came back. `draw` gives the jitter: a number from 0 to 1.
-    pub fn end(&mut self, health: Health, now: Time, retry: &Retry, draw: f64) -> Turn {
+    pub(crate) fn end(&mut self, health: Health, now: Time, retry: &Retry, draw: f64) -> Turn {
         self.in_flight = self.in_flight.saturating_sub(1);
         match health {
             Health::Well => self.well(),
@@ -137,7 +137,7 @@ impl Gate {
 }
 
 /// The wait before try number `attempt` (from 0): full jitter.
-pub fn backoff(retry: &Retry, attempt: u32, draw: f64) -> Duration {
+pub(crate) fn backoff(retry: &Retry, attempt: u32, draw: f64) -> Duration {
     let widest = retry.initial.saturating_mul(1 << attempt.min(20)).min(retry.max);
     widest.mul_f64(draw)
 }

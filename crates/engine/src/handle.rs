@@ -84,20 +84,17 @@ impl Machine {
         let rules = self.plan.collections.get(&job.collection).map(|of| of.rules.clone()).unwrap_or_default();
         if wants_call(state, name) {
             let clock = state.merged.clock.clone();
-            match document(state, &rules) {
-                Some(document) => {
-                    let lane = self.lanes.open(record, &track);
-                    lane.busy = Some(Busy::Handling);
-                    lane.due = None;
-                    *self.job_slots.entry(track).or_default() += 1;
-                    self.push(Effect::Handle { record: record.clone(), job: name.clone(), clock, document });
-                }
-                None => {
-                    // Deleted on its side: there is nothing to hand over.
-                    let mut entry = entry;
-                    self.emit(record, &mut entry, Body::Handled { job: name.clone(), clock }, now)?;
-                    return self.finish(record.clone(), entry, now);
-                }
+            if let Some(document) = document(state, &rules) {
+                let lane = self.lanes.open(record, &track);
+                lane.busy = Some(Busy::Handling);
+                lane.due = None;
+                *self.job_slots.entry(track).or_default() += 1;
+                self.push(Effect::Handle { record: record.clone(), job: name.clone(), clock, document });
+            } else {
+                // Deleted on its side: there is nothing to hand over.
+                let mut entry = entry;
+                self.emit(record, &mut entry, Body::Handled { job: name.clone(), clock }, now)?;
+                return self.finish(record.clone(), entry, now);
             }
         }
         self.views.put(record.clone(), entry);

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// One record's way to one place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Track {
+pub(crate) enum Track {
     /// Bringing the merged record to a side.
     Deliver(SideName),
     /// Sending a handler's requests to a side.
@@ -20,7 +20,7 @@ pub enum Track {
 
 /// What is under way in a lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Busy {
+pub(crate) enum Busy {
     /// A write, by the version of its `Intended` event.
     Writing(u64),
     /// A read by id.
@@ -35,7 +35,7 @@ pub enum Busy {
 
 /// One lane.
 #[derive(Debug, Default)]
-pub struct Lane {
+pub(crate) struct Lane {
     /// What is under way.
     pub busy: Option<Busy>,
     /// Not before this.
@@ -53,7 +53,7 @@ pub struct Lane {
 
 /// All lanes with work, the queues before each place, and the alarm clock.
 #[derive(Debug, Default)]
-pub struct Lanes {
+pub(crate) struct Lanes {
     lanes: HashMap<(RecordId, Track), Lane>,
     ready: HashMap<Track, VecDeque<RecordId>>,
     alarms: BTreeMap<(Time, u64), (RecordId, Track)>,
@@ -63,17 +63,17 @@ pub struct Lanes {
 
 impl Lanes {
     /// The lane of a record, if it has work.
-    pub fn get(&self, record: &RecordId, track: &Track) -> Option<&Lane> {
+    pub(crate) fn get(&self, record: &RecordId, track: &Track) -> Option<&Lane> {
         self.lanes.get(&(record.clone(), track.clone()))
     }
 
     /// The lane of a record, made if it is new.
-    pub fn open(&mut self, record: &RecordId, track: &Track) -> &mut Lane {
+    pub(crate) fn open(&mut self, record: &RecordId, track: &Track) -> &mut Lane {
         self.lanes.entry((record.clone(), track.clone())).or_default()
     }
 
     /// Forgets a lane that has nothing under way.
-    pub fn close(&mut self, record: &RecordId, track: &Track) {
+    pub(crate) fn close(&mut self, record: &RecordId, track: &Track) {
         let key = (record.clone(), track.clone());
         if self.lanes.get(&key).is_some_and(|lane| lane.busy.is_none() && !lane.queued) {
             self.lanes.remove(&key);
@@ -81,7 +81,7 @@ impl Lanes {
     }
 
     /// Puts a lane into its queue, now or when its time has come.
-    pub fn schedule(&mut self, record: &RecordId, track: &Track, now: Time) {
+    pub(crate) fn schedule(&mut self, record: &RecordId, track: &Track, now: Time) {
         let lane = self.lanes.entry((record.clone(), track.clone())).or_default();
         if lane.busy.is_some() || lane.queued {
             return;
@@ -100,7 +100,7 @@ impl Lanes {
     }
 
     /// Moves lanes whose time has come into their queues.
-    pub fn ring(&mut self, now: Time) {
+    pub(crate) fn ring(&mut self, now: Time) {
         while let Some(entry) = self.alarms.first_entry() {
             if entry.key().0 > now {
                 return;
@@ -113,7 +113,7 @@ impl Lanes {
     }
 
     /// The next record in the queue before a place.
-    pub fn next(&mut self, track: &Track) -> Option<RecordId> {
+    pub(crate) fn next(&mut self, track: &Track) -> Option<RecordId> {
         let record = self.ready.get_mut(track)?.pop_front()?;
         self.ready_count = self.ready_count.saturating_sub(1);
         if let Some(lane) = self.lanes.get_mut(&(record.clone(), track.clone())) {
@@ -123,27 +123,27 @@ impl Lanes {
     }
 
     /// How many stand in queues.
-    pub fn ready(&self) -> usize {
+    pub(crate) fn ready(&self) -> usize {
         self.ready_count
     }
 
     /// How many stand in the queue before one place.
-    pub fn ready_for(&self, track: &Track) -> usize {
+    pub(crate) fn ready_for(&self, track: &Track) -> usize {
         self.ready.get(track).map_or(0, VecDeque::len)
     }
 
     /// How many lanes have work.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.lanes.len()
     }
 
     /// Whether anything is in flight.
-    pub fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.lanes.values().any(|lane| lane.busy.is_some())
     }
 
     /// The next alarm.
-    pub fn next_alarm(&self) -> Option<Time> {
+    pub(crate) fn next_alarm(&self) -> Option<Time> {
         self.alarms.keys().next().map(|(at, _)| *at)
     }
 }

@@ -80,25 +80,25 @@ impl Machine {
             }
             Wake::Timer => {}
             Wake::Page { side, collection, pass, result } => {
-                self.page(&side, &collection, pass, result, now)?
+                self.page(&side, &collection, pass, result, now)?;
             }
             Wake::Wrote { record, side, version, outcome } => {
-                self.wrote(&record, &side, version, outcome, now)?
+                self.wrote(&record, &side, version, outcome, now)?;
             }
             Wake::Sent { record, target, version, outcome } => {
-                self.sent(&record, &target, version, outcome, now)?
+                self.sent(&record, &target, version, outcome, now)?;
             }
             Wake::Fetched { record, side, began, result } => {
-                self.fetched(&record, &side, began, result, now)?
+                self.fetched(&record, &side, began, result, now)?;
             }
             Wake::LookedUp { record, side, began, result } => {
-                self.looked_up(&record, &side, began, result, now)?
+                self.looked_up(&record, &side, began, result, now)?;
             }
             Wake::Webhook { side, collection, delivery, reply } => {
                 self.webhook(&side, &collection, delivery, reply, now)?;
             }
             Wake::Handled { record, job, clock, result } => {
-                self.handled(&record, &job, clock, result, now)?
+                self.handled(&record, &job, clock, result, now)?;
             }
             queue @ Wake::Queue { .. } => self.queue(queue, now)?,
             Wake::Command { command, reply } => self.command(command, reply, now)?,
@@ -305,7 +305,7 @@ impl Machine {
         match gate.end(health, now.mono, &retry, draw) {
             Turn::Same => {}
             Turn::WentAway => {
-                self.tell(None, What::SideAway { side: side.clone(), reason: words.to_owned() }, now)
+                self.tell(None, What::SideAway { side: side.clone(), reason: words.to_owned() }, now);
             }
             Turn::CameBack => self.tell(None, What::SideBack { side: side.clone() }, now),
         }

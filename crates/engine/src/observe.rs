@@ -279,7 +279,7 @@ impl Machine {
                 Ok(())
             }
             Verdict::Stale(words) => self.doubt(place, record, entry, words, now),
-            Verdict::NotKept(fields) => self.park_not_kept(place, record, entry, &fields, now),
+            Verdict::NotKept(fields) => self.park_not_kept(place, record, entry, fields, now),
             Verdict::Edit(fields, stale) => {
                 self.edit(place, record, entry, &seen, fields.clone(), certain, now)?;
                 self.tell(Some(record), What::Edited { side: place.side.clone(), fields }, now);
@@ -368,13 +368,15 @@ impl Machine {
         place: Place<'_>,
         record: &RecordId,
         entry: &mut Entry,
-        fields: &[FieldName],
+        fields: Vec<FieldName>,
         now: Now,
     ) -> Result<(), EngineError> {
-        let fields: Vec<&str> = fields.iter().map(FieldName::as_str).collect();
+        let names: Vec<&str> = fields.iter().map(FieldName::as_str).collect();
         let words =
-            format!("{} answered that all was well and kept its old {}", place.side, fields.join(", "));
-        self.park(record, entry, Lane::Side(place.side.clone()), ParkReason::NotKept, words, now)
+            format!("{} answered that all was well and kept its old {}", place.side, names.join(", "));
+        let clock = entry.state.merged.clock.clone();
+        let parked = Parked { reason: ParkReason::NotKept, words, attempts: 0, fields, clock };
+        self.emit_parked(record, entry, Lane::Side(place.side.clone()), parked, now)
     }
 
     /// The side shows what it was known to show: what that settles.
@@ -396,7 +398,7 @@ impl Machine {
             part.held.iter().filter(still_old).map(|(field, _)| field.clone()).collect();
         if !refused.is_empty() {
             let known = part.parked.is_some();
-            return if known { Ok(()) } else { self.park_not_kept(place, record, entry, &refused, now) };
+            return if known { Ok(()) } else { self.park_not_kept(place, record, entry, refused, now) };
         }
         let quiet = seen.began > state.edited_at
             && part.write.is_none()
@@ -443,7 +445,7 @@ impl Machine {
         certain: bool,
         now: Now,
     ) -> Result<(), EngineError> {
-        let last_pass = self.passes.get(place.side, place.name).map_or(Time::MIN, |pass| pass.last_began());
+        let last_pass = self.passes.get(place.side, place.name).map_or(Time::MIN, super::pass::Pass::last_began);
         let nobody = SideState::default();
         let part = entry.state.sides.get(place.side).unwrap_or(&nobody);
         let change = |(field, view): (FieldName, Value)| {
@@ -602,8 +604,21 @@ impl Machine {
             Lane::Job(job) => entry.state.jobs.get(job).map_or(0, |job| job.attempts),
             Lane::Request(version) => entry.state.requests.get(version).map_or(0, |request| request.attempts),
         };
-        let told = What::Parked { lane: lane.to_string(), reason: format!("{reason}: {words}") };
-        let parked = Parked { reason, words, attempts, clock: entry.state.merged.clock.clone() };
+        let clock = entry.state.merged.clock.clone();
+        let parked = Parked { reason, words, attempts, fields: Vec::new(), clock };
+        self.emit_parked(record, entry, lane, parked, now)
+    }
+
+    fn emit_parked(
+        &mut self,
+        record: &RecordId,
+        entry: &mut Entry,
+        lane: Lane,
+        parked: Parked,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let told =
+            What::Parked { lane: lane.to_string(), reason: format!("{}: {}", parked.reason, parked.words) };
         self.counts.parked += 1;
         self.emit(record, entry, Body::Parked { lane, parked }, now)?;
         self.tell(Some(record), told, now);

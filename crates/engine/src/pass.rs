@@ -402,7 +402,13 @@ impl Machine {
         );
         let lane = Lane::Side(side.clone());
         self.tell(Some(stream), What::Parked { lane: lane.to_string(), reason: words.clone() }, now);
-        let parked = Parked { reason: ParkReason::MassDelete, words, attempts: 0, clock: Default::default() };
+        let parked = Parked {
+            reason: ParkReason::MassDelete,
+            words,
+            attempts: 0,
+            fields: Vec::new(),
+            clock: Default::default(),
+        };
         self.emit_stream(stream, Body::Parked { lane, parked }, now)
     }
 

@@ -9,7 +9,7 @@ use hms_sync_resolver::{Presence, Reason};
 
 /// A write that would bring a side in step.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Projection {
+pub(crate) struct Projection {
     /// What it does.
     pub operation: Operation,
     /// The canonical values it carries.
@@ -18,7 +18,7 @@ pub struct Projection {
 
 /// Two values that no side need be told apart by a write: equal, or one absent
 /// and the other null, which many sides cannot tell from each other.
-pub fn same(a: &Value, b: &Value) -> bool {
+pub(crate) fn same(a: &Value, b: &Value) -> bool {
     let nothing = |v: &Value| matches!(v, Value::Absent | Value::Null);
     a == b || nothing(a) && nothing(b)
 }
@@ -26,7 +26,7 @@ pub fn same(a: &Value, b: &Value) -> bool {
 /// What `side` should be sent; nothing if it is in step or cannot take it.
 /// `listed` says whether everything on the side has been read once: before
 /// that, what it seems to lack may be there.
-pub fn projection(
+pub(crate) fn projection(
     collection: &CollectionPlan,
     state: &RecordState,
     side: &SideName,
@@ -53,7 +53,7 @@ pub fn projection(
 }
 
 /// Every field that the side takes and that has a value.
-pub fn whole(collection: &CollectionPlan, plan: &CollectionSide, state: &RecordState) -> FieldMap {
+pub(crate) fn whole(collection: &CollectionPlan, plan: &CollectionSide, state: &RecordState) -> FieldMap {
     let taken = state.merged.field_names().filter(|field| plan.shape.takes(field));
     taken
         .map(|field| (field.clone(), state.merged.value(&collection.rules, field)))
@@ -89,7 +89,7 @@ fn differing(
 }
 
 /// What the side shows of `field`, in its own image.
-pub fn shown(plan: &CollectionSide, part: &SideState, field: &FieldName) -> Value {
+pub(crate) fn shown(plan: &CollectionSide, part: &SideState, field: &FieldName) -> Value {
     match part.held.get(field) {
         Some(held) => match &held.shown {
             Some(shown) => shown.clone(),
@@ -126,7 +126,7 @@ fn has_seen(state: &RecordState, part: &SideState, side: &SideName, field: &Fiel
 /// Whether `side`, though in step, is not known to have seen all that was
 /// merged: its next edit would be taken for a concurrent one. A read begun after
 /// the merge that shows it unchanged settles it.
-pub fn is_unconfirmed(plan: &CollectionSide, state: &RecordState, side: &SideName) -> bool {
+pub(crate) fn is_unconfirmed(plan: &CollectionSide, state: &RecordState, side: &SideName) -> bool {
     let Some(part) = state.sides.get(side).filter(|part| part.has_it()) else { return false };
     if part.acked.covers(&state.merged.clock) && part.but.is_empty() {
         return false;
@@ -139,7 +139,7 @@ pub fn is_unconfirmed(plan: &CollectionSide, state: &RecordState, side: &SideNam
 
 /// Fields whose siblings every side has seen: their decision can be written
 /// down, so that a later change of the rules does not turn what is long settled.
-pub fn settled_fields(collection: &CollectionPlan, state: &RecordState) -> Vec<FieldName> {
+pub(crate) fn settled_fields(collection: &CollectionPlan, state: &RecordState) -> Vec<FieldName> {
     let crowded = state.merged.field_names().filter(|field| state.merged.siblings(field).len() > 1);
     crowded
         .filter(|field| {

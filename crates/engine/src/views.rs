@@ -374,7 +374,7 @@ impl Views {
 }
 
 /// Whether anything of a record is parked.
-pub fn is_parked(state: &RecordState) -> bool {
+pub(crate) fn is_parked(state: &RecordState) -> bool {
     state.malformed.is_some()
         || state.sides.values().any(|part| part.parked.is_some())
         || state.jobs.values().any(|job| job.parked.is_some())
@@ -410,7 +410,7 @@ fn link_key(side: &SideName, collection: &str, id: &NativeId) -> Vec<u8> {
 }
 
 /// A number for a side's id of a record: a listing remembers these, not the ids.
-pub fn link_hash(side: &SideName, collection: &CollectionName, id: &NativeId) -> u64 {
+pub(crate) fn link_hash(side: &SideName, collection: &CollectionName, id: &NativeId) -> u64 {
     let hash = blake3::hash(&link_key(side, collection.as_str(), id));
     let (head, _) = hash.as_bytes().split_at(8);
     head.try_into().map_or(0, u64::from_be_bytes)

@@ -145,6 +145,9 @@ pub struct Parked {
     /// Tries made before it was set aside.
     #[serde(rename = "n", default)]
     pub attempts: u32,
+    /// The fields that the trouble is about, if it is about some.
+    #[serde(rename = "f", default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<FieldName>,
     /// The merged state it was set aside at: a newer one is tried again by itself.
     #[serde(rename = "c", default)]
     pub clock: Clock,

@@ -170,10 +170,9 @@ impl fmt::Display for Value {
             Self::Bool(b) => write!(f, "{b}"),
             Self::Number(n) => write!(f, "{n}"),
             Self::Text(text) if text.is_empty() => f.write_str("(empty)"),
-            Self::Text(text) => f.write_str(text),
+            Self::Text(text) | Self::Json(text) => f.write_str(text),
             Self::Date(day) => write!(f, "{day}"),
             Self::Datetime(at) => write!(f, "{at}"),
-            Self::Json(text) => f.write_str(text),
             Self::Set(elements) => {
                 f.write_str("{")?;
                 for (i, element) in elements.iter().enumerate() {

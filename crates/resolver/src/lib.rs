@@ -1,1 +1,26 @@
-//! Pure merging: registers, clocks, policies.
+//! Merging, pure: registers, clocks, policies.
+//!
+//! A record's fields are registers that keep every edit which no other edit's
+//! author had seen (siblings). A policy picks the value when it is asked for,
+//! and changes nothing: so merging gives the same whatever the order of arrival,
+//! a policy can change later, and a losing value is never destroyed.
+//!
+//! What never happens here: I/O, reading a clock, randomness, async. The laws are
+//! in `tests/laws.rs`, one test for each, by the names of the specification.
+
+mod reg;
+mod rules;
+mod field;
+mod record;
+mod policy;
+mod number;
+mod text;
+mod decide;
+mod reason;
+
+pub use decide::{Conflict, ConflictKind, Decision};
+pub use field::FieldState;
+pub use reason::Reason;
+pub use record::{Malformed, Presence, Record};
+pub use reg::{Reg, Sibling};
+pub use rules::{Builder, Deletes, FieldRule, Group, InvalidRules, Kind, Owner, Policy, Rules};

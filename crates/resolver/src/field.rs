@@ -1,0 +1,192 @@
+//! One field's registers: one or two for a value, one for each element of a
+//! set, one for each actor of a counter.
+//!
+//! Which registers an edit goes to depends on the edit and the fold-time rules
+//! alone, never on what is there already: that is what makes the order of
+//! arrival invisible also for owners and locks.
+
+use crate::reg::{Reg, Sibling};
+use crate::rules::{FieldRule, Kind, Owner};
+use hms_sync_model::{Actor, Author, Change, Clock, Dot, Stamp, Value, VecMap};
+use serde::{Deserialize, Serialize};
+
+/// A field's registers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FieldState {
+    /// A value. With an owner or locks the first register stands before the second.
+    #[serde(rename = "v")]
+    Value {
+        /// Everybody's.
+        #[serde(rename = "r")]
+        last: Reg,
+        /// The owner's, or the locked values'.
+        #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+        first: Option<Box<Reg>>,
+    },
+    /// A set: for each element whether it is in.
+    #[serde(rename = "s")]
+    Set(VecMap<Value, Reg>),
+    /// A counter: each actor's cumulative sum.
+    #[serde(rename = "n")]
+    Counter(VecMap<Actor, Sum>),
+}
+
+/// What one actor added to a counter so far.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sum {
+    /// The actor's last edit that is in it.
+    #[serde(rename = "n")]
+    upto: u64,
+    /// The sum.
+    #[serde(rename = "v")]
+    pub(crate) total: Value,
+}
+
+/// An edit of one field, as its registers need it.
+pub(crate) struct Put<'a> {
+    pub(crate) dot: &'a Dot,
+    /// What its author had seen, its own past included.
+    pub(crate) context: Clock,
+    pub(crate) change: &'a Change,
+    pub(crate) stamp: Stamp,
+}
+
+impl FieldState {
+    /// No values yet, in the registers that the rule asks for.
+    pub(crate) fn new(rule: &FieldRule) -> Self {
+        match rule.kind {
+            Kind::Value => Self::Value { last: Reg::default(), first: None },
+            Kind::Set { .. } => Self::Set(VecMap::new()),
+            Kind::Counter => Self::Counter(VecMap::new()),
+        }
+    }
+
+    /// Takes in one edit.
+    pub(crate) fn put(&mut self, rule: &FieldRule, put: &Put<'_>) {
+        match self {
+            Self::Value { last, first } => put_value(last, first, rule, put),
+            Self::Set(elements) => put_set(elements, put),
+            Self::Counter(sums) => put_counter(sums, put),
+        }
+    }
+
+    /// Both together. Fields of different kinds never meet: kinds are fold-time.
+    pub(crate) fn join(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Value { last: a, first: x }, Self::Value { last: b, first: y }) => {
+                let first = match (x, y) {
+                    (Some(x), Some(y)) => Some(Box::new(x.join(y))),
+                    (one, two) => one.clone().or_else(|| two.clone()),
+                };
+                Self::Value { last: a.join(b), first }
+            }
+            (Self::Set(a), Self::Set(b)) => Self::Set(join_maps(a, b, Reg::join)),
+            (Self::Counter(a), Self::Counter(b)) => {
+                let later = |a: &Sum, b: &Sum| if a.upto >= b.upto { a.clone() } else { b.clone() };
+                Self::Counter(join_maps(a, b, later))
+            }
+            _ => self.clone(),
+        }
+    }
+
+    /// Every dot that any register has taken in or seen covered.
+    pub(crate) fn seen(&self) -> Clock {
+        let all = |seen: Clock, reg: &Reg| seen.merged(reg.seen());
+        match self {
+            Self::Value { last, first: None } => last.seen().clone(),
+            Self::Value { last, first: Some(first) } => last.seen().clone().merged(first.seen()),
+            Self::Set(elements) => elements.values().fold(Clock::new(), all),
+            Self::Counter(sums) => sums.iter().map(|(actor, sum)| (actor.clone(), sum.upto)).collect(),
+        }
+    }
+
+    /// Everybody's concurrent values; none for sets and counters, where nothing competes.
+    pub(crate) fn siblings(&self) -> &[Sibling] {
+        match self {
+            Self::Value { last, .. } => last.siblings(),
+            Self::Set(_) | Self::Counter(_) => &[],
+        }
+    }
+
+    /// The owner's or the locked values, if they stand before everybody's.
+    pub(crate) fn standing(&self, rule: &FieldRule) -> Option<&[Sibling]> {
+        match self {
+            Self::Value { first: Some(first), .. } if stands(first, rule) => Some(first.siblings()),
+            _ => None,
+        }
+    }
+}
+
+/// Whether the first register's value stands before the second's.
+fn stands(first: &Reg, rule: &FieldRule) -> bool {
+    let blank_gives_way = rule.owner.as_ref().is_some_and(|owner| owner.unless_blank);
+    let filled = |sibling: &Sibling| !blank_gives_way || !sibling.change.after.is_blank();
+    first.siblings().iter().any(filled)
+}
+
+fn join_maps<K: Ord + Clone, V: Clone>(
+    a: &VecMap<K, V>,
+    b: &VecMap<K, V>,
+    join: impl Fn(&V, &V) -> V,
+) -> VecMap<K, V> {
+    let mut joined = a.clone();
+    for (key, theirs) in b.iter() {
+        let both = joined.get(key).map_or_else(|| theirs.clone(), |ours| join(ours, theirs));
+        joined.insert(key.clone(), both);
+    }
+    joined
+}
+
+fn put_value(last: &mut Reg, first: &mut Option<Box<Reg>>, rule: &FieldRule, put: &Put<'_>) {
+    let Put { dot, context, change, stamp } = put;
+    let operator = dot.actor.author == Author::Operator;
+    last.put(dot, context, (*change).clone(), *stamp);
+    if let Some(Owner { side, .. }) = &rule.owner
+        && (operator || dot.actor.as_side() == Some(side))
+    {
+        first.get_or_insert_default().put(dot, context, (*change).clone(), *stamp);
+    }
+    if rule.locks.is_empty() {
+        return;
+    }
+    if rule.locks.contains(&change.after) && dot.actor.author != Author::Engine {
+        // A lock is released only by an operator who had seen it: others see
+        // their own past and nothing else of this register.
+        let own: Clock = [(dot.actor.clone(), dot.n.saturating_sub(1))].into_iter().collect();
+        let context = if operator { context } else { &own };
+        first.get_or_insert_default().put(dot, context, (*change).clone(), *stamp);
+    } else if operator {
+        first.get_or_insert_default().release(dot, context);
+    }
+}
+
+fn elements(value: &Value) -> &[Value] {
+    match value {
+        Value::Set(elements) => elements,
+        _ => &[],
+    }
+}
+
+/// An addition or removal for each element that the edit added or removed.
+fn put_set(regs: &mut VecMap<Value, Reg>, put: &Put<'_>) {
+    let (before, after) = (elements(&put.change.before), elements(&put.change.after));
+    let added = after.iter().filter(|e| !before.contains(e)).map(|e| (e, true));
+    let removed = before.iter().filter(|e| !after.contains(e)).map(|e| (e, false));
+    for (element, present) in added.chain(removed) {
+        let change = Change { before: Value::Bool(!present), after: Value::Bool(present) };
+        regs.entry_or(element.clone(), Reg::default).put(put.dot, &put.context, change, put.stamp);
+    }
+}
+
+/// The actor's own sum grows by what the edit added. What is no whole number
+/// counts as no change of the sum. An actor's edits come in its own order, as
+/// the log keeps them; one that came before is passed over.
+fn put_counter(sums: &mut VecMap<Actor, Sum>, put: &Put<'_>) {
+    let sum = sums.entry_or(put.dot.actor.clone(), Sum::default);
+    if put.dot.n <= sum.upto {
+        return;
+    }
+    let delta = crate::number::difference(&put.change.before, &put.change.after);
+    sum.total = crate::number::sum([&sum.total, &delta].into_iter());
+    sum.upto = put.dot.n;
+}

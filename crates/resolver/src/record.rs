@@ -1,0 +1,197 @@
+//! A record: its fields, whether it is there, and what it has seen.
+
+use crate::decide::{Conflict, Decision, conflicts, decide};
+use crate::field::{FieldState, Put};
+use crate::reg::{Reg, Sibling};
+use crate::rules::{Deletes, Rules};
+use hms_sync_model::{Change, Clock, Dot, Edit, FieldMap, FieldName, Value, VecMap};
+use serde::{Deserialize, Serialize};
+
+/// One record's registers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Record {
+    /// Which life of the record: 0, and one more for each re-creation after a delete.
+    #[serde(rename = "g", default)]
+    pub generation: u32,
+    #[serde(rename = "p", default)]
+    presence: Reg,
+    #[serde(rename = "f", default)]
+    fields: VecMap<FieldName, FieldState>,
+    /// Every edit it has taken in.
+    #[serde(rename = "c", default)]
+    pub clock: Clock,
+}
+
+/// Whether a record is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// No edit has been taken in yet.
+    Unborn,
+    /// It is there.
+    Present,
+    /// It has been deleted.
+    Deleted,
+    /// Deleted by one, changed by another who did not know: a person decides.
+    Undecided,
+}
+
+/// Why an edit cannot be taken in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// Counters start at 1.
+    #[error("edit {0} has no number: counting starts at 1")]
+    NoNumber(Dot),
+    /// An author has always seen its own past, and never its future.
+    #[error("edit {dot} says that its author had seen {seen} edits of its own, not {}", dot.n - 1)]
+    NotOwnPast {
+        /// The edit.
+        dot: Dot,
+        /// What its context says.
+        seen: u64,
+    },
+    /// The edit is of another life of the record.
+    #[error("edit {dot} is of generation {found}, the record of generation {wanted}")]
+    Generation {
+        /// The edit.
+        dot: Dot,
+        /// The edit's generation.
+        found: u32,
+        /// The record's.
+        wanted: u32,
+    },
+}
+
+impl Record {
+    /// Takes in one edit: the only place where registers change. Taking it in
+    /// twice, or in another order with others, makes no difference.
+    pub fn apply(&mut self, rules: &Rules, edit: &Edit) -> Result<(), Malformed> {
+        self.check(edit)?;
+        let stamp = edit.stamp;
+        for (field, change) in edit.changes.iter() {
+            let rule = rules.rule(field);
+            let put = Put { dot: &edit.dot, context: edit.context_of(field), change, stamp };
+            self.fields.entry_or(field.clone(), || FieldState::new(rule)).put(rule, &put);
+        }
+        let present = Change { before: Value::Absent, after: Value::Bool(!edit.deletes) };
+        self.presence.put(&edit.dot, &edit.context, present, stamp);
+        self.clock.see(&edit.dot.actor, edit.dot.n);
+        Ok(())
+    }
+
+    fn check(&self, edit: &Edit) -> Result<(), Malformed> {
+        let dot = &edit.dot;
+        if dot.n == 0 {
+            return Err(Malformed::NoNumber(dot.clone()));
+        }
+        let seen = edit.context.count(&dot.actor);
+        let exception = edit.but.values().map(|clock| clock.count(&dot.actor)).find(|n| *n >= dot.n);
+        if seen != dot.n - 1 || exception.is_some() {
+            return Err(Malformed::NotOwnPast { dot: dot.clone(), seen: exception.unwrap_or(seen) });
+        }
+        // An unborn record takes the generation of nobody: it starts at its own.
+        if edit.generation != self.generation {
+            let (found, wanted) = (edit.generation, self.generation);
+            return Err(Malformed::Generation { dot: dot.clone(), found, wanted });
+        }
+        Ok(())
+    }
+
+    /// Two replicas of the same record together: the least upper bound.
+    #[must_use]
+    pub fn join(&self, other: &Self) -> Self {
+        // Another life is not merged with: the later one stands.
+        if self.generation != other.generation {
+            return if self.generation > other.generation { self.clone() } else { other.clone() };
+        }
+        let mut fields = self.fields.clone();
+        for (field, theirs) in other.fields.iter() {
+            let both = fields.get(field).map_or_else(|| theirs.clone(), |ours| ours.join(theirs));
+            fields.insert(field.clone(), both);
+        }
+        Self {
+            generation: self.generation,
+            presence: self.presence.join(&other.presence),
+            fields,
+            clock: self.clock.clone().merged(&other.clock),
+        }
+    }
+
+    /// Fields that any edit has touched, in order of name.
+    pub fn field_names(&self) -> impl Iterator<Item = &FieldName> {
+        self.fields.keys()
+    }
+
+    pub(crate) fn field(&self, field: &FieldName) -> Option<&FieldState> {
+        self.fields.get(field)
+    }
+
+    /// The value of a field; absent if nobody has touched it.
+    pub fn value(&self, rules: &Rules, field: &FieldName) -> Value {
+        match self.fields.get(field) {
+            Some(FieldState::Value { last, first: None }) if rules.group_of(field).is_none() => {
+                match last.siblings() {
+                    [only] => only.change.after.clone(),
+                    _ => self.decide(rules, field).value,
+                }
+            }
+            Some(_) => self.decide(rules, field).value,
+            None => Value::Absent,
+        }
+    }
+
+    /// The value of a field, and why.
+    pub fn decide(&self, rules: &Rules, field: &FieldName) -> Decision {
+        decide(self, rules, field)
+    }
+
+    /// Every field's value, those that are absent left out.
+    pub fn values(&self, rules: &Rules) -> FieldMap {
+        let all = self.fields.keys().map(|field| (field.clone(), self.value(rules, field)));
+        all.filter(|(_, value)| *value != Value::Absent).collect()
+    }
+
+    /// The concurrent values of a field, in order of their dots.
+    pub fn siblings(&self, field: &FieldName) -> &[Sibling] {
+        self.fields.get(field).map_or(&[], FieldState::siblings)
+    }
+
+    /// Every edit that a field has taken in, or seen covered.
+    pub fn seen(&self, field: &FieldName) -> Clock {
+        self.fields.get(field).map(FieldState::seen).unwrap_or_default()
+    }
+
+    /// Whether concurrent edits left different values in a field.
+    pub fn is_conflicted(&self, field: &FieldName) -> bool {
+        match self.siblings(field) {
+            [] | [_] => false,
+            [first, rest @ ..] => rest.iter().any(|sibling| sibling.change.after != first.change.after),
+        }
+    }
+
+    /// Every conflict there is now.
+    pub fn conflicts(&self, rules: &Rules) -> Vec<Conflict> {
+        conflicts(self, rules)
+    }
+
+    /// The edits that say whether the record is there.
+    pub fn presence_siblings(&self) -> &[Sibling] {
+        self.presence.siblings()
+    }
+
+    /// Whether the record is there.
+    pub fn presence(&self, rules: &Rules) -> Presence {
+        let says = |present: bool| {
+            self.presence.siblings().iter().any(|sibling| sibling.change.after == Value::Bool(present))
+        };
+        match (says(true), says(false)) {
+            (false, false) => Presence::Unborn,
+            (true, false) => Presence::Present,
+            (false, true) => Presence::Deleted,
+            (true, true) => match rules.deletes() {
+                Deletes::EditWins => Presence::Present,
+                Deletes::DeleteWins => Presence::Deleted,
+                Deletes::Manual => Presence::Undecided,
+            },
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The rules of one collection: how its fields merge.
+//!
+//! Kinds, owners and locks act when an edit is taken in; changing one means
+//! folding the log again. Policies act when a value is asked for and may change
+//! at any time. A value of [`Rules`] is checked: see [`Builder::build`].
+
+use hms_sync_model::{FieldName, FieldType, SideName, Value, VecMap};
+
+/// What a field's registers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// One value.
+    #[default]
+    Value,
+    /// A set, merged element by element.
+    Set {
+        /// Whether a removal beats a concurrent addition of the same element.
+        remove_wins: bool,
+    },
+    /// A number to which everybody adds; whole numbers only.
+    Counter,
+}
+
+/// Whose edits of a field count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The side.
+    pub side: SideName,
+    /// Others' edits fill the field while the owner's value is blank.
+    pub unless_blank: bool,
+}
+
+/// A rule among concurrent values: it keeps some of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Policy {
+    /// The latest edit.
+    LastWriterWins,
+    /// The earliest edit.
+    FirstWriterWins,
+    /// The side named first.
+    Prefer(Vec<SideName>),
+    /// The value named first.
+    Precedence(Vec<Value>),
+    /// The greatest value.
+    Max,
+    /// The smallest value.
+    Min,
+    /// Both texts, merged line by line over what both started from.
+    MergeText,
+    /// A person.
+    Manual,
+}
+
+/// Whether an edit of a record stands against a concurrent delete of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Deletes {
+    /// The edit.
+    #[default]
+    EditWins,
+    /// The delete.
+    DeleteWins,
+    /// A person decides; until then the record stays where it is.
+    Manual,
+}
+
+/// How one field merges.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FieldRule {
+    /// What its registers are.
+    pub kind: Kind,
+    /// Whose edits count.
+    pub owner: Option<Owner>,
+    /// Values that, once reached, only an operator changes.
+    pub locks: Vec<Value>,
+    /// The rules among concurrent values, in order; none means the collection's.
+    pub resolve: Vec<Policy>,
+    /// The field's type.
+    pub ty: FieldType,
+}
+
+/// Fields that go together: whoever wins the lead wins them all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Its fields, the lead among them.
+    pub fields: Vec<FieldName>,
+    /// The field that the rules look at.
+    pub lead: FieldName,
+    /// The rules among the concurrent values of the lead.
+    pub resolve: Vec<Policy>,
+    /// Values of the lead that, once reached, only an operator changes.
+    pub locks: Vec<Value>,
+}
+
+/// The rules of one collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    fields: VecMap<FieldName, FieldRule>,
+    groups: Vec<Group>,
+    in_group: VecMap<FieldName, usize>,
+    default: FieldRule,
+    side_order: Vec<SideName>,
+    deletes: Deletes,
+}
+
+/// Why rules do not fit together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRules {
+    /// A field is in two groups.
+    #[error("field {0} is in two groups")]
+    InTwoGroups(FieldName),
+    /// A group's lead is not one of its fields.
+    #[error("the lead {lead} of group {group} is not one of its fields")]
+    LeadOutside {
+        /// The group.
+        group: String,
+        /// Its lead.
+        lead: FieldName,
+    },
+    /// A field of a group has a kind, owner or locks of its own.
+    #[error("field {field} is in group {group}, so kind, owner and locks stand there and not with the field")]
+    RuledTwice {
+        /// The field.
+        field: FieldName,
+        /// The group.
+        group: String,
+    },
+    /// A set or a counter has rules that only single values can have.
+    #[error("field {0} is a set or a counter: owner, locks and resolve cannot be combined with that")]
+    NotAValue(FieldName),
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            fields: VecMap::new(),
+            groups: Vec::new(),
+            in_group: VecMap::new(),
+            default: FieldRule { resolve: vec![Policy::LastWriterWins], ..FieldRule::default() },
+            side_order: Vec::new(),
+            deletes: Deletes::default(),
+        }
+    }
+}
+
+/// Builds [`Rules`].
+#[derive(Debug, Clone, Default)]
+pub struct Builder(Rules);
+
+impl Builder {
+    /// How one field merges.
+    #[must_use]
+    pub fn field(mut self, field: FieldName, rule: FieldRule) -> Self {
+        self.0.fields.insert(field, rule);
+        self
+    }
+
+    /// Fields that go together.
+    #[must_use]
+    pub fn group(mut self, group: Group) -> Self {
+        self.0.groups.push(group);
+        self
+    }
+
+    /// The rules among concurrent values for fields that have none of their own.
+    #[must_use]
+    pub fn default_resolve(mut self, policies: Vec<Policy>) -> Self {
+        self.0.default.resolve = policies;
+        self
+    }
+
+    /// Which side's edit stands when nothing else decides; the first comes first.
+    #[must_use]
+    pub fn side_order(mut self, sides: impl IntoIterator<Item = SideName>) -> Self {
+        self.0.side_order = sides.into_iter().collect();
+        self
+    }
+
+    /// Whether an edit stands against a concurrent delete.
+    #[must_use]
+    pub fn deletes(mut self, deletes: Deletes) -> Self {
+        self.0.deletes = deletes;
+        self
+    }
+
+    /// Checks that the rules fit together.
+    pub fn build(mut self) -> Result<Rules, InvalidRules> {
+        for (at, group) in self.0.groups.iter().enumerate() {
+            if !group.fields.contains(&group.lead) {
+                return Err(InvalidRules::LeadOutside {
+                    group: group.name.clone(),
+                    lead: group.lead.clone(),
+                });
+            }
+            for field in &group.fields {
+                let own = self.0.fields.get(field);
+                if own.is_some_and(|r| r.kind != Kind::Value || r.owner.is_some() || !r.locks.is_empty()) {
+                    return Err(InvalidRules::RuledTwice { field: field.clone(), group: group.name.clone() });
+                }
+                if self.0.in_group.insert(field.clone(), at).is_some() {
+                    return Err(InvalidRules::InTwoGroups(field.clone()));
+                }
+            }
+        }
+        for group in &self.0.groups {
+            let lead = self.0.fields.entry_or(group.lead.clone(), FieldRule::default);
+            lead.resolve.clone_from(&group.resolve);
+            lead.locks.clone_from(&group.locks);
+        }
+        for (field, rule) in self.0.fields.iter_mut() {
+            let plain = rule.owner.is_none() && rule.locks.is_empty();
+            if rule.kind != Kind::Value && !(plain && rule.resolve.is_empty()) {
+                return Err(InvalidRules::NotAValue(field.clone()));
+            }
+            if rule.resolve.is_empty() {
+                rule.resolve.clone_from(&self.0.default.resolve);
+            }
+        }
+        Ok(self.0)
+    }
+}
+
+impl Rules {
+    /// Starts building.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The rule of one field; nothing if it has none of its own.
+    pub fn field(&self, field: &FieldName) -> Option<&FieldRule> {
+        self.fields.get(field)
+    }
+
+    /// The rule of one field, or what holds for all others.
+    pub fn rule(&self, field: &FieldName) -> &FieldRule {
+        self.fields.get(field).unwrap_or(&self.default)
+    }
+
+    /// Fields with rules of their own, in order of name.
+    pub fn fields(&self) -> impl Iterator<Item = (&FieldName, &FieldRule)> {
+        self.fields.iter()
+    }
+
+    /// The groups.
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// The group of one field.
+    pub fn group_of(&self, field: &FieldName) -> Option<&Group> {
+        self.groups.get(*self.in_group.get(field)?)
+    }
+
+    /// Whether an edit stands against a concurrent delete.
+    pub fn deletes(&self) -> Deletes {
+        self.deletes
+    }
+
+    /// A side's place in the last resort; those not named come last.
+    pub(crate) fn rank(&self, side: Option<&SideName>) -> usize {
+        let place = side.and_then(|side| self.side_order.iter().position(|other| other == side));
+        place.unwrap_or(self.side_order.len())
+    }
+}
