@@ -4,9 +4,13 @@
 //!   disk, so `sync` calls `sync_data` on a handle of its own to `db` afterwards.
 //! - Values stay small enough (see `pack.rs`) that it never writes blob files,
 //!   which it would not sync.
-//! - Its background thread stays on: it alone gives space back that rewritten
-//!   views leave behind. An error it meets while syncing is not lost: the kernel
-//!   reports it again to our own handle.
+//! - It writes over a segment whose pages have been rewritten elsewhere once
+//!   its log is a segment (512 KiB) further, durable or not. If the power fails
+//!   then, old and new copy may both be gone. So no more than [`UNSYNCED_MAX`]
+//!   bytes are written between two syncs, those of views included, and its
+//!   background thread is off, which rewrites pages of events on its own between
+//!   its own syncs. What that costs is space: of segments that hold events and
+//!   outdated views, the latter's part is not given back.
 //! - A write of its threads that fails can leave a `flush` waiting for ever; a
 //!   second `flush` wakes it. A thread here does that ([`Pulse`]).
 //!
@@ -19,13 +23,14 @@ use crate::storage::{Batch, Entry, Order, Span, Storage, Value};
 use std::fs::{File, OpenOptions};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How often sled's thread cleans up and syncs by itself.
-const CLEAN_EVERY_MS: u64 = 1_000;
+/// Bytes of keys and values between two syncs. Its log takes about four times
+/// as many, and must not take a segment's worth.
+const UNSYNCED_MAX: usize = 112 << 10;
 /// How long a handle of this process may take to let go of a closed log.
 const LET_GO: Duration = Duration::from_secs(3);
 /// How often a flush that is still under way is looked at.
@@ -40,6 +45,8 @@ pub(crate) struct Disk {
     dir: PathBuf,
     options: Options,
     pulse: Pulse,
+    /// Bytes applied since the last sync.
+    unsynced: AtomicUsize,
     /// Last, so that the lock is let go after sled has let go of its files.
     _held: Held,
 }
@@ -56,6 +63,7 @@ impl Disk {
             file,
             dir: dir.to_owned(),
             options,
+            unsynced: AtomicUsize::new(0),
             _held: held,
         };
         disk.sync()?;
@@ -77,7 +85,7 @@ fn open_sled(dir: &Path, options: &Options) -> Result<sled::Db, LogError> {
         let config = sled::Config::new()
             .path(dir)
             .cache_capacity(options.cache_bytes)
-            .flush_every_ms(Some(CLEAN_EVERY_MS))
+            .flush_every_ms(None)
             .use_compression(false);
         // sled asserts what it finds in its files; on damaged ones that is a panic.
         let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
@@ -129,19 +137,28 @@ impl Storage for Disk {
 
     fn apply(&self, batch: Batch) -> Result<(), LogError> {
         let mut all = sled::Batch::default();
+        let mut bytes = 0;
         for (key, value) in batch {
+            bytes += key.len() + value.as_ref().map_or(0, Vec::len);
             match value {
                 Some(value) => all.insert(key, value),
                 None => all.remove(key),
             }
         }
-        self.db()?.apply_batch(all).map_err(failed("write"))
+        if self.unsynced.load(Ordering::Acquire) + bytes > UNSYNCED_MAX {
+            self.sync()?;
+        }
+        self.db()?.apply_batch(all).map_err(failed("write"))?;
+        self.unsynced.fetch_add(bytes, Ordering::AcqRel);
+        Ok(())
     }
 
     fn sync(&self) -> Result<(), LogError> {
         let db = self.db()?;
         self.pulse.during(|| db.flush()).map_err(failed("flush"))?;
-        self.file.sync_data().map_err(io("sync", &self.dir.join("db")))
+        self.file.sync_data().map_err(io("sync", &self.dir.join("db")))?;
+        self.unsynced.store(0, Ordering::Release);
+        Ok(())
     }
 
     fn bytes(&self) -> u64 {

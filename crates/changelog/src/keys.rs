@@ -82,11 +82,16 @@ pub(crate) fn read_part(key: &[u8]) -> Option<(u64, u32)> {
 
 /// Record and version of an index key.
 pub(crate) fn read_index(key: &[u8]) -> Option<(RecordId, u64)> {
-    let (_, rest) = key.split_first()?;
+    let (record, version) = split_index(key)?;
+    Some((RecordId::try_new(record).ok()?, version))
+}
+
+/// The same, with the record as text that is not checked to be an id.
+pub(crate) fn split_index(key: &[u8]) -> Option<(&str, u64)> {
+    let (&INDEX, rest) = key.split_first()? else { return None };
     let (rest, version) = rest.split_last_chunk::<8>()?;
-    let (_zero, record) = rest.split_last()?;
-    let record = RecordId::try_new(std::str::from_utf8(record).ok()?).ok()?;
-    Some((record, u64::from_be_bytes(*version)))
+    let (0, record) = rest.split_last()? else { return None };
+    Some((std::str::from_utf8(record).ok()?, u64::from_be_bytes(*version)))
 }
 
 /// Where an event is: the first seq of its chunk, and its place in it from 0.

@@ -5,6 +5,12 @@
 //! follows the one before, the index leads to it, its record has the version
 //! before, and it names that one's id. And the index holds nothing else.
 //!
+//! It goes over the log twice at most. The first pass reads everything in the
+//! order in which it lies, which is fast: that index and events say the same is
+//! seen from sums of keyed hashes over both. Only if something does not fit, a
+//! second pass follows that looks up every event in the index, to name the
+//! first that is wrong.
+//!
 //! Memory is bounded: what was seen last of a record is kept in a table of
 //! fixed size, and looked up through the index when it has been pushed out.
 //! Whether the log as a whole is the one that was there yesterday, no log can
@@ -18,10 +24,10 @@ use crate::pack;
 use crate::read::{LastChunk, load, open_at};
 use crate::storage::{Order, Span, Storage};
 use hms_sync_model::{Event, EventId, RecordId};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 
-/// Records whose last event is remembered.
-const SEEN_MAX: usize = 1 << 15;
+/// Records whose last event is remembered; about 14 MB.
+const SEEN_MAX: u64 = 1 << 18;
 /// Events between two reports of progress.
 const PROGRESS_EVERY: u64 = 4_096;
 
@@ -91,53 +97,101 @@ impl Log {
     /// # Errors
     /// Only if the storage cannot be read: damage is a finding, not an error.
     pub fn verify(&self, progress: impl FnMut(u64)) -> Result<VerifyReport, LogError> {
-        let mut check = Check::new(self.inner.store.as_ref(), self.head(), progress);
-        let stopped = check.events().and_then(|()| check.surplus());
-        let first_bad = match stopped {
-            Ok(()) => None,
-            Err(Stop::Bad(entry)) => Some(entry),
-            Err(Stop::Failed(why)) => return Err(why),
+        let (store, head) = (self.inner.store.as_ref(), self.head());
+        let mut told = 0;
+        let mut progress = progress;
+        // A second pass says nothing until it is past the first.
+        let mut once = |events| {
+            if events > told {
+                told = events;
+                progress(events);
+            }
         };
-        (check.progress)(check.events);
-        Ok(VerifyReport { events: check.events, records: check.records, first_bad })
+        let mut report = Check::new(store, head, Pass::Fast, &mut once).run()?;
+        if !report.is_sound() {
+            report = Check::new(store, head, Pass::Exact, &mut once).run()?;
+        }
+        once(report.events);
+        Ok(report)
     }
 }
 
-/// The last event seen of a record.
+/// How index and events are compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    /// As a whole.
+    Fast,
+    /// Event by event.
+    Exact,
+}
+
+/// The last event seen of a record, which is known by its hash.
+#[derive(Clone, Copy, Default)]
 struct Seen {
-    record: RecordId,
+    record: u128,
     version: u64,
     id: EventId,
+}
+
+/// Hashes under a key that only this run knows, so that nobody can make two
+/// different things look the same.
+#[derive(Default)]
+struct Hasher([RandomState; 2]);
+
+impl Hasher {
+    fn hash(&self, what: impl Hash) -> u128 {
+        let [a, b] = &self.0;
+        (u128::from(a.hash_one(&what)) << 64) | u128::from(b.hash_one(&what))
+    }
+
+    /// Of an index entry.
+    fn entry(&self, record: &str, version: u64, slot: Slot) -> u128 {
+        self.hash((record, version, slot.first, slot.slot))
+    }
 }
 
 struct Check<'a, P> {
     store: &'a dyn Storage,
     head: u64,
+    pass: Pass,
     progress: P,
     events: u64,
     records: u64,
     /// Parts of large events that have an event.
     parts: u64,
-    /// By hash of the record, the newest pushes out the one before.
-    seen: Vec<Option<Seen>>,
-    hasher: RandomState,
+    /// The sum over the index entries that the events ought to have.
+    expected: u128,
+    /// By hash of the record; the newest pushes out the one before.
+    seen: Vec<Seen>,
+    hasher: Hasher,
     chunk: LastChunk,
 }
 
 impl<'a, P: FnMut(u64)> Check<'a, P> {
-    fn new(store: &'a dyn Storage, head: u64, progress: P) -> Self {
-        let seen = std::iter::repeat_with(|| None).take(SEEN_MAX).collect();
+    fn new(store: &'a dyn Storage, head: u64, pass: Pass, progress: P) -> Self {
+        let places = usize::try_from(head.clamp(1, SEEN_MAX)).unwrap_or(1);
         Self {
             store,
             head,
+            pass,
             progress,
             events: 0,
             records: 0,
             parts: 0,
-            seen,
-            hasher: RandomState::new(),
+            expected: 0,
+            seen: vec![Seen::default(); places],
+            hasher: Hasher::default(),
             chunk: LastChunk::default(),
         }
+    }
+
+    fn run(mut self) -> Result<VerifyReport, LogError> {
+        let first_bad = match self.events().and_then(|()| self.surplus()) {
+            Ok(()) => None,
+            Err(Stop::Bad(entry)) => Some(entry),
+            Err(Stop::Failed(why)) => return Err(why),
+        };
+        Ok(VerifyReport { events: self.events, records: self.records, first_bad })
     }
 
     /// All chunks in order.
@@ -177,7 +231,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             let (frame, after) = Frame::split(rest).map_err(|what| bad(seq, None, what))?;
             rest = after;
             let (id, event) = frame.open(seq).map_err(|what| bad(seq, None, what))?;
-            self.event(first, id, event)?;
+            self.event(first, id, &event)?;
             self.events += 1;
             if self.events.is_multiple_of(PROGRESS_EVERY) {
                 (self.progress)(self.events);
@@ -188,24 +242,33 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
     }
 
     /// One event: its index entry, its version, its previous event.
-    fn event(&mut self, first: u64, id: EventId, event: Event) -> Result<(), Stop> {
+    fn event(&mut self, first: u64, id: EventId, event: &Event) -> Result<(), Stop> {
         let wrong = |what| bad(event.seq, Some(&event.record), what);
         let slot = u8::try_from(event.seq.saturating_sub(first)).map_err(|_| wrong(Damage::Index))?;
-        let entry = self.store.get(&keys::index(&event.record, event.version))?;
-        if entry.and_then(|entry| Slot::read(&entry)) != Some(Slot { first, slot }) {
-            return Err(wrong(Damage::Index));
+        let slot = Slot { first, slot };
+        match self.pass {
+            Pass::Fast => {
+                let entry = self.hasher.entry(event.record.as_str(), event.version, slot);
+                self.expected = self.expected.wrapping_add(entry);
+            }
+            Pass::Exact => {
+                let entry = self.store.get(&keys::index(&event.record, event.version))?;
+                if entry.and_then(|entry| Slot::read(&entry)) != Some(slot) {
+                    return Err(wrong(Damage::Index));
+                }
+            }
         }
-        let place = usize::try_from(self.hasher.hash_one(&event.record)).unwrap_or(usize::MAX) % SEEN_MAX;
+        let record = self.hasher.hash(event.record.as_str());
+        let place = usize::try_from(record % self.seen.len().max(1) as u128).unwrap_or(0);
         if event.version == 1 {
             self.records += 1;
             if event.prev != EventId::default() {
                 return Err(wrong(Damage::Prev));
             }
         } else {
-            let known = self.seen.get(place).and_then(Option::as_ref);
-            let previous = match known.filter(|seen| seen.record == event.record) {
-                Some(seen) => (seen.version + 1 == event.version).then_some(seen.id),
-                None => self.previous(&event)?,
+            let previous = match self.seen.get(place).filter(|seen| seen.record == record) {
+                Some(seen) => (seen.version.checked_add(1) == Some(event.version)).then_some(seen.id),
+                None => self.previous(event)?,
             };
             match previous {
                 None => return Err(wrong(Damage::VersionGap)),
@@ -214,7 +277,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             }
         }
         if let Some(place) = self.seen.get_mut(place) {
-            *place = Some(Seen { record: event.record, version: event.version, id });
+            *place = Seen { record, version: event.version, id };
         }
         Ok(())
     }
@@ -235,15 +298,25 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
         }
     }
 
-    /// Every event has its index entry; any more lead nowhere, or to events
-    /// that are gone. The same for parts.
+    /// What is beside the events: the index as a whole, and parts.
     fn surplus(&mut self) -> Result<(), Stop> {
-        let mut entries = 0;
+        let (mut entries, mut found) = (0, 0u128);
         for entry in self.store.scan(Span::prefix(&[keys::INDEX]), Order::Ascending) {
+            let (key, value) = entry?;
+            let slot = Slot::read(&value);
             // What is being appended meanwhile does not count.
-            entries += u64::from(Slot::read(&entry?.1).is_none_or(|slot| slot.seq() <= self.head));
+            if slot.is_some_and(|slot| slot.seq() > self.head) {
+                continue;
+            }
+            entries += 1;
+            if self.pass == Pass::Fast
+                && let Some(slot) = slot
+                && let Some((record, version)) = keys::split_index(&key)
+            {
+                found = found.wrapping_add(self.hasher.entry(record, version, slot));
+            }
         }
-        if entries != self.events {
+        if entries != self.events || (self.pass == Pass::Fast && found != self.expected) {
             return self.first_surplus();
         }
         let mut parts = 0;
@@ -277,6 +350,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
                 first = Some(BadEntry { seq: slot.seq(), record, what: Damage::IndexExtra });
             }
         }
-        first.map_or(Ok(()), |entry| Err(Stop::Bad(entry)))
+        let unnamed = || BadEntry { seq: 0, record: None, what: Damage::Index };
+        Err(Stop::Bad(first.unwrap_or_else(unnamed)))
     }
 }
