@@ -159,19 +159,22 @@ impl Log {
 
     /// Makes everything durable and refuses further writes. The last handle to
     /// close also prepares a fast next start.
+    ///
+    /// # Errors
+    /// What the sync said, or [`LogError::Poisoned`] if an earlier write failed.
     pub fn close(self) -> Result<(), LogError> {
-        if let Ok(_writing) = self.inner.write()
-            && let Err(why) = self.inner.store.sync()
-        {
-            self.inner.poison(&why.in_one_line());
-            return Err(why);
+        match self.inner.write() {
+            Ok(_writing) => {
+                self.inner.store.sync().inspect_err(|why| self.inner.poison(&why.in_one_line()))?;
+                self.inner.closed.store(true, Ordering::Release);
+            }
+            Err(LogError::Closed) => {}
+            Err(why) => return Err(why),
         }
-        self.inner.closed.store(true, Ordering::Release);
-        let whole = self.inner.poison.get().is_none();
-        match Arc::try_unwrap(self.inner) {
-            Ok(inner) if whole => inner.store.close(),
-            Ok(_) => {}
-            Err(_) => tracing::debug!("the change log is closed for writing; somebody still reads it"),
+        if let Ok(inner) = Arc::try_unwrap(self.inner) {
+            inner.store.close();
+        } else {
+            tracing::debug!("the change log is closed for writing; somebody still reads it");
         }
         Ok(())
     }
