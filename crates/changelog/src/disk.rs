@@ -4,13 +4,15 @@
 //!   disk, so `sync` calls `sync_data` on a handle of its own to `db` afterwards.
 //! - Values stay small enough (see `pack.rs`) that it never writes blob files,
 //!   which it would not sync.
-//! - It writes over a segment whose pages have been rewritten elsewhere once
-//!   its log is a segment (512 KiB) further, durable or not. If the power fails
-//!   then, old and new copy may both be gone. So no more than [`UNSYNCED_MAX`]
-//!   bytes are written between two syncs, those of views included, and its
-//!   background thread is off, which rewrites pages of events on its own between
-//!   its own syncs. What that costs is space: of segments that hold events and
-//!   outdated views, the latter's part is not given back.
+//! - As its source reads, it may write over a segment whose pages were rewritten
+//!   elsewhere once its log is a segment (512 KiB) further, durable or not; a
+//!   power cut then could take old and new copy. To make that unlikely, a sync
+//!   comes before a batch that would bring the unsynced bytes past
+//!   [`UNSYNCED_MAX`], those of views included, and its background thread is off,
+//!   which rewrites pages on its own. This narrows the window and does not close
+//!   it: one batch may be larger than the bound, and how much log a byte takes is
+//!   an estimate. The price is space: of segments that hold events and outdated
+//!   views, the latter's part is not given back.
 //! - A write of its threads that fails can leave a `flush` waiting for ever; a
 //!   second `flush` wakes it. A thread here does that ([`Pulse`]).
 //!
@@ -28,8 +30,9 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Bytes of keys and values between two syncs. Its log takes about four times
-/// as many, and must not take a segment's worth.
+/// Bytes of keys and values between two syncs, if no batch is larger. The file
+/// grew by about four bytes for each when measured with small events; with large
+/// values beside small changes it is more.
 const UNSYNCED_MAX: usize = 112 << 10;
 /// How long a handle of this process may take to let go of a closed log.
 const LET_GO: Duration = Duration::from_secs(3);
