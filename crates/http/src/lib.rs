@@ -7,5 +7,17 @@
 
 pub mod spec;
 mod template;
+mod error;
+mod request;
+mod wire;
+mod select;
+mod stamp;
+mod paging;
+mod read;
+mod write;
+mod webhook;
+mod connector;
 
+pub use connector::HttpConnector;
+pub use error::SpecError;
 pub use template::TemplateError;

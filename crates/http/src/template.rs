@@ -4,7 +4,16 @@
 //! filled into a path is percent-encoded as a part of one segment: no value can
 //! leave its place. A name that nothing provides is an error, never empty text.
 
-use minijinja::Environment;
+use minijinja::{Environment, UndefinedBehavior, Value};
+use serde_json::Value as Json;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+
+/// Steps a template may take. A page of parameters takes some dozens.
+const FUEL: u64 = 20_000;
+
+/// The name each template has in its own environment.
+const NAME: &str = "template";
 
 /// What is wrong with a template, in words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,4 +35,180 @@ fn is_plain(text: &str) -> bool {
 fn broken(error: &minijinja::Error) -> TemplateError {
     let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     TemplateError(format!("the template cannot be used: {detail}"))
+}
+
+/// A template, ready to be filled in.
+pub(crate) enum Compiled {
+    /// There is nothing to fill in.
+    Plain(String),
+    Live(Box<Live>),
+}
+
+pub(crate) struct Live {
+    env: Environment<'static>,
+    names: HashSet<String>,
+}
+
+impl fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(text) => write!(f, "{text:?}"),
+            Self::Live(_) => f.write_str("(template)"),
+        }
+    }
+}
+
+impl Compiled {
+    /// Text as it is.
+    pub(crate) fn text(source: &str, known: &[&str]) -> Result<Self, TemplateError> {
+        Self::new(source, known, Environment::new())
+    }
+
+    /// Each value is one segment of a path or a part of one.
+    pub(crate) fn path(source: &str, known: &[&str]) -> Result<Self, TemplateError> {
+        let mut environment = Environment::new();
+        environment.set_formatter(|out, _, value| {
+            let text = value.to_string();
+            if value.is_undefined() || value.is_none() || text.is_empty() {
+                let kind = minijinja::ErrorKind::UndefinedError;
+                return Err(minijinja::Error::new(kind, "there is nothing to put into the path"));
+            }
+            out.write_str(&segment(&text)).map_err(minijinja::Error::from)
+        });
+        Self::new(source, known, environment)
+    }
+
+    fn new(source: &str, known: &[&str], mut env: Environment<'static>) -> Result<Self, TemplateError> {
+        if is_plain(source) {
+            return Ok(Self::Plain(source.to_owned()));
+        }
+        env.set_fuel(Some(FUEL));
+        env.set_undefined_behavior(UndefinedBehavior::Strict);
+        env.add_template_owned(NAME, source.to_owned()).map_err(|e| broken(&e))?;
+        let template = env.get_template(NAME).map_err(|e| broken(&e))?;
+        let names = template.undeclared_variables(false);
+        let globals: Vec<&str> = env.globals().map(|(name, _)| name).collect();
+        let stranger = |name: &&String| !known.contains(&name.as_str()) && !globals.contains(&name.as_str());
+        if let Some(name) = names.iter().filter(stranger).min() {
+            let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
+            return Err(TemplateError(format!("the template names `{name}`; known here: {known}")));
+        }
+        drop(globals);
+        Ok(Self::Live(Box::new(Live { env, names })))
+    }
+
+    /// The text with everything filled in.
+    pub(crate) fn fill(&self, with: &Value) -> Result<std::borrow::Cow<'_, str>, TemplateError> {
+        match self {
+            Self::Plain(text) => Ok(text.into()),
+            Self::Live(live) => {
+                let template = live.env.get_template(NAME).map_err(|e| broken(&e))?;
+                template.render(with.clone()).map(Into::into).map_err(|e| broken(&e))
+            }
+        }
+    }
+
+    /// Whether it has `name` filled in.
+    pub(crate) fn uses(&self, name: &str) -> bool {
+        matches!(self, Self::Live(live) if live.names.contains(name))
+    }
+
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain(_))
+    }
+}
+
+/// JSON as templates see it. Numbers beyond 64 bits are text, to the digit.
+pub(crate) fn value(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::from(()),
+        Json::Bool(b) => Value::from(*b),
+        Json::Number(n) => match (n.as_i64(), n.as_u64()) {
+            (Some(n), _) => Value::from(n),
+            (None, Some(n)) => Value::from(n),
+            (None, None) => Value::from(n.to_string()),
+        },
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Array(elements) => elements.iter().map(value).collect(),
+        Json::Object(members) => {
+            let members: BTreeMap<_, _> =
+                members.iter().map(|(name, member)| (name.clone(), value(member))).collect();
+            Value::from(members)
+        }
+    }
+}
+
+/// `text` as a part of one segment of a path.
+pub(crate) fn segment(text: &str) -> String {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'@' | b':') {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            for nibble in [byte >> 4, byte & 15] {
+                out.extend(HEX.get(usize::from(nibble)).map(|digit| char::from(*digit)));
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::{Compiled, segment, value};
+    use minijinja::context;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn fills_paths_as_segments() {
+        let path = Compiled::path("/a/{{ id }}/b{{ identity.no }}", &["id", "identity"]).unwrap();
+        let identity = value(&json!({ "no": 7 }));
+        let filled = path.fill(&context! { id => "x/../y?z#%", identity }).unwrap();
+        assert_eq!(filled, "/a/x%2F..%2Fy%3Fz%23%25/b7");
+        let empty = path.fill(&context! { id => "", identity => value(&json!({ "no": 7 })) });
+        assert!(empty.unwrap_err().to_string().contains("nothing to put"));
+    }
+
+    #[test]
+    fn unknown_names_are_found_before_the_first_request() {
+        let error = Compiled::path("/a/{{ ident }}", &["id"]).unwrap_err().to_string();
+        assert_eq!(error, "the template names `ident`; known here: id");
+        let missing = Compiled::text("{{ identity.no }}", &["identity"]).unwrap();
+        missing.fill(&context! { identity => value(&json!({})) }).unwrap_err();
+    }
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        let big: serde_json::Value =
+            serde_json::from_str("[123456789012345678901234567890, 0.10, 18446744073709551615]").unwrap();
+        let text = Compiled::text("{{ a[0] }} {{ a[1] }} {{ a[2] }}", &["a"]).unwrap();
+        let filled = text.fill(&context! { a => value(&big) }).unwrap();
+        assert_eq!(filled, "123456789012345678901234567890 0.10 18446744073709551615");
+    }
+
+    #[test]
+    fn no_template_runs_for_ever() {
+        let text = Compiled::text(
+            "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}",
+            &[],
+        );
+        text.unwrap().fill(&context! {}).unwrap_err();
+    }
+
+    proptest! {
+        /// A value stays in its segment and comes back as it was.
+        #[test]
+        fn segments_hold_any_text(text in "\\PC{1,20}|[./%\\\\?#\r\n]{1,8}") {
+            let encoded = segment(&text);
+            prop_assert!(!encoded.contains(['/', '\\', '?', '#', '\r', '\n']));
+            let form = encoded.replace('+', "%2B");
+            let back: Vec<(String, String)> =
+                url::form_urlencoded::parse(format!("a={form}").as_bytes()).into_owned().collect();
+            prop_assert_eq!(&back, &[("a".to_owned(), text)]);
+        }
+    }
 }

@@ -1,0 +1,235 @@
+//! A side reached over HTTP.
+
+use crate::error::SpecError;
+use crate::read::{self, Listing};
+use crate::request::{Ask, Parts};
+use crate::select::{Lens, TagFrom};
+use crate::spec::{FetchSpec, HttpCollection, HttpSpec, IdempotencySpec};
+use crate::webhook::Hook;
+use crate::wire::Wire;
+use crate::write::{self, Doing, Manner, Put};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+use hms_sync_connector::{
+    Abilities, Connector, Delivery, LookupRequest, Observation, Page, RawRequest, RawWebhook, ReadError,
+    ReadRequest, Target, WebhookError, WriteRequest,
+};
+use hms_sync_model::{CollectionName, NativeId, Outcome, SideName};
+use http::{HeaderName, Method, StatusCode};
+use std::collections::BTreeMap;
+
+/// A side reached over HTTP, ready for use.
+#[derive(Debug)]
+pub struct HttpConnector {
+    side: SideName,
+    wire: Wire,
+    collections: BTreeMap<CollectionName, Collection>,
+    /// For requests of handlers, which always carry a key.
+    key_header: HeaderName,
+}
+
+#[derive(Debug)]
+struct Collection {
+    lens: Lens,
+    listing: Option<Listing>,
+    fetch: Option<Ask>,
+    lookup: Option<Ask>,
+    create: Option<Put>,
+    update: Option<Put>,
+    delete: Option<Put>,
+    manner: Manner,
+    hook: Option<Hook>,
+}
+
+impl HttpConnector {
+    /// Sets a side up; the error names the key that does not fit. Nothing is sent.
+    #[expect(clippy::needless_pass_by_value, reason = "the spec and its secrets end here")]
+    pub fn new(
+        name: &SideName,
+        spec: HttpSpec,
+        collections: BTreeMap<CollectionName, HttpCollection>,
+    ) -> Result<Self, SpecError> {
+        let wire = Wire::new(&spec)?;
+        let side_key = key_header("idempotency_key", spec.idempotency_key.as_ref())?;
+        let mut ready = BTreeMap::new();
+        for (name, collection) in &collections {
+            ready.insert(name.clone(), Collection::new(name, &wire, side_key.as_ref(), collection)?);
+        }
+        let key_header = side_key.unwrap_or(HeaderName::from_static("idempotency-key"));
+        Ok(Self { side: name.clone(), wire, collections: ready, key_header })
+    }
+
+    fn collection(&self, name: &CollectionName) -> Result<&Collection, String> {
+        self.collections.get(name).ok_or_else(|| format!("{} has no collection `{name}`", self.side))
+    }
+
+    fn denied<T>(reason: String) -> Result<T, ReadError> {
+        Err(ReadError::Denied { reason })
+    }
+
+    /// Asks the side's own URL, where there is no listing to ask for.
+    async fn knock(&self) -> Result<String, ReadError> {
+        let url = self.wire.base().as_url().clone();
+        let request = self.wire.request(Method::GET, url, &crate::spec::Headers::default());
+        let request = request.map_err(|reason| ReadError::Denied { reason })?;
+        match self.wire.send(request).await {
+            Ok(answer) if matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                Self::denied(format!("{}: {}", self.wire.base(), answer.words()))
+            }
+            Ok(answer) => {
+                Ok(format!("{} is there (it answers {})", self.wire.base(), answer.status.as_u16()))
+            }
+            Err(lost) => Err(ReadError::Later { reason: lost.reason().to_owned(), after: None }),
+        }
+    }
+}
+
+impl Collection {
+    fn new(
+        name: &CollectionName,
+        wire: &Wire,
+        side_key: Option<&HeaderName>,
+        spec: &HttpCollection,
+    ) -> Result<Self, SpecError> {
+        let key = |part: &str| format!("{name}.{part}");
+        let base = wire.base();
+        let modified = read::modified(spec).transpose().map_err(|e| SpecError::new(key("modified"), e))?;
+        let tag =
+            TagFrom::new(spec.version_tag.as_ref()).map_err(|e| SpecError::new(key("version_tag"), e))?;
+        let lens = Lens { primary_key: spec.primary_key.clone(), tag, modified };
+        if lens.primary_key.is_empty() {
+            return Err(SpecError::new(key("primary_key"), "names no field"));
+        }
+        let put = |part: &str, doing, spec: &Option<_>| {
+            spec.as_ref().map(|spec| Put::new(&key(part), doing, base, spec)).transpose()
+        };
+        let own_key = key_header(&key("idempotency_key"), spec.idempotency_key.as_ref())?;
+        Ok(Self {
+            listing: spec.read.as_ref().map(|s| Listing::new(&key("read"), base, s, &lens)).transpose()?,
+            fetch: spec.fetch.as_ref().map(|s| fetch_ask(&key("fetch"), wire, s)).transpose()?,
+            lookup: spec.lookup.as_ref().map(|s| read::lookup_ask(&key("lookup"), base, s)).transpose()?,
+            create: put("create", Doing::Create, &spec.create)?,
+            update: put("update", Doing::Update, &spec.update)?,
+            delete: put("delete", Doing::Delete, &spec.delete)?,
+            manner: Manner {
+                key: own_key.or_else(|| side_key.cloned()),
+                preconditions: spec.preconditions(),
+                exists_when: spec.exists_when.clone(),
+            },
+            hook: spec
+                .webhook
+                .as_ref()
+                .map(|s| Hook::new(&key("webhook"), s, spec.fetch.is_some()))
+                .transpose()?,
+            lens,
+        })
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities {
+            read: self.listing.is_some(),
+            incremental: self.listing.as_ref().is_some_and(Listing::is_incremental),
+            fetch: self.fetch.is_some(),
+            lookup: self.lookup.is_some(),
+            create: self.create.is_some(),
+            update: self.update.is_some(),
+            delete: self.delete.is_some(),
+            idempotency_key: self.manner.key.is_some(),
+            precondition: self.manner.preconditions,
+        }
+    }
+}
+
+fn fetch_ask(key: &str, wire: &Wire, spec: &FetchSpec) -> Result<Ask, SpecError> {
+    let parts = Parts {
+        path: &spec.path,
+        parameters: &spec.request_parameters,
+        headers: &spec.request_headers,
+        selector: spec.record_selector.as_ref(),
+    };
+    let ask = Ask::new(key, Method::GET, wire.base(), &parts, &["id"])?;
+    if !ask.uses("id") {
+        return Err(SpecError::new(format!("{key}.path"), "does not say which record, as `{{ id }}` does"));
+    }
+    Ok(ask)
+}
+
+fn key_header(key: &str, spec: Option<&IdempotencySpec>) -> Result<Option<HeaderName>, SpecError> {
+    let name = |spec: &IdempotencySpec| {
+        HeaderName::try_from(&spec.header).map_err(|_| {
+            SpecError::new(format!("{key}.header"), format!("`{}` is no name of a header", spec.header))
+        })
+    };
+    spec.map(name).transpose()
+}
+
+impl Connector for HttpConnector {
+    fn abilities(&self, collection: &CollectionName) -> Abilities {
+        self.collections.get(collection).map(Collection::abilities).unwrap_or_default()
+    }
+
+    fn check(&self, collection: &CollectionName) -> BoxFuture<'_, Result<String, ReadError>> {
+        match self.collection(collection) {
+            Ok(Collection { listing: Some(listing), lens, .. }) => listing.check(&self.wire, lens).boxed(),
+            Ok(_) => self.knock().boxed(),
+            Err(reason) => ready(Self::denied(reason)).boxed(),
+        }
+    }
+
+    fn read(&self, request: ReadRequest) -> BoxFuture<'_, Result<Page, ReadError>> {
+        match self.collection(&request.collection) {
+            Ok(Collection { listing: Some(listing), lens, .. }) => {
+                listing.page(&self.wire, lens, request).boxed()
+            }
+            Ok(_) => ready(Self::denied("no `read` is configured".to_owned())).boxed(),
+            Err(reason) => ready(Self::denied(reason)).boxed(),
+        }
+    }
+
+    fn fetch(
+        &self,
+        collection: CollectionName,
+        id: NativeId,
+    ) -> BoxFuture<'_, Result<Observation, ReadError>> {
+        match self.collection(&collection) {
+            Ok(Collection { fetch: Some(ask), lens, .. }) => read::fetch(ask, &self.wire, lens, id).boxed(),
+            Ok(_) => ready(Self::denied("no `fetch` is configured".to_owned())).boxed(),
+            Err(reason) => ready(Self::denied(reason)).boxed(),
+        }
+    }
+
+    fn lookup(&self, request: LookupRequest) -> BoxFuture<'_, Result<Vec<Observation>, ReadError>> {
+        match self.collection(&request.collection) {
+            Ok(Collection { lookup: Some(ask), lens, .. }) => {
+                async move { read::lookup(ask, &self.wire, lens, &request.identity).await }.boxed()
+            }
+            Ok(_) => ready(Self::denied("no `lookup` is configured".to_owned())).boxed(),
+            Err(reason) => ready(Self::denied(reason)).boxed(),
+        }
+    }
+
+    fn write(&self, request: WriteRequest) -> BoxFuture<'_, Outcome> {
+        let collection = match self.collection(&request.collection) {
+            Ok(collection) => collection,
+            Err(reason) => return ready(Outcome::Rejected { reason }).boxed(),
+        };
+        let (put, name) = match request.target {
+            Target::Create => (&collection.create, "create"),
+            Target::Update(..) => (&collection.update, "update"),
+            Target::Delete(..) => (&collection.delete, "delete"),
+        };
+        match put {
+            Some(put) => put.write(&self.wire, &collection.lens, &collection.manner, request).boxed(),
+            None => ready(Outcome::Rejected { reason: format!("no `{name}` is configured") }).boxed(),
+        }
+    }
+
+    fn send(&self, request: RawRequest) -> BoxFuture<'_, Outcome> {
+        async move { write::send(&self.wire, &self.key_header, &request).await }.boxed()
+    }
+
+    fn webhook(&self, collection: &CollectionName, raw: &RawWebhook) -> Result<Delivery, WebhookError> {
+        let collection = self.collections.get(collection).ok_or(WebhookError::NotConfigured)?;
+        collection.hook.as_ref().ok_or(WebhookError::NotConfigured)?.open(&collection.lens, raw)
+    }
+}

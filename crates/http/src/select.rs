@@ -1,0 +1,235 @@
+//! Records out of an answer. Hostile input: any bytes may come.
+
+use crate::error::quote;
+use crate::spec::{FieldPath, VersionTag};
+use crate::stamp::{Scale, Stamp};
+use crate::wire::Answer;
+use hms_sync_connector::{Content, Observation};
+use hms_sync_model::{NativeId, Tag};
+use http::HeaderName;
+use http::header::ETAG;
+use serde_json::{Map, Value as Json};
+
+/// A record may be as large as this.
+pub(crate) const RECORD_MAX: usize = 16 << 20;
+
+/// Members by which sides say how many records a listing has in all.
+const TOTALS: [&str; 5] = ["total", "total_count", "totalCount", "total_items", "totalItems"];
+
+/// Reads JSON; the error says what came instead.
+pub(crate) fn parse(body: &[u8]) -> Result<Json, String> {
+    serde_json::from_slice(body).map_err(|e| {
+        let text = quote(body, 80);
+        if e.to_string().contains("recursion limit") {
+            return "the answer nests deeper than 128 levels".to_owned();
+        }
+        if text.is_empty() {
+            return "the answer is empty where JSON was expected".to_owned();
+        }
+        if text.starts_with('<') {
+            return format!("the answer is HTML instead of JSON: {text}");
+        }
+        if e.is_eof() {
+            return format!("the answer is JSON that ends in the middle, after {} bytes: {text}", body.len());
+        }
+        format!("the answer is not JSON ({e}): {text}")
+    })
+}
+
+/// The records of a listing, and how many there are in all if it says so.
+pub(crate) fn records(json: Json, selector: Option<&FieldPath>) -> Result<(Vec<Json>, Option<u64>), String> {
+    let total = match &json {
+        Json::Object(members) => TOTALS.iter().find_map(|name| members.get(*name)?.as_u64()),
+        _ => None,
+    };
+    let found = match (selector, json) {
+        (Some(path), json) => {
+            path.take(json).ok_or_else(|| format!("there is nothing at `{path}` in the answer"))?
+        }
+        (None, Json::Object(members)) => only_list(members)?,
+        (None, json) => json,
+    };
+    match found {
+        Json::Array(records) => Ok((records, total)),
+        other => Err(format!("there is no list of records in the answer, but {}", kind(&other))),
+    }
+}
+
+fn only_list(members: Map<String, Json>) -> Result<Json, String> {
+    let names: Vec<String> = members.keys().take(8).cloned().collect();
+    let mut lists = members.into_iter().filter(|(_, member)| member.is_array());
+    match (lists.next(), lists.next()) {
+        (Some((_, list)), None) => Ok(list),
+        (None, _) => Err(format!(
+            "the answer has no list of records; `record_selector` must name one of {}",
+            names.join(", ")
+        )),
+        (Some((a, _)), Some((b, _))) => {
+            Err(format!("the answer has several lists (`{a}`, `{b}`); `record_selector` must name one"))
+        }
+    }
+}
+
+fn kind(json: &Json) -> &'static str {
+    match json {
+        Json::Null => "null",
+        Json::Bool(_) => "a yes or no",
+        Json::Number(_) => "a number",
+        Json::String(_) => "text",
+        Json::Array(_) => "a list",
+        Json::Object(_) => "an object",
+    }
+}
+
+/// How records of a collection are looked at.
+#[derive(Debug)]
+pub(crate) struct Lens {
+    pub(crate) primary_key: FieldPath,
+    pub(crate) tag: TagFrom,
+    /// When a record was last changed.
+    pub(crate) modified: Option<Scale>,
+}
+
+#[derive(Debug)]
+pub(crate) enum TagFrom {
+    Header(HeaderName),
+    Field(FieldPath),
+}
+
+impl TagFrom {
+    pub(crate) fn new(spec: Option<&VersionTag>) -> Result<Self, String> {
+        match spec {
+            None => Ok(Self::Header(ETAG)),
+            Some(VersionTag::Field(path)) => Ok(Self::Field(path.clone())),
+            Some(VersionTag::Header(name)) => HeaderName::try_from(name)
+                .map(Self::Header)
+                .map_err(|_| format!("`{name}` is no name of a header")),
+        }
+    }
+}
+
+impl Lens {
+    /// The record's id; the error is a part of a line for people.
+    pub(crate) fn id(&self, record: &Json) -> Result<NativeId, String> {
+        if !record.is_object() {
+            return Err(format!("is no object, but {}", kind(record)));
+        }
+        let key = &self.primary_key;
+        match key.get(record) {
+            None | Some(Json::Null) => Err(format!("has no id at `{key}`")),
+            Some(json) => scalar_id(json).map_err(|why| format!("has no usable id at `{key}`: {why}")),
+        }
+    }
+
+    /// A record of a listing, or one on its own with the answer that brought it.
+    pub(crate) fn observe(&self, id: NativeId, record: Json, answer: Option<&Answer>) -> Observation {
+        let modified = self.modified.as_ref().and_then(|scale| scale.time(&scale.of(&record)?));
+        Observation { id, tag: self.tag(Some(&record), answer), modified, content: Content::Whole(record) }
+    }
+
+    /// The same where the listing's cursor value has been read already.
+    pub(crate) fn observe_at(
+        &self,
+        id: NativeId,
+        record: Json,
+        stamp: Option<(&Scale, &Stamp)>,
+    ) -> Observation {
+        let modified = match (stamp, &self.modified) {
+            (Some((scale, stamp)), _) => scale.time(stamp),
+            (None, Some(scale)) => scale.of(&record).and_then(|stamp| scale.time(&stamp)),
+            (None, None) => None,
+        };
+        Observation { id, tag: self.tag(Some(&record), None), modified, content: Content::Whole(record) }
+    }
+
+    /// The version: from the record, or from the header of an answer about just this record.
+    pub(crate) fn tag(&self, record: Option<&Json>, answer: Option<&Answer>) -> Option<Tag> {
+        let text = match &self.tag {
+            TagFrom::Header(name) => answer?.header(name)?.to_owned(),
+            TagFrom::Field(path) => match path.get(record?)? {
+                Json::String(text) => text.clone(),
+                Json::Number(n) => n.to_string(),
+                _ => return None,
+            },
+        };
+        Tag::try_new(text).ok()
+    }
+}
+
+/// An id is text or a whole number.
+pub(crate) fn scalar_id(json: &Json) -> Result<NativeId, String> {
+    let text = match json {
+        Json::String(text) => text.clone(),
+        Json::Number(n) if n.is_u64() || n.is_i64() => n.to_string(),
+        Json::Number(n) => {
+            let text = n.to_string();
+            let digits = text.strip_prefix('-').unwrap_or(&text);
+            if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err("a number that is not whole".to_owned());
+            }
+            text
+        }
+        other => return Err(kind(other).to_owned()),
+    };
+    NativeId::try_new(text).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::{parse, records, scalar_id};
+    use crate::spec::FieldPath;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn says_what_came_instead_of_json() {
+        for (body, said) in [
+            ("<html>\u{7}no", "HTML instead of JSON: <html>\\u{7}no"),
+            ("", "empty"),
+            ("[{\"a\":", "ends in the middle, after 6 bytes"),
+            ("{]", "not JSON"),
+            (&"[".repeat(10_000), "deeper than 128"),
+        ] {
+            let error = parse(body.as_bytes()).unwrap_err();
+            assert!(error.contains(said), "{error} does not say {said}");
+        }
+    }
+
+    #[test]
+    fn finds_the_records() {
+        let found = |json, selector: Option<&str>| records(json, selector.map(FieldPath::dotted).as_ref());
+        assert_eq!(found(json!([1]), None), Ok((vec![json!(1)], None)));
+        assert_eq!(found(json!({ "items": [1], "total": 9 }), None), Ok((vec![json!(1)], Some(9))));
+        assert_eq!(found(json!({ "a": { "b": [1] }, "c": [] }), Some("a.b")), Ok((vec![json!(1)], None)));
+        assert!(found(json!({ "error": "x" }), None).unwrap_err().contains("one of error"));
+        assert!(found(json!({ "a": [], "b": [] }), None).unwrap_err().contains("several"));
+        assert!(found(json!({ "a": 1 }), Some("b")).unwrap_err().contains("nothing at `b`"));
+        assert!(found(json!({ "a": {} }), Some("a")).unwrap_err().contains("an object"));
+    }
+
+    #[test]
+    fn ids_are_text_or_whole_numbers() {
+        let big = serde_json::from_str("123456789012345678901234567890").unwrap();
+        assert_eq!(scalar_id(&big).unwrap().as_str(), "123456789012345678901234567890");
+        assert_eq!(scalar_id(&json!(-7)).unwrap().as_str(), "-7");
+        for bad in [json!(1.5), json!(""), json!(null), json!([1]), json!("a\0b"), json!("x".repeat(70_000))]
+        {
+            scalar_id(&bad).unwrap_err();
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_answer_or_words(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            match parse(&body) {
+                Ok(json) => {
+                    if let Err(words) = records(json, None) {
+                        prop_assert!(!words.is_empty());
+                    }
+                }
+                Err(words) => prop_assert!(!words.chars().any(char::is_control)),
+            }
+        }
+    }
+}
