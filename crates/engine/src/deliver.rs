@@ -10,10 +10,10 @@ use crate::error::EngineError;
 use crate::gate::Health;
 use crate::happening::What;
 use crate::lane::{Busy, Track};
-use crate::machine::Machine;
+use crate::machine::{Machine, collection_of};
 use crate::observe::{Place, Seen};
 use crate::plan::{CollectionPlan, CollectionSide};
-use crate::project::{is_unconfirmed, projection, same, shown, whole};
+use crate::project::{is_unconfirmed, projection, same, same_but_form, shown, whole};
 use crate::state::{RecordState, SideState, Write};
 use crate::views::Entry;
 use crate::wake::{Effect, Now};
@@ -28,6 +28,10 @@ use std::time::Duration;
 
 /// How long a look-up or a doubt waits after the trouble that raised it.
 const LOOK_DELAY: Duration = Duration::from_millis(50);
+
+/// How long a request of a connection that broke, or of a process that died, may
+/// still arrive: a look that finds nothing is believed only if one after this agrees.
+const LATE_ARRIVAL: Duration = Duration::from_secs(1);
 
 /// What a record needs on one side.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,10 +94,9 @@ pub(crate) fn next_step(
         let wanted = projection(collection, state, side, listed);
         return unfinished(plan, part, write, wanted, lane.refused == Some(write.version));
     }
-    if part.doubt.is_some() && part.id.is_some()
-        && plan.abilities.fetch {
-            return Step::Read;
-        }
+    if part.doubt.is_some() && part.id.is_some() && plan.abilities.fetch {
+        return Step::Read;
+    }
     match projection(collection, state, side, listed) {
         Some(wanted) => Step::Write(wanted),
         None if plan.abilities.fetch && is_unconfirmed(plan, state, side) => Step::Read,
@@ -155,8 +158,8 @@ impl Machine {
         record: &RecordId,
         entry: &Entry,
         now: Now,
-    ) -> Result<bool, EngineError> {
-        let Some(name) = self.collection_of(record) else { return Ok(false) };
+    ) -> bool {
+        let Some(name) = collection_of(record) else { return false };
         let mut any = false;
         for (side, plan) in collection.sides.iter() {
             let track = Track::Deliver(side.clone());
@@ -169,7 +172,7 @@ impl Machine {
             // What waits for the first listing is found again by it, also after a restart.
             any |= work || !listed && projection(collection, &entry.state, side, true).is_some();
             if work && !busy {
-                if let Some(due) = self.due_of_doubt(plan, &entry.state, side, &step, now) {
+                if let Some(due) = due_of_doubt(plan, &entry.state, side, &step, now) {
                     let lane = self.lanes.open(record, &track);
                     lane.due = lane.due.max(Some(due));
                 }
@@ -180,29 +183,7 @@ impl Machine {
         }
         any |= self.reconsider_requests(record, &entry.state, now);
         any |= self.reconsider_jobs(record, &entry.state, now);
-        Ok(any)
-    }
-
-    /// A doubt that came up again waits until the settle window is over.
-    fn due_of_doubt(
-        &self,
-        plan: &CollectionSide,
-        state: &RecordState,
-        side: &SideName,
-        step: &Step,
-        now: Now,
-    ) -> Option<Time> {
-        let part = state.sides.get(side)?;
-        if *step != Step::Read {
-            return None;
-        }
-        let doubt = part.doubt.as_ref()?;
-        let last = part.last_write.as_ref()?;
-        if doubt.times < 2 {
-            return Some(now.mono.plus(LOOK_DELAY));
-        }
-        let wait = last.ended.plus(plan.settle_window).since(now.wall);
-        Some(now.mono.plus(wait.max(LOOK_DELAY)))
+        any
     }
 
     /// Does what waits in the queues, as far as there is room.
@@ -230,7 +211,7 @@ impl Machine {
     fn advance(&mut self, record: &RecordId, side: &SideName, now: Now) -> Result<(), EngineError> {
         let plan = Arc::clone(&self.plan);
         let track = Track::Deliver(side.clone());
-        let Some(name) = self.collection_of(record) else { return Ok(()) };
+        let Some(name) = collection_of(record) else { return Ok(()) };
         let Some(collection) = plan.collections.get(&name) else { return Ok(()) };
         let Some(part_plan) = collection.sides.get(side) else { return Ok(()) };
         let place = Place { side, name: &name, collection, plan: part_plan };
@@ -367,7 +348,7 @@ impl Machine {
         let (health, words) = health(&outcome);
         self.gate_end(side, health, &words, now);
         let plan = Arc::clone(&self.plan);
-        let Some(name) = self.collection_of(record) else { return Ok(()) };
+        let Some(name) = collection_of(record) else { return Ok(()) };
         let Some(collection) = plan.collections.get(&name) else { return Ok(()) };
         let Some(part_plan) = collection.sides.get(side) else { return Ok(()) };
         let place = Place { side, name: &name, collection, plan: part_plan };
@@ -429,7 +410,7 @@ impl Machine {
         if let (true, Some(fields), Some(id)) = (whole, stored, id) {
             // What else the answer shows is the side's own doing, with our write before its eyes.
             let seen = Seen { id, tag, modified: None, fields, source: Source::Answer, began: now.wall };
-            self.compare(place, record, entry, seen, now)?;
+            self.compare(place, record, entry, &seen, now)?;
         }
         if unkept {
             self.doubt(place, record, entry, "the answer shows what was there before our write", now)
@@ -527,7 +508,7 @@ impl Machine {
             Err(why) => return self.read_failed(record, side, &why, now),
         };
         let plan = Arc::clone(&self.plan);
-        let Some(name) = self.collection_of(record) else { return Ok(()) };
+        let Some(name) = collection_of(record) else { return Ok(()) };
         let Some(collection) = plan.collections.get(&name) else { return Ok(()) };
         let Some(part_plan) = collection.sides.get(side) else { return Ok(()) };
         let place = Place { side, name: &name, collection, plan: part_plan };
@@ -555,7 +536,7 @@ impl Machine {
             Err(why) => return self.read_failed(record, side, &why, now),
         };
         let plan = Arc::clone(&self.plan);
-        let Some(name) = self.collection_of(record) else { return Ok(()) };
+        let Some(name) = collection_of(record) else { return Ok(()) };
         let Some(collection) = plan.collections.get(&name) else { return Ok(()) };
         let Some(part_plan) = collection.sides.get(side) else { return Ok(()) };
         let place = Place { side, name: &name, collection, plan: part_plan };
@@ -655,7 +636,7 @@ impl Machine {
             source: Source::Fetch,
             began,
         };
-        self.compare(place, &record, &mut entry, seen, now)?;
+        self.compare(place, &record, &mut entry, &seen, now)?;
         self.finish(record, entry, now)
     }
 
@@ -670,8 +651,14 @@ impl Machine {
     ) -> Result<(), EngineError> {
         let open =
             entry.state.sides.get(place.side).and_then(|part| part.write.as_ref()).map(|write| write.version);
+        let lane = self.lanes.open(record, &Track::Deliver(place.side.clone()));
+        if open.is_some() && refused.is_none() && !std::mem::replace(&mut lane.looked_once, true) {
+            lane.due = Some(now.mono.plus(LATE_ARRIVAL));
+            return Ok(());
+        }
+        lane.looked_once = false;
         if let Some(of) = open {
-            let words = "we looked: it is not there".to_owned();
+            let words = "we looked twice: it is not there".to_owned();
             let body = Body::Failed { side: place.side.clone(), of, failure: Failure::NotApplied, words };
             self.emit(record, entry, body, now)?;
         }
@@ -777,13 +764,6 @@ fn judge(
     results
 }
 
-/// Whether two texts differ in case and white space only.
-fn same_but_form(a: &Value, b: &Value) -> bool {
-    let (Some(a), Some(b)) = (a.as_text(), b.as_text()) else { return false };
-    let letters = |text: &str| text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
-    letters(a) == letters(b)
-}
-
 /// The request for a write: a patch of what it changes and the whole record.
 fn request(
     place: Place<'_>,
@@ -822,4 +802,25 @@ fn request(
     let key = write.event.to_string();
     let key = IdempotencyKey::try_new(key.get(..32).unwrap_or(&key)).map_err(|why| why.to_string())?;
     Ok(WriteRequest { collection: place.name.clone(), target, changed, whole, key })
+}
+
+/// A doubt that came up again waits until the settle window is over.
+fn due_of_doubt(
+    plan: &CollectionSide,
+    state: &RecordState,
+    side: &SideName,
+    step: &Step,
+    now: Now,
+) -> Option<Time> {
+    let part = state.sides.get(side)?;
+    if *step != Step::Read {
+        return None;
+    }
+    let doubt = part.doubt.as_ref()?;
+    let last = part.last_write.as_ref()?;
+    if doubt.times < 2 {
+        return Some(now.mono.plus(LOOK_DELAY));
+    }
+    let wait = last.ended.plus(plan.settle_window).since(now.wall);
+    Some(now.mono.plus(wait.max(LOOK_DELAY)))
 }

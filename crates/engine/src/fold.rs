@@ -33,7 +33,7 @@ impl RecordState {
                 if self.requests.remove(of).is_none() {
                     let merged = &self.merged;
                     let part = self.sides.entry_or(side.clone(), SideState::default);
-                    part.applied(merged, *of, Answer { id, tag, results, whole: *whole, at });
+                    part.applied(merged, *of, &Answer { id, tag, results, whole: *whole, at });
                 }
             }
             Body::Failed { side, of, failure, .. } => match self.requests.get_mut(of) {
@@ -188,7 +188,7 @@ impl SideState {
         self.write = Some(write);
     }
 
-    fn applied(&mut self, merged: &Record, of: u64, answer: Answer<'_>) {
+    fn applied(&mut self, merged: &Record, of: u64, answer: &Answer<'_>) {
         let Some(write) = self.write.take_if(|w| w.version == of) else { return };
         self.attempts = 0;
         self.doubt = None;

@@ -44,6 +44,8 @@ pub(crate) struct Lane {
     pub queued: bool,
     /// The side said that a create met something: look before anything else.
     pub look: Option<String>,
+    /// A look-up found nothing where a create may still be on its way.
+    pub looked_once: bool,
     /// Reads in a row that failed.
     pub failed_reads: u32,
     /// The write, by the version of its event, that the side is known not to have
@@ -130,11 +132,6 @@ impl Lanes {
     /// How many stand in the queue before one place.
     pub(crate) fn ready_for(&self, track: &Track) -> usize {
         self.ready.get(track).map_or(0, VecDeque::len)
-    }
-
-    /// How many lanes have work.
-    pub(crate) fn len(&self) -> usize {
-        self.lanes.len()
     }
 
     /// Whether anything is in flight.

@@ -206,7 +206,7 @@ impl Machine {
             self.views.put(record, entry);
             return Ok(());
         };
-        let busy = self.reconsider(collection, &record, &entry, now)?;
+        let busy = self.reconsider(collection, &record, &entry, now);
         if !busy && entry.state.malformed.is_none() {
             self.settle(collection, &record, &mut entry, now)?;
         }
@@ -310,9 +310,9 @@ impl Machine {
             Turn::CameBack => self.tell(None, What::SideBack { side: side.clone() }, now),
         }
     }
+}
 
-    /// The collection a record is of.
-    pub(crate) fn collection_of(&self, record: &RecordId) -> Option<CollectionName> {
-        CollectionName::try_new(record.collection()).ok()
-    }
+/// The collection a record is of.
+pub(crate) fn collection_of(record: &RecordId) -> Option<CollectionName> {
+    CollectionName::try_new(record.collection()).ok()
 }

@@ -10,7 +10,7 @@ use crate::happening::What;
 use crate::lane::Track;
 use crate::machine::Machine;
 use crate::plan::{CollectionPlan, CollectionSide};
-use crate::project::{is_unconfirmed, projection, same, shown};
+use crate::project::{is_unconfirmed, projection, same, same_but_form, shown};
 use crate::state::{Held, SideState};
 use crate::views::Entry;
 use crate::wake::Now;
@@ -158,7 +158,7 @@ impl Machine {
             let entry = self.views.take(&next)?;
             return self.appeared(place, next, entry, seen, now);
         }
-        self.compare(place, &record, &mut entry, seen, now)?;
+        self.compare(place, &record, &mut entry, &seen, now)?;
         self.finish(record, entry, now)
     }
 
@@ -257,7 +257,7 @@ impl Machine {
         place: Place<'_>,
         record: &RecordId,
         entry: &mut Entry,
-        seen: Seen,
+        seen: &Seen,
         now: Now,
     ) -> Result<(), EngineError> {
         let busy = self
@@ -265,23 +265,23 @@ impl Machine {
             .get(record, &Track::Deliver(place.side.clone()))
             .is_some_and(|lane| lane.busy.is_some());
         if busy && seen.source != Source::Answer {
-            return self.doubt_if_different(place, record, entry, &seen, now);
+            return self.doubt_if_different(place, record, entry, seen, now);
         }
         let mut certain = true;
         if self.is_write_open(place, record, entry) && seen.source != Source::Answer {
-            certain = self.look(place, record, entry, &seen, now)?;
+            certain = self.look(place, record, entry, seen, now)?;
         }
         let nobody = SideState::default();
         let part = entry.state.sides.get(place.side).unwrap_or(&nobody);
-        match verdict(place, part, &seen, now) {
-            Verdict::Unchanged => self.confirm(place, record, entry, &seen, now),
+        match verdict(place, part, seen, now) {
+            Verdict::Unchanged => self.confirm(place, record, entry, seen, now),
             Verdict::Stale(_) if part.parked.as_ref().is_some_and(|p| p.reason == ParkReason::NotKept) => {
                 Ok(())
             }
             Verdict::Stale(words) => self.doubt(place, record, entry, words, now),
             Verdict::NotKept(fields) => self.park_not_kept(place, record, entry, fields, now),
             Verdict::Edit(fields, stale) => {
-                self.edit(place, record, entry, &seen, fields.clone(), certain, now)?;
+                self.edit(place, record, entry, seen, fields.clone(), certain, now)?;
                 self.tell(Some(record), What::Edited { side: place.side.clone(), fields }, now);
                 if stale {
                     self.doubt(place, record, entry, "part of it may be older than our write", now)
@@ -445,7 +445,8 @@ impl Machine {
         certain: bool,
         now: Now,
     ) -> Result<(), EngineError> {
-        let last_pass = self.passes.get(place.side, place.name).map_or(Time::MIN, super::pass::Pass::last_began);
+        let last_pass =
+            self.passes.get(place.side, place.name).map_or(Time::MIN, super::pass::Pass::last_began);
         let nobody = SideState::default();
         let part = entry.state.sides.get(place.side).unwrap_or(&nobody);
         let change = |(field, view): (FieldName, Value)| {
@@ -655,6 +656,16 @@ fn verdict(place: Place<'_>, part: &SideState, seen: &Seen, now: Now) -> Verdict
     };
     if newer || !different.iter().any(|(field, value)| as_before(field, value)) {
         return Verdict::Edit(different, false);
+    }
+    // The same in another form, where that form stood before: our write, reformatted.
+    let reformatted = |field: &FieldName, value: &Value| {
+        let sent = part.held.get(field).map(|held| place.plan.shape.image(field, &held.sent));
+        as_before(field, value) && sent.is_some_and(|sent| same_but_form(value, &sent))
+    };
+    let different: FieldMap =
+        different.into_iter().filter(|(field, value)| !reformatted(field, value)).collect();
+    if different.is_empty() {
+        return Verdict::Unchanged;
     }
     settle_reverts(place, part, last, different, as_before, now)
 }

@@ -13,7 +13,9 @@ use crate::stream::stream_of;
 use crate::views::{Views, link_hash};
 use crate::wake::{Effect, Now};
 use hms_sync_connector::{Content, Cursor, Observation, Page, ReadError, ReadRequest, Scope};
-use hms_sync_model::{Body, CollectionName, Lane, ParkReason, Parked, RecordId, SideName, Source, Time};
+use hms_sync_model::{
+    Body, Clock, CollectionName, Lane, ParkReason, Parked, RecordId, SideName, Source, Time,
+};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
@@ -107,20 +109,11 @@ impl Passes {
         })
         .min()
     }
-
-    /// Whether any pass is under way.
-    pub(crate) fn is_running(&self) -> bool {
-        self.all.values().any(|pass| pass.running.is_some())
-    }
 }
 
 impl Pass {
     pub(crate) fn cursor(&self) -> Option<&str> {
         self.cursor.as_ref().map(|cursor| cursor.0.as_str())
-    }
-
-    pub(crate) fn is_running(&self) -> bool {
-        self.running.is_some()
     }
 
     pub(crate) fn stream(&self) -> &RecordId {
@@ -200,7 +193,9 @@ impl Machine {
             let request = ReadRequest { collection: collection.clone(), scope, after: None };
             effects.push(Effect::Read { side: side.clone(), pass: id, request });
         }
-        effects.into_iter().for_each(|effect| self.push(effect));
+        for effect in effects {
+            self.push(effect);
+        }
     }
 
     /// A page came in, or did not.
@@ -407,7 +402,7 @@ impl Machine {
             words,
             attempts: 0,
             fields: Vec::new(),
-            clock: Default::default(),
+            clock: Clock::default(),
         };
         self.emit_stream(stream, Body::Parked { lane, parked }, now)
     }

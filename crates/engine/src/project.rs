@@ -23,6 +23,13 @@ pub(crate) fn same(a: &Value, b: &Value) -> bool {
     a == b || nothing(a) && nothing(b)
 }
 
+/// Whether two texts differ in case and white space only.
+pub(crate) fn same_but_form(a: &Value, b: &Value) -> bool {
+    let (Some(a), Some(b)) = (a.as_text(), b.as_text()) else { return false };
+    let letters = |text: &str| text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
+    letters(a) == letters(b)
+}
+
 /// What `side` should be sent; nothing if it is in step or cannot take it.
 /// `listed` says whether everything on the side has been read once: before
 /// that, what it seems to lack may be there.

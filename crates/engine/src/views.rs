@@ -14,7 +14,7 @@ use crate::fold::side_of;
 use crate::plan::Plan;
 use crate::state::RecordState;
 use crate::stream::StreamState;
-use hms_sync_changelog::Log;
+use hms_sync_changelog::{Log, View};
 use hms_sync_model::{
     Body, CollectionName, Event, EventId, FieldName, NativeId, RecordId, SideName, Time, Value,
 };
@@ -316,12 +316,7 @@ impl Views {
     }
 
     /// Entries under `prefix` in order of key, unsaved ones included.
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, EngineError> {
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<View>, EngineError> {
         let from = after.map_or_else(|| prefix.to_vec(), |a| [a, &[0]].concat());
         let saved = self.log.views(prefix, after, limit)?;
         // Past the last saved key of a full page nothing may be taken from memory yet.

@@ -86,11 +86,17 @@ impl Target {
         self.send("DELETE", path, None::<&()>).await
     }
 
-    async fn send(&self, method: &str, path: &str, body: Option<&impl Serialize>) -> Result<Accepted, SyncError> {
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<Accepted, SyncError> {
         let n = self.call.asked.fetch_add(1, Ordering::Relaxed);
         let target = SideName::try_new(self.side.as_str())?;
         let body = match body {
-            Some(body) => serde_json::to_string(body).map_err(|why| SyncError::Body { path: path.into(), why: why.to_string() })?,
+            Some(body) => serde_json::to_string(body)
+                .map_err(|why| SyncError::Body { path: path.into(), why: why.to_string() })?,
             None => String::new(),
         };
         let (method, path) = (method.to_owned(), path.to_owned());

@@ -11,6 +11,11 @@
     clippy::indexing_slicing,
     clippy::print_stderr,
     clippy::panic_in_result_fn,
+    clippy::too_many_lines,
+    clippy::struct_excessive_bools,
+    clippy::cast_precision_loss,
+    unreachable_pub,
+    missing_docs,
     reason = "a test may panic, and shows its trace"
 )]
 
@@ -20,7 +25,7 @@ mod world;
 use world::World;
 
 /// Seeds that once failed are run first, for ever.
-const ONCE_FAILED: &[u64] = &[0, 4, 245, 725];
+const ONCE_FAILED: &[u64] = &[0, 4, 245, 725, 1136, 1469];
 
 fn run(seed: u64, trace: bool) {
     World::new(seed, trace).run();

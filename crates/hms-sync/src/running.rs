@@ -1,0 +1,130 @@
+//! A running sync: its engine and its door, started and stopped together.
+
+use crate::assemble::{Assembly, assemble};
+use crate::error::SyncError;
+use hms_sync_changelog::{Log, Options as LogOptions};
+use hms_sync_config::Config;
+use hms_sync_engine::{Engine, Handler, Parts, Watcher};
+use hms_sync_management::{Desk, Limits, Options as ServerOptions, Serving, serve};
+use hms_sync_model::JobName;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// What a sync is run with besides its configuration.
+#[derive(Default)]
+pub struct Options {
+    /// Who is told of what happens, once it is durable.
+    pub watcher: Option<Watcher>,
+    /// Handlers, by the name of their job.
+    pub handlers: BTreeMap<JobName, Handler>,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").field("jobs", &self.handlers.keys()).finish_non_exhaustive()
+    }
+}
+
+/// A running sync. Clones are handles to the same one. It goes on until it is
+/// stopped, or until its change log fails.
+#[derive(Debug, Clone)]
+pub struct Running {
+    engine: Engine,
+    serving: Arc<Mutex<Option<Serving>>>,
+    url: Arc<str>,
+}
+
+impl Running {
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Where management listens, as `http://127.0.0.1:7070`.
+    pub fn management_url(&self) -> &str {
+        &self.url
+    }
+
+    /// The questions people ask.
+    pub fn desk(&self) -> Desk {
+        Desk::live(self.engine.clone())
+    }
+
+    /// Stops in order: no more webhooks, nothing new begun, what is in flight
+    /// ends, everything saved.
+    pub async fn stop(&self) -> Result<(), SyncError> {
+        let serving = self.serving.lock().await.take();
+        if let Some(serving) = serving {
+            serving.stop().await;
+        }
+        Ok(self.engine.stop().await?)
+    }
+
+    /// Waits until it ends, in whatever way.
+    pub async fn ended(&self) -> Result<(), SyncError> {
+        Ok(self.engine.ended().await?)
+    }
+
+    /// Waits for Ctrl-C, then stops in order.
+    pub async fn until_ctrl_c(&self) -> Result<(), SyncError> {
+        tokio::select! {
+            // Without a signal handler there is nothing to wait for but the end.
+            _ = tokio::signal::ctrl_c() => self.stop().await,
+            ended = self.ended() => ended,
+        }
+    }
+}
+
+/// Runs what a configuration asks for.
+pub async fn run(config: Config, options: Options) -> Result<Running, SyncError> {
+    let assembly = assemble(&config)?;
+    start(assembly, &config.data_dir, Some(config.management), options).await
+}
+
+/// Opens the log and starts engine and door on it.
+pub(crate) async fn start(
+    assembly: Assembly,
+    data_dir: &Path,
+    address: Option<SocketAddr>,
+    options: Options,
+) -> Result<Running, SyncError> {
+    let Assembly { plan, connectors, hooks } = assembly;
+    let log = open(data_dir.to_owned()).await?;
+    let parts = Parts { plan, log, connectors, handlers: options.handlers, watcher: options.watcher };
+    // Folding the tail of the log may take a moment; the runtime must not wait for it.
+    let runtime = tokio::runtime::Handle::current();
+    let start = move || {
+        let _inside = runtime.enter();
+        Engine::start(parts)
+    };
+    let engine =
+        tokio::task::spawn_blocking(start).await.map_err(|_| hms_sync_engine::EngineError::Stopped)??;
+    let address = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+    let server = ServerOptions {
+        address,
+        desk: Desk::live(engine.clone()),
+        hooks,
+        data_dir: Some(data_dir.to_owned()),
+        limits: Limits::default(),
+    };
+    match serve(server).await {
+        Ok(serving) => {
+            let url = serving.url().into();
+            Ok(Running { engine, serving: Arc::new(Mutex::new(Some(serving))), url })
+        }
+        Err(why) => {
+            engine.stop().await?;
+            Err(SyncError::Listen { address: address.to_string(), why: why.to_string() })
+        }
+    }
+}
+
+async fn open(dir: PathBuf) -> Result<Log, SyncError> {
+    let at = dir.display().to_string();
+    let opened = tokio::task::spawn_blocking(move || Log::open(&dir, LogOptions::default())).await;
+    let opened = opened.map_err(|_| hms_sync_engine::EngineError::Stopped)?;
+    opened.map_err(|source| SyncError::Log { dir: at, source })
+}
