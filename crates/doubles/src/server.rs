@@ -95,7 +95,6 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream, mut down: watch::Rec
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(30))
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service);
     let gone = async {
         while down.borrow_and_update().is_none() {
