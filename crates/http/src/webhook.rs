@@ -20,8 +20,8 @@ use subtle::ConstantTimeEq;
 const TOLERANCE_SECONDS: u64 = 5 * 60;
 /// Signatures that are looked at in one header.
 const SIGNATURES_MAX: usize = 16;
-/// The shortest secret, in bytes, that Standard Webhooks allows.
-const SECRET_MIN: usize = 24;
+/// The shortest secret, in bytes, that cannot be guessed.
+const SECRET_MIN: usize = 16;
 
 /// A webhook, set up.
 pub(crate) struct Hook {
@@ -165,7 +165,7 @@ fn signer(secret: &str) -> Result<Webhook, &'static str> {
         base64::engine::general_purpose::STANDARD.decode(secret.strip_prefix("whsec_").unwrap_or(secret));
     let key = key.map_err(|_| "is no base64, as `whsec_…` has it")?;
     if key.len() < SECRET_MIN {
-        return Err("is too short: 24 bytes at least, in base64");
+        return Err("is too short: 16 bytes at least, in base64");
     }
     Webhook::from_bytes(key).map_err(|_| "cannot be used")
 }

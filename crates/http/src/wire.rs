@@ -8,7 +8,7 @@ use crate::error::{SpecError, quote};
 use crate::spec::{Authenticator, BaseUrl, Headers, HttpSpec};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -161,16 +161,24 @@ impl Wire {
             return Err(too_large());
         }
         let Some(second) = response.chunk().await.map_err(broken)? else { return Ok(first) };
-        let mut all = BytesMut::from(first);
+        let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+        let mut all = Vec::with_capacity(announced.unwrap_or(first.len() * 2).min(self.body_max));
+        all.extend_from_slice(&first);
         let mut next = Some(second);
         while let Some(chunk) = next {
-            if all.len().saturating_add(chunk.len()) > self.body_max {
+            let length = all.len().saturating_add(chunk.len());
+            if length > self.body_max {
                 return Err(too_large());
+            }
+            if length > all.capacity() {
+                // Doubled, but never beyond the bound.
+                let capacity = all.capacity().saturating_mul(2).clamp(length, self.body_max);
+                all.reserve_exact(capacity - all.len());
             }
             all.extend_from_slice(&chunk);
             next = response.chunk().await.map_err(broken)?;
         }
-        Ok(all.freeze())
+        Ok(all.into())
     }
 
     fn lost(&self, error: &reqwest::Error) -> Lost {

@@ -1,0 +1,16 @@
+//! The connector against real servers: what it promises, and what it makes of
+//! every kind of answer.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic_in_result_fn,
+    reason = "tests may panic"
+)]
+
+mod sides;
+mod promises;
+mod reading;
+mod writing;
+mod webhooks;
