@@ -11,7 +11,8 @@ use crate::wire::{Answer, Lost, Wire};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use hms_sync_connector::{Content, Cursor, Observation, Page, PageToken, ReadError, ReadRequest, Scope};
-use hms_sync_model::NativeId;
+use hms_sync_model::{NativeId, Time};
+use http::header::DATE;
 use http::{Method, StatusCode};
 use minijinja::context;
 use serde::{Deserialize, Serialize};
@@ -73,8 +74,7 @@ impl Listing {
             let reason = "a keyset needs `{{ cursor }}` or `{{ cursor_id }}` in a parameter";
             return Err(SpecError::new(format!("{key}.request_parameters"), reason));
         }
-        let anchors = since.as_ref().is_some_and(|since| !since.last_run);
-        let paging = Paging { style, asked, anchors };
+        let paging = Paging { style, asked };
         let mut since = since;
         if let (Style::Keyset, None, Paginator::Keyset { key_field, .. }) = (style, &since, &spec.paginator) {
             // A keyset without polling for changes still has a field to go on from.
@@ -187,7 +187,8 @@ impl Listing {
             select::records(json, self.ask.selector.as_ref()).map_err(|why| self.broken(&why))?;
         let large = body.len() > RECORD_MAX;
         let len = records.len();
-        let mut facts = Facts { len, total: total.or_else(|| counted(answer)), ..Facts::default() };
+        let mut facts =
+            Facts { len, total: total.or_else(|| counted(answer)), date: date(answer), ..Facts::default() };
         let mut unreadable = Unreadable::default();
         let mut taken: Vec<Option<Observation>> = Vec::with_capacity(len);
         let mut places: HashMap<NativeId, usize> = HashMap::with_capacity(len);
@@ -290,6 +291,11 @@ fn pages(spec: &Paginator) -> (Style, usize, Pages) {
 
 fn counted(answer: &Answer) -> Option<u64> {
     answer.headers.get("x-total-count")?.to_str().ok()?.parse().ok()
+}
+
+fn date(answer: &Answer) -> Option<Time> {
+    let date = httpdate::parse_http_date(answer.header(&DATE)?).ok()?;
+    Some(Time::from_chrono(date.into()))
 }
 
 fn small(record: &Json) -> Result<(), String> {

@@ -140,6 +140,34 @@ impl Scale {
         }
     }
 
+    /// An instant in the form of `like`, if that counts time.
+    pub(crate) fn at(&self, instant: Time, like: &Stamp) -> Option<Stamp> {
+        match like {
+            Stamp::Number(n) => {
+                let unit = self.unit(n)?;
+                let n = i128::from(instant.0).checked_mul(unit)?.div_euclid(1_000_000);
+                Decimal::parse(&n.to_string()).ok().map(Stamp::Number)
+            }
+            Stamp::Time { text, .. } => {
+                let text = self.write(instant.to_chrono(), text)?;
+                Some(Stamp::Time { at: self.parse(&text)?, text })
+            }
+            Stamp::Text(_) => None,
+        }
+    }
+
+    /// In the configured form, or in that of `like`.
+    fn write(&self, at: DateTime<Utc>, like: &str) -> Option<String> {
+        match &self.format {
+            Some(Format::Strftime(pattern)) => {
+                let mut out = String::new();
+                write!(out, "{}", at.format(pattern)).ok()?;
+                Some(out)
+            }
+            _ => Form::read(like).map(|(_, form)| form.write(at)),
+        }
+    }
+
     /// Units per second, if the number counts time.
     fn unit(&self, n: &Decimal) -> Option<i128> {
         match (&self.format, integer(n)?) {
@@ -172,15 +200,7 @@ impl Scale {
             Stamp::Time { at, text } => {
                 let by =
                     TimeDelta::from_std(self.lookback.unwrap_or(LOOKBACK)).ok().filter(|by| !by.is_zero())?;
-                let at = at.checked_sub_signed(by)?;
-                match &self.format {
-                    Some(Format::Strftime(pattern)) => {
-                        let mut out = String::new();
-                        write!(out, "{}", at.format(pattern)).ok()?;
-                        Some(out)
-                    }
-                    _ => Form::read(text).map(|(_, form)| form.write(at)),
-                }
+                self.write(at.checked_sub_signed(by)?, text)
             }
             Stamp::Text(_) => None,
         }
