@@ -1,1 +1,32 @@
-//! YAML in, a checked plan out.
+//! YAML in, a checked config out.
+//!
+//! A file is read whole, and one run names every mistake in it: with its line
+//! and column, the line itself, and what would be right. What comes out is
+//! complete and fits together, so nobody after this room checks a name again.
+//! The order below is the order in which a file passes through.
+//!
+//! What never happens here: a request, a write, a value of the environment in a
+//! message, a default for something that was misspelt.
+
+mod problem;
+mod node;
+mod environment;
+mod section;
+mod bridge;
+mod places;
+mod policies;
+mod field_types;
+mod mappings;
+mod fields;
+mod groups;
+mod rules;
+mod sides;
+mod collections;
+mod types;
+mod check;
+mod schema;
+
+pub use check::{MANAGEMENT, load, parse};
+pub use problem::{ConfigErrors, MAX_PROBLEMS, Problem};
+pub use schema::schema;
+pub use types::{Collection, CollectionSide, Config, Guard, Retry, SETTLE_WINDOW, Side};

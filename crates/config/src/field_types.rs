@@ -1,0 +1,127 @@
+//! `type:`, `of:` and `values:` of a field.
+
+use crate::node::{Kind, Node};
+use crate::problem::{At, Problems, nearest};
+use crate::section::{self, Section};
+use hms_sync_model::FieldType;
+use std::sync::Arc;
+
+/// Names of types in other products, with ours.
+const TYPE_HINTS: &[(&str, &str)] = &[
+    ("str", "string"),
+    ("varchar", "string"),
+    ("id", "string"),
+    ("int", "integer"),
+    ("number", "decimal"),
+    ("float", "decimal"),
+    ("double", "decimal"),
+    ("money", "decimal"),
+    ("boolean", "bool"),
+    ("timestamp", "datetime"),
+    ("time", "datetime"),
+    ("instant", "datetime"),
+    ("day", "date"),
+    ("array", "set"),
+    ("list", "set"),
+    ("object", "json"),
+    ("map", "json"),
+    ("any", "json"),
+    ("choice", "enum"),
+    ("select", "enum"),
+];
+
+const TYPES: &[&str] =
+    &["string", "text", "integer", "decimal", "bool", "date", "datetime", "enum", "set", "json"];
+
+/// Takes a field's type out of its entry.
+pub(crate) fn read(map: &mut Section<'_>, problems: &mut Problems<'_>) -> Option<FieldType> {
+    let what = map.name().to_owned();
+    let node = map.require("type", problems);
+    let (of, values) = (map.take("of", problems), map.take("values", problems));
+    let node = node?;
+    let name = section::text(node, &format!("the type of {what}"), problems)?;
+    let allowed = values.map(|node| (node.at, words(node, &what, problems)));
+    let holds_enum = name == "enum"
+        || name == "set" && matches!(of, Some(Node { kind: Kind::Text(t), .. }) if t == "enum");
+    if let Some((at, _)) = allowed.as_ref().filter(|_| !holds_enum && TYPES.contains(&name)) {
+        problems.add_hint(
+            *at,
+            format!("{what} has `values`, but is {name}"),
+            "`values` here is the list of an enum; a side's words stand at the side",
+        );
+    }
+    if let Some(of) = of.filter(|_| name != "set" && TYPES.contains(&name)) {
+        problems.add(of.at, format!("{what} has `of`, but is no set"));
+    }
+    let allowed = allowed.map(|(_, words)| words);
+    match name {
+        "set" => {
+            let Some(of) = of else { return Some(FieldType::Set(Box::new(FieldType::String))) };
+            let name = section::text(of, &format!("`of` of {what}"), problems)?;
+            Some(FieldType::Set(Box::new(simple_type(name, of.at, &what, allowed, problems)?)))
+        }
+        name => simple_type(name, node.at, &what, allowed, problems),
+    }
+}
+
+fn simple_type(
+    name: &str,
+    at: At,
+    what: &str,
+    allowed: Option<Option<Vec<Arc<str>>>>,
+    problems: &mut Problems<'_>,
+) -> Option<FieldType> {
+    Some(match name {
+        "string" => FieldType::String,
+        "text" => FieldType::Text,
+        "integer" => FieldType::Integer,
+        "decimal" => FieldType::Decimal,
+        "bool" => FieldType::Bool,
+        "date" => FieldType::Date,
+        "datetime" => FieldType::Datetime,
+        "json" => FieldType::Json,
+        "enum" => {
+            if allowed.is_none() {
+                problems.add_hint(
+                    at,
+                    format!("{what} is an enum without `values`"),
+                    "list them: values: [pending, approved]",
+                );
+            }
+            FieldType::Enum(allowed??)
+        }
+        "set" => {
+            problems.add_hint(at, format!("{what} is a set of sets"), "use `json` for the whole");
+            return None;
+        }
+        other => {
+            let known = TYPE_HINTS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(other));
+            let hint = known.map_or_else(
+                || nearest(other, TYPES.iter().copied()),
+                |(_, ours)| format!("did you mean `{ours}`?"),
+            );
+            let other: String = other.chars().take(60).collect();
+            problems.add_hint(at, format!("{what} cannot be of type `{other}`"), hint);
+            return None;
+        }
+    })
+}
+
+/// The words of an enum.
+fn words(node: &Node, what: &str, problems: &mut Problems<'_>) -> Option<Vec<Arc<str>>> {
+    let nodes = section::list(node, &format!("`values` of {what}"), problems)?;
+    let mut words: Vec<Arc<str>> = Vec::new();
+    for node in nodes {
+        let word = section::text(node, &format!("a value of {what}"), problems)?;
+        if words.iter().any(|known| **known == *word) {
+            problems.add(node.at, format!("{what} lists `{word}` twice"));
+            continue;
+        }
+        words.push(word.into());
+    }
+    if words.is_empty() {
+        problems.add(node.at, format!("`values` of {what} names no value"));
+        return None;
+    }
+    Some(words)
+}

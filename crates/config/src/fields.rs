@@ -1,0 +1,179 @@
+//! `fields:` of a collection: each field's type, its place on each side, and
+//! how it merges.
+//!
+//! A field's entry mixes keys of ours with the names of sides. A key that is
+//! neither is a mistake with a hint for both.
+
+use crate::node::{Entry, Node};
+use crate::policies::{self, Keeps, Owner, Resolve, Scope};
+use crate::problem::{At, Problems, nearest};
+use crate::section::{self, Section};
+use crate::{field_types, mappings};
+use hms_sync_mapping::{Direction, FieldMapping, SideMap};
+use hms_sync_model::{FieldName, FieldType, SideName, Value};
+
+/// Keys of a field that are not sides. A side must not be called so.
+pub(crate) const FIELD_KEYS: &[&str] = &[
+    "type",
+    "of",
+    "values",
+    "resolve",
+    "owner",
+    "locks",
+    "normalize",
+    "key",
+    "expression",
+    "derive",
+    "require",
+];
+
+/// All fields of a collection.
+#[derive(Debug, Default)]
+pub(crate) struct Fields {
+    /// Those that could be read, in the order of the file.
+    pub(crate) all: Vec<Field>,
+    /// Names of those that could not, which is said already.
+    broken: Vec<String>,
+}
+
+impl Fields {
+    /// A field that something else names; one that is not there is a problem.
+    pub(crate) fn get(
+        &self,
+        what: &str,
+        name: &str,
+        node: &Node,
+        problems: &mut Problems<'_>,
+    ) -> Option<&Field> {
+        let field = self.all.iter().find(|field| field.name.as_str() == name);
+        if field.is_none() && !self.broken.iter().any(|broken| broken == name) {
+            let hint = nearest(name, self.all.iter().map(|field| field.name.as_str()));
+            problems.add_hint(node.at, format!("{what} names {}, which is no field", node.describe()), hint);
+        }
+        field
+    }
+}
+
+/// One field as written.
+#[derive(Debug, Clone)]
+pub(crate) struct Field {
+    pub(crate) at: At,
+    pub(crate) name: FieldName,
+    pub(crate) ty: FieldType,
+    pub(crate) resolve: Option<Resolve>,
+    pub(crate) owner: Option<Owner>,
+    pub(crate) locks: Vec<Value>,
+    pub(crate) places: Vec<Place>,
+    /// Sides on which its place could not be read, which is said already.
+    pub(crate) broken: Vec<SideName>,
+}
+
+/// A field on one side.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) at: At,
+    pub(crate) side: SideName,
+    pub(crate) mapping: FieldMapping,
+}
+
+impl Place {
+    /// Whether we write the field to the side.
+    pub(crate) fn taken(&self) -> bool {
+        self.mapping.direction != Direction::FromSide
+    }
+}
+
+/// Reads `fields:`.
+pub(crate) fn read(node: &Node, sides: &[SideName], problems: &mut Problems<'_>) -> Fields {
+    let Some(mut map) = Section::open(node, "`fields`", problems) else { return Fields::default() };
+    let entries = map.rest();
+    if entries.is_empty() {
+        problems.add(node.at, "a collection needs at least one field");
+    }
+    let mut fields = Fields::default();
+    for entry in entries {
+        match field(entry, sides, problems) {
+            Some(field) => fields.all.push(field),
+            None => fields.broken.push(entry.key.clone()),
+        }
+    }
+    fields
+}
+
+fn field(entry: &Entry, sides: &[SideName], problems: &mut Problems<'_>) -> Option<Field> {
+    let name: FieldName = section::key(entry, problems)?;
+    let what = format!("field `{name}`");
+    let mut map = Section::open(&entry.value, what.clone(), problems)?;
+    let ty = field_types::read(&mut map, problems);
+    let scope = Scope { what: &what, ty: ty.as_ref(), sides };
+    let keys = ["resolve", "owner", "locks"].map(|key| map.take(key, problems));
+    // Without a type nothing can be said about rules; that is said already.
+    let [resolve, owner, locks] = if ty.is_some() { keys } else { [None; 3] };
+    let resolve = resolve.and_then(|node| policies::resolve(node, scope, problems));
+    let owner = owner.and_then(|node| policies::owner(node, scope, problems));
+    let locks = locks.and_then(|node| policies::values(node, "`locks`", scope, problems)).unwrap_or_default();
+    if resolve.as_ref().is_some_and(|r| r.keeps != Keeps::Value) && (owner.is_some() || !locks.is_empty()) {
+        let message = format!("{what} is a union or counter, to which `owner` and `locks` do not apply");
+        problems.add(entry.at, message);
+    }
+    let known = map.known().to_vec();
+    let (mut places, mut broken, mut mapped) = (Vec::new(), Vec::new(), false);
+    for entry in map.rest() {
+        let Some(side) = side_of(entry, &name, sides, &known, problems) else { continue };
+        mapped = true;
+        match mappings::read(entry, &name, side, ty.as_ref(), problems) {
+            Some(place) => places.push(place),
+            None => broken.push(side.clone()),
+        }
+    }
+    if let Some(first) = sides.first().filter(|_| !mapped) {
+        let hint = format!("say where it is on a side: `{first}: path.to.it`");
+        problems.add_hint(entry.at, format!("{what} is on no side"), hint);
+    }
+    Some(Field { at: entry.at, name, ty: ty?, resolve, owner, locks, places, broken })
+}
+
+/// The side that a key of a field names.
+fn side_of<'s>(
+    entry: &Entry,
+    field: &FieldName,
+    sides: &'s [SideName],
+    known: &[&'static str],
+    problems: &mut Problems<'_>,
+) -> Option<&'s SideName> {
+    let side = sides.iter().find(|side| side.as_str() == entry.key);
+    let shown: String = entry.key.chars().take(60).collect();
+    if side.is_none() && FIELD_KEYS.contains(&entry.key.as_str()) {
+        problems.add(entry.at, format!("`{shown}` of field `{field}` is not there yet"));
+    } else if side.is_none() {
+        let known = known.iter().copied().chain(sides.iter().map(SideName::as_str));
+        let message = format!("`{shown}` in field `{field}` is neither a key nor a side of this collection");
+        problems.add_hint(entry.at, message, nearest(&entry.key, known));
+    }
+    side
+}
+
+/// Compiles the fields of one side; every one that cannot be is a problem.
+pub(crate) fn side_map(side: &SideName, fields: &[Field], problems: &mut Problems<'_>) -> Option<SideMap> {
+    let before = problems.count();
+    let places: Vec<&Place> =
+        fields.iter().flat_map(|f| &f.places).filter(|place| place.side == *side).collect();
+    for (i, place) in places.iter().enumerate() {
+        if let Err(why) = SideMap::new(vec![place.mapping.clone()]) {
+            problems.add(place.at, format!("side `{side}`, {why}"));
+        }
+        let taken = places.iter().take(i).find(|earlier| {
+            earlier.taken() && place.taken() && earlier.mapping.path.overlaps(&place.mapping.path)
+        });
+        if let Some(earlier) = taken {
+            let (first, second, path) = (&earlier.mapping.field, &place.mapping.field, &place.mapping.path);
+            let message =
+                format!("fields `{first}` and `{second}` would both be written at `{path}` on `{side}`");
+            problems.add_hint(place.at, message, "give one of them another path, or `direction: from_side`");
+        }
+    }
+    if problems.count() > before {
+        return None;
+    }
+    SideMap::new(places.into_iter().map(|place| place.mapping.clone()).collect()).ok()
+}

@@ -1,0 +1,187 @@
+//! What is wrong with a config, for the person who wrote it: where, what, and
+//! what to do, with the line it is about.
+//!
+//! Bounded: at most [`MAX_PROBLEMS`] are kept, snippets are cut to a screen's
+//! width, and nothing that came from the environment is ever shown.
+
+use std::fmt;
+
+/// How many problems are collected before the rest is only counted.
+pub const MAX_PROBLEMS: usize = 100;
+/// The widest snippet, in characters.
+const WIDTH: usize = 100;
+
+/// A place in a file. Both count from 1; 0 is "the file as a whole".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct At {
+    /// The line.
+    pub line: usize,
+    /// The column, in characters.
+    pub column: usize,
+}
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file, as the caller named it.
+    pub file: String,
+    /// Counted from 1; 0 if it is about the file as a whole.
+    pub line: usize,
+    /// Counted from 1, in characters; 0 if it is about the file as a whole.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What would be right.
+    pub hint: Option<String>,
+    /// The line in question with a caret below the place, two lines of text.
+    pub snippet: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        write!(f, ": {}", self.message)?;
+        if let Some(snippet) = &self.snippet {
+            write!(f, "\n{snippet}")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// All mistakes of one config, in the order of its lines.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConfigErrors {
+    /// The mistakes, [`MAX_PROBLEMS`] at most.
+    pub problems: Vec<Problem>,
+    /// How many more there were.
+    pub more: usize,
+}
+
+impl ConfigErrors {
+    /// How many mistakes there are, those not listed included.
+    pub fn count(&self) -> usize {
+        self.problems.len() + self.more
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.problems {
+            write!(f, "{problem}\n\n")?;
+        }
+        if self.more > 0 {
+            write!(f, "and {} more\n\n", self.more)?;
+        }
+        write!(f, "{} {}", self.count(), if self.count() == 1 { "mistake" } else { "mistakes" })
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// Collects problems while a config is read.
+#[derive(Debug)]
+pub(crate) struct Problems<'s> {
+    file: &'s str,
+    source: &'s str,
+    /// Texts that came from the environment, with the names they came under.
+    secrets: Vec<(String, String)>,
+    found: Vec<Problem>,
+    more: usize,
+    said: usize,
+}
+
+impl<'s> Problems<'s> {
+    pub(crate) fn new(file: &'s str, source: &'s str) -> Self {
+        Self { file, source, secrets: Vec::new(), found: Vec::new(), more: 0, said: 0 }
+    }
+
+    /// From now on `value` is shown as `${name}`.
+    pub(crate) fn hide(&mut self, name: &str, value: &str) {
+        // Shorter ones would blot out unrelated text, and are no secrets.
+        if value.len() >= 4 {
+            self.secrets.push((value.to_owned(), format!("${{{name}}}")));
+            self.secrets.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
+        }
+    }
+
+    pub(crate) fn add(&mut self, at: At, message: impl Into<String>) {
+        self.push(at, message.into(), None);
+    }
+
+    pub(crate) fn add_hint(&mut self, at: At, message: impl Into<String>, hint: impl Into<String>) {
+        self.push(at, message.into(), Some(hint.into()));
+    }
+
+    pub(crate) fn push(&mut self, at: At, message: String, hint: Option<String>) {
+        self.said += 1;
+        if self.found.len() >= MAX_PROBLEMS {
+            self.more += 1;
+            return;
+        }
+        let message = self.redact(message);
+        let hint = hint.map(|hint| self.redact(hint));
+        let snippet = self.snippet(at);
+        let problem =
+            Problem { file: self.file.to_owned(), line: at.line, column: at.column, message, hint, snippet };
+        if !self.found.contains(&problem) {
+            self.found.push(problem);
+        }
+    }
+
+    fn redact(&self, text: String) -> String {
+        let hidden = self.secrets.iter().fold(text, |text, (value, name)| text.replace(value, name));
+        // One line, whatever was in the file.
+        hidden.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    }
+
+    fn snippet(&self, at: At) -> Option<String> {
+        let line = self.source.lines().nth(at.line.checked_sub(1)?)?;
+        let before = at.column.saturating_sub(1);
+        let start = before.saturating_sub(WIDTH - 20);
+        let cropped = line.chars().skip(start).take(WIDTH);
+        let text: String = cropped.map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let number = at.line.to_string();
+        let (gutter, indent) = (" ".repeat(number.len()), " ".repeat(before - start));
+        Some(format!("  {number} | {}\n  {gutter} | {indent}^", text.trim_end()))
+    }
+
+    /// How many were said, those not kept included.
+    pub(crate) fn count(&self) -> usize {
+        self.said
+    }
+
+    pub(crate) fn into_errors(mut self) -> ConfigErrors {
+        self.found.sort_by_key(|p| (p.line, p.column));
+        ConfigErrors { problems: self.found, more: self.more }
+    }
+}
+
+/// ``did you mean `x`?`` if one of `known` is near, else what is known.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let mut known: Vec<&str> = known.into_iter().collect();
+    known.sort_unstable();
+    known.dedup();
+    let name: String = name.chars().take(64).collect();
+    let steps = |known: &str| strsim::damerau_levenshtein(&name, known);
+    let most = 1 + name.chars().count() / 4;
+    let best = known.iter().filter(|known| steps(known) <= most).min_by_key(|known| steps(known));
+    match best {
+        Some(best) => format!("did you mean `{best}`?"),
+        None if known.is_empty() => "nothing is known here".to_owned(),
+        None => format!("known here: {}", listed(known)),
+    }
+}
+
+/// `a, b, c`, cut after two dozen.
+pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    let shown: Vec<String> = names.iter().take(24).map(|name| name.chars().take(64).collect()).collect();
+    let rest = if names.len() > 24 { ", …" } else { "" };
+    format!("{}{rest}", shown.join(", "))
+}

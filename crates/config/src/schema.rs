@@ -1,0 +1,393 @@
+//! The JSON Schema of a config, for editors.
+//!
+//! These types are never made: they say, key by key, what the other files of
+//! this room read. A test reads every key named here and finds none missing.
+#![expect(dead_code, reason = "the fields are there for the schema that is derived from them")]
+
+use hms_sync_http::spec::{HttpCollection, HttpSpec};
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+
+/// The JSON Schema (draft 2020-12) of a config.
+pub fn schema() -> Json {
+    let generator = SchemaSettings::draft2020_12().into_generator();
+    let mut schema = generator.into_root_schema_for::<Config>().to_value();
+    let intervals = schemars::schema_for!(ReadWhen).to_value();
+    if let (Some(Json::Object(read)), Some(Json::Object(ours))) =
+        (schema.pointer_mut("/$defs/ReadSpec/properties"), intervals.get("properties"))
+    {
+        read.extend(ours.clone());
+    }
+    schema
+}
+
+/// One sync: external systems and the kinds of record that are kept in step between them.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, title = "hms-sync config")]
+struct Config {
+    /// The sync's name: letters, digits, `_`, `-`, `.` and `@`.
+    sync: String,
+    /// Where the change log is kept; made if missing. Default: `./` and the sync's name.
+    data_dir: Option<String>,
+    /// Where the management API and the webhooks listen. Default: `127.0.0.1:7070`.
+    management: Option<Management>,
+    /// The external systems, by name.
+    sides: BTreeMap<String, Side>,
+    /// The kinds of record, by name.
+    collections: BTreeMap<String, Collection>,
+}
+
+/// An address, alone or with a word about who may reach it.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Management {
+    /// A loopback address and a port.
+    Address(String),
+    /// Any address.
+    Open(OpenManagement),
+}
+
+/// An address that others than this machine can reach.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct OpenManagement {
+    /// As `0.0.0.0:7070`.
+    address: String,
+    /// Must be true for an address that is not loopback.
+    allow_remote: Option<bool>,
+}
+
+/// One external system.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Side {
+    /// How it is reached.
+    connector: Connector,
+    /// How often and when to try again.
+    retry: Option<Retry>,
+    #[schemars(flatten)]
+    http: HttpSpec,
+}
+
+/// The kinds of connector.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Connector {
+    /// A REST API.
+    Http,
+}
+
+/// Retries of a write: exponential back-off with full jitter.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Retry {
+    /// Tries before a write is parked. Default: 12.
+    #[schemars(range(min = 1, max = 1000))]
+    max_attempts: Option<NumberOrText>,
+    /// The widest first wait. Default: `50ms`.
+    initial: Option<String>,
+    /// The widest wait of all. Default: `1m`.
+    max: Option<String>,
+}
+
+/// A whole number, or `${NAME}`.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum NumberOrText {
+    /// A whole number.
+    Number(u64),
+    /// A whole number from the environment.
+    Text(String),
+}
+
+/// Yes or no, or `${NAME}`.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum BoolOrText {
+    /// True or false.
+    Bool(bool),
+    /// True or false from the environment.
+    Text(String),
+}
+
+/// One kind of record.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Collection {
+    /// Fields that say which records of different sides are one.
+    identity: Vec<String>,
+    /// What happens when a record is deleted here and changed there at once. Default: `edit_wins`.
+    deletes: Option<Deletes>,
+    /// How concurrent edits of fields without a `resolve` of their own merge. Default: `last_writer_wins`.
+    resolve: Option<Resolve>,
+    /// How many deletes at once are believed.
+    guard: Option<Guard>,
+    /// Where the records are, by side.
+    sides: BTreeMap<String, CollectionSide>,
+    /// What the records are made of, by field.
+    fields: BTreeMap<String, Field>,
+    /// Fields that merge together, by name.
+    groups: Option<BTreeMap<String, Group>>,
+}
+
+/// A delete and a concurrent edit.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Deletes {
+    /// The record is made again where it was deleted.
+    EditWins,
+    /// The record is deleted everywhere.
+    DeleteWins,
+    /// A person chooses.
+    Manual,
+}
+
+/// Deletes beyond both bounds wait for approval.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Guard {
+    /// So many always pass. Default: 20.
+    max_deletes: Option<NumberOrText>,
+    /// So many of a hundred records always pass. Default: 10.
+    #[schemars(range(max = 100))]
+    max_deletes_percent: Option<NumberOrText>,
+}
+
+/// A side's part in a collection.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct CollectionSide {
+    #[schemars(flatten)]
+    http: HttpCollection,
+    /// How long after a write a read may still show what was there before it. Default: `30s`.
+    settle_window: Option<String>,
+    /// Allows `union` and `counter` on a side whose writes cannot be made to depend on what was read.
+    accept_lost_updates: Option<BoolOrText>,
+    /// What happens when the side stores something else than it was sent. Default: `keep_ours`.
+    on_altered: Option<OnAltered>,
+}
+
+/// When a side is read: part of `read`, beside the connector's keys.
+#[derive(JsonSchema)]
+struct ReadWhen {
+    /// How often to ask for changes. Without it: never, after the first load.
+    poll_interval: Option<String>,
+    /// How often to read everything, which finds deletes and drift. Without it: once, at the start.
+    full_interval: Option<String>,
+}
+
+/// A side that stores something else than it was sent.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum OnAltered {
+    /// Our value stays the merged one; the difference is listed.
+    KeepOurs,
+}
+
+/// A field. Further keys are sides, each with the field's place on it.
+#[derive(JsonSchema)]
+struct Field {
+    /// What it holds.
+    #[schemars(rename = "type")]
+    ty: FieldType,
+    /// The type of a set's elements. Default: `string`.
+    of: Option<FieldType>,
+    /// The values of an enum.
+    values: Option<Vec<String>>,
+    /// How concurrent edits merge.
+    resolve: Option<Resolve>,
+    /// The side whose word counts for every edit.
+    owner: Option<Owner>,
+    /// Values that only an operator can take out again.
+    locks: Option<Vec<Json>>,
+    /// Where it is, by side.
+    #[schemars(flatten)]
+    sides: BTreeMap<String, Place>,
+}
+
+/// The types of fields.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum FieldType {
+    /// Text kept to the letter.
+    String,
+    /// Text for people: line ends and Unicode form do not count.
+    Text,
+    /// A whole number of any size.
+    Integer,
+    /// An exact decimal number.
+    Decimal,
+    /// True or false.
+    Bool,
+    /// A calendar day.
+    Date,
+    /// An instant.
+    Datetime,
+    /// One of `values`.
+    Enum,
+    /// A set of elements of one type; order does not count.
+    Set,
+    /// Any JSON, as one value.
+    Json,
+}
+
+/// Where a field is on a side.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Place {
+    /// A dotted path.
+    Path(String),
+    /// A path and more.
+    Mapped(Mapped),
+}
+
+/// Where a field is on a side, and how it is written there.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Mapped {
+    /// A dotted path.
+    path: String,
+    /// Which way the field goes. Default: `both`.
+    direction: Option<Direction>,
+    /// The side's words, by our value.
+    values: Option<BTreeMap<String, Json>>,
+    /// What to do with values and words that `values` does not list.
+    otherwise: Option<Otherwise>,
+    /// A `strftime` pattern, `epoch_s`, `epoch_ms`, `text` or `number`.
+    format: Option<String>,
+    /// What the side holds instead of null.
+    null_as: Option<Json>,
+}
+
+/// Which way a field goes.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Direction {
+    /// Both ways.
+    Both,
+    /// The side is given the field; what it does to it is not taken.
+    ToSide,
+    /// The side's edits count; it is never written.
+    FromSide,
+}
+
+/// Values and words that a value map does not list.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Otherwise {
+    /// The side's word for our values that are not listed.
+    to: Option<Json>,
+    /// The listed value of ours that words which are not listed are read as.
+    from: Option<Json>,
+}
+
+/// A policy, or several of which the first that can decide does.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Resolve {
+    /// One.
+    One(Policy),
+    /// Several.
+    Chain(Vec<Policy>),
+}
+
+/// A policy by name, or with its arguments.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Policy {
+    /// By name.
+    Name(PolicyName),
+    /// With arguments.
+    With(Box<PolicyArguments>),
+}
+
+/// Policies without arguments.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum PolicyName {
+    /// The edit made last.
+    LastWriterWins,
+    /// The edit made first.
+    FirstWriterWins,
+    /// The largest value.
+    Max,
+    /// The smallest value.
+    Min,
+    /// Elements merge by themselves; what is added here and removed there stays.
+    Union,
+    /// What each side added is summed up.
+    Counter,
+    /// Both changes of a text, where they do not overlap.
+    MergeText,
+    /// A person chooses.
+    Manual,
+}
+
+/// Policies with arguments; exactly one of them.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct PolicyArguments {
+    /// Sides, the preferred first.
+    prefer: Option<Sides>,
+    /// Values, the strongest first.
+    precedence: Option<Vec<Json>>,
+    /// Beside `precedence`: the same as `locks`.
+    sticky: Option<Vec<Json>>,
+    /// What happens to an element that is added here and removed there.
+    union: Option<Union>,
+}
+
+/// One side or several.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Sides {
+    /// One.
+    One(String),
+    /// Several, the preferred first.
+    Several(Vec<String>),
+}
+
+/// An element that is added here and removed there.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Union {
+    /// It stays.
+    AddWins,
+    /// It goes.
+    RemoveWins,
+}
+
+/// The side whose word counts for every edit.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Owner {
+    /// Others' edits are put back.
+    Side(String),
+    /// With a condition.
+    With(OwnerWith),
+}
+
+/// An owner with a condition.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct OwnerWith {
+    /// The side.
+    side: String,
+    /// Others may fill the field while the owner has nothing there. Default: false.
+    unless_blank: Option<BoolOrText>,
+}
+
+/// Fields that merge together.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Group {
+    /// The fields, two at least.
+    fields: Vec<String>,
+    /// The field that the rules look at.
+    lead: String,
+    /// How concurrent edits merge.
+    resolve: Option<Resolve>,
+    /// Values of the lead that only an operator can take out again.
+    locks: Option<Vec<Json>>,
+}

@@ -1,0 +1,80 @@
+//! `sides:` at the top: what systems there are and how they are reached.
+
+use crate::bridge;
+use crate::fields::FIELD_KEYS;
+use crate::node::{Entry, Kind, Node};
+use crate::places;
+use crate::problem::{Problems, listed};
+use crate::section::{self, Section};
+use crate::types::{Retry, Side};
+use hms_sync_http::HttpConnector;
+use hms_sync_http::spec::HttpSpec;
+use hms_sync_model::SideName;
+use std::collections::BTreeMap;
+
+/// The most sides a sync may have.
+pub(crate) const MAX_SIDES: usize = 64;
+
+/// What is known of a side when it has been read: its name at least.
+pub(crate) struct Read {
+    pub(crate) name: SideName,
+    pub(crate) side: Option<Side>,
+}
+
+/// Reads `sides:`.
+pub(crate) fn read(node: &Node, problems: &mut Problems<'_>) -> Vec<Read> {
+    let Some(mut map) = Section::open(node, "`sides`", problems) else { return Vec::new() };
+    let entries = map.rest();
+    if !(1..=MAX_SIDES).contains(&entries.len()) {
+        problems.add(node.at, format!("a sync has 1 to {MAX_SIDES} sides, this one has {}", entries.len()));
+    }
+    entries.into_iter().filter_map(|entry| one(entry, problems)).collect()
+}
+
+fn one(entry: &Entry, problems: &mut Problems<'_>) -> Option<Read> {
+    let name: SideName = section::key(entry, problems)?;
+    if FIELD_KEYS.contains(&name.as_str()) {
+        let hint = format!("these are keys of a field: {}", listed(FIELD_KEYS.iter().copied()));
+        problems.add_hint(entry.at, format!("a side cannot be called `{name}`"), hint);
+    }
+    let what = format!("side `{name}`");
+    let Some(mut map) = Section::open(&entry.value, what.clone(), problems) else {
+        return Some(Read { name, side: None });
+    };
+    let connector = map.require("connector", problems);
+    let connector =
+        connector.and_then(|node| section::choice(node, "`connector`", &[("http", ())], problems));
+    let retry =
+        map.take("retry", problems).map_or(Some(Retry::default()), |node| retry(node, &what, problems));
+    let rest = Node { at: map.at(), kind: Kind::Map(map.rest().into_iter().cloned().collect()) };
+    let ours = ["connector", "retry"];
+    let http: Option<HttpSpec> = connector.and_then(|()| bridge::read(&rest, &what, &ours, problems));
+    if let Some(http) = &http
+        && let Err(why) = HttpConnector::new(&name, http.clone(), BTreeMap::new())
+    {
+        problems.add(places::of(&entry.value, &why.key), format!("{what}: {why}"));
+    }
+    let side = http.zip(retry).map(|(http, retry)| Side { http, retry });
+    Some(Read { name, side })
+}
+
+fn retry(node: &Node, what: &str, problems: &mut Problems<'_>) -> Option<Retry> {
+    let before = problems.count();
+    let mut map = Section::open(node, format!("`retry` of {what}"), problems)?;
+    let mut retry = Retry::default();
+    if let Some(node) = map.take("max_attempts", problems) {
+        let given = section::whole(node, "`max_attempts`", 1..=1_000, problems);
+        retry.max_attempts = given.and_then(|n| u32::try_from(n).ok()).unwrap_or(retry.max_attempts);
+    }
+    if let Some(node) = map.take("initial", problems) {
+        retry.initial = section::duration(node, "`initial`", problems).unwrap_or(retry.initial);
+    }
+    if let Some(node) = map.take("max", problems) {
+        retry.max = section::duration(node, "`max`", problems).unwrap_or(retry.max);
+    }
+    if retry.initial > retry.max {
+        problems.add(map.at(), format!("`initial` of {} must not be longer than `max`", map.name()));
+    }
+    map.finish(problems);
+    (problems.count() == before).then_some(retry)
+}

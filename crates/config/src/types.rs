@@ -1,0 +1,98 @@
+//! What a checked config is. Whoever holds one may rely on it: names are
+//! known, mappings compile, rules name existing sides and values.
+
+use hms_sync_http::spec::{HttpCollection, HttpSpec};
+use hms_sync_mapping::SideMap;
+use hms_sync_model::{CollectionName, FieldName, SideName, VecMap};
+use hms_sync_resolver::Rules;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One sync, as configured.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Its name.
+    pub sync: String,
+    /// Where the change log is. A relative path is relative to the current directory.
+    pub data_dir: PathBuf,
+    /// Where the management API, the dashboard and the webhooks listen.
+    pub management: SocketAddr,
+    /// The external systems.
+    pub sides: VecMap<SideName, Side>,
+    /// The kinds of record.
+    pub collections: VecMap<CollectionName, Collection>,
+}
+
+/// One external system.
+#[derive(Debug, Clone)]
+pub struct Side {
+    /// How it is reached.
+    pub http: HttpSpec,
+    /// How often and when to try again.
+    pub retry: Retry,
+}
+
+/// Retries of a write: exponential back-off with full jitter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// Tries before a write is parked.
+    pub max_attempts: u32,
+    /// The widest first wait.
+    pub initial: Duration,
+    /// The widest wait of all.
+    pub max: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { max_attempts: 12, initial: Duration::from_millis(50), max: Duration::from_secs(60) }
+    }
+}
+
+/// One kind of record.
+#[derive(Debug, Clone)]
+pub struct Collection {
+    /// Fields that say which records of different sides are one.
+    pub identity: Vec<FieldName>,
+    /// How concurrent edits merge.
+    pub rules: Rules,
+    /// Where the records are.
+    pub sides: VecMap<SideName, CollectionSide>,
+    /// How many deletes at once are believed.
+    pub guard: Guard,
+}
+
+/// When deletes found in a listing wait for a person: more than `max_deletes`
+/// of them that are also more than `max_deletes_percent` of the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guard {
+    /// So many always pass.
+    pub max_deletes: usize,
+    /// So many of a hundred always pass.
+    pub max_deletes_percent: usize,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self { max_deletes: 20, max_deletes_percent: 10 }
+    }
+}
+
+/// One side's part in a collection.
+#[derive(Debug, Clone)]
+pub struct CollectionSide {
+    /// The requests.
+    pub http: HttpCollection,
+    /// The fields.
+    pub map: SideMap,
+    /// How often to ask for changes; never, if nothing is set.
+    pub poll_interval: Option<Duration>,
+    /// How often to read everything; only at the start, if nothing is set.
+    pub full_interval: Option<Duration>,
+    /// How long after a write a read may still show what was there before it.
+    pub settle_window: Duration,
+}
+
+/// [`CollectionSide::settle_window`] of a side that names none.
+pub const SETTLE_WINDOW: Duration = Duration::from_secs(30);
