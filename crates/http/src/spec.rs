@@ -356,7 +356,8 @@ pub struct IncrementalSync {
     #[serde(default)]
     pub datetime_format: Option<String>,
     /// How far before the cursor each poll starts again, for what was written
-    /// late. For a cursor that is a plain number and no time, seconds count as units.
+    /// late. Default: `2s` for times, nothing for plain numbers, where seconds
+    /// count as units.
     #[serde(default)]
     pub lookback_window: Option<Span>,
 }
