@@ -63,7 +63,7 @@ impl Stop {
     }
 
     /// Where it was, unless that is known better; and which way it came out.
-    fn from_within(mut self, at: At, index: usize) -> Self {
+    fn coming_out(mut self, at: At, index: usize) -> Self {
         self.at.get_or_insert(at);
         self.trail.push(index);
         self
@@ -298,7 +298,7 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
         let Some((index, node)) = self.nodes.find(|(_, node)| !matches!(node.kind, Kind::Spoilt)) else {
             return Ok(None);
         };
-        seed.deserialize(Reader { node }).map(Some).map_err(|stop| stop.from_within(node.at, index))
+        seed.deserialize(Reader { node }).map(Some).map_err(|stop| stop.coming_out(node.at, index))
     }
 }
 
@@ -316,7 +316,7 @@ impl<'de> MapAccess<'de> for Members<'_> {
         };
         self.value = Some((index, entry));
         let key: StrDeserializer<'_, Stop> = entry.key.as_str().into_deserializer();
-        seed.deserialize(key).map(Some).map_err(|stop| stop.from_within(entry.at, index))
+        seed.deserialize(key).map(Some).map_err(|stop| stop.coming_out(entry.at, index))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Stop> {
@@ -327,7 +327,7 @@ impl<'de> MapAccess<'de> for Members<'_> {
         // What is missing in a map is missing below its key.
         seed.deserialize(Reader { node }).map_err(|stop| {
             let at = if matches!(stop.why, Why::Missing(_)) { entry.at } else { node.at };
-            stop.from_within(at, index)
+            stop.coming_out(at, index)
         })
     }
 }
@@ -341,7 +341,7 @@ impl<'de> EnumAccess<'de> for Variant<'_> {
     type Variant = Self;
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Stop> {
         let key: StrDeserializer<'_, Stop> = self.entry.key.as_str().into_deserializer();
-        let variant = seed.deserialize(key).map_err(|stop| stop.from_within(self.entry.at, 0))?;
+        let variant = seed.deserialize(key).map_err(|stop| stop.coming_out(self.entry.at, 0))?;
         Ok((variant, self))
     }
 }
@@ -358,12 +358,12 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Stop> {
         let node = &self.entry.value;
-        seed.deserialize(Reader { node }).map_err(|stop| stop.from_within(node.at, 0))
+        seed.deserialize(Reader { node }).map_err(|stop| stop.coming_out(node.at, 0))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Stop> {
         let node = &self.entry.value;
-        Reader { node }.deserialize_any(visitor).map_err(|stop| stop.from_within(node.at, 0))
+        Reader { node }.deserialize_any(visitor).map_err(|stop| stop.coming_out(node.at, 0))
     }
 
     fn struct_variant<V: Visitor<'de>>(

@@ -68,7 +68,7 @@ fn simple_type(
     name: &str,
     at: At,
     what: &str,
-    allowed: Option<Option<Vec<Arc<str>>>>,
+    allowed: Option<Vec<Arc<str>>>,
     problems: &mut Problems<'_>,
 ) -> Option<FieldType> {
     Some(match name {
@@ -88,7 +88,7 @@ fn simple_type(
                     "list them: values: [pending, approved]",
                 );
             }
-            FieldType::Enum(allowed??)
+            FieldType::Enum(allowed.filter(|words| !words.is_empty())?)
         }
         "set" => {
             problems.add_hint(at, format!("{what} is a set of sets"), "use `json` for the whole");
@@ -107,21 +107,20 @@ fn simple_type(
     })
 }
 
-/// The words of an enum.
-fn words(node: &Node, what: &str, problems: &mut Problems<'_>) -> Option<Vec<Arc<str>>> {
-    let nodes = section::list(node, &format!("`values` of {what}"), problems)?;
+/// The words of an enum; none if something is wrong with them, which is said.
+fn words(node: &Node, what: &str, problems: &mut Problems<'_>) -> Vec<Arc<str>> {
     let mut words: Vec<Arc<str>> = Vec::new();
+    let Some(nodes) = section::list(node, &format!("`values` of {what}"), problems) else { return words };
     for node in nodes {
-        let word = section::text(node, &format!("a value of {what}"), problems)?;
+        let Some(word) = section::text(node, &format!("a value of {what}"), problems) else { continue };
         if words.iter().any(|known| **known == *word) {
             problems.add(node.at, format!("{what} lists `{word}` twice"));
             continue;
         }
         words.push(word.into());
     }
-    if words.is_empty() {
+    if nodes.is_empty() {
         problems.add(node.at, format!("`values` of {what} names no value"));
-        return None;
     }
-    Some(words)
+    words
 }

@@ -130,6 +130,13 @@ fn field(entry: &Entry, sides: &[SideName], problems: &mut Problems<'_>) -> Opti
         let hint = format!("say where it is on a side: `{first}: path.to.it`");
         problems.add_hint(entry.at, format!("{what} is on no side"), hint);
     }
+    if let Some(owner) = owner.as_ref().filter(|owner| !broken.contains(&owner.side)) {
+        let gives = |place: &Place| place.side == owner.side && place.mapping.direction != Direction::ToSide;
+        if !places.iter().any(gives) {
+            let message = format!("{what} is owned by `{}`, but is never read from there", owner.side);
+            problems.add(entry.at, message);
+        }
+    }
     Some(Field { at: entry.at, name, ty: ty?, resolve, owner, locks, places, broken })
 }
 

@@ -89,7 +89,7 @@ fn rule(field: &Field) -> FieldRule {
             Keeps::Set { adds_win } => Kind::Set { remove_wins: !adds_win },
             Keeps::Counter => Kind::Counter,
         };
-        rule.resolve = resolve.chain.clone();
+        rule.resolve.clone_from(&resolve.chain);
         rule.locks.extend(resolve.locks.iter().cloned());
     }
     rule

@@ -175,7 +175,7 @@ pub(crate) fn yes_no(node: &Node, what: &str, problems: &mut Problems<'_>) -> Op
 }
 
 /// The longest duration a config may name.
-const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 3600);
+const MAX_DURATION: Duration = Duration::from_hours(366 * 24);
 
 /// A duration as `30s`, `1h 30m`; zero is a problem.
 pub(crate) fn duration(node: &Node, what: &str, problems: &mut Problems<'_>) -> Option<Duration> {

@@ -46,7 +46,7 @@ pub struct Retry {
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { max_attempts: 12, initial: Duration::from_millis(50), max: Duration::from_secs(60) }
+        Self { max_attempts: 12, initial: Duration::from_millis(50), max: Duration::from_mins(1) }
     }
 }
 
