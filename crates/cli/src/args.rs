@@ -1,0 +1,232 @@
+//! The command line, as people type it.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    all is well
+  1    something failed, or differences or damage were found
+  2    the command line is wrong
+  3    the configuration is wrong
+  4    a side does not answer, or does not let us in
+  5    the change log is in use by another process, or damaged
+  130  interrupted";
+
+const NAMES: &str = "\
+A record goes by its id in hms-sync (permit/2kq0x6m3v9c1d), by its collection
+and identity (permit/P-1001), or by a side and its id there (clerk:17).";
+
+/// Keeps records of several systems in step, both ways, with a history that can be checked.
+#[derive(Debug, Parser)]
+#[command(name = "hms-sync", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// How log lines are written to standard error
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Human, value_name = "FORM")]
+    pub(crate) log_format: LogFormat,
+    /// Log more; twice for everything. RUST_LOG, if set, has the last word
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Log less; twice for errors only
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "verbose")]
+    pub(crate) quiet: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Human,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Play a story: two small systems and a sync between them, on this machine
+    Demo(DemoArgs),
+    /// Keep the sides in step until Ctrl-C
+    Run(RunArgs),
+    /// Say whether the configuration is right and each side answers; write nothing
+    Check(FileArgs),
+    /// Show the sides, what has been read and what is pending
+    Status(FileArgs),
+    /// Show every event of a record, in order
+    #[command(after_help = NAMES)]
+    History(HistoryArgs),
+    /// Say why a record, or one field of it, is as it is
+    #[command(after_help = NAMES)]
+    Explain(ExplainArgs),
+    /// Show what was set aside, try it again, or let it be
+    #[command(after_help = NAMES)]
+    Parked(ParkedArgs),
+    /// Have a side's collection read now
+    Poll(PollArgs),
+    /// Check the change log
+    Audit(AuditArgs),
+    /// Print the JSON Schema of the configuration
+    Schema,
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Leave all running afterwards, with addresses to try, until Ctrl-C
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The configuration
+    pub(crate) file: PathBuf,
+    /// Also print each thing that happens on standard output, as one JSON object a line
+    #[arg(long)]
+    pub(crate) events: bool,
+    /// Stop when standard input ends, so as not to outlive who started it
+    #[arg(long, hide = true)]
+    pub(crate) stop_with_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FileArgs {
+    /// The configuration
+    pub(crate) file: PathBuf,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    #[command(flatten)]
+    pub(crate) on: FileArgs,
+    /// The record
+    pub(crate) record: String,
+    /// Leave out the events up to this version
+    #[arg(long, default_value_t = 0, value_name = "VERSION")]
+    pub(crate) after: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    pub(crate) on: FileArgs,
+    /// The record
+    pub(crate) record: String,
+    /// One field of it
+    pub(crate) field: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ParkedArgs {
+    /// The configuration
+    pub(crate) file: PathBuf,
+    #[command(subcommand)]
+    pub(crate) action: ParkedAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ParkedAction {
+    /// List what was set aside
+    List {
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one record's parked things in full, and how it stands
+    Show {
+        /// The record
+        record: String,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try again from the start
+    Replay(ReleaseArgs),
+    /// Leave it: the side keeps what it has until the record changes again
+    Discard(ReleaseArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FilterArgs {
+    /// Only of this lane, as the list shows it: a side, a handler, a request
+    #[arg(long)]
+    pub(crate) lane: Option<String>,
+    /// Only for this side
+    #[arg(long)]
+    pub(crate) side: Option<String>,
+    /// Only with this kind of trouble, as the list shows it
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseArgs {
+    /// The record
+    #[arg(required_unless_present_any = ["lane", "side", "reason", "all"])]
+    pub(crate) record: Option<String>,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// Everything that is parked
+    #[arg(long, conflicts_with_all = ["record", "lane", "side", "reason"])]
+    pub(crate) all: bool,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PollArgs {
+    /// The configuration
+    pub(crate) file: PathBuf,
+    /// The side
+    pub(crate) side: String,
+    /// The collection
+    pub(crate) collection: String,
+    /// Everything, not only what changed
+    #[arg(long)]
+    pub(crate) full: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// The configuration
+    pub(crate) file: PathBuf,
+    #[command(subcommand)]
+    pub(crate) action: AuditAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditAction {
+    /// Check every event against its hash, its place, and the event before it
+    Verify {
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

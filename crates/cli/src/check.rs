@@ -1,0 +1,162 @@
+//! `check`: whether the configuration is right, whether each side answers, and
+//! what each can do. Reads as little as shows that, and writes nothing anywhere:
+//! it makes no folder and opens no log.
+
+use crate::args::FileArgs;
+use crate::exit::{Exit, Failure};
+use crate::library;
+use crate::screen::{Screen, Tone};
+use crate::words::count;
+use futures_util::future::join_all;
+use hms_sync_connector::{Abilities, ReadError};
+use hms_sync_engine::{CollectionSide, Plan};
+use hms_sync_management::one_line;
+use hms_sync_model::{CollectionName, SideName};
+use serde::Serialize;
+
+/// What was found at one side for one collection.
+#[derive(Debug, Serialize)]
+struct Found {
+    side: String,
+    collection: String,
+    answers: bool,
+    words: String,
+    abilities: Vec<&'static str>,
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Report {
+    sync: String,
+    data_dir: String,
+    sides: Vec<Found>,
+}
+
+pub(crate) async fn check(screen: Screen, options: &FileArgs) -> Result<(), Failure> {
+    let config = library::load(&options.file)?;
+    let data_dir = config.data_dir.display().to_string();
+    let hooked = library::hooked(&config);
+    let (plan, connectors, _) = library::assemble(config)?;
+    let places = plan.collections.iter().flat_map(|(name, of)| of.sides.iter().map(move |(side, part)| (side, name, part)));
+    let asked = places.filter_map(|(side, name, part)| {
+        let connector = connectors.get(side)?;
+        let hook = hooked.contains(&(side.clone(), name.clone()));
+        Some(async move { found(side, name, part, hook, connector.check(name).await) })
+    });
+    let report = Report { sync: plan.name.clone(), data_dir, sides: join_all(asked).await };
+    let silent = report.sides.iter().filter(|found| !found.answers).count();
+    if options.json {
+        screen.json(&report)?;
+    } else {
+        show(screen, options, &plan, &report);
+    }
+    if silent == 0 {
+        return Ok(());
+    }
+    let (silent, all) = (silent as u64, report.sides.len());
+    Err(Failure::new(Exit::Side, format!("{} of {all} did not answer as it should", count(silent, "place", "places")))
+        .hint("nothing was written anywhere; see above what each side said"))
+}
+
+fn found(
+    side: &SideName,
+    collection: &CollectionName,
+    part: &CollectionSide,
+    hook: bool,
+    answer: Result<String, ReadError>,
+) -> Found {
+    let answers = answer.is_ok();
+    let words = match answer {
+        Ok(words) => words,
+        Err(why) => crate::exit::in_one_line(&why),
+    };
+    Found {
+        side: side.to_string(),
+        collection: collection.to_string(),
+        answers,
+        words: one_line(&words),
+        abilities: names(part.abilities),
+        warnings: warnings(part, hook),
+    }
+}
+
+/// Every ability by its name, as the table shows it.
+const ABILITIES: [(&str, fn(Abilities) -> bool); 9] = [
+    ("read", |a| a.read),
+    ("changes", |a| a.incremental),
+    ("fetch", |a| a.fetch),
+    ("lookup", |a| a.lookup),
+    ("create", |a| a.create),
+    ("update", |a| a.update),
+    ("delete", |a| a.delete),
+    ("key", |a| a.idempotency_key),
+    ("if-match", |a| a.precondition),
+];
+
+fn names(abilities: Abilities) -> Vec<&'static str> {
+    ABILITIES.iter().filter(|(_, has)| has(abilities)).map(|(name, _)| *name).collect()
+}
+
+/// What cannot be done safely with a side, and what follows from it.
+fn warnings(part: &CollectionSide, hook: bool) -> Vec<String> {
+    let can = part.abilities;
+    let mut warnings = Vec::new();
+    if (can.update || can.delete) && !can.precondition {
+        let unseen = match (hook, part.poll_interval) {
+            (true, _) => "made while its webhook is under way".to_owned(),
+            (false, Some(poll)) => format!("made within about {} ms before it, the poll interval", poll.as_millis()),
+            (false, None) => "made since everything was last read".to_owned(),
+        };
+        warnings.push(format!("it takes no preconditions (If-Match): a write can overwrite an unseen edit {unseen}"));
+    }
+    if can.create && !can.idempotency_key && !can.lookup {
+        warnings.push(
+            "it has neither an idempotency key nor a look-up: a create whose answer is lost waits for a person"
+                .to_owned(),
+        );
+    }
+    if can.update && !can.idempotency_key && !can.fetch {
+        warnings.push(
+            "it has neither an idempotency key nor a fetch: an update whose answer is lost waits for a person"
+                .to_owned(),
+        );
+    }
+    if !can.read && !hook {
+        warnings.push("it is neither read nor sends webhooks: edits made there are never seen".to_owned());
+    }
+    if can.read && part.full_interval.is_none() {
+        warnings.push("it is read as a whole at the start only: later deletes there are not noticed".to_owned());
+    }
+    warnings
+}
+
+fn show(screen: Screen, options: &FileArgs, plan: &Plan, report: &Report) {
+    let file = options.file.display();
+    screen.out(&format!("{} {file}: {} is right\n", screen.paint(Tone::Good, "ok"), screen.paint(Tone::Head, &plan.name)));
+    for found in &report.sides {
+        let (tone, mark) = if found.answers { (Tone::Good, "ok") } else { (Tone::Bad, "no") };
+        let place = screen.paint(Tone::Head, &format!("{} {}", found.side, found.collection));
+        screen.out(&format!("{} {place}: {}", screen.paint(tone, mark), found.words));
+    }
+    screen.out("");
+    let mut head = vec!["side", "collection"];
+    head.extend(ABILITIES.iter().map(|(name, _)| *name));
+    let row = |found: &Found| {
+        let mut cells = vec![(Tone::Head, found.side.clone()), (Tone::Plain, found.collection.clone())];
+        cells.extend(ABILITIES.iter().map(|(name, _)| {
+            if found.abilities.contains(name) { (Tone::Good, "yes".to_owned()) } else { (Tone::Faint, "-".to_owned()) }
+        }));
+        cells
+    };
+    screen.table(&head, report.sides.iter().map(row).collect());
+    let warned: Vec<&Found> = report.sides.iter().filter(|found| !found.warnings.is_empty()).collect();
+    if !warned.is_empty() {
+        screen.out("");
+    }
+    for found in warned {
+        for warning in &found.warnings {
+            let mark = screen.paint(Tone::Warn, "note");
+            screen.out(&format!("{mark} {} {}: {warning}", found.side, found.collection));
+        }
+    }
+}

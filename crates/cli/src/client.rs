@@ -1,0 +1,101 @@
+//! Asks the process that runs the sync. The token is shown only to a process
+//! that first shows itself to be the one which wrote the access file.
+
+use crate::exit::{Exit, Failure, in_one_line};
+use hms_sync_management::Access;
+use reqwest::{Client as Http, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+use std::time::Duration;
+
+/// How long the process may take to say that it is there.
+const HELLO_PATIENCE: Duration = Duration::from_secs(3);
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The largest answer that is taken in, in bytes.
+const ANSWER_MAX: usize = 256 << 20;
+
+/// A way to ask a running sync.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    http: Http,
+    access: Access,
+}
+
+impl Client {
+    /// The process that wrote `access`, if it is still there.
+    pub(crate) async fn reach(access: Access) -> Option<Self> {
+        let http = Http::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().ok()?;
+        let hello = http.get(format!("{}/healthz", access.url)).timeout(HELLO_PATIENCE).send().await.ok()?;
+        let hello: Json = hello.json().await.ok()?;
+        let same = hello.get("instance").and_then(Json::as_str) == Some(access.instance.as_str());
+        same.then_some(Self { http, access })
+    }
+
+    /// Where and who it is.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Asks a question.
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T, Failure> {
+        self.get_within(path, query, PATIENCE).await
+    }
+
+    /// Asks a question whose answer may take its time.
+    pub(crate) async fn get_within<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        patience: Duration,
+    ) -> Result<T, Failure> {
+        let mut url = reqwest::Url::parse(&format!("{}{path}", self.access.url))
+            .map_err(|why| Failure::new(Exit::Failed, format!("the access file's address is none: {why}")))?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let request = self.http.get(url).bearer_auth(&self.access.token).timeout(patience);
+        read(request.send().await).await
+    }
+
+    /// Asks for something to be done.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let url = format!("{}{path}", self.access.url);
+        let request = self.http.post(url).bearer_auth(&self.access.token).timeout(PATIENCE).json(body);
+        read(request.send().await).await
+    }
+}
+
+async fn read<T: DeserializeOwned>(answer: Result<Response, reqwest::Error>) -> Result<T, Failure> {
+    let broken = |why: reqwest::Error| {
+        let error = format!("the running sync does not answer: {}", in_one_line(&why));
+        Failure::new(Exit::Failed, error).hint("see whether its process is still there")
+    };
+    let mut answer = answer.map_err(broken)?;
+    let status = answer.status();
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(broken)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > ANSWER_MAX {
+            return Err(Failure::new(Exit::Failed, "the answer is too large"));
+        }
+    }
+    let unreadable =
+        |why: serde_json::Error| Failure::new(Exit::Failed, format!("the answer cannot be read: {why}"));
+    if status.is_success() {
+        return serde_json::from_slice(&body).map_err(unreadable);
+    }
+    let words: Json = serde_json::from_slice(&body).map_err(unreadable)?;
+    let word = |key: &str| words.get(key).and_then(Json::as_str).map(str::to_owned);
+    let error = word("error").unwrap_or_else(|| format!("the running sync answered {status}"));
+    Err(Failure { exit: Exit::Failed, error, hint: word("hint") })
+}

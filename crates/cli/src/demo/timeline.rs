@@ -1,0 +1,264 @@
+//! The picture: headlines, and lines of time, who, record, what.
+
+use crate::demo::heard::{Heard, Kind};
+use crate::screen::{Screen, Tone};
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// How much of what the sync tells is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// Each thing.
+    Each,
+    /// A line for so many things delivered, and whatever is out of the ordinary.
+    Every(usize),
+}
+
+/// What has been heard so far, counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) decided: usize,
+    pub(crate) retries: usize,
+    pub(crate) delivered: usize,
+    pub(crate) parked: usize,
+}
+
+/// The one picture of a demo. Clones draw on the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Timeline {
+    screen: Screen,
+    began: Instant,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    detail: Detail,
+    acts: usize,
+    /// The permit number of each record that has one.
+    names: HashMap<String, String>,
+    counts: Counts,
+    /// Permits for which a rule decided.
+    decided: Vec<String>,
+    /// Delivered since the last line about it, by side and operation.
+    bundle: HashMap<(String, String), Bundle>,
+}
+
+#[derive(Debug, Default)]
+struct Bundle {
+    count: usize,
+    first: String,
+    last: String,
+}
+
+/// Which of the two systems, or the sync.
+pub(crate) fn tone_of(who: &str) -> Tone {
+    match who {
+        "clerk" => Tone::One,
+        "marshal" => Tone::Two,
+        "sync" => Tone::Own,
+        _ => Tone::Plain,
+    }
+}
+
+impl Timeline {
+    pub(crate) fn new(screen: Screen) -> Self {
+        let shared = Shared {
+            detail: Detail::Each,
+            acts: 0,
+            names: HashMap::new(),
+            counts: Counts::default(),
+            decided: Vec::new(),
+            bundle: HashMap::new(),
+        };
+        Self { screen, began: Instant::now(), shared: Arc::new(Mutex::new(shared)) }
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins an act: what it shows, in a headline and a sentence.
+    pub(crate) fn act(&self, detail: Detail, headline: &str, sentence: &str) {
+        let mut shared = self.shared();
+        shared.flush(self);
+        shared.acts += 1;
+        shared.detail = detail;
+        let number = self.screen.paint(Tone::Faint, &format!("{:>2}", shared.acts));
+        self.screen.out(&format!("\n{number}  {}", self.screen.paint(Tone::Head, headline)));
+        self.screen.out(&format!("    {}\n", self.screen.paint(Tone::Faint, sentence)));
+    }
+
+    /// A line: at which place, about which permit, what.
+    pub(crate) fn line(&self, who: &str, record: &str, what: &str) {
+        let mut shared = self.shared();
+        shared.flush(self);
+        self.draw(who, record, what);
+    }
+
+    fn draw(&self, who: &str, record: &str, what: &str) {
+        let at = self.began.elapsed().as_secs_f64();
+        let at = self.screen.paint(Tone::Faint, &format!("{at:>8.3}"));
+        let who = self.screen.paint(tone_of(who), &format!("{who:<8}"));
+        let record = format!("{record:<9}");
+        self.screen.out(&format!("{at}  {who} {record} {what}"));
+    }
+
+    /// What an act came to.
+    pub(crate) fn good(&self, what: &str) {
+        let mut shared = self.shared();
+        shared.flush(self);
+        self.screen.out(&format!("          {} {what}", self.screen.paint(Tone::Good, "✓")));
+    }
+
+    /// A line without columns.
+    pub(crate) fn plain(&self, tone: Tone, text: &str) {
+        let mut shared = self.shared();
+        shared.flush(self);
+        self.screen.out(&self.screen.paint(tone, text));
+    }
+
+    /// The screen itself.
+    pub(crate) fn screen(&self) -> Screen {
+        self.screen
+    }
+
+    /// What has been heard so far.
+    pub(crate) fn counts(&self) -> Counts {
+        self.shared().counts
+    }
+
+    /// Whether a rule has decided something about a permit.
+    pub(crate) fn has_decided(&self, permit: &str) -> bool {
+        self.shared().decided.iter().any(|decided| decided == permit)
+    }
+
+    /// Takes in something the sync tells.
+    pub(crate) fn hear(&self, heard: &Heard) {
+        let mut shared = self.shared();
+        let permit = shared.name(heard);
+        shared.count(heard, &permit);
+        if let (Detail::Every(size), Kind::Delivered { side, operation, .. }) = (shared.detail, &heard.kind) {
+            if shared.bundled(side, operation, &permit) >= size {
+                shared.flush(self);
+            }
+            return;
+        }
+        if let Some(what) = self.words(heard, shared.detail) {
+            shared.flush(self);
+            self.draw("sync", &permit, &what);
+        }
+    }
+
+    /// A line for what was heard, if it gets one.
+    fn words(&self, heard: &Heard, detail: Detail) -> Option<String> {
+        let side = |name: &str| self.screen.paint(tone_of(name), name);
+        let each = detail == Detail::Each;
+        Some(match &heard.kind {
+            Kind::Appeared { side: of, .. } if each => format!("◂ {} has a new permit", side(of)),
+            Kind::Edited { side: of, fields } if each => format!("◂ {} {}", side(of), pairs(fields)),
+            Kind::Deleted { side: of } => format!("◂ {} deleted it", side(of)),
+            Kind::Decided { field, value, losers, reason } => {
+                let value = self.screen.paint(Tone::Good, &crate::words::value(value));
+                let lost: Vec<String> = losers.iter().map(|l| format!("{} of {}", crate::words::value(&l.value), side(&l.by))).collect();
+                format!("= {field} is {value}, not {} ({reason})", lost.join(" or "))
+            }
+            Kind::Delivered { side: to, operation, fields, after_us } => {
+                let after = self.screen.paint(Tone::Faint, &format!("{} ms", after_us.div_ceil(1_000)));
+                let what = if operation == "create" { "made there".to_owned() } else { pairs(fields) };
+                format!("▸ {} {what}  {after}", side(to))
+            }
+            Kind::SideAway { side: of, reason } => {
+                format!("{} is away: {}", side(of), self.screen.paint(Tone::Warn, &short(reason)))
+            }
+            Kind::SideBack { side: of } => format!("{} is back", side(of)),
+            Kind::Listed { side: of, records } if detail != Detail::Each => {
+                format!("◂ {} listed: {records} records", side(of))
+            }
+            Kind::Parked { reason } => self.screen.paint(Tone::Bad, &format!("set aside: {reason}")),
+            Kind::Appeared { .. }
+            | Kind::Edited { .. }
+            | Kind::Delayed
+            | Kind::Listed { .. }
+            | Kind::Other => return None,
+        })
+    }
+}
+
+impl Shared {
+    /// The permit that a record is, learnt from the fields that come with it.
+    fn name(&mut self, heard: &Heard) -> String {
+        let Some(record) = &heard.record else { return String::new() };
+        if let Some(fields) = heard.kind.fields()
+            && let Some(permit) = fields.get("permit_no").and_then(|no| no.as_str())
+        {
+            self.names.insert(record.clone(), permit.to_owned());
+        }
+        self.names.get(record).cloned().unwrap_or_default()
+    }
+
+    fn count(&mut self, heard: &Heard, permit: &str) {
+        match &heard.kind {
+            Kind::Decided { .. } => {
+                self.counts.decided += 1;
+                self.decided.push(permit.to_owned());
+            }
+            Kind::Delayed => self.counts.retries += 1,
+            Kind::Delivered { .. } => self.counts.delivered += 1,
+            Kind::Parked { .. } => self.counts.parked += 1,
+            Kind::Appeared { .. }
+            | Kind::Edited { .. }
+            | Kind::Deleted { .. }
+            | Kind::SideAway { .. }
+            | Kind::SideBack { .. }
+            | Kind::Listed { .. }
+            | Kind::Other => {}
+        }
+    }
+
+    fn bundled(&mut self, side: &str, operation: &str, permit: &str) -> usize {
+        let bundle = self.bundle.entry((side.to_owned(), operation.to_owned())).or_default();
+        if bundle.count == 0 {
+            permit.clone_into(&mut bundle.first);
+        }
+        permit.clone_into(&mut bundle.last);
+        bundle.count += 1;
+        bundle.count
+    }
+
+    /// Draws what has been gathered, so that lines stay in the order of things.
+    fn flush(&mut self, timeline: &Timeline) {
+        let mut bundles: Vec<((String, String), Bundle)> = self.bundle.drain().collect();
+        bundles.sort_by(|a, b| a.0.cmp(&b.0));
+        for ((side, operation), bundle) in bundles {
+            let side = timeline.screen.paint(tone_of(&side), &side);
+            let many = if bundle.count == 1 { String::new() } else { format!(" … {}", bundle.last) };
+            let verb = match operation.as_str() {
+                "create" => "made",
+                "delete" => "deleted",
+                _ => "changed",
+            };
+            timeline.draw("sync", &bundle.first, &format!("▸ {side} {} {verb}{many}", bundle.count));
+        }
+    }
+}
+
+/// `status=revoked notes="…"`.
+fn pairs(fields: &serde_json::Map<String, serde_json::Value>) -> String {
+    let mut text = String::new();
+    for (field, value) in fields {
+        let gap = if text.is_empty() { "" } else { "  " };
+        // Writing to a string does not fail.
+        let _always = write!(text, "{gap}{field} → {}", short(&crate::words::value(value)));
+    }
+    text
+}
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,84 @@
+//! `status` and `poll`: the sides at a glance, and a read out of turn.
+
+use crate::args::{FileArgs, PollArgs};
+use crate::exit::Failure;
+use crate::screen::{Screen, Tone};
+use crate::source::Source;
+use crate::words::{ago, count};
+use chrono::Utc;
+use hms_sync_engine::{CollectionStatus, SideStatus};
+use hms_sync_management::{Running, StatusReport};
+
+pub(crate) async fn status(screen: Screen, options: &FileArgs) -> Result<(), Failure> {
+    let source = Source::open(&options.file).await?;
+    let report = source.status().await?;
+    if options.json {
+        return screen.json(&report);
+    }
+    screen.out(&headline(screen, &source, &report));
+    let status = &report.status;
+    let parked = u64::try_from(status.parked).unwrap_or(u64::MAX);
+    let pending = u64::try_from(status.pending).unwrap_or(u64::MAX);
+    screen.out(&format!(
+        "{}, {} with work to do, {}\n",
+        count(status.events, "event", "events"),
+        count(pending, "record", "records"),
+        count(parked, "thing parked", "things parked"),
+    ));
+    let rows = status.sides.iter().flat_map(|side| side.collections.iter().map(move |of| row(side, of)));
+    screen.table(
+        &["side", "", "collection", "last read", "all read", "cursor", "ready", "in flight"],
+        rows.collect(),
+    );
+    for side in &status.sides {
+        for of in &side.collections {
+            trouble(screen, side, of);
+        }
+    }
+    if parked > 0 {
+        screen.out(&screen.paint(Tone::Faint, "\n`hms-sync parked FILE list` shows what is parked"));
+    }
+    Ok(())
+}
+
+fn headline(screen: Screen, source: &Source, report: &StatusReport) -> String {
+    let name = screen.paint(Tone::Head, &report.status.sync);
+    match (report.running, source) {
+        (Running::Live, Source::Running(client)) => {
+            let access = client.access();
+            let runs = screen.paint(Tone::Good, "runs");
+            format!("{name} {runs} (process {}, {})", access.pid, access.url)
+        }
+        _ => format!("{name} {}; this is what its change log holds", screen.paint(Tone::Warn, "is not running")),
+    }
+}
+
+fn row(side: &SideStatus, of: &CollectionStatus) -> Vec<(Tone, String)> {
+    let state = if side.away { (Tone::Bad, "away") } else { (Tone::Good, "here") };
+    let read = of.last_read.as_ref().map_or_else(|| "never".to_owned(), |at| ago(at, Utc::now()));
+    vec![
+        (Tone::Head, side.side.clone()),
+        (state.0, state.1.to_owned()),
+        (Tone::Plain, of.collection.clone()),
+        (Tone::Plain, read),
+        (Tone::Plain, if of.listed { "yes" } else { "not yet" }.to_owned()),
+        (Tone::Faint, of.cursor.clone().unwrap_or_default()),
+        (Tone::Plain, side.ready.to_string()),
+        (Tone::Plain, side.in_flight.to_string()),
+    ]
+}
+
+fn trouble(screen: Screen, side: &SideStatus, of: &CollectionStatus) {
+    let words = of.trouble.iter().map(|why| (Tone::Bad, why));
+    for (tone, why) in words.chain(of.held.iter().map(|why| (Tone::Warn, why))) {
+        let why = hms_sync_management::one_line(why);
+        screen.out(&format!("{} {}: {why}", screen.paint(tone, &side.side), of.collection));
+    }
+}
+
+pub(crate) async fn poll(screen: Screen, options: &PollArgs) -> Result<(), Failure> {
+    let source = Source::open(&options.file).await?;
+    source.poll(&options.side, &options.collection, options.full).await?;
+    screen.out(&format!("{} {} is being read", options.side, options.collection));
+    Ok(())
+}

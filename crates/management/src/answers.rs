@@ -1,0 +1,143 @@
+//! What people are told, as plain data: the same for the command and the API.
+
+use hms_sync_engine::{FieldReport, ParkedItem, SidePart, Status};
+use serde::{Deserialize, Serialize};
+
+/// Whether and where a sync runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Running {
+    /// A process keeps the sides in step.
+    Live,
+    /// Nobody does; the answer is what the log holds.
+    Stopped,
+}
+
+/// The sync at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// Whether it runs.
+    pub running: Running,
+    /// The rest.
+    #[serde(flatten)]
+    pub status: Status,
+}
+
+/// Which parked things are meant. Every part that is given must fit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParkedFilter {
+    /// Those of one record, by any of its names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+    /// Those of one lane, as the list shows it: a side, a handler, a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<String>,
+    /// Those for one side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side: Option<String>,
+    /// Those with one kind of trouble, as the list shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl ParkedFilter {
+    /// Whether it lets everything through.
+    pub fn is_open(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether it lets `item` through. The record is compared by id.
+    pub(crate) fn fits(&self, item: &ParkedItem) -> bool {
+        let same = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|w| w == found);
+        let of_side = self.side.as_ref().is_none_or(|side| {
+            item.lane == *side || item.record.strip_prefix("@sync/").is_some_and(|s| s.starts_with(&format!("{side}/")))
+        });
+        of_side
+            && same(&self.record, &item.record)
+            && same(&self.lane, &item.lane)
+            && same(&self.reason, &item.reason)
+    }
+}
+
+/// Some of what is parked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParkedPage {
+    /// The items, in order of record.
+    pub items: Vec<ParkedItem>,
+    /// Where to go on; nothing if this is all.
+    pub next: Option<String>,
+}
+
+/// What came of a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Released {
+    /// How many things were taken up or let be.
+    pub released: usize,
+}
+
+/// One event of a record's history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventReport {
+    /// Its place in the whole log.
+    pub seq: u64,
+    /// Its place in the record's history.
+    pub version: u64,
+    /// When hms-sync wrote it, in RFC 3339.
+    pub at: String,
+    /// The kind of event.
+    pub kind: String,
+    /// The side it is about.
+    pub side: Option<String>,
+    /// In one line.
+    pub words: String,
+    /// Everything it says.
+    pub detail: serde_json::Value,
+    /// Its BLAKE3 hash, in hexadecimal.
+    pub id: String,
+    /// The id of the record's event before it; zeros for the first.
+    pub prev: String,
+}
+
+/// A record's history, or a part of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// The record's id.
+    pub record: String,
+    /// What people call it.
+    pub title: String,
+    /// Its events in order.
+    pub events: Vec<EventReport>,
+    /// The version to go on after; nothing if this is all.
+    pub next: Option<u64>,
+}
+
+/// Why a record, or one field of it, is as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The record's id.
+    pub record: String,
+    /// What people call it.
+    pub title: String,
+    /// Whether it is there, deleted, or disputed.
+    pub presence: String,
+    /// The fields asked for.
+    pub fields: Vec<FieldReport>,
+    /// Its part on each side.
+    pub sides: Vec<SidePart>,
+    /// The edits that made the fields what they are, the latest ones if there are many.
+    pub edits: Vec<EventReport>,
+}
+
+/// What a check of the whole log found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// Whether everything held.
+    pub sound: bool,
+    /// Events read.
+    pub events: u64,
+    /// Records and streams they belong to.
+    pub records: u64,
+    /// The first bad entry: where it is and what is wrong with it.
+    pub problem: Option<String>,
+}

@@ -1,0 +1,373 @@
+//! The questions people ask, whoever they ask through: one set of methods for a
+//! sync that runs and for one that does not.
+//!
+//! A live desk asks the engine and never blocks it for long: histories are read
+//! from the log beside it. Nothing is written but by the engine's own commands.
+
+use crate::answers::{
+    EventReport, Explanation, History, ParkedFilter, ParkedPage, Released, Running, StatusReport, Verified,
+};
+use crate::detail::detail;
+use crate::error::DeskError;
+use crate::offline::Stopped;
+use crate::told::Teller;
+use hms_sync_changelog::Log;
+use hms_sync_engine::{Command, Engine, EngineError, Machine, ParkedItem, Plan, RecordReport, Reply, Wake};
+use hms_sync_model::{CollectionName, Event, EventId, JobName, Lane, RecordId, Released as Action, SideName};
+use std::sync::Arc;
+
+/// Most parked items in one answer.
+pub(crate) const PARKED_MAX: usize = 500;
+/// Most events in one answer.
+pub(crate) const EVENTS_MAX: usize = 1_000;
+/// Most edits in one explanation.
+const EDITS_MAX: usize = 100;
+
+/// Where people ask.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    place: Place,
+    log: Log,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    Live(Engine),
+    Stopped(Arc<Stopped>),
+}
+
+impl Desk {
+    /// The desk of a sync that runs.
+    pub fn live(engine: Engine) -> Self {
+        let log = engine.log().clone();
+        Self { place: Place::Live(engine), log }
+    }
+
+    /// The desk of a sync that nobody is running, on what its log holds. No side
+    /// is reached. Blocks while views that lag behind the log are made anew.
+    pub fn stopped(plan: Plan, log: Log) -> Result<Self, DeskError> {
+        let stopped = Stopped::open(plan, log.clone())?;
+        Ok(Self { place: Place::Stopped(Arc::new(stopped)), log })
+    }
+
+    /// The engine, if one runs.
+    pub(crate) fn engine(&self) -> Option<&Engine> {
+        match &self.place {
+            Place::Live(engine) => Some(engine),
+            Place::Stopped(_) => None,
+        }
+    }
+
+    async fn look<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Machine) -> Result<T, EngineError> + Send + 'static,
+    ) -> Result<T, DeskError> {
+        match &self.place {
+            Place::Live(engine) => Ok(engine.look(question).await??),
+            Place::Stopped(stopped) => stopped.look(question),
+        }
+    }
+
+    async fn command(&self, command: Command) -> Result<Reply, DeskError> {
+        let reply = match &self.place {
+            Place::Live(engine) => engine.ask(|reply| Wake::Command { command, reply }).await?,
+            Place::Stopped(stopped) => stopped.command(command)?,
+        };
+        match reply {
+            Reply::Refused(why) => Err(DeskError::Refused { why }),
+            Reply::Done | Reply::Count(_) => Ok(reply),
+        }
+    }
+
+    /// The sync at a glance.
+    pub async fn status(&self) -> Result<StatusReport, DeskError> {
+        let running = if self.engine().is_some() { Running::Live } else { Running::Stopped };
+        Ok(StatusReport { running, status: self.look(Machine::status).await? })
+    }
+
+    /// The record that goes by a name.
+    async fn find(&self, name: &str) -> Result<RecordId, DeskError> {
+        let asked = name.to_owned();
+        let found = self.look(move |machine| machine.find(&asked)).await?;
+        found.ok_or_else(|| DeskError::NoSuchRecord { name: name.to_owned() })
+    }
+
+    /// What is parked and fits, from a record on, so many records at most.
+    pub async fn parked(
+        &self,
+        filter: &ParkedFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<ParkedPage, DeskError> {
+        let limit = limit.clamp(1, PARKED_MAX);
+        let mut filter = filter.clone();
+        if let Some(name) = &filter.record {
+            let record = self.find(name).await?;
+            filter.record = Some(record.to_string());
+            let items = self.parked_of(&record).await?;
+            return Ok(ParkedPage { items: fitting(items, &filter), next: None });
+        }
+        let mut after = after.map(RecordId::try_new).transpose().map_err(|why| DeskError::Invalid {
+            why: why.to_string(),
+            hint: "`after` is the `next` of the answer before".into(),
+        })?;
+        loop {
+            let from = after.clone();
+            let items = self.look(move |machine| machine.parked(from.as_ref(), limit)).await?;
+            // Held deletes come first and stand on the sync's own streams.
+            let records = distinct_records(&items);
+            let last = items.last().filter(|_| records >= limit).map(|item| item.record.clone());
+            let items = fitting(items, &filter);
+            if !items.is_empty() || last.is_none() {
+                return Ok(ParkedPage { items, next: last });
+            }
+            after = last.and_then(|last| RecordId::try_new(last).ok());
+        }
+    }
+
+    /// What of one record is parked.
+    async fn parked_of(&self, record: &RecordId) -> Result<Vec<ParkedItem>, DeskError> {
+        let mut after = if record.is_own_stream() { None } else { just_before(record) };
+        loop {
+            let from = after.clone();
+            let items = self.look(move |machine| machine.parked(from.as_ref(), PARKED_MAX)).await?;
+            let passed = items.iter().any(|item| item.record.as_str() >= record.as_str() && !item.record.starts_with('@'));
+            let next = items.last().filter(|_| distinct_records(&items) >= PARKED_MAX && !passed);
+            let next = next.and_then(|item| RecordId::try_new(item.record.as_str()).ok());
+            let found: Vec<ParkedItem> =
+                items.into_iter().filter(|item| item.record == record.as_str()).collect();
+            if !found.is_empty() || next.is_none() || record.is_own_stream() {
+                return Ok(found);
+            }
+            after = next;
+        }
+    }
+
+    /// Takes what fits up again, or lets it be. An open filter means all.
+    pub async fn release(&self, filter: &ParkedFilter, action: Action) -> Result<Released, DeskError> {
+        let mut released = 0;
+        let mut after: Option<String> = None;
+        let mut found = false;
+        loop {
+            let page = self.parked(filter, after.as_deref(), PARKED_MAX).await?;
+            for item in &page.items {
+                found = true;
+                released += self.release_one(item, action).await?;
+            }
+            let Some(next) = page.next else { break };
+            after = Some(next);
+        }
+        if found { Ok(Released { released }) } else { Err(DeskError::NothingParked) }
+    }
+
+    async fn release_one(&self, item: &ParkedItem, action: Action) -> Result<usize, DeskError> {
+        let Ok(record) = RecordId::try_new(item.record.as_str()) else { return Ok(0) };
+        let lanes = if record.is_own_stream() { vec![None] } else { lanes_called(&item.lane) };
+        let mut released = 0;
+        for lane in lanes {
+            let command = Command::Release { record: record.clone(), lane, action };
+            if let Reply::Count(count) = self.command(command).await? {
+                released += count;
+            }
+        }
+        Ok(released)
+    }
+
+    /// A record as it stands.
+    pub async fn record(&self, name: &str) -> Result<RecordReport, DeskError> {
+        let record = self.find(name).await?;
+        let report = self.look(move |machine| machine.record(&record)).await?;
+        report.ok_or_else(|| DeskError::NoSuchRecord { name: name.to_owned() })
+    }
+
+    /// A record's events after a version, so many at most.
+    pub async fn history(&self, name: &str, after: u64, limit: usize) -> Result<History, DeskError> {
+        let record = self.find(name).await?;
+        let limit = limit.clamp(1, EVENTS_MAX);
+        let title = self.title(&record).await?;
+        let (log, of) = (self.log.clone(), record.clone());
+        let mut events = beside(move || read_history(&log, &of, after, limit)).await?;
+        let more = events.len() > limit;
+        events.truncate(limit);
+        let next = events.last().filter(|_| more).map(|event| event.version);
+        Ok(History { record: record.to_string(), title, events, next })
+    }
+
+    async fn title(&self, record: &RecordId) -> Result<String, DeskError> {
+        if record.is_own_stream() {
+            return Ok(record.to_string());
+        }
+        let of = record.clone();
+        let report = self.look(move |machine| machine.record(&of)).await?;
+        Ok(report.map_or_else(|| record.to_string(), |report| report.title))
+    }
+
+    /// Why a record, or one field of it, is as it is.
+    pub async fn explain(&self, name: &str, field: Option<&str>) -> Result<Explanation, DeskError> {
+        let report = self.record(name).await?;
+        let mut fields = report.fields;
+        if let Some(wanted) = field {
+            let known: Vec<String> = fields.iter().map(|f| f.field.clone()).collect();
+            fields.retain(|f| f.field == wanted);
+            if fields.is_empty() {
+                let (record, field) = (report.record, wanted.to_owned());
+                return Err(DeskError::NoSuchField { record, field, known });
+            }
+        }
+        let record = RecordId::try_new(report.record.as_str())
+            .map_err(|_| DeskError::NoSuchRecord { name: name.to_owned() })?;
+        let (log, of) = (self.log.clone(), field.map(str::to_owned));
+        let edits = beside(move || read_edits(&log, &record, of.as_deref())).await?;
+        Ok(Explanation {
+            record: report.record,
+            title: report.title,
+            presence: report.presence,
+            fields,
+            sides: report.sides,
+            edits,
+        })
+    }
+
+    /// Checks the whole log, beside whatever goes on.
+    pub async fn verify(&self) -> Result<Verified, DeskError> {
+        let log = self.log.clone();
+        beside(move || Ok(Verified::of(&log, |_| {})?)).await
+    }
+
+    /// Has a side's collection read now.
+    pub async fn poll(&self, side: &str, collection: &str, full: bool) -> Result<(), DeskError> {
+        let invalid = |why: hms_sync_model::InvalidName| DeskError::Invalid {
+            why: why.to_string(),
+            hint: "`hms-sync status FILE` shows the sides and their collections".into(),
+        };
+        let side = SideName::try_new(side).map_err(invalid)?;
+        let collection = CollectionName::try_new(collection).map_err(invalid)?;
+        self.command(Command::Poll { side, collection, full }).await.map(|_| ())
+    }
+}
+
+impl Verified {
+    /// Checks every event of a log and its index. Blocks; `progress` is told now
+    /// and then how many events have been looked at.
+    pub fn of(log: &Log, progress: impl FnMut(u64)) -> Result<Self, hms_sync_changelog::LogError> {
+        let found = log.verify(progress)?;
+        let problem = found.first_bad.as_ref().map(ToString::to_string);
+        Ok(Self { sound: found.is_sound(), events: found.events, records: found.records, problem })
+    }
+}
+
+/// Runs what blocks on a thread of its own.
+async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DeskError> + Send + 'static,
+) -> Result<T, DeskError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|why| DeskError::CutOff { why: why.to_string() })?
+}
+
+fn fitting(items: Vec<ParkedItem>, filter: &ParkedFilter) -> Vec<ParkedItem> {
+    items.into_iter().filter(|item| filter.fits(item)).collect()
+}
+
+fn distinct_records(items: &[ParkedItem]) -> usize {
+    let mut records: Vec<&str> =
+        items.iter().map(|item| item.record.as_str()).filter(|record| !record.starts_with('@')).collect();
+    records.dedup();
+    records.len()
+}
+
+/// Every lane that is shown as `text`: a side and a handler may share a name.
+fn lanes_called(text: &str) -> Vec<Option<Lane>> {
+    if let Some(version) = text.strip_prefix("request v").and_then(|n| n.parse().ok()) {
+        return vec![Some(Lane::Request(version))];
+    }
+    let side = SideName::try_new(text).ok().map(Lane::Side);
+    let job = JobName::try_new(text).ok().map(Lane::Job);
+    side.into_iter().chain(job).map(Some).collect()
+}
+
+/// An id in order before `record` and after every other one before it, so that
+/// a page after it begins with `record`; nothing if there is none.
+fn just_before(record: &RecordId) -> Option<RecordId> {
+    let mut text = record.as_str().to_owned();
+    let last = text.pop()?;
+    let before = char::from_u32(u32::from(last).checked_sub(1)?)?;
+    text.push(before);
+    // Far after everything that starts with the smaller letter.
+    while text.len() + 4 <= RecordId::MAX_LEN {
+        text.push('\u{10ffff}');
+    }
+    RecordId::try_new(text).ok()
+}
+
+fn report(id: EventId, event: &Event, teller: &mut Teller) -> EventReport {
+    let told = teller.tell(event);
+    EventReport {
+        seq: event.seq,
+        version: event.version,
+        at: event.at.to_string(),
+        kind: told.kind.to_owned(),
+        side: told.side.map(|side| side.to_string()),
+        words: told.words,
+        detail: detail(event),
+        id: id.to_string(),
+        prev: event.prev.to_string(),
+    }
+}
+
+/// Calls `each` for every event of a record from the first one on, until it
+/// answers false. The teller needs what came before; a stream's lines do not.
+fn walk(
+    log: &Log,
+    record: &RecordId,
+    from: u64,
+    mut each: impl FnMut(EventId, &Event) -> bool,
+) -> Result<(), DeskError> {
+    let mut next = from.max(1);
+    loop {
+        let page = log.history(record, next, EVENTS_MAX)?;
+        let Some((_, last)) = page.last() else { return Ok(()) };
+        next = last.version.saturating_add(1);
+        for (id, event) in &page {
+            if !each(*id, event) {
+                return Ok(());
+            }
+        }
+        if page.len() < EVENTS_MAX {
+            return Ok(());
+        }
+    }
+}
+
+/// One more than `limit`, if there are more.
+fn read_history(log: &Log, record: &RecordId, after: u64, limit: usize) -> Result<Vec<EventReport>, DeskError> {
+    let mut teller = Teller::new();
+    let mut events = Vec::new();
+    let from = if record.is_own_stream() { after.saturating_add(1) } else { 1 };
+    walk(log, record, from, |id, event| {
+        let told = report(id, event, &mut teller);
+        if event.version > after {
+            events.push(told);
+        }
+        events.len() <= limit
+    })?;
+    Ok(events)
+}
+
+/// The latest edits of a record, or of one of its fields.
+fn read_edits(log: &Log, record: &RecordId, field: Option<&str>) -> Result<Vec<EventReport>, DeskError> {
+    let mut teller = Teller::new();
+    let mut edits = std::collections::VecDeque::new();
+    walk(log, record, 1, |id, event| {
+        let told = report(id, event, &mut teller);
+        if let hms_sync_model::Body::Edited { edit, .. } = &event.body
+            && field.is_none_or(|field| edit.deletes || edit.changes.contains_key(field))
+        {
+            if edits.len() >= EDITS_MAX {
+                edits.pop_front();
+            }
+            edits.push_back(told);
+        }
+        true
+    })?;
+    Ok(edits.into())
+}

@@ -1,0 +1,125 @@
+//! What can go wrong when somebody asks, and what they can do about it.
+
+use hms_sync_changelog::LogError;
+use hms_sync_engine::EngineError;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// No record goes by that name.
+    #[error("no record goes by the name {name:?}")]
+    NoSuchRecord {
+        /// The name.
+        name: String,
+    },
+    /// The record has no such field.
+    #[error("{record} has no field {field:?}")]
+    NoSuchField {
+        /// The record.
+        record: String,
+        /// The field.
+        field: String,
+        /// The fields it has.
+        known: Vec<String>,
+    },
+    /// Nothing that is parked fits.
+    #[error("nothing that is parked fits")]
+    NothingParked,
+    /// The question itself cannot be.
+    #[error("{why}")]
+    Invalid {
+        /// Why.
+        why: String,
+        /// What would be right.
+        hint: String,
+    },
+    /// The engine will not do it.
+    #[error("{why}")]
+    Refused {
+        /// Why.
+        why: String,
+    },
+    /// It takes a running sync, and none runs.
+    #[error("the sync is not running")]
+    NotRunning,
+    /// The sync stopped while it was asked.
+    #[error("the sync has stopped")]
+    Stopped,
+    /// The engine's views cannot be read.
+    #[error("the sync cannot answer")]
+    Engine(#[source] EngineError),
+    /// The log cannot be read.
+    #[error("the change log cannot be read")]
+    Log(#[from] LogError),
+    /// The work was cut off.
+    #[error("the answer was cut off: {why}")]
+    CutOff {
+        /// By what.
+        why: String,
+    },
+}
+
+impl From<EngineError> for DeskError {
+    fn from(why: EngineError) -> Self {
+        match why {
+            EngineError::Stopped => Self::Stopped,
+            why => Self::Engine(why),
+        }
+    }
+}
+
+impl DeskError {
+    /// What the person who asked can do.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NoSuchRecord { .. } => {
+                "name it by its id, as collection/identity (permit/P-1001), or as side:id there (clerk:17)".into()
+            }
+            Self::NoSuchField { known, .. } => format!("its fields are {}", known.join(", ")),
+            Self::NothingParked => "`hms-sync parked FILE list` shows what is parked".into(),
+            Self::Invalid { hint, .. } => hint.clone(),
+            Self::Refused { .. } => "`hms-sync status FILE` shows the sides and their collections".into(),
+            Self::NotRunning => "start it with `hms-sync run FILE`".into(),
+            Self::Stopped => "see its last log lines, then start it again; what was acknowledged is safe".into(),
+            Self::Engine(_) | Self::Log(_) => {
+                "`hms-sync audit FILE verify` shows whether the change log is sound".into()
+            }
+            Self::CutOff { .. } => "ask again".into(),
+        }
+    }
+}
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address cannot be had.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The system gives no random numbers for the token.
+    #[error("no random numbers for the access token: {why}")]
+    Random {
+        /// What the system said.
+        why: String,
+    },
+    /// The file that tells commands where to ask cannot be written.
+    #[error("cannot write {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Two webhook routes have one path.
+    #[error("two webhooks want the path {path}; give each its own")]
+    SamePath {
+        /// The path.
+        path: String,
+    },
+}

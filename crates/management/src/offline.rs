@@ -1,0 +1,65 @@
+//! A sync that nobody is running: its machine, opened to be asked.
+//!
+//! It is stopped before it is asked anything, so that it reads no side, plans no
+//! write and calls no handler. The only events it makes are a person's own word
+//! (a release), and they are durable before it is answered.
+
+use crate::error::DeskError;
+use hms_sync_changelog::Log;
+use hms_sync_engine::{Command, Effect, EngineError, Machine, Now, Plan, Reply, ReplyTo, Wake};
+use hms_sync_model::Time;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A machine at rest.
+#[derive(Debug)]
+pub(crate) struct Stopped {
+    machine: Mutex<Machine>,
+}
+
+impl Stopped {
+    pub(crate) fn open(plan: Plan, log: Log) -> Result<Self, DeskError> {
+        let mut machine = Machine::open(Arc::new(plan), log, 0)?;
+        machine.step(Wake::Stop, now())?;
+        Ok(Self { machine: Mutex::new(machine) })
+    }
+
+    pub(crate) fn look<T>(
+        &self,
+        question: impl FnOnce(&Machine) -> Result<T, EngineError>,
+    ) -> Result<T, DeskError> {
+        let machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(question(&machine)?)
+    }
+
+    pub(crate) fn command(&self, command: Command) -> Result<Reply, DeskError> {
+        if matches!(command, Command::Poll { .. }) {
+            return Err(DeskError::NotRunning);
+        }
+        let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+        let effects = machine.step(Wake::Command { command, reply: ReplyTo(0) }, now())?;
+        let mut answer = Reply::Done;
+        for effect in effects {
+            match effect {
+                Effect::Append(events) => machine.log().append(&events)?,
+                Effect::Reply { reply, .. } => answer = reply,
+                // A machine that was stopped begins nothing; the next run takes
+                // up from the log whatever is left to do.
+                Effect::Save(_)
+                | Effect::Read { .. }
+                | Effect::Fetch { .. }
+                | Effect::LookUp { .. }
+                | Effect::Write { .. }
+                | Effect::Send { .. }
+                | Effect::Handle { .. }
+                | Effect::Tell(_) => {}
+            }
+        }
+        Ok(answer)
+    }
+}
+
+fn now() -> Now {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Now { wall: Time(i64::try_from(wall.as_micros()).unwrap_or(i64::MAX)), mono: Time(1) }
+}

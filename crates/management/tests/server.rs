@@ -1,0 +1,181 @@
+//! The server from outside, over a real socket: who gets in, what is bounded,
+//! and that a webhook is durable before its sender hears of it.
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
+mod bench;
+
+use bench::{Bench, TOKENLESS, limits};
+use hms_sync_changelog::Log;
+use std::time::{Duration, Instant};
+
+#[tokio::test]
+async fn every_api_route_wants_the_token() {
+    let bench = Bench::start(limits()).await;
+    let routes = hms_sync_management::api_routes();
+    assert!(routes.len() >= 8);
+    for (method, path) in routes {
+        for auth in ["", "Authorization: Bearer 00\r\n", "Authorization: Basic eDp5\r\n"] {
+            let answer = bench.ask(&method, path, auth, "{}").await;
+            assert_eq!(answer.status, 401, "{method} {path} with {auth:?}");
+            assert!(answer.body.contains("hint"), "{}", answer.body);
+        }
+        let answer = bench.ask(&method, path, &bench.auth(), "{}").await;
+        assert!(!matches!(answer.status, 401 | 405), "{method} {path}: {}", answer.body);
+    }
+    assert_eq!(bench.ask("GET", "/api/nothing", TOKENLESS, "").await.status, 401);
+    assert_eq!(bench.ask("GET", "/api/nothing", &bench.auth(), "").await.status, 404);
+    assert_eq!(bench.ask("GET", "/healthz", TOKENLESS, "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_get_route_takes_no_other_method_and_the_other_way_round() {
+    let bench = Bench::start(limits()).await;
+    assert_eq!(bench.ask("POST", "/api/status", &bench.auth(), "{}").await.status, 405);
+    assert_eq!(bench.ask("GET", "/api/poll", &bench.auth(), "").await.status, 405);
+}
+
+#[tokio::test]
+async fn a_page_led_here_under_another_name_is_refused() {
+    let bench = Bench::start(limits()).await;
+    let asked = |host: &str| format!("GET /api/status HTTP/1.1\r\nHost: {host}\r\n{}Connection: close\r\n\r\n", bench.auth());
+    for host in ["evil.example", "127.0.0.1.evil.example", "10.0.0.1", ""] {
+        let answer = bench.raw(asked(host).as_bytes()).await;
+        assert_eq!(answer.status, 421, "{host:?}");
+    }
+    for host in ["localhost", "LOCALHOST:1", "127.0.0.1:9", "[::1]:80"] {
+        assert_eq!(bench.raw(asked(host).as_bytes()).await.status, 200, "{host:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_access_file_opens_the_door_and_goes_at_the_end() {
+    let bench = Bench::start(limits()).await;
+    let access = hms_sync_management::Access::read(bench.dir.path()).unwrap().unwrap();
+    assert_eq!(&access, bench.serving.access());
+    let dir = bench.dir;
+    bench.serving.stop().await;
+    assert_eq!(hms_sync_management::Access::read(dir.path()).unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_webhook_is_durable_when_its_sender_hears_of_it() {
+    let bench = Bench::start(limits()).await;
+    let answer = bench.hook(r#"{"id":"7","status":"revoked"}"#).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    // The power goes this moment; nothing unsynced survives.
+    bench.disk.crash(0);
+    let log = Log::on(bench.disk.clone()).unwrap();
+    let events = log.events(1, 10).unwrap();
+    let told = format!("{events:?}");
+    assert!(told.contains("revoked"), "{told}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_made_durable_is_not_acknowledged() {
+    let bench = Bench::start(limits()).await;
+    bench.disk.fail_next_sync();
+    for _ in 0..2 {
+        let answer = bench.hook(r#"{"id":"7"}"#).await;
+        assert_eq!(answer.status, 503, "{}", answer.body);
+        assert!(answer.head.to_lowercase().contains("retry-after:"), "{}", answer.head);
+    }
+    assert_eq!(bench.ask("GET", "/healthz", TOKENLESS, "").await.status, 503);
+    assert_eq!(bench.ask("GET", "/api/status", &bench.auth(), "").await.status, 503);
+}
+
+#[tokio::test]
+async fn the_connector_judges_a_webhook() {
+    let bench = Bench::start(limits()).await;
+    assert_eq!(bench.ask("POST", "/hooks/clerk", "X-Signature: wrong\r\n", r#"{"id":"7"}"#).await.status, 401);
+    let malformed = bench.hook("not json").await;
+    assert_eq!(malformed.status, 400);
+    assert!(malformed.body.contains("is not JSON"), "{}", malformed.body);
+    assert_eq!(bench.ask("POST", "/hooks/other", TOKENLESS, "{}").await.status, 404);
+    assert_eq!(bench.ask("GET", "/hooks/clerk", TOKENLESS, "").await.status, 405);
+    assert_eq!(bench.engine.log().head(), 0);
+}
+
+#[tokio::test]
+async fn bodies_are_bounded_whatever_their_length_claims() {
+    let bench = Bench::start(limits()).await;
+    let large = format!(r#"{{"id":"7","note":"{}"}}"#, "x".repeat(5_000));
+    assert_eq!(bench.hook(&large).await.status, 413);
+    let mut chunked = b"POST /hooks/clerk HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    for _ in 0..20 {
+        chunked.extend_from_slice(b"190\r\n");
+        chunked.extend_from_slice(&[b'x'; 400]);
+        chunked.extend_from_slice(b"\r\n");
+    }
+    assert_eq!(bench.raw(&chunked).await.status, 413);
+    assert_eq!(bench.engine.log().head(), 0);
+}
+
+#[tokio::test]
+async fn slow_senders_are_cut_off_and_hold_up_nobody() {
+    let bench = Bench::start(limits()).await;
+    let began = Instant::now();
+    let slow_head = bench.raw(b"POST /hooks/clerk HTTP/1.1\r\nHost: h\r\nX-Slow: ");
+    let slow_body = bench.raw(b"POST /hooks/clerk HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n{\"id\"");
+    let (head, body, other) = tokio::join!(slow_head, slow_body, bench.hook(r#"{"id":"8"}"#));
+    assert_eq!(other.status, 200);
+    assert!(matches!(head.status, 0 | 408), "{}", head.head);
+    assert_eq!(body.status, 408);
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn connections_are_bounded_and_those_that_wait_get_their_turn() {
+    let bench = Bench::start(hms_sync_management::Limits { connections_max: 2, ..limits() }).await;
+    let idle = futures_util::future::join_all((0..2).map(|_| bench.raw(b"GET ")));
+    let (_, answer) = tokio::join!(idle, bench.hook(r#"{"id":"9"}"#));
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn two_webhooks_cannot_share_a_path() {
+    for path in ["/hooks/clerk", "/api/status", "/healthz"] {
+        let why = Bench::with_hooks(&["/hooks/clerk", path]).await.unwrap_err();
+        assert!(why.to_string().contains(path), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn the_api_answers_what_the_desk_knows() {
+    let bench = Bench::start(limits()).await;
+    assert_eq!(bench.hook(r#"{"id":"7","status":"revoked"}"#).await.status, 200);
+    let status = bench.get("/api/status").await;
+    assert_eq!(status["running"], "live");
+    assert_eq!(status["sync"], "Test");
+    let history = bench.get("/api/history?name=clerk:7").await;
+    assert_eq!(history["events"][0]["kind"], "edited");
+    assert_eq!(history["events"][0]["side"], "clerk");
+    let words = history["events"][0]["words"].as_str().unwrap();
+    assert!(words.starts_with("clerk has it as its 7"), "{words}");
+    assert_eq!(history["events"][0]["detail"]["id"], "7");
+    let explained = bench.get("/api/explain?name=clerk:7&field=document").await;
+    assert_eq!(explained["fields"][0]["value"]["status"], "revoked");
+    assert_eq!(explained["edits"].as_array().unwrap().len(), 1);
+    let verified = bench.get("/api/verify").await;
+    assert_eq!(verified["sound"], true);
+    let parked = bench.get("/api/parked").await;
+    assert_eq!(parked["items"].as_array().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn mistakes_are_told_with_a_hint() {
+    let bench = Bench::start(limits()).await;
+    let check = async |method: &str, path: &str, body: &str, status: u16, words: &str| {
+        let answer = bench.ask(method, path, &bench.auth(), body).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.body);
+        let json: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        assert!(json["error"].as_str().unwrap().contains(words), "{json}");
+        assert!(!json["hint"].as_str().unwrap().is_empty(), "{json}");
+    };
+    check("GET", "/api/history?name=clerk:404", "", 404, "clerk:404").await;
+    check("GET", "/api/history", "", 400, "name").await;
+    check("GET", "/api/history?name=a&colour=red", "", 400, "colour").await;
+    check("POST", "/api/poll", r#"{"side":"nobody","collection":"permit"}"#, 409, "nobody").await;
+    check("POST", "/api/poll", "{", 400, "body").await;
+    check("POST", "/api/parked/release", r#"{"action":"replay"}"#, 400, "what to release").await;
+    check("POST", "/api/parked/release", r#"{"action":"replay","all":true}"#, 404, "parked").await;
+}
