@@ -2,10 +2,13 @@
 //! configuration, opening its log, assembling and running a sync.
 
 use crate::exit::{Exit, Failure, in_one_line};
+use hms_sync::{Assembly, Connectors, Options, Running, SyncError};
 use hms_sync_changelog::{Log, LogError};
 use hms_sync_config::Config;
-use hms_sync_engine::Plan;
-use hms_sync_management::Access;
+use hms_sync_engine::{Plan, Watcher};
+use hms_sync_management::{Access, HookRoute};
+use hms_sync_model::{CollectionName, SideName};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Reads and checks a configuration.
@@ -44,5 +47,46 @@ pub(crate) fn store_failure(why: &LogError, access: Option<&Access>) -> Failure 
 
 /// What the engine would be told to do.
 pub(crate) fn plan(config: Config) -> Result<Plan, Failure> {
-    Ok(assemble(config)?.0)
+    Ok(assembly(&config)?.plan)
+}
+
+fn assembly(config: &Config) -> Result<Assembly, Failure> {
+    hms_sync::assemble(config).map_err(|why| Failure::new(Exit::Config, in_one_line(&why)))
+}
+
+/// What the engine would be told to do, its sides, and where webhooks come in.
+pub(crate) fn assemble(config: Config) -> Result<(Plan, Connectors, Vec<HookRoute>), Failure> {
+    let Assembly { plan, connectors, hooks } = assembly(&config)?;
+    Ok((plan, connectors, hooks))
+}
+
+/// Runs a sync.
+pub(crate) async fn start(config: Config, watcher: Option<Watcher>) -> Result<Running, Failure> {
+    let options = Options { watcher, ..Options::default() };
+    hms_sync::run(config, options).await.map_err(|why| start_failure(&why))
+}
+
+/// Why a sync does not start, or does not stop in order.
+pub(crate) fn start_failure(why: &SyncError) -> Failure {
+    match why {
+        SyncError::Log { source, .. } => store_failure(source, None),
+        SyncError::Config(_) | SyncError::Side { .. } => Failure::new(Exit::Config, in_one_line(why)),
+        SyncError::Engine(_) => Failure::new(Exit::Store, in_one_line(why)),
+        _ => Failure::new(Exit::Failed, in_one_line(why)),
+    }
+}
+
+/// The places that tell of changes by themselves.
+pub(crate) fn hooked(config: &Config) -> BTreeSet<(SideName, CollectionName)> {
+    let all = config.collections.iter().flat_map(|(name, of)| {
+        let told = of.sides.iter().filter(|(_, part)| part.http.webhook.is_some());
+        told.map(move |(side, _)| (side.clone(), name.clone()))
+    });
+    all.collect()
+}
+
+/// Where webhooks come in, below the management address.
+pub(crate) fn hook_paths(config: &Config) -> Vec<String> {
+    let parts = config.collections.values().flat_map(|of| of.sides.values());
+    parts.filter_map(|part| Some(part.http.webhook.as_ref()?.path.clone())).collect()
 }

@@ -43,14 +43,11 @@ pub(crate) async fn run(screen: Screen, options: &RunArgs) -> Result<(), Failure
     Ok(())
 }
 
-fn announce(screen: Screen, name: &str, url: Option<String>, hooks: &[String]) {
+fn announce(screen: Screen, name: &str, url: &str, hooks: &[String]) {
     let name = screen.paint(Tone::Head, name);
-    match url {
-        Some(url) => {
-            screen.note(&format!("{name} runs; management at {url}"));
-            hooks.iter().for_each(|path| screen.note(&format!("webhooks at {url}{path}")));
-        }
-        None => screen.note(&format!("{name} runs")),
+    screen.note(&format!("{name} runs; management at {url}"));
+    for path in hooks {
+        screen.note(&format!("webhooks at {url}{path}"));
     }
 }
 
