@@ -473,7 +473,7 @@ impl Machine {
                 self.emit(
                     record,
                     entry,
-                    Body::Doubted { side: side.clone(), id: None, words: words.clone() },
+                    Body::Doubted { side: side.clone(), stale: false, id: None, words: words.clone() },
                     now,
                 )?;
             }
@@ -516,7 +516,21 @@ impl Machine {
         if entry.state.sides.get(side).and_then(|part| part.id.as_ref()) != Some(&seen.id) {
             return self.finish(record.clone(), entry, now);
         }
-        self.observe(place, record.clone(), entry, seen, Source::Fetch, began, now)
+        let doubt = entry.state.sides.get(side).and_then(|part| part.doubt.as_ref());
+        let again = doubt.is_some_and(|doubt| doubt.raised > began);
+        self.observe(place, record.clone(), entry, seen, Source::Fetch, began, now)?;
+        // A hint that came while the read was under way is not answered by it.
+        if again { self.hint_again(record, side, now) } else { Ok(()) }
+    }
+
+    fn hint_again(&mut self, record: &RecordId, side: &SideName, now: Now) -> Result<(), EngineError> {
+        let mut entry = self.views.take(record)?;
+        if entry.state.sides.get(side).is_some_and(|part| part.doubt.is_none() && part.id.is_some()) {
+            let words = "named while it was being read".to_owned();
+            let body = Body::Doubted { side: side.clone(), stale: false, id: None, words };
+            self.emit(record, &mut entry, body, now)?;
+        }
+        self.finish(record.clone(), entry, now)
     }
 
     /// A record was looked up by its identity.
@@ -792,12 +806,12 @@ fn request(
         .collect();
     let changed = place.plan.shape.write(&sent).map_err(|why| why.to_string())?;
     let whole = match write.operation {
-        Operation::Update => place
-            .plan
-            .shape
-            .write(&whole(place.collection, place.plan, state))
-            .map_err(|why| why.to_string())?,
-        Operation::Create | Operation::Delete => Json::Null,
+        Operation::Update => {
+            let all = whole(place.collection, place.plan, state);
+            place.plan.shape.write(&all).map_err(|why| why.to_string())?
+        }
+        Operation::Create => changed.clone(),
+        Operation::Delete => Json::Null,
     };
     let key = write.event.to_string();
     let key = IdempotencyKey::try_new(key.get(..32).unwrap_or(&key)).map_err(|why| why.to_string())?;
@@ -819,7 +833,7 @@ fn due_of_doubt(
     let doubt = part.doubt.as_ref()?;
     let last = part.last_write.as_ref()?;
     if doubt.times < 2 {
-        return Some(now.mono.plus(LOOK_DELAY));
+        return None;
     }
     let wait = last.ended.plus(plan.settle_window).since(now.wall);
     Some(now.mono.plus(wait.max(LOOK_DELAY)))

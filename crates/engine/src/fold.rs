@@ -42,7 +42,7 @@ impl RecordState {
                 None => self.side_mut(side).failed(*of, *failure),
             },
             Body::Confirmed { side, clock, tag } => self.side_mut(side).confirmed(clock, tag.as_ref(), at),
-            Body::Doubted { side, id, .. } => self.side_mut(side).doubted(id.as_ref(), at),
+            Body::Doubted { side, stale, id, .. } => self.side_mut(side).doubted(id.as_ref(), *stale, at),
             Body::Parked { lane, parked } => self.park(lane, Some(parked.clone())),
             Body::Released { lane, action } => self.released(lane, *action),
             Body::Unlinked { side } => {
@@ -304,14 +304,13 @@ impl SideState {
         }
     }
 
-    fn doubted(&mut self, id: Option<&NativeId>, at: Time) {
+    fn doubted(&mut self, id: Option<&NativeId>, stale: bool, at: Time) {
         if self.id.is_none() {
             self.id = id.cloned();
         }
-        match &mut self.doubt {
-            Some(doubt) => doubt.times = doubt.times.saturating_add(1),
-            None => self.doubt = Some(Doubt { since: at, times: 1 }),
-        }
+        let doubt = self.doubt.get_or_insert(Doubt { raised: at, times: 0 });
+        doubt.raised = at;
+        doubt.times = doubt.times.saturating_add(stale.into());
     }
 
     /// The side goes on showing what was there before our write of `field`.

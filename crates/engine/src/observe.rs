@@ -132,7 +132,7 @@ impl Machine {
             self.emit(
                 &record,
                 &mut entry,
-                Body::Doubted { side: place.side.clone(), id: Some(id), words },
+                Body::Doubted { side: place.side.clone(), stale: false, id: Some(id), words },
                 now,
             )?;
             return self.finish(record, entry, now);
@@ -264,7 +264,9 @@ impl Machine {
             .lanes
             .get(record, &Track::Deliver(place.side.clone()))
             .is_some_and(|lane| lane.busy.is_some());
-        if busy && seen.source != Source::Answer {
+        // What a webhook shows may be older than what we have seen or written since.
+        let hint = matches!(seen.source, Source::Webhook(_)) && place.plan.abilities.fetch;
+        if (busy || hint) && seen.source != Source::Answer {
             return self.doubt_if_different(place, record, entry, seen, now);
         }
         let mut certain = true;
@@ -317,9 +319,14 @@ impl Machine {
                 sent.and_then(|sent| sent.get(field)).map(|value| place.plan.shape.image(field, value));
             !same(value, &shown(place.plan, part, field)) && !ours.is_some_and(|ours| same(value, &ours))
         });
-        if news && part.doubt.is_none() {
-            let words = "seen while a request was under way".to_owned();
-            self.emit(record, entry, Body::Doubted { side: place.side.clone(), id: None, words }, now)?;
+        if news {
+            let words = "shown otherwise by a webhook, or while a request was under way".to_owned();
+            self.emit(
+                record,
+                entry,
+                Body::Doubted { side: place.side.clone(), stale: false, id: None, words },
+                now,
+            )?;
         }
         Ok(())
     }
@@ -429,7 +436,7 @@ impl Machine {
         now: Now,
     ) -> Result<(), EngineError> {
         self.counts.stale_reads += 1;
-        let body = Body::Doubted { side: place.side.clone(), id: None, words: words.to_owned() };
+        let body = Body::Doubted { side: place.side.clone(), stale: true, id: None, words: words.to_owned() };
         self.emit(record, entry, body, now).map(|_| ())
     }
 
@@ -584,7 +591,8 @@ impl Machine {
             return Ok(());
         }
         if part.and_then(|part| part.id.as_ref()) != Some(&id) {
-            let body = Body::Doubted { side: place.side.clone(), id: Some(id), words: words.clone() };
+            let body =
+                Body::Doubted { side: place.side.clone(), stale: false, id: Some(id), words: words.clone() };
             self.emit(record, entry, body, now)?;
         }
         self.park(record, entry, Lane::Side(place.side.clone()), reason, words, now)

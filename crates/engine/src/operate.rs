@@ -54,7 +54,12 @@ impl Machine {
         };
         let mut entry = self.views.take(&record)?;
         let words = "a webhook named it".to_owned();
-        self.emit(&record, &mut entry, Body::Doubted { side: side.clone(), id: Some(id), words }, now)?;
+        self.emit(
+            &record,
+            &mut entry,
+            Body::Doubted { side: side.clone(), stale: false, id: Some(id), words },
+            now,
+        )?;
         self.finish(record, entry, now)
     }
 

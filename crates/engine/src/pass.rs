@@ -53,6 +53,8 @@ pub(crate) struct Pass {
 struct Running {
     id: u64,
     full: bool,
+    /// Read in full because it was time to, not because there is no cursor to start from.
+    scheduled: bool,
     began: Time,
     page_began: Time,
     seen: HashSet<u64>,
@@ -174,6 +176,7 @@ impl Machine {
             if !full && !due(pass.next_poll) {
                 continue;
             }
+            let scheduled = due(pass.next_full);
             self.passes.count += 1;
             let id = self.passes.count;
             let scope = match &pass.cursor {
@@ -183,6 +186,7 @@ impl Machine {
             pass.running = Some(Running {
                 id,
                 full,
+                scheduled,
                 began: now.wall,
                 page_began: now.wall,
                 seen: HashSet::new(),
@@ -324,14 +328,14 @@ impl Machine {
         if running.full {
             pass.next_full = full.map(|interval| now.mono.plus(interval));
             first_listing = !pass.listed;
+            let worth_noting = running.scheduled || first_listing;
             let records = running.records;
-            self.tell(
-                None,
-                What::Listed { side: side.clone(), collection: collection.clone(), records },
-                now,
-            );
+            if worth_noting {
+                let told = What::Listed { side: side.clone(), collection: collection.clone(), records };
+                self.tell(None, told, now);
+            }
             let swept = !running.sound || self.sweep(key, &running, now)?;
-            self.move_cursor(key, running.cursor, swept, now)?;
+            self.move_cursor(key, running.cursor, swept && worth_noting, now)?;
         } else {
             self.move_cursor(key, running.cursor, false, now)?;
         }
@@ -420,7 +424,12 @@ impl Machine {
         if part.is_some_and(|part| part.abilities.fetch) {
             let mut entry = self.views.take(record)?;
             let words = "missing from a complete listing".to_owned();
-            self.emit(record, &mut entry, Body::Doubted { side: side.clone(), id: None, words }, now)?;
+            self.emit(
+                record,
+                &mut entry,
+                Body::Doubted { side: side.clone(), stale: false, id: None, words },
+                now,
+            )?;
             return self.finish(record.clone(), entry, now);
         }
         let gone = Observation { id, tag: None, modified: None, content: Content::Gone };

@@ -146,10 +146,10 @@ pub struct LastWrite {
 /// A side that has to be read again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Doubt {
-    /// Since when.
+    /// When it was last raised.
     #[serde(rename = "t")]
-    pub since: Time,
-    /// How often it was raised: the second time after the settle window decides.
+    pub raised: Time,
+    /// How many reads were passed over: the second after the settle window decides.
     #[serde(rename = "n")]
     pub times: u32,
 }

@@ -21,7 +21,9 @@ pub(crate) fn detail(event: &Event) -> Json {
             json!({ "side": side, "of": of, "failure": failure, "words": words })
         }
         Body::Confirmed { side, clock, tag } => json!({ "side": side, "clock": seen(clock), "tag": tag }),
-        Body::Doubted { side, id, words } => json!({ "side": side, "id": id, "words": words }),
+        Body::Doubted { side, stale, id, words } => {
+            json!({ "side": side, "stale": stale, "id": id, "words": words })
+        }
         Body::Parked { lane, parked } => {
             let Parked { reason, words, attempts, fields, clock } = parked;
             json!({

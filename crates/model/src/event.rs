@@ -277,6 +277,10 @@ pub enum Body {
         /// Which side.
         #[serde(rename = "s")]
         side: SideName,
+        /// Whether a read was passed over, and not just a hint come in: a second
+        /// one waits until what we wrote has settled.
+        #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
+        stale: bool,
         /// The side's id, for a record that is not linked yet.
         #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
         id: Option<NativeId>,
