@@ -57,11 +57,17 @@ pub(crate) struct Known {
     look: bool,
     /// The write that the side is known not to have carried out.
     refused: Option<u64>,
+    /// The record was read by its id just now.
+    fresh: bool,
 }
 
-impl From<&crate::lane::Lane> for Known {
-    fn from(lane: &crate::lane::Lane) -> Self {
-        Self { look: lane.look.is_some(), refused: lane.refused }
+/// How long after a read of the record a write may follow without another.
+const FRESH: Duration = Duration::from_secs(1);
+
+impl Known {
+    fn of(lane: &crate::lane::Lane, now: Now) -> Self {
+        let fresh = lane.read_at.is_some_and(|at| now.mono < at.plus(FRESH));
+        Self { look: lane.look.is_some(), refused: lane.refused, fresh }
     }
 }
 
@@ -98,6 +104,12 @@ pub(crate) fn next_step(
         return Step::Read;
     }
     match projection(collection, state, side, listed) {
+        // A write must not overwrite what nobody has seen: it depends on the version
+        // that was read, or at least follows a read at once.
+        Some(wanted) if wanted.operation != Operation::Create && plan.abilities.fetch => {
+            let conditional = plan.abilities.precondition && part.tag.is_some();
+            if conditional || lane.fresh { Step::Write(wanted) } else { Step::Read }
+        }
         Some(wanted) => Step::Write(wanted),
         None if plan.abilities.fetch && is_unconfirmed(plan, state, side) => Step::Read,
         None => Step::Rest,
@@ -165,7 +177,7 @@ impl Machine {
             let track = Track::Deliver(side.clone());
             let lane = self.lanes.get(record, &track);
             let (busy, known) =
-                lane.map_or((false, Known::default()), |lane| (lane.busy.is_some(), lane.into()));
+                lane.map_or((false, Known::default()), |lane| (lane.busy.is_some(), Known::of(lane, now)));
             let listed = self.passes.is_listed(side, &name);
             let step = next_step(collection, plan, &entry.state, side, listed, known);
             let work = busy || step != Step::Rest;
@@ -223,7 +235,7 @@ impl Machine {
             self.lanes.schedule(record, &track, now.mono);
             return Ok(());
         }
-        let known = Known::from(lane);
+        let known = Known::of(lane, now);
         let mut entry = self.views.take(record)?;
         let listed = self.passes.is_listed(side, &name);
         match next_step(collection, part_plan, &entry.state, side, listed, known) {
@@ -244,6 +256,7 @@ impl Machine {
     fn set_busy(&mut self, record: &RecordId, side: &SideName, busy: Busy) {
         let lane = self.lanes.open(record, &Track::Deliver(side.clone()));
         if matches!(busy, Busy::Writing(_)) {
+            lane.read_at = None;
             lane.refused = None;
         }
         lane.busy = Some(busy);
@@ -516,6 +529,7 @@ impl Machine {
         if entry.state.sides.get(side).and_then(|part| part.id.as_ref()) != Some(&seen.id) {
             return self.finish(record.clone(), entry, now);
         }
+        self.lanes.open(record, &Track::Deliver(side.clone())).read_at = Some(now.mono);
         let doubt = entry.state.sides.get(side).and_then(|part| part.doubt.as_ref());
         let again = doubt.is_some_and(|doubt| doubt.raised > began);
         self.observe(place, record.clone(), entry, seen, Source::Fetch, began, now)?;

@@ -44,6 +44,8 @@ pub(crate) struct Lane {
     pub queued: bool,
     /// The side said that a create met something: look before anything else.
     pub look: Option<String>,
+    /// When the side's record was last read by its id: a write may follow at once.
+    pub read_at: Option<Time>,
     /// A look-up found nothing where a create may still be on its way.
     pub looked_once: bool,
     /// Reads in a row that failed.

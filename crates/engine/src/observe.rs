@@ -410,7 +410,9 @@ impl Machine {
         let quiet = seen.began > state.edited_at
             && part.write.is_none()
             && projection(place.collection, state, place.side, true).is_none();
+        let new_tag = seen.tag.is_some() && seen.tag != part.tag;
         let lesson = part.doubt.is_some()
+            || new_tag && projection(place.collection, state, place.side, true).is_some()
             || part.last_write.as_ref().is_some_and(|last| !last.shown && seen.began > last.ended)
             || quiet && is_unconfirmed(place.plan, state, place.side);
         if !lesson {
