@@ -133,6 +133,7 @@ fn trouble_and_what_a_person_did_about_it() {
         reason: ParkReason::Refused,
         words: "422: no such inspector\u{1b}[2J".into(),
         attempts: 1,
+        fields: Vec::new(),
         clock: Clock::new(),
     };
     let lane = Lane::Side(side("marshal"));
