@@ -114,7 +114,7 @@ impl Sync {
     /// Begins a job: what comes from `side`.
     pub fn source(&self, side: impl Into<String>) -> Source {
         let side = side.into();
-        Source { sync: self.clone(), side, poll: None, webhook: None, key: "id".to_owned() }
+        Source { sync: self.clone(), side, poll: None, webhook: None, key: "id".to_owned(), retry: Retry::default() }
     }
 
     /// Runs the two-way form from its YAML text; `env` answers for `${NAME}`.
@@ -177,7 +177,7 @@ impl Sync {
                 guard: Guard::default(),
             };
             plan.collections.insert(job.collection.clone(), collection);
-            let (collection, retry) = (job.collection.clone(), Retry::default());
+            let (collection, retry) = (job.collection.clone(), job.retry);
             plan.jobs.insert(job.name.clone(), JobPlan { collection, in_flight_max: CALLS_MAX, retry });
             hooks.extend(job.http.webhook.as_ref().map(|hook| HookRoute {
                 path: hook.path.clone(),
@@ -198,6 +198,7 @@ pub struct Source {
     poll: Option<(String, Every)>,
     webhook: Option<WebhookSpec>,
     key: String,
+    retry: Retry,
 }
 
 impl Source {
@@ -228,6 +229,13 @@ impl Source {
     #[must_use]
     pub fn id_field(mut self, path: impl Into<String>) -> Self {
         self.key = path.into();
+        self
+    }
+
+    /// How often and when a handler that fails is called again.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
         self
     }
 
@@ -273,6 +281,7 @@ struct Job {
     collection: CollectionName,
     http: HttpCollection,
     interval: Option<Duration>,
+    retry: Retry,
     handler: Handle,
 }
 
@@ -286,7 +295,7 @@ impl Prepared {
     }
 
     fn job(self) -> Result<Job, SyncError> {
-        let Source { side, poll, webhook, key, sync } = self.source;
+        let Source { side, poll, webhook, key, retry, sync } = self.source;
         if !sync.sides.contains_key(&side) {
             return Err(SyncError::UnknownSide { side });
         }
@@ -310,7 +319,7 @@ impl Prepared {
             ..HttpCollection::default()
         };
         let interval = poll.map(|(_, Every(interval))| interval);
-        Ok(Job { name, side: side_name, collection, http, interval, handler: self.handler })
+        Ok(Job { name, side: side_name, collection, http, interval, retry, handler: self.handler })
     }
 }
 
