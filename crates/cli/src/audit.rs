@@ -15,13 +15,19 @@ pub(crate) async fn audit(screen: Screen, options: &AuditArgs) -> Result<(), Fai
     } else if found.sound {
         let (events, records) =
             (count(found.events, "event", "events"), count(found.records, "record", "records and streams"));
-        screen.out(&format!("{} {events} of {records}, each as it was written", screen.paint(Tone::Good, "sound:")));
+        screen.out(&format!(
+            "{} {events} of {records}, each as it was written",
+            screen.paint(Tone::Good, "sound:")
+        ));
     }
     if found.sound {
         return Ok(());
     }
     let problem = found.problem.unwrap_or_else(|| "it cannot be said where".to_owned());
     let sound = count(found.events, "event before it is", "events before it are");
-    Err(Failure::new(Exit::Store, format!("the change log is damaged: {}; {sound} sound", one_line(&problem)))
-        .hint("keep a copy of the folder; the sides hold what they hold, and a new log can be made from them"))
+    Err(Failure::new(
+        Exit::Store,
+        format!("the change log is damaged: {}; {sound} sound", one_line(&problem)),
+    )
+    .hint("keep a copy of the folder; the sides hold what they hold, and a new log can be made from them"))
 }

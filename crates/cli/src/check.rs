@@ -37,7 +37,10 @@ pub(crate) async fn check(screen: Screen, options: &FileArgs) -> Result<(), Fail
     let data_dir = config.data_dir.display().to_string();
     let hooked = library::hooked(&config);
     let (plan, connectors, _) = library::assemble(config)?;
-    let places = plan.collections.iter().flat_map(|(name, of)| of.sides.iter().map(move |(side, part)| (side, name, part)));
+    let places = plan
+        .collections
+        .iter()
+        .flat_map(|(name, of)| of.sides.iter().map(move |(side, part)| (side, name, part)));
     let asked = places.filter_map(|(side, name, part)| {
         let connector = connectors.get(side)?;
         let hook = hooked.contains(&(side.clone(), name.clone()));
@@ -54,8 +57,11 @@ pub(crate) async fn check(screen: Screen, options: &FileArgs) -> Result<(), Fail
         return Ok(());
     }
     let (silent, all) = (silent as u64, report.sides.len());
-    Err(Failure::new(Exit::Side, format!("{} of {all} did not answer as it should", count(silent, "place", "places")))
-        .hint("nothing was written anywhere; see above what each side said"))
+    Err(Failure::new(
+        Exit::Side,
+        format!("{} of {all} did not answer as it should", count(silent, "place", "places")),
+    )
+    .hint("nothing was written anywhere; see above what each side said"))
 }
 
 fn found(
@@ -104,10 +110,14 @@ fn warnings(part: &CollectionSide, hook: bool) -> Vec<String> {
     if (can.update || can.delete) && !can.precondition {
         let unseen = match (hook, part.poll_interval) {
             (true, _) => "made while its webhook is under way".to_owned(),
-            (false, Some(poll)) => format!("made within about {} ms before it, the poll interval", poll.as_millis()),
+            (false, Some(poll)) => {
+                format!("made within about {} ms before it, the poll interval", poll.as_millis())
+            }
             (false, None) => "made since everything was last read".to_owned(),
         };
-        warnings.push(format!("it takes no preconditions (If-Match): a write can overwrite an unseen edit {unseen}"));
+        warnings.push(format!(
+            "it takes no preconditions (If-Match): a write can overwrite an unseen edit {unseen}"
+        ));
     }
     if can.create && !can.idempotency_key && !can.lookup {
         warnings.push(
@@ -125,14 +135,19 @@ fn warnings(part: &CollectionSide, hook: bool) -> Vec<String> {
         warnings.push("it is neither read nor sends webhooks: edits made there are never seen".to_owned());
     }
     if can.read && part.full_interval.is_none() {
-        warnings.push("it is read as a whole at the start only: later deletes there are not noticed".to_owned());
+        warnings
+            .push("it is read as a whole at the start only: later deletes there are not noticed".to_owned());
     }
     warnings
 }
 
 fn show(screen: Screen, options: &FileArgs, plan: &Plan, report: &Report) {
     let file = options.file.display();
-    screen.out(&format!("{} {file}: {} is right\n", screen.paint(Tone::Good, "ok"), screen.paint(Tone::Head, &plan.name)));
+    screen.out(&format!(
+        "{} {file}: {} is right\n",
+        screen.paint(Tone::Good, "ok"),
+        screen.paint(Tone::Head, &plan.name)
+    ));
     for found in &report.sides {
         let (tone, mark) = if found.answers { (Tone::Good, "ok") } else { (Tone::Bad, "no") };
         let place = screen.paint(Tone::Head, &format!("{} {}", found.side, found.collection));
@@ -144,7 +159,11 @@ fn show(screen: Screen, options: &FileArgs, plan: &Plan, report: &Report) {
     let row = |found: &Found| {
         let mut cells = vec![(Tone::Head, found.side.clone()), (Tone::Plain, found.collection.clone())];
         cells.extend(ABILITIES.iter().map(|(name, _)| {
-            if found.abilities.contains(name) { (Tone::Good, "yes".to_owned()) } else { (Tone::Faint, "-".to_owned()) }
+            if found.abilities.contains(name) {
+                (Tone::Good, "yes".to_owned())
+            } else {
+                (Tone::Faint, "-".to_owned())
+            }
         }));
         cells
     };

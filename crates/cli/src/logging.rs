@@ -17,7 +17,9 @@ pub(crate) fn filter_of(cli: &Cli) -> String {
         (false, -1) => "error",
         (false, 0) => "warn",
         (false, 1) => "info",
-        (true, 1) | (false, _) => "info,hms_sync=debug,hms_sync_engine=debug,hms_sync_http=debug,hms_sync_management=debug",
+        (true, 1) | (false, _) => {
+            "info,hms_sync=debug,hms_sync_engine=debug,hms_sync_http=debug,hms_sync_management=debug"
+        }
         (true, _) => "debug,hms_sync=trace,hms_sync_engine=trace,hms_sync_http=trace",
     }
     .to_owned()

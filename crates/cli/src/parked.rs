@@ -44,7 +44,10 @@ async fn list(screen: Screen, source: &Source, filter: &FilterArgs, json: bool) 
             (Tone::Faint, item.record.clone()),
         ]
     };
-    screen.table(&["record", "lane", "reason", "tries", "what happened", "id"], items.iter().map(row).collect());
+    screen.table(
+        &["record", "lane", "reason", "tries", "what happened", "id"],
+        items.iter().map(row).collect(),
+    );
     Ok(())
 }
 

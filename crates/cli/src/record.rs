@@ -82,7 +82,11 @@ fn explain_field(screen: Screen, field: &FieldReport) {
     for sibling in &field.siblings {
         let (tone, mark) = if sibling.wins { (Tone::Good, "stands") } else { (Tone::Warn, "lost") };
         let (what, at) = (value(&sibling.value), clock_time(&sibling.at));
-        screen.out(&format!("{:>16} {what} by {} at {at}", screen.paint(tone, &format!("{mark:>16}")), sibling.by));
+        screen.out(&format!(
+            "{:>16} {what} by {} at {at}",
+            screen.paint(tone, &format!("{mark:>16}")),
+            sibling.by
+        ));
     }
 }
 

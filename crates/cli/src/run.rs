@@ -55,7 +55,8 @@ fn announce(screen: Screen, name: &str, url: &str, hooks: &[String]) {
 fn stops(with_stdin: bool) -> Result<watch::Receiver<u32>, Failure> {
     let (tell, told) = watch::channel(0);
     let tell = Arc::new(tell);
-    let signals = signals().map_err(|why| Failure::new(Exit::Failed, format!("signals cannot be heard: {why}")))?;
+    let signals =
+        signals().map_err(|why| Failure::new(Exit::Failed, format!("signals cannot be heard: {why}")))?;
     let heard = Arc::clone(&tell);
     tokio::spawn(async move {
         let mut signals = signals;
@@ -140,7 +141,10 @@ fn event_json(happening: &Happening) -> Json {
         What::Decided { field, winner, losers, reason } => {
             let losers = losers.iter().map(|(by, value)| json!({ "by": by, "value": value.to_json() }));
             let losers = losers.collect::<Vec<_>>();
-            ("decided", json!({ "field": field, "value": winner.to_json(), "losers": losers, "reason": reason }))
+            (
+                "decided",
+                json!({ "field": field, "value": winner.to_json(), "losers": losers, "reason": reason }),
+            )
         }
         What::Delivered { side, operation, fields: map, after_us } => (
             "delivered",

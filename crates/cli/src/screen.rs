@@ -77,7 +77,11 @@ impl Screen {
 
     /// `text` in its tone.
     pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
-        if self.colour && tone != Tone::Plain { text.style(tone.style()).to_string() } else { text.to_owned() }
+        if self.colour && tone != Tone::Plain {
+            text.style(tone.style()).to_string()
+        } else {
+            text.to_owned()
+        }
     }
 
     /// One line, or several, of the answer.

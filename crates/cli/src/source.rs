@@ -148,7 +148,8 @@ pub(crate) async fn verify(file: &Path) -> Result<Verified, Failure> {
     }
     let log = library::open_log(&config, access.as_ref())?;
     let verified = tokio::task::spawn_blocking(move || Verified::of(&log, |_| {})).await;
-    let verified = verified.map_err(|why| Failure::new(Exit::Failed, format!("the check was cut off: {why}")))?;
+    let verified =
+        verified.map_err(|why| Failure::new(Exit::Failed, format!("the check was cut off: {why}")))?;
     verified.map_err(|why| Failure::new(Exit::Store, in_one_line(&why)))
 }
 

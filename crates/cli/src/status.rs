@@ -49,7 +49,10 @@ fn headline(screen: Screen, source: &Source, report: &StatusReport) -> String {
             let runs = screen.paint(Tone::Good, "runs");
             format!("{name} {runs} (process {}, {})", access.pid, access.url)
         }
-        _ => format!("{name} {}; this is what its change log holds", screen.paint(Tone::Warn, "is not running")),
+        _ => format!(
+            "{name} {}; this is what its change log holds",
+            screen.paint(Tone::Warn, "is not running")
+        ),
     }
 }
 

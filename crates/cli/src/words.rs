@@ -67,8 +67,10 @@ mod tests {
 
     #[test]
     fn times_are_told_by_their_distance() {
-        let now = DateTime::parse_from_rfc3339("2026-01-02T00:00:00Z").map(|at| at.to_utc()).unwrap_or_default();
-        let all = ["2026-01-02T00:00:00Z", "2026-01-01T23:59:57Z", "2026-01-01T22:00:00Z", "2025-12-25T00:00:00Z"];
+        let now =
+            DateTime::parse_from_rfc3339("2026-01-02T00:00:00Z").map(|at| at.to_utc()).unwrap_or_default();
+        let all =
+            ["2026-01-02T00:00:00Z", "2026-01-01T23:59:57Z", "2026-01-01T22:00:00Z", "2025-12-25T00:00:00Z"];
         assert_eq!(all.map(|at| ago(at, now)), ["just now", "3 s ago", "2 h ago", "8 days ago"]);
         assert_eq!(ago("soon", now), "soon");
     }

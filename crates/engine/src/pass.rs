@@ -36,6 +36,9 @@ pub(crate) struct Pass {
     stream: RecordId,
     cursor: Option<Cursor>,
     pub(crate) listed: bool,
+    /// Whether a pass has ended since the process started: until then, what came
+    /// to the side while nobody looked is not known.
+    current: bool,
     running: Option<Running>,
     next_poll: Option<Time>,
     next_full: Option<Time>,
@@ -75,6 +78,7 @@ impl Passes {
                     stream,
                     cursor: state.cursor.map(Cursor),
                     listed: state.listed,
+                    current: false,
                     running: None,
                     next_poll: first.filter(|_| part.poll_interval.is_some()),
                     next_full: first.filter(|_| !state.listed || part.full_interval.is_some()),
@@ -98,9 +102,10 @@ impl Passes {
         self.all.iter().map(|((side, collection), pass)| (side, collection, pass))
     }
 
-    /// Whether everything on the side has been read once.
+    /// Whether everything on the side is known: it has been read once, and what
+    /// changed while no process ran has been read too.
     pub(crate) fn is_listed(&self, side: &SideName, collection: &CollectionName) -> bool {
-        self.get(side, collection).is_some_and(|pass| pass.listed)
+        self.get(side, collection).is_some_and(|pass| pass.listed && pass.current)
     }
 
     pub(crate) fn next_due(&self) -> Option<Time> {
@@ -325,6 +330,7 @@ impl Machine {
         pass.last_began = running.began;
         pass.next_poll = poll.map(|interval| now.mono.plus(interval));
         let mut first_listing = false;
+        let caught_up = !std::mem::replace(&mut pass.current, true);
         if running.full {
             pass.next_full = full.map(|interval| now.mono.plus(interval));
             first_listing = !pass.listed;
@@ -339,7 +345,7 @@ impl Machine {
         } else {
             self.move_cursor(key, running.cursor, false, now)?;
         }
-        if first_listing {
+        if first_listing || caught_up {
             // What waited for the listing may go out now.
             self.start(now)?;
         }

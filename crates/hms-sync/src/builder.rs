@@ -114,7 +114,14 @@ impl Sync {
     /// Begins a job: what comes from `side`.
     pub fn source(&self, side: impl Into<String>) -> Source {
         let side = side.into();
-        Source { sync: self.clone(), side, poll: None, webhook: None, key: "id".to_owned(), retry: Retry::default() }
+        Source {
+            sync: self.clone(),
+            side,
+            poll: None,
+            webhook: None,
+            key: "id".to_owned(),
+            retry: Retry::default(),
+        }
     }
 
     /// Runs the two-way form from its YAML text; `env` answers for `${NAME}`.

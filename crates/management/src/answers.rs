@@ -51,7 +51,8 @@ impl ParkedFilter {
     pub(crate) fn fits(&self, item: &ParkedItem) -> bool {
         let same = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|w| w == found);
         let of_side = self.side.as_ref().is_none_or(|side| {
-            item.lane == *side || item.record.strip_prefix("@sync/").is_some_and(|s| s.starts_with(&format!("{side}/")))
+            item.lane == *side
+                || item.record.strip_prefix("@sync/").is_some_and(|s| s.starts_with(&format!("{side}/")))
         });
         of_side
             && same(&self.record, &item.record)

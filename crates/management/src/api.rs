@@ -70,7 +70,7 @@ async fn guard(State(room): Ask, request: Request, next: Next) -> Response {
         return Refusal::new(StatusCode::MISDIRECTED_REQUEST, "this is not the host asked for", hint)
             .into_response();
     }
-    let given = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
+    let given = request.headers().get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes);
     let given = given.and_then(|value| value.strip_prefix(b"Bearer "));
     if !given.is_some_and(|token| room.access.admits(token)) {
         let hint = "send `Authorization: Bearer …` with the token in management.json of the data folder";
@@ -126,7 +126,9 @@ struct Health {
 async fn healthz(State(room): Ask) -> Response {
     let Some(engine) = room.desk.engine() else { return Refusal::later().into_response() };
     match tokio::time::timeout(HEALTH_PATIENCE, engine.look(|_| ())).await {
-        Ok(Ok(())) => Json(Health { sync: "running", instance: room.access.instance.clone() }).into_response(),
+        Ok(Ok(())) => {
+            Json(Health { sync: "running", instance: room.access.instance.clone() }).into_response()
+        }
         Ok(Err(_)) | Err(_) => Refusal::later().into_response(),
     }
 }

@@ -131,7 +131,9 @@ impl Desk {
         loop {
             let from = after.clone();
             let items = self.look(move |machine| machine.parked(from.as_ref(), PARKED_MAX)).await?;
-            let passed = items.iter().any(|item| item.record.as_str() >= record.as_str() && !item.record.starts_with('@'));
+            let passed = items
+                .iter()
+                .any(|item| item.record.as_str() >= record.as_str() && !item.record.starts_with('@'));
             let next = items.last().filter(|_| distinct_records(&items) >= PARKED_MAX && !passed);
             let next = next.and_then(|item| RecordId::try_new(item.record.as_str()).ok());
             let found: Vec<ParkedItem> =
@@ -339,7 +341,12 @@ fn walk(
 }
 
 /// One more than `limit`, if there are more.
-fn read_history(log: &Log, record: &RecordId, after: u64, limit: usize) -> Result<Vec<EventReport>, DeskError> {
+fn read_history(
+    log: &Log,
+    record: &RecordId,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<EventReport>, DeskError> {
     let mut teller = Teller::new();
     let mut events = Vec::new();
     let from = if record.is_own_stream() { after.saturating_add(1) } else { 1 };

@@ -75,14 +75,17 @@ impl DeskError {
     pub fn hint(&self) -> String {
         match self {
             Self::NoSuchRecord { .. } => {
-                "name it by its id, as collection/identity (permit/P-1001), or as side:id there (clerk:17)".into()
+                "name it by its id, as collection/identity (permit/P-1001), or as side:id there (clerk:17)"
+                    .into()
             }
             Self::NoSuchField { known, .. } => format!("its fields are {}", known.join(", ")),
             Self::NothingParked => "`hms-sync parked FILE list` shows what is parked".into(),
             Self::Invalid { hint, .. } => hint.clone(),
             Self::Refused { .. } => "`hms-sync status FILE` shows the sides and their collections".into(),
             Self::NotRunning => "start it with `hms-sync run FILE`".into(),
-            Self::Stopped => "see its last log lines, then start it again; what was acknowledged is safe".into(),
+            Self::Stopped => {
+                "see its last log lines, then start it again; what was acknowledged is safe".into()
+            }
             Self::Engine(_) | Self::Log(_) => {
                 "`hms-sync audit FILE verify` shows whether the change log is sound".into()
             }

@@ -19,10 +19,10 @@ mod hooks;
 mod api;
 mod serve;
 
-pub use api::api_routes;
 pub use answers::{
     EventReport, Explanation, History, ParkedFilter, ParkedPage, Released, Running, StatusReport, Verified,
 };
+pub use api::api_routes;
 pub use desk::Desk;
 pub use error::{DeskError, ServeError};
 pub use hooks::HookRoute;

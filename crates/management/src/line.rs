@@ -8,7 +8,8 @@ const VALUE_MAX: usize = 80;
 /// `text` in one line: what would move the cursor or change colours becomes a
 /// blank, so that a record cannot paint on the screen of who looks at it.
 pub fn one_line(text: &str) -> String {
-    let unsafe_one = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let unsafe_one =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().map(|c| if unsafe_one(c) { ' ' } else { c }).collect()
 }
 

@@ -171,7 +171,7 @@ async fn accept(listener: TcpListener, router: Router, limits: Limits, mut stopp
     loop {
         while connections.try_join_next().is_some() {}
         let next = tokio::select! {
-            _ = stopped.wait_for(|stopped| *stopped) => break,
+            () = until(&mut stopped) => break,
             next = one(&listener, &slots) => next,
         };
         match next {
@@ -215,11 +215,9 @@ async fn connection(
     server.timer(TokioTimer::new()).header_read_timeout(limits.head_patience).max_buf_size(HEAD_BYTES_MAX);
     let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     tokio::pin!(connection);
-    // The guard that the wait ends with must not be held while the connection ends.
-    let stopping = async move { stopped.wait_for(|stopped| *stopped).await.is_ok() };
     let result = tokio::select! {
         result = connection.as_mut() => result,
-        _ = stopping => {
+        () = until(&mut stopped) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -228,4 +226,10 @@ async fn connection(
         tracing::debug!(%why, "a connection broke off");
     }
     drop(slot);
+}
+
+/// Waits until the server is to stop, also because nobody holds it any more.
+/// The guard that the wait ends with is not held on: it would block the others.
+async fn until(stopped: &mut watch::Receiver<bool>) {
+    drop(stopped.wait_for(|stopped| *stopped).await);
 }

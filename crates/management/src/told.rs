@@ -108,7 +108,8 @@ impl Teller {
                 ("handler_failed", None, format!("handler {job} failed: {}", short(words)))
             }
             Body::Cursor { side, cursor, listed } => {
-                let to = cursor.as_ref().map_or_else(String::new, |cursor| format!(" up to {}", short(cursor)));
+                let to =
+                    cursor.as_ref().map_or_else(String::new, |cursor| format!(" up to {}", short(cursor)));
                 let all = if *listed { "; everything has been listed" } else { "" };
                 ("cursor", Some(side.clone()), format!("{side} was read{to}{all}"))
             }
@@ -245,7 +246,8 @@ fn changes(edit: &Edit, fresh: bool, id: Option<&str>) -> String {
         let verb = if settled { "noted that all sides agree" } else { "has it" };
         return format!("{verb}{known_as}: {}", all.join(", "));
     }
-    let all: Vec<String> = edit.changes.iter().map(|(field, c)| changed(field, &c.before, &c.after)).collect();
+    let all: Vec<String> =
+        edit.changes.iter().map(|(field, c)| changed(field, &c.before, &c.after)).collect();
     all.join(", ")
 }
 

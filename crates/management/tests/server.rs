@@ -37,7 +37,9 @@ async fn a_get_route_takes_no_other_method_and_the_other_way_round() {
 #[tokio::test]
 async fn a_page_led_here_under_another_name_is_refused() {
     let bench = Bench::start(limits()).await;
-    let asked = |host: &str| format!("GET /api/status HTTP/1.1\r\nHost: {host}\r\n{}Connection: close\r\n\r\n", bench.auth());
+    let asked = |host: &str| {
+        format!("GET /api/status HTTP/1.1\r\nHost: {host}\r\n{}Connection: close\r\n\r\n", bench.auth())
+    };
     for host in ["evil.example", "127.0.0.1.evil.example", "10.0.0.1", ""] {
         let answer = bench.raw(asked(host).as_bytes()).await;
         assert_eq!(answer.status, 421, "{host:?}");
@@ -86,7 +88,10 @@ async fn what_cannot_be_made_durable_is_not_acknowledged() {
 #[tokio::test]
 async fn the_connector_judges_a_webhook() {
     let bench = Bench::start(limits()).await;
-    assert_eq!(bench.ask("POST", "/hooks/clerk", "X-Signature: wrong\r\n", r#"{"id":"7"}"#).await.status, 401);
+    assert_eq!(
+        bench.ask("POST", "/hooks/clerk", "X-Signature: wrong\r\n", r#"{"id":"7"}"#).await.status,
+        401
+    );
     let malformed = bench.hook("not json").await;
     assert_eq!(malformed.status, 400);
     assert!(malformed.body.contains("is not JSON"), "{}", malformed.body);

@@ -5,7 +5,8 @@
 use hms_sync_management::Teller;
 use hms_sync_model::{
     Actor, Author, Body, Change, Clock, Dot, Edit, Event, EventId, Failure, FieldName, FieldResult, Lane,
-    NativeId, Operation, ParkReason, Parked, RecordId, Released, SideName, Source, Stamp, Time, Value, VecMap,
+    NativeId, Operation, ParkReason, Parked, RecordId, Released, SideName, Source, Stamp, Time, Value,
+    VecMap,
 };
 
 fn side(name: &str) -> SideName {
@@ -106,7 +107,10 @@ fn different_fields_at_once_are_told_as_such() {
         edit("clerk", 1, &[], &[("note", "", "x"), ("status", "", "pending")], Some("7")),
         edit("marshal", 1, &[], &[("inspector", "", "Kim")], Some("INS-7")),
     ]);
-    assert_eq!(lines[1], "marshal has it as its INS-7: inspector=Kim; had not yet seen clerk's change (poll)");
+    assert_eq!(
+        lines[1],
+        "marshal has it as its INS-7: inspector=Kim; had not yet seen clerk's change (poll)"
+    );
 }
 
 #[test]
@@ -153,7 +157,8 @@ fn trouble_and_what_a_person_did_about_it() {
 
 #[test]
 fn hms_sync_speaks_for_itself() {
-    let Body::Edited { mut edit, .. } = edit("clerk", 1, &[], &[("status", "revoked", "revoked")], None) else {
+    let Body::Edited { mut edit, .. } = edit("clerk", 1, &[], &[("status", "revoked", "revoked")], None)
+    else {
         unreachable!()
     };
     edit.dot = Dot { actor: Actor { author: Author::Engine, epoch: 0 }, n: 1 };

@@ -27,10 +27,7 @@ pub struct Unfit {
 
 impl Unfit {
     pub(crate) fn new(found: &Json, expected: impl Into<String>) -> Self {
-        Self {
-            found: shown(found),
-            expected: expected.into(),
-        }
+        Self { found: shown(found), expected: expected.into() }
     }
 
     pub(crate) fn value(found: &Value, expected: impl Into<String>) -> Self {
@@ -38,10 +35,7 @@ impl Unfit {
             Value::Text(text) => quoted(text),
             other => shortened(&other.to_string()),
         };
-        Self {
-            found,
-            expected: expected.into(),
-        }
+        Self { found, expected: expected.into() }
     }
 }
 
@@ -61,11 +55,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn shortened(text: &str) -> String {
-    let mut out: String = text
-        .chars()
-        .take(SHOWN)
-        .flat_map(char::escape_debug)
-        .collect();
+    let mut out: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if text.chars().nth(SHOWN).is_some() {
         out.push('…');
     }
@@ -88,27 +78,18 @@ fn at_depth(ty: &FieldType, json: &Json, depth: usize) -> Result<Value, Unfit> {
         (FieldType::String, Json::String(text)) => Ok(Value::text(text.as_str())),
         (FieldType::Text, Json::String(text)) => Ok(Value::text(&*same_text(text))),
         (FieldType::Integer | FieldType::Decimal, Json::Number(n)) => number(ty, n.as_str(), json),
-        (FieldType::Integer | FieldType::Decimal, Json::String(text)) => {
-            number(ty, text.trim(), json)
-        }
+        (FieldType::Integer | FieldType::Decimal, Json::String(text)) => number(ty, text.trim(), json),
         (FieldType::Bool, Json::Bool(b)) => Ok(Value::Bool(*b)),
-        (FieldType::Date, Json::String(text)) => {
-            date(text).map(Value::Date).ok_or_else(|| unfit(ty, json))
+        (FieldType::Date, Json::String(text)) => date(text).map(Value::Date).ok_or_else(|| unfit(ty, json)),
+        (FieldType::Datetime, Json::String(text)) => {
+            instant(text).map(Value::Datetime).ok_or_else(|| unfit(ty, json))
         }
-        (FieldType::Datetime, Json::String(text)) => instant(text)
-            .map(Value::Datetime)
-            .ok_or_else(|| unfit(ty, json)),
-        (FieldType::Enum(allowed), Json::String(text)) => {
-            match allowed.iter().find(|a| ***a == **text) {
-                Some(known) => Ok(Value::Text(known.clone())),
-                None => Err(unfit(ty, json)),
-            }
-        }
+        (FieldType::Enum(allowed), Json::String(text)) => match allowed.iter().find(|a| ***a == **text) {
+            Some(known) => Ok(Value::Text(known.clone())),
+            None => Err(unfit(ty, json)),
+        },
         (FieldType::Set(of), Json::Array(elements)) if depth < MAX_DEPTH => {
-            let elements: Result<Vec<_>, _> = elements
-                .iter()
-                .map(|e| at_depth(of, e, depth + 1))
-                .collect();
+            let elements: Result<Vec<_>, _> = elements.iter().map(|e| at_depth(of, e, depth + 1)).collect();
             Ok(Value::set(elements?))
         }
         (FieldType::Json, _) => canonical_json(json).map(|text| Value::Json(text.into())),
@@ -144,9 +125,7 @@ pub(crate) fn expected(ty: &FieldType) -> Cow<'static, str> {
         FieldType::Bool => "true or false".into(),
         FieldType::Date => "a date as 2026-03-01".into(),
         FieldType::Datetime => "an instant as 2026-03-01T09:30:00Z".into(),
-        FieldType::Enum(allowed) => {
-            format!("one of {}", listed(allowed.iter().map(|a| &**a))).into()
-        }
+        FieldType::Enum(allowed) => format!("one of {}", listed(allowed.iter().map(|a| &**a))).into(),
         FieldType::Set(_) => "an array".into(),
         FieldType::Json => format!("JSON of at most {MAX_DEPTH} levels").into(),
     }
@@ -168,10 +147,9 @@ pub(crate) fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> Strin
 fn number(ty: &FieldType, text: &str, json: &Json) -> Result<Value, Unfit> {
     let number = Decimal::parse(text).map_err(|why| match why {
         InvalidDecimal::NotANumber => unfit(ty, json),
-        InvalidDecimal::TooLong => Unfit::new(
-            json,
-            format!("{} of at most {} digits", expected(ty), Decimal::MAX_DIGITS),
-        ),
+        InvalidDecimal::TooLong => {
+            Unfit::new(json, format!("{} of at most {} digits", expected(ty), Decimal::MAX_DIGITS))
+        }
     })?;
     if *ty == FieldType::Integer && !number.is_integer() {
         return Err(unfit(ty, json));
@@ -182,9 +160,7 @@ fn number(ty: &FieldType, text: &str, json: &Json) -> Result<Value, Unfit> {
 fn date(text: &str) -> Option<Date> {
     // Chrono also takes `2026-3-1` and signs; one form only is wanted here.
     let plain = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d")
-        .ok()
-        .filter(|_| plain)?;
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| plain)?;
     Some(Date::from_chrono(day))
 }
 
@@ -213,21 +189,13 @@ fn same_text(text: &str) -> Cow<'_, str> {
         return text;
     }
     let nfc = icu_normalizer::ComposingNormalizerBorrowed::new_nfc();
-    if nfc.is_normalized(&text) {
-        text
-    } else {
-        nfc.normalize(&text).into_owned().into()
-    }
+    if nfc.is_normalized(&text) { text } else { nfc.normalize(&text).into_owned().into() }
 }
 
 /// Canonical JSON text: members sorted, no white space, numbers in one form.
 fn canonical_json(json: &Json) -> Result<String, Unfit> {
     let mut out = String::new();
-    if write_json(json, &mut out, 0) {
-        Ok(out)
-    } else {
-        Err(unfit(&FieldType::Json, json))
-    }
+    if write_json(json, &mut out, 0) { Ok(out) } else { Err(unfit(&FieldType::Json, json)) }
 }
 
 /// Appends; answers false if it nests too deeply.

@@ -51,13 +51,7 @@ impl Codec {
         let lossless = null_as.is_none()
             && table.as_ref().is_none_or(Table::is_lossless)
             && matches!(format, None | Some(Format::NumberAsText));
-        Ok(Self {
-            ty,
-            format,
-            table,
-            null_as,
-            lossless,
-        })
+        Ok(Self { ty, format, table, null_as, lossless })
     }
 
     /// The field's type.
@@ -80,8 +74,7 @@ impl Codec {
         }
         match (&self.ty, json) {
             (FieldType::Set(_), Json::Array(elements)) => {
-                let elements: Result<Vec<_>, _> =
-                    elements.iter().map(|e| self.read_one(e)).collect();
+                let elements: Result<Vec<_>, _> = elements.iter().map(|e| self.read_one(e)).collect();
                 Ok(Value::set(elements?))
             }
             (FieldType::Set(_), Json::Null) => Ok(Value::Null),
@@ -110,8 +103,7 @@ impl Codec {
             Value::Absent => Ok(self.null_as.clone()),
             Value::Null => Ok(Some(self.null_as.clone().unwrap_or(Json::Null))),
             Value::Set(elements) if matches!(self.ty, FieldType::Set(_)) => {
-                let elements: Result<Vec<_>, _> =
-                    elements.iter().map(|e| self.write_one(e)).collect();
+                let elements: Result<Vec<_>, _> = elements.iter().map(|e| self.write_one(e)).collect();
                 Ok(Some(Json::Array(elements?)))
             }
             one => self.write_one(one).map(Some),
@@ -166,10 +158,7 @@ impl Codec {
     /// The part of the instant that the side does not hold is carried over, if
     /// the side then shows what it showed.
     fn put_instant(&self, view: Time, source: Time, image: Time) -> Value {
-        let moved = source
-            .0
-            .checked_sub(image.0)
-            .and_then(|rest| view.0.checked_add(rest));
+        let moved = source.0.checked_sub(image.0).and_then(|rest| view.0.checked_add(rest));
         let moved = moved.map(|at| Value::Datetime(Time(at)));
         let view = Value::Datetime(view);
         match moved {
@@ -180,22 +169,14 @@ impl Codec {
 
     /// Elements whose image is still shown stay as they were; the others are taken as shown.
     fn put_set(&self, view: &[Value], source: &[Value]) -> Value {
-        let image_of = |element: &Value| match self
-            .write_one(element)
-            .and_then(|json| self.read_one(&json))
-        {
+        let image_of = |element: &Value| match self.write_one(element).and_then(|json| self.read_one(&json)) {
             Ok(image) => image,
             Err(_) => element.clone(),
         };
         let known: Vec<(Value, &Value)> = source.iter().map(|e| (image_of(e), e)).collect();
-        let kept = known
-            .iter()
-            .filter(|(image, _)| view.binary_search(image).is_ok())
-            .map(|(_, e)| (*e).clone());
-        let new = view
-            .iter()
-            .filter(|v| !known.iter().any(|(image, _)| image == *v))
-            .cloned();
+        let kept =
+            known.iter().filter(|(image, _)| view.binary_search(image).is_ok()).map(|(_, e)| (*e).clone());
+        let new = view.iter().filter(|v| !known.iter().any(|(image, _)| image == *v)).cloned();
         Value::set(kept.chain(new))
     }
 }

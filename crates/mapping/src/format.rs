@@ -63,12 +63,7 @@ pub(crate) struct Pattern {
 impl Format {
     /// Compiles what stands behind `format:` for a field of type `ty`.
     pub(crate) fn compile(ty: &FieldType, format: &str) -> Result<Self, InvalidFormat> {
-        let refused = |known| {
-            Err(InvalidFormat::NotForType {
-                format: format.to_owned(),
-                known,
-            })
-        };
+        let refused = |known| Err(InvalidFormat::NotForType { format: format.to_owned(), known });
         match ty {
             FieldType::Integer | FieldType::Decimal if format == "text" => Ok(Self::NumberAsText),
             FieldType::Integer | FieldType::Decimal => refused("for numbers there is `text`"),
@@ -76,10 +71,9 @@ impl Format {
             FieldType::String => refused("for `string` there is `number`"),
             FieldType::Datetime if matches!(format, "epoch_s" | "%s") => Ok(Self::Seconds),
             FieldType::Datetime if format == "epoch_ms" => Ok(Self::Millis),
-            FieldType::Date | FieldType::Datetime => Ok(Self::Pattern(Pattern::compile(
-                format,
-                *ty == FieldType::Date,
-            )?)),
+            FieldType::Date | FieldType::Datetime => {
+                Ok(Self::Pattern(Pattern::compile(format, *ty == FieldType::Date)?))
+            }
             FieldType::Set(of) => Self::compile(of, format),
             FieldType::Text | FieldType::Bool | FieldType::Enum(_) | FieldType::Json => refused(
                 "only string, integer, decimal, date and datetime have formats; \
@@ -97,9 +91,7 @@ impl Format {
         };
         let value = match self {
             Self::NumberAsText => Decimal::parse(text.trim()).ok().map(Value::Number),
-            Self::TextAsNumber => Decimal::parse(text.trim())
-                .ok()
-                .map(|n| Value::text(n.as_str())),
+            Self::TextAsNumber => Decimal::parse(text.trim()).ok().map(|n| Value::text(n.as_str())),
             Self::Seconds => micros(text, 6).map(Value::Datetime),
             Self::Millis => micros(text, 3).map(Value::Datetime),
             Self::Pattern(pattern) => pattern.read(text),
@@ -152,49 +144,23 @@ fn micros(text: &str, shift: usize) -> Option<Time> {
     };
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let scale = 10_i64.pow(u32::try_from(shift).ok()?);
-    let kept: String = fraction
-        .chars()
-        .chain(std::iter::repeat('0'))
-        .take(shift)
-        .collect();
+    let kept: String = fraction.chars().chain(std::iter::repeat('0')).take(shift).collect();
     let finer = fraction.len() > shift;
-    let count = whole
-        .parse::<i64>()
-        .ok()?
-        .checked_mul(scale)?
-        .checked_add(kept.parse::<i64>().ok()?)?;
-    Some(Time(if negative {
-        -count - i64::from(finer)
-    } else {
-        count
-    }))
+    let count = whole.parse::<i64>().ok()?.checked_mul(scale)?.checked_add(kept.parse::<i64>().ok()?)?;
+    Some(Time(if negative { -count - i64::from(finer) } else { count }))
 }
 
 impl Pattern {
     fn compile(format: &str, day_only: bool) -> Result<Self, InvalidFormat> {
         let no_pattern = || InvalidFormat::NoPattern(format.to_owned());
-        let items = StrftimeItems::new(format)
-            .parse_to_owned()
-            .map_err(|_| no_pattern())?;
-        let dated = items
-            .iter()
-            .any(|i| matches!(i, Item::Numeric(..) | Item::Fixed(_)));
-        let pattern = Self {
-            text: format.into(),
-            items: items.into(),
-            day_only,
-        };
+        let items = StrftimeItems::new(format).parse_to_owned().map_err(|_| no_pattern())?;
+        let dated = items.iter().any(|i| matches!(i, Item::Numeric(..) | Item::Fixed(_)));
+        let pattern = Self { text: format.into(), items: items.into(), day_only };
         if !dated {
             return Err(no_pattern());
         }
         // 2026-11-23T09:08:07.123456Z and two others that differ in every part.
-        for sample in [
-            1_795_424_887_123_456,
-            951_782_400_000_000,
-            1_719_791_999_999_999,
-        ]
-        .map(Time)
-        {
+        for sample in [1_795_424_887_123_456, 951_782_400_000_000, 1_719_791_999_999_999].map(Time) {
             pattern.try_on(sample)?;
         }
         Ok(pattern)
@@ -210,29 +176,17 @@ impl Pattern {
         };
         let written = self.write(&value).unwrap_or_default();
         let once = self.read(&written);
-        let again = once
-            .as_ref()
-            .and_then(|v| self.write(v))
-            .and_then(|w| self.read(&w));
+        let again = once.as_ref().and_then(|v| self.write(v)).and_then(|w| self.read(&w));
         let near = match &once {
-            Some(Value::Date(day)) => sample
-                .to_chrono()
-                .date_naive()
-                .signed_duration_since(day.to_chrono())
-                .num_days(),
-            Some(Value::Datetime(at)) => sample
-                .to_chrono()
-                .signed_duration_since(at.to_chrono())
-                .num_days(),
+            Some(Value::Date(day)) => {
+                sample.to_chrono().date_naive().signed_duration_since(day.to_chrono()).num_days()
+            }
+            Some(Value::Datetime(at)) => sample.to_chrono().signed_duration_since(at.to_chrono()).num_days(),
             _ => i64::MAX,
         };
         if once != again || !(0..31).contains(&near) {
             let (format, sample) = (self.text.to_string(), value.to_string());
-            return Err(InvalidFormat::NotReadBack {
-                format,
-                sample,
-                written,
-            });
+            return Err(InvalidFormat::NotReadBack { format, sample, written });
         }
         Ok(())
     }
@@ -256,9 +210,7 @@ impl Pattern {
         }
         if let Some(seconds) = parsed.timestamp() {
             let micros = i64::from(parsed.nanosecond().unwrap_or(0) / 1_000);
-            return Some(Value::Datetime(Time(
-                seconds.checked_mul(1_000_000)?.checked_add(micros)?,
-            )));
+            return Some(Value::Datetime(Time(seconds.checked_mul(1_000_000)?.checked_add(micros)?)));
         }
         let at = NaiveDateTime::new(day_of(&mut parsed)?, time_of(&mut parsed)?);
         let offset = FixedOffset::east_opt(parsed.offset().unwrap_or(0))?;

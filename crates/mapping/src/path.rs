@@ -63,9 +63,7 @@ impl FieldPath {
         if parts.len() > Self::MAX_PARTS {
             return Err(InvalidPath::TooDeep);
         }
-        Ok(Self(
-            parts.into_iter().map(String::into_boxed_str).collect(),
-        ))
+        Ok(Self(parts.into_iter().map(String::into_boxed_str).collect()))
     }
 
     /// The parts, outermost first.
@@ -101,9 +99,7 @@ impl FieldPath {
         };
         let mut at = doc;
         for part in way {
-            let next = at
-                .entry(part.to_string())
-                .or_insert_with(|| Json::Object(Map::new()));
+            let next = at.entry(part.to_string()).or_insert_with(|| Json::Object(Map::new()));
             if !next.is_object() {
                 *next = Json::Object(Map::new());
             }

@@ -48,15 +48,7 @@ pub struct FieldMapping {
 impl FieldMapping {
     /// A field that lies at `path` in its plain form, both ways.
     pub fn plain(field: FieldName, ty: FieldType, path: FieldPath) -> Self {
-        Self {
-            field,
-            ty,
-            path,
-            direction: Direction::Both,
-            values: None,
-            format: None,
-            null_as: None,
-        }
+        Self { field, ty, path, direction: Direction::Both, values: None, format: None, null_as: None }
     }
 }
 
@@ -156,28 +148,12 @@ pub struct SideMap {
 
 impl Mapped {
     fn compile(mapping: FieldMapping) -> Result<Self, MappingError> {
-        let FieldMapping {
-            field,
-            ty,
-            path,
-            direction,
-            values,
-            format,
-            null_as,
-        } = mapping;
+        let FieldMapping { field, ty, path, direction, values, format, null_as } = mapping;
         match Codec::compile(ty, format.as_deref(), values.as_ref(), null_as) {
-            Ok(codec) => Ok(Self {
-                field,
-                path,
-                direction,
-                codec,
-            }),
+            Ok(codec) => Ok(Self { field, path, direction, codec }),
             Err(InvalidCodec::Format(cause)) => Err(MappingError::Format { field, cause }),
             Err(InvalidCodec::Values(cause)) => Err(MappingError::Values { field, cause }),
-            Err(other) => Err(MappingError::Other {
-                field,
-                cause: other.to_string(),
-            }),
+            Err(other) => Err(MappingError::Other { field, cause: other.to_string() }),
         }
     }
 
@@ -199,11 +175,7 @@ impl Mapped {
             },
             Found::NoObject(json) => Unfit::new(json, "an object on the way to it"),
         };
-        Err(UnreadableField {
-            field: self.field.clone(),
-            path: self.path.clone(),
-            cause,
-        })
+        Err(UnreadableField { field: self.field.clone(), path: self.path.clone(), cause })
     }
 }
 
@@ -234,10 +206,7 @@ impl SideMap {
     }
 
     fn get(&self, field: &FieldName) -> Option<&Mapped> {
-        let at = self
-            .fields
-            .binary_search_by(|mapped| mapped.field.cmp(field))
-            .ok()?;
+        let at = self.fields.binary_search_by(|mapped| mapped.field.cmp(field)).ok()?;
         self.fields.get(at)
     }
 
@@ -273,9 +242,7 @@ impl SideMap {
     /// At the first field whose value its type cannot hold.
     pub fn read(&self, doc: &Json) -> Result<FieldMap, UnreadableField> {
         let given = self.fields.iter().filter(|mapped| mapped.gives());
-        given
-            .map(|m| Ok((m.field.clone(), m.read(doc)?.unwrap_or(Value::Absent))))
-            .collect()
+        given.map(|m| Ok((m.field.clone(), m.read(doc)?.unwrap_or(Value::Absent)))).collect()
     }
 
     /// As [`Self::read`], but only fields whose path is there.
@@ -285,11 +252,7 @@ impl SideMap {
     pub fn read_partial(&self, doc: &Json) -> Result<FieldMap, UnreadableField> {
         let given = self.fields.iter().filter(|mapped| mapped.gives());
         given
-            .filter_map(|m| {
-                m.read(doc)
-                    .map(|found| found.map(|v| (m.field.clone(), v)))
-                    .transpose()
-            })
+            .filter_map(|m| m.read(doc).map(|found| found.map(|v| (m.field.clone(), v))).transpose())
             .collect()
     }
 
@@ -320,14 +283,12 @@ impl SideMap {
     /// What the side will show of `value`: the value itself, unless the side
     /// holds less (a day of an instant, a default for words it does not know).
     pub fn image(&self, field: &FieldName, value: &Value) -> Value {
-        self.get(field)
-            .map_or_else(|| value.clone(), |mapped| mapped.codec.image(value))
+        self.get(field).map_or_else(|| value.clone(), |mapped| mapped.codec.image(value))
     }
 
     /// The new canonical value when the side shows `view` and we held `source`
     /// before: what the side cannot hold survives its edit.
     pub fn put(&self, field: &FieldName, view: &Value, source: &Value) -> Value {
-        self.get(field)
-            .map_or_else(|| view.clone(), |mapped| mapped.codec.put(view, source))
+        self.get(field).map_or_else(|| view.clone(), |mapped| mapped.codec.put(view, source))
     }
 }

@@ -135,9 +135,7 @@ impl Table {
             self.otherwise_from = Some(value);
         }
         match &map.otherwise_to {
-            Some(native) if word(native).is_none() => {
-                Err(InvalidValues::NotScalar(native.to_string()))
-            }
+            Some(native) if word(native).is_none() => Err(InvalidValues::NotScalar(native.to_string())),
             Some(native) if self.otherwise_from.is_none() && self.listed(native).is_none() => {
                 Err(InvalidValues::OtherwiseTo(native.to_string()))
             }
@@ -152,48 +150,30 @@ impl Table {
 
     fn listed(&self, native: &Json) -> Option<&Value> {
         if let Json::String(text) = native {
-            let at = self
-                .from_text
-                .binary_search_by(|(word, _)| (**word).cmp(text))
-                .ok()?;
+            let at = self.from_text.binary_search_by(|(word, _)| (**word).cmp(text)).ok()?;
             return self.from_text.get(at).map(|(_, value)| value);
         }
         if self.from_other.is_empty() {
             return None;
         }
         let native = word(native)?;
-        self.from_other
-            .iter()
-            .find(|(word, _)| *word == native)
-            .map(|(_, value)| value)
+        self.from_other.iter().find(|(word, _)| *word == native).map(|(_, value)| value)
     }
 
     fn word_for(&self, value: &Value) -> Option<&Json> {
-        let at = self
-            .to
-            .binary_search_by(|(listed, _)| listed.cmp(value))
-            .ok()?;
+        let at = self.to.binary_search_by(|(listed, _)| listed.cmp(value)).ok()?;
         self.to.get(at).map(|(_, native)| native)
     }
 
     pub(crate) fn read(&self, native: &Json) -> Result<Value, Unfit> {
-        match self
-            .listed(native)
-            .or(self.otherwise_from.as_ref().filter(|_| !native.is_null()))
-        {
+        match self.listed(native).or(self.otherwise_from.as_ref().filter(|_| !native.is_null())) {
             Some(value) => Ok(value.clone()),
             None if native.is_null() => Ok(Value::Null),
             None => {
-                let words: Vec<String> = self
-                    .to
-                    .iter()
-                    .filter_map(|(_, native)| Some(word(native)?.to_string()))
-                    .collect();
+                let words: Vec<String> =
+                    self.to.iter().filter_map(|(_, native)| Some(word(native)?.to_string())).collect();
                 let words = listed(words.iter().map(String::as_str));
-                Err(Unfit::new(
-                    native,
-                    format!("one of the words of its value map: {words}"),
-                ))
+                Err(Unfit::new(native, format!("one of the words of its value map: {words}")))
             }
         }
     }
@@ -204,9 +184,6 @@ impl Table {
         }
         let keys: Vec<String> = self.to.iter().map(|(key, _)| key.to_string()).collect();
         let keys = listed(keys.iter().map(String::as_str));
-        Err(Unfit::value(
-            value,
-            format!("one of the values of its value map: {keys}"),
-        ))
+        Err(Unfit::value(value, format!("one of the values of its value map: {keys}")))
     }
 }

@@ -1,10 +1,5 @@
 //! The laws of the mapping, over generated types, formats, value maps and values.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "tests may panic"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests may panic")]
 
 use hms_sync_mapping::{Direction, FieldMapping, FieldPath, SideMap, ValueMap, canonical};
 use hms_sync_model::{Date, Decimal, FieldMap, FieldName, FieldType, Time, Value};
@@ -37,11 +32,7 @@ fn json_value() -> impl Strategy<Value = Json> {
 }
 
 fn words() -> FieldType {
-    FieldType::Enum(
-        ["pending", "approved", "denied", "revoked"]
-            .map(Into::into)
-            .to_vec(),
-    )
+    FieldType::Enum(["pending", "approved", "denied", "revoked"].map(Into::into).to_vec())
 }
 
 fn scalar_type() -> impl Strategy<Value = FieldType> {
@@ -65,9 +56,9 @@ fn any_type() -> impl Strategy<Value = FieldType> {
 /// A canonical value of a type, made without the code under test.
 fn value_of(ty: &FieldType) -> BoxedStrategy<Value> {
     let some = match ty {
-        FieldType::String => prop_oneof![".{0,8}", "[0-9]{1,3}", Just(String::new())]
-            .prop_map(Value::text)
-            .boxed(),
+        FieldType::String => {
+            prop_oneof![".{0,8}", "[0-9]{1,3}", Just(String::new())].prop_map(Value::text).boxed()
+        }
         FieldType::Text => "[a-zé ]{0,8}".prop_map(Value::text).boxed(),
         FieldType::Integer => any::<i64>().prop_map(Value::from).boxed(),
         FieldType::Decimal => (any::<i64>(), 0..6_u32)
@@ -75,26 +66,17 @@ fn value_of(ty: &FieldType) -> BoxedStrategy<Value> {
             .boxed(),
         FieldType::Bool => any::<bool>().prop_map(Value::Bool).boxed(),
         // From 1600 to 2400: what the patterns can write.
-        FieldType::Date => (-135_000..157_000_i32)
-            .prop_map(|d| Value::Date(Date(d)))
-            .boxed(),
+        FieldType::Date => (-135_000..157_000_i32).prop_map(|d| Value::Date(Date(d))).boxed(),
         FieldType::Datetime => (-11_000_000_000_000_000..13_000_000_000_000_000_i64)
             .prop_map(|t| Value::Datetime(Time(t)))
             .boxed(),
-        FieldType::Enum(all) => prop::sample::select(all.clone())
-            .prop_map(Value::Text)
-            .boxed(),
+        FieldType::Enum(all) => prop::sample::select(all.clone()).prop_map(Value::Text).boxed(),
         FieldType::Json => json_value()
-            .prop_filter_map("null is null under every type", |j| {
-                canonical(&FieldType::Json, &j).ok()
-            })
+            .prop_filter_map("null is null under every type", |j| canonical(&FieldType::Json, &j).ok())
             .boxed(),
         FieldType::Set(of) => {
-            let element =
-                value_of(of).prop_filter("nothing absent stands in a set", |v| *v != Value::Absent);
-            prop::collection::vec(element, 0..5)
-                .prop_map(Value::set)
-                .boxed()
+            let element = value_of(of).prop_filter("nothing absent stands in a set", |v| *v != Value::Absent);
+            prop::collection::vec(element, 0..5).prop_map(Value::set).boxed()
         }
     };
     prop_oneof![12 => some, 1 => Just(Value::Null), 1 => Just(Value::Absent)].boxed()
@@ -108,12 +90,7 @@ fn formats_of(ty: &FieldType) -> Vec<Option<&'static str>> {
     match element(ty) {
         FieldType::String => vec![None, Some("number")],
         FieldType::Integer | FieldType::Decimal => vec![None, Some("text")],
-        FieldType::Date => vec![
-            None,
-            Some("%d.%m.%Y"),
-            Some("%Y%m"),
-            Some("%Y-%m-%dT00:00:00Z"),
-        ],
+        FieldType::Date => vec![None, Some("%d.%m.%Y"), Some("%Y%m"), Some("%Y-%m-%dT00:00:00Z")],
         FieldType::Datetime => vec![
             None,
             Some("%Y-%m-%d"),
@@ -131,11 +108,7 @@ fn formats_of(ty: &FieldType) -> Vec<Option<&'static str>> {
 }
 
 fn value_maps_of(ty: &FieldType) -> Vec<Option<ValueMap>> {
-    let pairs = |p: &[(&str, Json)]| {
-        p.iter()
-            .map(|(k, n)| ((*k).to_owned(), n.clone()))
-            .collect()
-    };
+    let pairs = |p: &[(&str, Json)]| p.iter().map(|(k, n)| ((*k).to_owned(), n.clone())).collect();
     match element(ty) {
         FieldType::Enum(_) => vec![
             None,
@@ -178,17 +151,10 @@ fn name() -> FieldName {
 
 /// A field on a side, in every way it can be configured.
 fn mapping() -> impl Strategy<Value = FieldMapping> {
-    let null_as =
-        prop_oneof![3 => Just(None), 1 => Just(Some(json!(""))), 1 => Just(Some(json!(0)))];
+    let null_as = prop_oneof![3 => Just(None), 1 => Just(Some(json!(""))), 1 => Just(Some(json!(0)))];
     let path = prop::sample::select(vec!["f", "a.b", "a\\.b", "a.b.c.d"]);
-    (
-        any_type(),
-        any::<prop::sample::Index>(),
-        any::<prop::sample::Index>(),
-        null_as,
-        path,
-    )
-        .prop_map(|(ty, format, values, null_as, path)| {
+    (any_type(), any::<prop::sample::Index>(), any::<prop::sample::Index>(), null_as, path).prop_map(
+        |(ty, format, values, null_as, path)| {
             let (formats, maps) = (formats_of(&ty), value_maps_of(&ty));
             FieldMapping {
                 format: formats[format.index(formats.len())].map(str::to_owned),
@@ -196,7 +162,8 @@ fn mapping() -> impl Strategy<Value = FieldMapping> {
                 null_as,
                 ..FieldMapping::plain(name(), ty, FieldPath::parse(path).unwrap())
             }
-        })
+        },
+    )
 }
 
 fn case() -> impl Strategy<Value = (SideMap, FieldType, Value, Value)> {

@@ -74,5 +74,12 @@ pub(crate) fn doubt(seq: u64, record: &RecordId, version: u64, prev: EventId, si
     let words = words[..size].to_owned();
     let side = SideName::try_new("clerk").unwrap();
     let at = Time(1_700_000_000_000_000 + i64::try_from(seq).unwrap());
-    Event { seq, record: record.clone(), version, at, prev, body: Body::Doubted { side, stale: false, id: None, words } }
+    Event {
+        seq,
+        record: record.clone(),
+        version,
+        at,
+        prev,
+        body: Body::Doubted { side, stale: false, id: None, words },
+    }
 }

@@ -26,7 +26,9 @@ pub(crate) fn differences(clerk: &[Json], marshal: &[Json]) -> Vec<String> {
         for (field, value) in &ours.fields {
             let other = theirs.fields.get(field).map_or("", String::as_str);
             if value != other {
-                found.push(format!("{number}: {field} is {value:?} at the clerk's, {other:?} at the marshal's"));
+                found.push(format!(
+                    "{number}: {field} is {value:?} at the clerk's, {other:?} at the marshal's"
+                ));
             }
         }
     }
@@ -180,10 +182,21 @@ mod tests {
             at: 0,
         };
         use Operation::{Create, Update};
-        let fine = [effect(Create, "1", Some("k1"), 1), effect(Update, "1", None, 2), effect(Update, "1", None, 3)];
+        let fine =
+            [effect(Create, "1", Some("k1"), 1), effect(Update, "1", None, 2), effect(Update, "1", None, 3)];
         assert_eq!(done_twice("clerk", &fine), Vec::<String>::new());
-        assert_eq!(done_twice("clerk", &[effect(Create, "1", None, 1), effect(Create, "1b", None, 1)]).len(), 1);
-        assert_eq!(done_twice("clerk", &[effect(Update, "1", Some("k"), 1), effect(Update, "1", Some("k"), 2)]).len(), 1);
-        assert_eq!(done_twice("clerk", &[effect(Update, "1", None, 1), effect(Update, "1", None, 1)]).len(), 1);
+        assert_eq!(
+            done_twice("clerk", &[effect(Create, "1", None, 1), effect(Create, "1b", None, 1)]).len(),
+            1
+        );
+        assert_eq!(
+            done_twice("clerk", &[effect(Update, "1", Some("k"), 1), effect(Update, "1", Some("k"), 2)])
+                .len(),
+            1
+        );
+        assert_eq!(
+            done_twice("clerk", &[effect(Update, "1", None, 1), effect(Update, "1", None, 1)]).len(),
+            1
+        );
     }
 }

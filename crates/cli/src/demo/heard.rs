@@ -16,16 +16,44 @@ pub(crate) struct Heard {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Kind {
-    Appeared { side: String, fields: Map<String, Json> },
-    Edited { side: String, fields: Map<String, Json> },
-    Deleted { side: String },
-    Decided { field: String, value: Json, losers: Vec<Loser>, reason: String },
-    Delivered { side: String, operation: String, fields: Map<String, Json>, after_us: u64 },
+    Appeared {
+        side: String,
+        fields: Map<String, Json>,
+    },
+    Edited {
+        side: String,
+        fields: Map<String, Json>,
+    },
+    Deleted {
+        side: String,
+    },
+    Decided {
+        field: String,
+        value: Json,
+        losers: Vec<Loser>,
+        reason: String,
+    },
+    Delivered {
+        side: String,
+        operation: String,
+        fields: Map<String, Json>,
+        after_us: u64,
+    },
     Delayed,
-    Parked { reason: String },
-    SideAway { side: String, reason: String },
-    SideBack { side: String },
-    Listed { side: String, records: u64 },
+    Parked {
+        reason: String,
+    },
+    SideAway {
+        side: String,
+        reason: String,
+    },
+    SideBack {
+        side: String,
+    },
+    Listed {
+        side: String,
+        records: u64,
+    },
     #[serde(other)]
     Other,
 }
@@ -68,7 +96,8 @@ mod tests {
         let heard: Heard = serde_json::from_str(line).unwrap();
         let Kind::Delivered { side, after_us, .. } = heard.kind else { panic!("{heard:?}") };
         assert_eq!((side.as_str(), after_us), ("marshal", 1_200));
-        let later: Heard = serde_json::from_str(r#"{"at":"…","record":null,"kind":"dreamt","of":7}"#).unwrap();
+        let later: Heard =
+            serde_json::from_str(r#"{"at":"…","record":null,"kind":"dreamt","of":7}"#).unwrap();
         assert!(matches!(later.kind, Kind::Other));
     }
 }

@@ -33,7 +33,8 @@ pub(crate) type Lines = Arc<Mutex<VecDeque<String>>>;
 impl Process {
     /// Starts it. What it tells goes to the timeline.
     pub(crate) fn start(config: &Path, told: &Timeline, last_lines: &Lines) -> Result<Self, Failure> {
-        let broken = |why: std::io::Error| Failure::new(Exit::Failed, format!("the sync cannot be started: {why}"));
+        let broken =
+            |why: std::io::Error| Failure::new(Exit::Failed, format!("the sync cannot be started: {why}"));
         let program = std::env::current_exe().map_err(broken)?;
         let mut child = Command::new(program)
             .args(["run", "--events", "--stop-with-stdin", "-q"])
@@ -74,7 +75,9 @@ impl Process {
     pub(crate) fn alive(&mut self) -> Result<(), Failure> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
-            Ok(Some(status)) => Err(Failure::new(Exit::Failed, format!("the sync ended by itself: {status}"))),
+            Ok(Some(status)) => {
+                Err(Failure::new(Exit::Failed, format!("the sync ended by itself: {status}")))
+            }
             Err(why) => Err(Failure::new(Exit::Failed, format!("the sync cannot be watched: {why}"))),
         }
     }

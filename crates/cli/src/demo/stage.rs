@@ -89,7 +89,8 @@ impl Stage {
     /// Waits until the sync answers, then has both systems send it webhooks.
     pub(crate) async fn connect(&mut self) -> Result<(), Failure> {
         self.client().await?;
-        let hook = |name: &str| Hook { url: format!("{}/hooks/{name}", self.url()), secret: SECRET.to_owned() };
+        let hook =
+            |name: &str| Hook { url: format!("{}/hooks/{name}", self.url()), secret: SECRET.to_owned() };
         self.clerk.set_hook(Some(&hook("clerk"))).map_err(broken)?;
         self.marshal.set_hook(Some(&hook("marshal"))).map_err(broken)
     }
@@ -103,7 +104,11 @@ impl Stage {
     }
 
     /// Waits until `done`, as long as that may take. `what` completes "waited for …".
-    pub(crate) async fn until(&mut self, what: &str, mut done: impl FnMut(&Self) -> bool) -> Result<(), Failure> {
+    pub(crate) async fn until(
+        &mut self,
+        what: &str,
+        mut done: impl FnMut(&Self) -> bool,
+    ) -> Result<(), Failure> {
         let by = Instant::now() + PATIENCE;
         while !done(self) {
             if let Some(sync) = &mut self.sync {

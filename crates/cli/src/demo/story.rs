@@ -176,7 +176,8 @@ async fn morning(stage: &mut Stage) -> Result<(), Failure> {
         stage.marshal_sets(&theirs, &json!({ "inspector": name }))?;
         stage
             .until("an edit to arrive", |stage| {
-                is(&stage.inspection(&ours), "remarks", &note) && is(&stage.permit(&theirs), "inspector", &name)
+                is(&stage.inspection(&ours), "remarks", &note)
+                    && is(&stage.permit(&theirs), "inspector", &name)
             })
             .await?;
     }
@@ -244,7 +245,8 @@ async fn killed(stage: &mut Stage) -> Result<(), Failure> {
     stage
         .until("both sides to be equal", |stage| {
             stage.marshal.len() == stage.clerk.len()
-                && crate::demo::compare::differences(&stage.clerk.records(), &stage.marshal.records()).is_empty()
+                && crate::demo::compare::differences(&stage.clerk.records(), &stage.marshal.records())
+                    .is_empty()
         })
         .await?;
     stage.settle().await?;

@@ -39,7 +39,10 @@ pub(crate) async fn close(stage: &mut Stage) -> Result<bool, Failure> {
     if wrong.is_empty() {
         let records = count(stage.clerk.len() as u64, "permit", "permits");
         stage.told.good(&format!("{records} on both sides, each the same; nothing lost, nothing done twice"));
-        stage.told.good(&format!("{} in the change log, every hash and chain checked", count(verified.events, "event", "events")));
+        stage.told.good(&format!(
+            "{} in the change log, every hash and chain checked",
+            count(verified.events, "event", "events")
+        ));
     }
     figures(stage, verified.events, &stage.edits.delays(&clerk, &marshal), clerk.len() + marshal.len());
     Ok(wrong.is_empty())
@@ -47,13 +50,19 @@ pub(crate) async fn close(stage: &mut Stage) -> Result<bool, Failure> {
 
 fn figures(stage: &Stage, events: u64, delays: &[i64], writes: usize) {
     let counts = stage.told.counts();
-    let ms = |share| percentile(delays, share).map_or_else(|| "-".to_owned(), |us| format!("{}.{} ms", us / 1_000, us % 1_000 / 100));
+    let ms = |share| {
+        percentile(delays, share)
+            .map_or_else(|| "-".to_owned(), |us| format!("{}.{} ms", us / 1_000, us % 1_000 / 100))
+    };
     let rows = [
         ("events", grouped(events)),
         ("writes", grouped(writes as u64)),
         ("conflicts decided", counts.decided.to_string()),
         ("retries", counts.retries.to_string()),
-        ("change → delivered", format!("{} median, {} at the 99th percentile, of {}", ms(50), ms(99), delays.len())),
+        (
+            "change → delivered",
+            format!("{} median, {} at the 99th percentile, of {}", ms(50), ms(99), delays.len()),
+        ),
     ];
     stage.told.plain(Tone::Plain, "");
     for (name, value) in rows {

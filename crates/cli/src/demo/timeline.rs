@@ -162,7 +162,10 @@ impl Timeline {
             Kind::Deleted { side: of } => format!("◂ {} deleted it", side(of)),
             Kind::Decided { field, value, losers, reason } => {
                 let value = self.screen.paint(Tone::Good, &crate::words::value(value));
-                let lost: Vec<String> = losers.iter().map(|l| format!("{} of {}", crate::words::value(&l.value), side(&l.by))).collect();
+                let lost: Vec<String> = losers
+                    .iter()
+                    .map(|l| format!("{} of {}", crate::words::value(&l.value), side(&l.by)))
+                    .collect();
                 format!("= {field} is {value}, not {} ({reason})", lost.join(" or "))
             }
             Kind::Delivered { side: to, operation, fields, after_us } => {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-pub const TOKENLESS: &str = "";
+pub(crate) const TOKENLESS: &str = "";
 
 /// Takes webhooks signed `right` and nothing else.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Connector for Fake {
     }
 }
 
-pub fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits {
         connections_max: 64,
         body_bytes_max: 4_096,
@@ -75,22 +75,23 @@ pub fn limits() -> Limits {
     }
 }
 
-pub struct Bench {
-    pub disk: MemoryDisk,
-    pub engine: Engine,
-    pub serving: Serving,
-    pub dir: tempfile::TempDir,
+pub(crate) struct Bench {
+    pub(crate) disk: MemoryDisk,
+    pub(crate) engine: Engine,
+    pub(crate) serving: Serving,
+    pub(crate) dir: tempfile::TempDir,
 }
 
-pub struct Answer {
+pub(crate) struct Answer {
     /// 0 if the connection was closed without an answer.
-    pub status: u16,
-    pub head: String,
-    pub body: String,
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
-pub fn plan() -> Plan {
-    let (side, collection) = (SideName::try_new("clerk").unwrap(), CollectionName::try_new("permit").unwrap());
+pub(crate) fn plan() -> Plan {
+    let (side, collection) =
+        (SideName::try_new("clerk").unwrap(), CollectionName::try_new("permit").unwrap());
     let mut plan = Plan::new("Test");
     plan.sides.insert(side.clone(), SidePlan::default());
     let part = CollectionSide {
@@ -143,7 +144,7 @@ fn options(engine: &Engine, paths: &[&str], limits: Limits) -> Options {
 }
 
 impl Bench {
-    pub async fn start(limits: Limits) -> Self {
+    pub(crate) async fn start(limits: Limits) -> Self {
         let disk = MemoryDisk::new();
         let engine = engine(&disk);
         let dir = tempfile::tempdir().unwrap();
@@ -153,26 +154,26 @@ impl Bench {
         Self { disk, engine, serving, dir }
     }
 
-    pub async fn with_hooks(paths: &[&str]) -> Result<Serving, ServeError> {
+    pub(crate) async fn with_hooks(paths: &[&str]) -> Result<Serving, ServeError> {
         let engine = engine(&MemoryDisk::new());
         serve(options(&engine, paths, limits())).await
     }
 
-    pub fn auth(&self) -> String {
+    pub(crate) fn auth(&self) -> String {
         format!("Authorization: Bearer {}\r\n", self.serving.access().token)
     }
 
-    pub async fn hook(&self, body: &str) -> Answer {
+    pub(crate) async fn hook(&self, body: &str) -> Answer {
         self.ask("POST", "/hooks/clerk", "X-Signature: right\r\n", body).await
     }
 
-    pub async fn get(&self, path: &str) -> Json {
+    pub(crate) async fn get(&self, path: &str) -> Json {
         let answer = self.ask("GET", path, &self.auth(), "").await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         serde_json::from_str(&answer.body).unwrap()
     }
 
-    pub async fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+    pub(crate) async fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
         let host = self.serving.addr();
         let length = body.len();
         let request = format!(
@@ -182,7 +183,7 @@ impl Bench {
     }
 
     /// Sends bytes as they are and reads until the server closes.
-    pub async fn raw(&self, bytes: &[u8]) -> Answer {
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> Answer {
         let mut stream = tokio::net::TcpStream::connect(self.serving.addr()).await.unwrap();
         // The server may have answered and closed before it has read all.
         let _early = stream.write_all(bytes).await;
