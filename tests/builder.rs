@@ -253,3 +253,14 @@ async fn a_webhook_job_hears_of_changes_at_once() {
     assert_eq!((creates(&marshal), marshal.doubled(), clerk.counts().hooks_given_up), (25, 0, 0));
     tokio::time::timeout(Duration::from_secs(20), running.stop()).await.unwrap().unwrap();
 }
+
+/// A further job may be started while a handle to the first is still kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kept_handle_does_not_keep_the_folder() {
+    let (clerk, marshal, dir) = pair().await;
+    let kept = start(&clerk, &marshal, dir.path()).await;
+    kept.stop().await.unwrap();
+    let again = start(&clerk, &marshal, dir.path()).await;
+    assert!(kept.ended().await.is_ok());
+    stop(again).await;
+}

@@ -32,7 +32,7 @@ pub(crate) struct Global {
     /// How log lines are written to standard error
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Human, value_name = "FORM")]
     pub(crate) log_format: LogFormat,
-    /// Log more; twice for everything. RUST_LOG, if set, has the last word
+    /// Log more; twice for everything. `RUST_LOG`, if set, has the last word
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Log less; twice for errors only

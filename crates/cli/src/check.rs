@@ -86,8 +86,10 @@ fn found(
     }
 }
 
+type Has = fn(Abilities) -> bool;
+
 /// Every ability by its name, as the table shows it.
-const ABILITIES: [(&str, fn(Abilities) -> bool); 9] = [
+const ABILITIES: [(&str, Has); 9] = [
     ("read", |a| a.read),
     ("changes", |a| a.incremental),
     ("fetch", |a| a.fetch),

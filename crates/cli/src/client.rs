@@ -12,7 +12,7 @@ use std::time::Duration;
 /// How long the process may take to say that it is there.
 const HELLO_PATIENCE: Duration = Duration::from_secs(3);
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The largest answer that is taken in, in bytes.
 const ANSWER_MAX: usize = 256 << 20;
 

@@ -21,7 +21,7 @@ use stage::Stage;
 use std::time::Duration;
 
 /// The whole story, however slow the machine.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 pub(crate) async fn demo(screen: Screen, options: &DemoArgs) -> Result<(), Failure> {
     let interrupted = async {

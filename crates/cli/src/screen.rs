@@ -15,6 +15,8 @@ pub(crate) struct Screen {
     colour: bool,
     /// Whether standard error does.
     colour_err: bool,
+    /// Whether standard output is a terminal.
+    watched: bool,
 }
 
 /// What a piece of text is, for its colour.
@@ -72,7 +74,13 @@ impl Screen {
         Self {
             colour: colours(std::io::stdout().is_terminal(), env),
             colour_err: colours(std::io::stderr().is_terminal(), env),
+            watched: std::io::stdout().is_terminal(),
         }
+    }
+
+    /// Whether a person watches the answer as it comes.
+    pub(crate) fn is_watched(self) -> bool {
+        self.watched
     }
 
     /// `text` in its tone.
@@ -102,6 +110,7 @@ impl Screen {
     }
 
     /// A line beside the answer.
+    #[expect(clippy::unused_self, reason = "what is said goes through the screen, also beside the answer")]
     pub(crate) fn note(self, text: &str) {
         // Nobody is left to tell if this fails.
         let _gone = writeln!(std::io::stderr().lock(), "{text}");

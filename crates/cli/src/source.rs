@@ -14,7 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// A verification reads the whole log.
-const VERIFY_PATIENCE: Duration = Duration::from_secs(24 * 3_600);
+const VERIFY_PATIENCE: Duration = Duration::from_hours(24);
 
 /// Who answers.
 #[derive(Debug)]

@@ -16,8 +16,8 @@ use hms_sync_connector::Connector;
 use hms_sync_model::{Clock, JobName, RecordId, SideName, Time};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -74,7 +74,8 @@ impl std::fmt::Debug for Parts {
 pub struct Engine {
     inbox: Sender<Message>,
     ended: watch::Receiver<Option<Result<(), EngineError>>>,
-    log: Log,
+    /// Let go of when the engine ends, so that another may open the folder.
+    log: Arc<Mutex<Option<Log>>>,
 }
 
 type Question = Box<dyn FnOnce(&Machine) + Send>;
@@ -105,7 +106,8 @@ impl Engine {
         let plan = Arc::new(parts.plan);
         let log = parts.log.clone();
         let machine = Machine::open(Arc::clone(&plan), log.clone(), fastrand::u64(..))?;
-        let engine = Self { inbox: inbox.clone(), ended, log: log.clone() };
+        let kept = Arc::new(Mutex::new(Some(log.clone())));
+        let engine = Self { inbox: inbox.clone(), ended, log: Arc::clone(&kept) };
         let slots = plan
             .sides
             .iter()
@@ -130,7 +132,7 @@ impl Engine {
             replies: 0,
         };
         let run = move || {
-            let result = driver.run(&messages);
+            let result = driver.run(&messages, &kept);
             if let Err(why) = &result {
                 tracing::error!(error = %Words(why), "the sync has stopped; what was acknowledged is safe");
             }
@@ -145,9 +147,10 @@ impl Engine {
         Ok(engine)
     }
 
-    /// The log it writes.
-    pub fn log(&self) -> &Log {
-        &self.log
+    /// The log it writes; nothing once it has ended. Whoever keeps it keeps the
+    /// folder from being opened anew.
+    pub fn log(&self) -> Option<Log> {
+        self.log.lock().ok()?.clone()
     }
 
     fn wake(&self, wake: Wake) {
@@ -210,6 +213,12 @@ impl std::fmt::Display for Words<'_> {
     }
 }
 
+fn let_go(kept: &Mutex<Option<Log>>) {
+    if let Ok(mut log) = kept.lock() {
+        *log = None;
+    }
+}
+
 struct Driver {
     engine: Engine,
     runtime: Runtime,
@@ -241,7 +250,18 @@ impl Driver {
         Now { wall: Time(wall), mono: Time(micros(self.started.elapsed()).saturating_add(1)) }
     }
 
-    fn run(mut self, messages: &Receiver<Message>) -> Result<(), EngineError> {
+    /// Runs to the end, then lets go of the log.
+    fn run(self, messages: &Receiver<Message>, kept: &Mutex<Option<Log>>) -> Result<(), EngineError> {
+        let result = self.run_to_the_end(messages, kept);
+        let_go(kept);
+        result
+    }
+
+    fn run_to_the_end(
+        mut self,
+        messages: &Receiver<Message>,
+        kept: &Mutex<Option<Log>>,
+    ) -> Result<(), EngineError> {
         let mut stop_by: Option<Instant> = None;
         loop {
             let first = self.wait(messages, stop_by);
@@ -262,6 +282,7 @@ impl Driver {
             if let Some(by) = stop_by
                 && (self.machine.is_idle() && self.durable == self.appends || Instant::now() >= by)
             {
+                let_go(kept);
                 return self.end();
             }
         }
@@ -346,13 +367,13 @@ impl Driver {
     }
 
     fn end(mut self) -> Result<(), EngineError> {
-        if let Some(writer) = self.writer.take() {
-            if let Some((changes, upto)) = self.machine.save_all() {
-                writer.save_views(changes, upto);
-            }
-            writer.close()?;
+        let Some(writer) = self.writer.take() else { return Ok(()) };
+        if let Some((changes, upto)) = self.machine.save_all() {
+            writer.save_views(changes, upto);
         }
-        Ok(())
+        // The machine's handle to the log goes first: closing is the last one's work.
+        drop(self);
+        Ok(writer.close()?)
     }
 
     /// Does one thing outside.

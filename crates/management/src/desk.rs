@@ -27,7 +27,8 @@ const EDITS_MAX: usize = 100;
 #[derive(Debug, Clone)]
 pub struct Desk {
     place: Place,
-    log: Log,
+    /// Nothing if the engine had ended already.
+    log: Option<Log>,
 }
 
 #[derive(Debug, Clone)]
@@ -39,7 +40,7 @@ enum Place {
 impl Desk {
     /// The desk of a sync that runs.
     pub fn live(engine: Engine) -> Self {
-        let log = engine.log().clone();
+        let log = engine.log();
         Self { place: Place::Live(engine), log }
     }
 
@@ -47,7 +48,11 @@ impl Desk {
     /// is reached. Blocks while views that lag behind the log are made anew.
     pub fn stopped(plan: Plan, log: Log) -> Result<Self, DeskError> {
         let stopped = Stopped::open(plan, log.clone())?;
-        Ok(Self { place: Place::Stopped(Arc::new(stopped)), log })
+        Ok(Self { place: Place::Stopped(Arc::new(stopped)), log: Some(log) })
+    }
+
+    fn log(&self) -> Result<Log, DeskError> {
+        self.log.clone().ok_or_else(|| EngineError::Stopped.into())
     }
 
     /// The engine, if one runs.
@@ -187,7 +192,7 @@ impl Desk {
         let record = self.find(name).await?;
         let limit = limit.clamp(1, EVENTS_MAX);
         let title = self.title(&record).await?;
-        let (log, of) = (self.log.clone(), record.clone());
+        let (log, of) = (self.log()?, record.clone());
         let mut events = beside(move || read_history(&log, &of, after, limit)).await?;
         let more = events.len() > limit;
         events.truncate(limit);
@@ -218,7 +223,7 @@ impl Desk {
         }
         let record = RecordId::try_new(report.record.as_str())
             .map_err(|_| DeskError::NoSuchRecord { name: name.to_owned() })?;
-        let (log, of) = (self.log.clone(), field.map(str::to_owned));
+        let (log, of) = (self.log()?, field.map(str::to_owned));
         let edits = beside(move || read_edits(&log, &record, of.as_deref())).await?;
         Ok(Explanation {
             record: report.record,
@@ -232,7 +237,7 @@ impl Desk {
 
     /// Checks the whole log, beside whatever goes on.
     pub async fn verify(&self) -> Result<Verified, DeskError> {
-        let log = self.log.clone();
+        let log = self.log()?;
         beside(move || Ok(Verified::of(&log, |_| {})?)).await
     }
 

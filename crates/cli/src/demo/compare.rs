@@ -173,6 +173,7 @@ mod tests {
 
     #[test]
     fn what_was_done_twice_is_found() {
+        use Operation::{Create, Update};
         let effect = |operation, id: &str, key: Option<&str>, body_hash| Effect {
             operation,
             id: id.to_owned(),
@@ -181,7 +182,6 @@ mod tests {
             body_hash,
             at: 0,
         };
-        use Operation::{Create, Update};
         let fine =
             [effect(Create, "1", Some("k1"), 1), effect(Update, "1", None, 2), effect(Update, "1", None, 3)];
         assert_eq!(done_twice("clerk", &fine), Vec::<String>::new());

@@ -52,7 +52,6 @@ pub(crate) enum Kind {
     },
     Listed {
         side: String,
-        records: u64,
     },
     #[serde(other)]
     Other,

@@ -9,6 +9,7 @@ use crate::screen::{Screen, Tone};
 use hms_sync_doubles::{Double, Hook};
 use hms_sync_management::{Access, StatusReport};
 use serde_json::Value as Json;
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::sync::PoisonError;
@@ -161,6 +162,27 @@ impl Stage {
             }
             self.wait_on(what, by).await?;
         }
+    }
+
+    /// Waits until each side has been read `rounds` times more; answers how many
+    /// writes that led to.
+    pub(crate) async fn read_on(&mut self, rounds: usize) -> Result<usize, Failure> {
+        let writes = |stage: &Self| stage.clerk.effects().len() + stage.marshal.effects().len();
+        let before = writes(self);
+        let mut last = HashMap::new();
+        let read_enough = |report: &StatusReport| {
+            for side in &report.status.sides {
+                let read = side.collections.iter().filter_map(|of| of.last_read.clone()).max();
+                let seen: &mut Vec<_> = last.entry(side.side.clone()).or_default();
+                if seen.last() != Some(&read) {
+                    seen.push(read);
+                }
+            }
+            // The first look counts for nothing.
+            last.values().all(|seen| seen.len() > rounds)
+        };
+        self.until_status("the sides to be read again", read_enough).await?;
+        Ok(writes(self) - before)
     }
 
     /// The clerk's record of a permit.

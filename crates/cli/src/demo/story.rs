@@ -64,11 +64,14 @@ fn is(record: &Json, field: &str, value: &str) -> bool {
 }
 
 async fn first_load(stage: &mut Stage) -> Result<(), Failure> {
-    stage.told.act(
-        Detail::Every(50),
-        "Two hundred permits become inspections",
-        "The clerk has 200 permits, the marshal has nothing. The sync starts and reads both.",
-    );
+    stage
+        .told
+        .act(
+            Detail::Every(50),
+            "Two hundred permits become inspections",
+            "The clerk has 200 permits, the marshal has nothing. The sync starts and reads both.",
+        )
+        .await;
     stage.clerk.seed_records(1, PERMITS);
     let began = Instant::now();
     let id = stage.start_sync()?;
@@ -82,16 +85,19 @@ async fn first_load(stage: &mut Stage) -> Result<(), Failure> {
 }
 
 async fn new_permit(stage: &mut Stage) -> Result<(), Failure> {
-    stage.told.act(
-        Detail::Each,
-        "A new permit becomes an inspection within a second",
-        "The clerk's system sends a webhook; the sync answers it once it is on disk.",
-    );
+    stage
+        .told
+        .act(
+            Detail::Each,
+            "A new permit becomes an inspection within a second",
+            "The clerk's system sends a webhook; the sync answers it once it is on disk.",
+        )
+        .await;
     let permit = number(PERMITS + 1);
+    stage.told.line("clerk", &permit, "issues a new permit");
     stage.edits.at_clerk(&permit);
     let began = Instant::now();
     stage.clerk.create(&Kind::Clerk.sample(PERMITS + 1)).map_err(refused)?;
-    stage.told.line("clerk", &permit, "issues a new permit");
     stage.until("the new inspection", |stage| stage.marshal.find(&permit).len() == 1).await?;
     let took = began.elapsed().as_millis();
     stage.settle().await?;
@@ -100,15 +106,18 @@ async fn new_permit(stage: &mut Stage) -> Result<(), Failure> {
 }
 
 async fn reschedule(stage: &mut Stage) -> Result<(), Failure> {
-    stage.told.act(
-        Detail::Each,
-        "The marshal sets a date, and the clerk sees it",
-        "The other way round: same record, other names, another form of time.",
-    );
+    stage
+        .told
+        .act(
+            Detail::Each,
+            "The marshal sets a date, and the clerk sees it",
+            "The other way round: same record, other names, another form of time.",
+        )
+        .await;
     let permit = number(7);
+    stage.told.line("marshal", &permit, "scheduledFor → 2026-12-01 09:30:00  inspector → Kim");
     stage.edits.at_marshal(&permit);
     stage.marshal_sets(&permit, &json!({ "scheduledFor": "2026-12-01 09:30:00", "inspector": "Kim" }))?;
-    stage.told.line("marshal", &permit, "scheduledFor → 2026-12-01 09:30:00  inspector → Kim");
     stage.until("the clerk to see the date", |stage| is(&stage.permit(&permit), "inspector", "Kim")).await?;
     stage.settle().await?;
     let at = stage.permit(&permit).get("inspection_at").map(crate::words::value).unwrap_or_default();
@@ -121,12 +130,12 @@ async fn both_at_once(stage: &mut Stage) -> Result<(), Failure> {
         Detail::Each,
         "Both change one permit at once: revoked beats approved, on both sides",
         "Neither had seen the other's edit, so the configured rule decides; what lost is kept in the history.",
-    );
+    ).await;
     let permit = number(13);
-    stage.clerk_sets(&permit, &json!({ "status": "revoked" }))?;
-    stage.marshal_sets(&permit, &json!({ "state": "OK" }))?;
     stage.told.line("clerk", &permit, "status → revoked");
     stage.told.line("marshal", &permit, "state → OK (approved)");
+    stage.clerk_sets(&permit, &json!({ "status": "revoked" }))?;
+    stage.marshal_sets(&permit, &json!({ "state": "OK" }))?;
     stage
         .until("both to hold revoked", |stage| {
             is(&stage.permit(&permit), "status", "revoked")
@@ -140,16 +149,19 @@ async fn both_at_once(stage: &mut Stage) -> Result<(), Failure> {
 }
 
 async fn different_fields(stage: &mut Stage) -> Result<(), Failure> {
-    stage.told.act(
-        Detail::Each,
-        "Different fields of one permit, changed at once, both survive",
-        "Merging is by field: nobody's work is lost because somebody else saved too.",
-    );
+    stage
+        .told
+        .act(
+            Detail::Each,
+            "Different fields of one permit, changed at once, both survive",
+            "Merging is by field: nobody's work is lost because somebody else saved too.",
+        )
+        .await;
     let permit = number(21);
-    stage.clerk_sets(&permit, &json!({ "notes": "corner lot, gate code at the office" }))?;
-    stage.marshal_sets(&permit, &json!({ "inspector": "Abel" }))?;
     stage.told.line("clerk", &permit, "notes → corner lot, gate code at the office");
     stage.told.line("marshal", &permit, "inspector → Abel");
+    stage.clerk_sets(&permit, &json!({ "notes": "corner lot, gate code at the office" }))?;
+    stage.marshal_sets(&permit, &json!({ "inspector": "Abel" }))?;
     stage
         .until("both edits to be on both sides", |stage| {
             is(&stage.permit(&permit), "inspector", "Abel")
@@ -162,11 +174,14 @@ async fn different_fields(stage: &mut Stage) -> Result<(), Failure> {
 }
 
 async fn morning(stage: &mut Stage) -> Result<(), Failure> {
-    stage.told.act(
-        Detail::Every(20),
-        "An ordinary morning: 120 edits, half of them on each side",
-        "One after the other, each measured from the user's edit to the write at the other system.",
-    );
+    stage
+        .told
+        .act(
+            Detail::Every(20),
+            "An ordinary morning: 120 edits, half of them on each side",
+            "One after the other, each measured from the user's edit to the write at the other system.",
+        )
+        .await;
     for n in 0..MORNING {
         let (ours, theirs) = (number(31 + n), number(101 + n));
         let (note, name) = (format!("checked {n}"), format!("Inspector {n}"));
@@ -187,11 +202,14 @@ async fn morning(stage: &mut Stage) -> Result<(), Failure> {
 }
 
 async fn marshal_down(stage: &mut Stage) -> Result<(), Failure> {
-    stage.told.act(
-        Detail::Every(10),
-        "The marshal goes down; changes pile up; it comes back",
-        "Nothing is lost, nothing comes twice, and the clerk never waits.",
-    );
+    stage
+        .told
+        .act(
+            Detail::Every(10),
+            "The marshal goes down; changes pile up; it comes back",
+            "Nothing is lost, nothing comes twice, and the clerk never waits.",
+        )
+        .await;
     stage.marshal.faults(|faults| faults.down = Some(Down::Refused));
     stage.told.line("marshal", "", "refuses connections");
     for n in 0..WHILE_DOWN {
@@ -217,17 +235,20 @@ async fn marshal_down(stage: &mut Stage) -> Result<(), Failure> {
 }
 
 async fn killed(stage: &mut Stage) -> Result<(), Failure> {
-    stage.told.act(
-        Detail::Every(25),
-        "The sync is killed in the middle of its work, and started again",
-        "kill -9 while 100 new permits are on their way; people go on working on both sides.",
-    );
+    stage
+        .told
+        .act(
+            Detail::Every(25),
+            "The sync is killed in the middle of its work, and started again",
+            "kill -9 while 100 new permits are on their way; people go on working on both sides.",
+        )
+        .await;
     // A network between the two, so that much is under way at any moment.
     stage.marshal.faults(|faults| faults.latency_ms = 20);
     let first = PERMITS + 1_000;
     let before = stage.marshal.len();
-    stage.clerk.seed_records(first, WHILE_KILLED);
     stage.told.line("clerk", &number(first), "issues 100 permits");
+    stage.clerk.seed_records(first, WHILE_KILLED);
     stage.until("some of them to arrive", |stage| stage.marshal.len() >= before + 15).await?;
     stage.kill_sync().await?;
     let arrived = stage.marshal.len() - before;
@@ -253,8 +274,11 @@ async fn killed(stage: &mut Stage) -> Result<(), Failure> {
     let effects = stage.marshal.effects();
     let made = effects.iter().filter(|effect| effect.operation == Operation::Create);
     let made = made.filter(|effect| effect.natural.as_deref() >= Some(number(first).as_str())).count();
-    stage.told.good(&format!("all 100 are there, made {made} times in all"));
-    Ok(())
+    if made == usize::try_from(WHILE_KILLED).unwrap_or(usize::MAX) {
+        stage.told.good("all 100 are there, each made once");
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Failed, format!("100 permits were made {made} times at the marshal's")))
 }
 
 impl Stage {

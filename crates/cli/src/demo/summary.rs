@@ -9,16 +9,22 @@ use crate::screen::Tone;
 use crate::words::{count, grouped};
 use hms_sync_management::{StatusReport, Verified};
 
+/// How often both sides are read after all is equal, to see that nothing echoes.
+const READS: usize = 2;
 /// Most differences that are shown.
 const SHOWN_MAX: usize = 20;
 
 /// Compares, checks, counts. Answers whether all is well.
 pub(crate) async fn close(stage: &mut Stage) -> Result<bool, Failure> {
-    stage.told.act(
-        Detail::Every(usize::MAX),
-        "Both sides compared, record by record",
-        "Read from the systems themselves and from what they wrote down about every request.",
-    );
+    stage
+        .told
+        .act(
+            Detail::Every(usize::MAX),
+            "Both sides compared, record by record",
+            "Read from the systems themselves and from what they wrote down about every request.",
+        )
+        .await;
+    let echoes = stage.read_on(READS).await?;
     let (clerk, marshal) = (stage.clerk.effects(), stage.marshal.effects());
     let mut wrong = differences(&stage.clerk.records(), &stage.marshal.records());
     wrong.extend(done_twice("clerk", &clerk));
@@ -29,6 +35,11 @@ pub(crate) async fn close(stage: &mut Stage) -> Result<bool, Failure> {
     wrong.extend(verified.problem.map(|problem| format!("the change log is damaged: {problem}")));
     if status.status.parked > 0 {
         wrong.push(format!("{} were set aside", count(status.status.parked as u64, "thing", "things")));
+    }
+    if echoes > 0 {
+        wrong.push(format!(
+            "after all was equal, reading both sides {READS} times more led to {echoes} writes"
+        ));
     }
     for difference in wrong.iter().take(SHOWN_MAX) {
         stage.told.plain(Tone::Bad, &format!("          ✗ {difference}"));
@@ -43,6 +54,9 @@ pub(crate) async fn close(stage: &mut Stage) -> Result<bool, Failure> {
             "{} in the change log, every hash and chain checked",
             count(verified.events, "event", "events")
         ));
+    }
+    if echoes == 0 {
+        stage.told.good(&format!("both sides read {READS} times more, and nothing was left to write"));
     }
     figures(stage, verified.events, &stage.edits.delays(&clerk, &marshal), clerk.len() + marshal.len());
     Ok(wrong.is_empty())

@@ -2,10 +2,14 @@
 
 use crate::demo::heard::{Heard, Kind};
 use crate::screen::{Screen, Tone};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long a person is left with a headline before its act begins. Nothing is
+/// measured or waited for meanwhile.
+const READING_TIME: Duration = Duration::from_millis(1_300);
 
 /// How much of what the sync tells is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,15 +46,10 @@ struct Shared {
     counts: Counts,
     /// Permits for which a rule decided.
     decided: Vec<String>,
-    /// Delivered since the last line about it, by side and operation.
-    bundle: HashMap<(String, String), Bundle>,
-}
-
-#[derive(Debug, Default)]
-struct Bundle {
-    count: usize,
-    first: String,
-    last: String,
+    /// Delivered since the last line about it, by side and operation: how many, and the first.
+    bundle: BTreeMap<(String, String), (usize, String)>,
+    /// A decision, told a moment before the edit that brought it about.
+    held: Option<Heard>,
 }
 
 /// Which of the two systems, or the sync.
@@ -71,7 +70,8 @@ impl Timeline {
             names: HashMap::new(),
             counts: Counts::default(),
             decided: Vec::new(),
-            bundle: HashMap::new(),
+            bundle: BTreeMap::new(),
+            held: None,
         };
         Self { screen, began: Instant::now(), shared: Arc::new(Mutex::new(shared)) }
     }
@@ -81,7 +81,12 @@ impl Timeline {
     }
 
     /// Begins an act: what it shows, in a headline and a sentence.
-    pub(crate) fn act(&self, detail: Detail, headline: &str, sentence: &str) {
+    pub(crate) async fn act(&self, detail: Detail, headline: &str, sentence: &str) {
+        self.headline(detail, headline, sentence);
+        self.pause().await;
+    }
+
+    fn headline(&self, detail: Detail, headline: &str, sentence: &str) {
         let mut shared = self.shared();
         shared.flush(self);
         shared.acts += 1;
@@ -102,7 +107,7 @@ impl Timeline {
         let at = self.began.elapsed().as_secs_f64();
         let at = self.screen.paint(Tone::Faint, &format!("{at:>8.3}"));
         let who = self.screen.paint(tone_of(who), &format!("{who:<8}"));
-        let record = format!("{record:<9}");
+        let record = format!("{record:<11}");
         self.screen.out(&format!("{at}  {who} {record} {what}"));
     }
 
@@ -111,6 +116,13 @@ impl Timeline {
         let mut shared = self.shared();
         shared.flush(self);
         self.screen.out(&format!("          {} {what}", self.screen.paint(Tone::Good, "✓")));
+    }
+
+    /// Time to read what has been said, for a person who watches.
+    async fn pause(&self) {
+        if self.screen.is_watched() {
+            tokio::time::sleep(READING_TIME).await;
+        }
     }
 
     /// A line without columns.
@@ -146,9 +158,25 @@ impl Timeline {
             }
             return;
         }
-        if let Some(what) = self.words(heard, shared.detail) {
+        if self.words(heard, shared.detail).is_none() {
+            return;
+        }
+        // The edit comes first, then what was decided about it.
+        let cause = matches!(heard.kind, Kind::Edited { .. })
+            && shared.held.as_ref().is_some_and(|held| held.record == heard.record);
+        if !cause {
             shared.flush(self);
-            self.draw("sync", &permit, &what);
+        }
+        if matches!(heard.kind, Kind::Decided { .. }) {
+            shared.held = Some(heard.clone());
+        } else {
+            self.draw_heard(heard, &permit, shared.detail);
+        }
+    }
+
+    fn draw_heard(&self, heard: &Heard, permit: &str, detail: Detail) {
+        if let Some(what) = self.words(heard, detail) {
+            self.draw("sync", permit, &what);
         }
     }
 
@@ -177,8 +205,8 @@ impl Timeline {
                 format!("{} is away: {}", side(of), self.screen.paint(Tone::Warn, &short(reason)))
             }
             Kind::SideBack { side: of } => format!("{} is back", side(of)),
-            Kind::Listed { side: of, records } if detail != Detail::Each => {
-                format!("◂ {} listed: {records} records", side(of))
+            Kind::Listed { side: of } if detail != Detail::Each => {
+                format!("◂ {} has been read as a whole", side(of))
             }
             Kind::Parked { reason } => self.screen.paint(Tone::Bad, &format!("set aside: {reason}")),
             Kind::Appeared { .. }
@@ -222,28 +250,27 @@ impl Shared {
     }
 
     fn bundled(&mut self, side: &str, operation: &str, permit: &str) -> usize {
-        let bundle = self.bundle.entry((side.to_owned(), operation.to_owned())).or_default();
-        if bundle.count == 0 {
-            permit.clone_into(&mut bundle.first);
-        }
-        permit.clone_into(&mut bundle.last);
-        bundle.count += 1;
-        bundle.count
+        let of = (side.to_owned(), operation.to_owned());
+        let bundle = self.bundle.entry(of).or_insert_with(|| (0, permit.to_owned()));
+        bundle.0 += 1;
+        bundle.0
     }
 
     /// Draws what has been gathered, so that lines stay in the order of things.
     fn flush(&mut self, timeline: &Timeline) {
-        let mut bundles: Vec<((String, String), Bundle)> = self.bundle.drain().collect();
-        bundles.sort_by(|a, b| a.0.cmp(&b.0));
-        for ((side, operation), bundle) in bundles {
+        if let Some(heard) = self.held.take() {
+            let permit = self.name(&heard);
+            timeline.draw_heard(&heard, &permit, self.detail);
+        }
+        for ((side, operation), (count, first)) in std::mem::take(&mut self.bundle) {
             let side = timeline.screen.paint(tone_of(&side), &side);
-            let many = if bundle.count == 1 { String::new() } else { format!(" … {}", bundle.last) };
             let verb = match operation.as_str() {
-                "create" => "made",
-                "delete" => "deleted",
-                _ => "changed",
+                "create" => "made there",
+                "delete" => "deleted there",
+                _ => "brought up to date",
             };
-            timeline.draw("sync", &bundle.first, &format!("▸ {side} {} {verb}{many}", bundle.count));
+            let which = if count == 1 { first } else { format!("{count} permits") };
+            timeline.draw("sync", &which, &format!("▸ {side} {verb}"));
         }
     }
 }

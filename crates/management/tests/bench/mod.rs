@@ -127,7 +127,7 @@ fn engine(disk: &MemoryDisk) -> Engine {
         plan: plan(),
         log: Log::on(disk.clone()).unwrap(),
         connectors: [(SideName::try_new("clerk").unwrap(), connector)].into(),
-        handlers: Default::default(),
+        handlers: std::collections::BTreeMap::default(),
         watcher: None,
     })
     .unwrap()
