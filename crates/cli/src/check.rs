@@ -8,11 +8,12 @@ use crate::library;
 use crate::screen::{Screen, Tone};
 use crate::words::count;
 use futures_util::future::join_all;
-use hms_sync_connector::{Abilities, ReadError};
+use hms_sync_connector::{Abilities, Connector, ReadError, ReadRequest, Scope};
 use hms_sync_engine::{CollectionSide, Plan};
 use hms_sync_management::one_line;
 use hms_sync_model::{CollectionName, SideName};
 use serde::Serialize;
+use std::time::Instant;
 
 /// What was found at one side for one collection.
 #[derive(Debug, Serialize)]
@@ -22,6 +23,8 @@ struct Found {
     answers: bool,
     words: String,
     abilities: Vec<&'static str>,
+    /// Whether its records come with version tags, if that could be seen.
+    version_tags: Option<bool>,
     warnings: Vec<String>,
 }
 
@@ -44,7 +47,12 @@ pub(crate) async fn check(screen: Screen, options: &FileArgs) -> Result<(), Fail
     let asked = places.filter_map(|(side, name, part)| {
         let connector = connectors.get(side)?;
         let hook = hooked.contains(&(side.clone(), name.clone()));
-        Some(async move { found(side, name, part, hook, connector.check(name).await) })
+        Some(async move {
+            let answer = connector.check(name).await;
+            let tags =
+                if answer.is_ok() { tags(connector.as_ref(), name, part.abilities).await } else { None };
+            found(side, name, part, Seen { hook, tags }, answer)
+        })
     });
     let report = Report { sync: plan.name.clone(), data_dir, sides: join_all(asked).await };
     let silent = report.sides.iter().filter(|found| !found.answers).count();
@@ -64,11 +72,39 @@ pub(crate) async fn check(screen: Screen, options: &FileArgs) -> Result<(), Fail
     .hint("nothing was written anywhere; see above what each side said"))
 }
 
+/// What was seen of a side beside its answer.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// Whether it tells of changes by itself.
+    hook: bool,
+    /// Whether its records come with version tags.
+    tags: Option<Tags>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Tags {
+    shown: bool,
+    /// How long the read of one record took.
+    took_ms: u128,
+}
+
+/// Reads one record by its id, to see whether its version comes with it.
+async fn tags(connector: &dyn Connector, collection: &CollectionName, can: Abilities) -> Option<Tags> {
+    if !(can.read && can.fetch && (can.update || can.delete)) {
+        return None;
+    }
+    let request = ReadRequest { collection: collection.clone(), scope: Scope::Everything, after: None };
+    let first = connector.read(request).await.ok()?.records.into_iter().next()?;
+    let began = Instant::now();
+    let record = connector.fetch(collection.clone(), first.id).await.ok()?;
+    Some(Tags { shown: record.tag.is_some(), took_ms: began.elapsed().as_millis() })
+}
+
 fn found(
     side: &SideName,
     collection: &CollectionName,
     part: &CollectionSide,
-    hook: bool,
+    seen: Seen,
     answer: Result<String, ReadError>,
 ) -> Found {
     let answers = answer.is_ok();
@@ -82,7 +118,8 @@ fn found(
         answers,
         words: one_line(&words),
         abilities: names(part.abilities),
-        warnings: warnings(part, hook),
+        version_tags: seen.tags.map(|tags| tags.shown),
+        warnings: warnings(part, seen),
     }
 }
 
@@ -106,20 +143,26 @@ fn names(abilities: Abilities) -> Vec<&'static str> {
 }
 
 /// What cannot be done safely with a side, and what follows from it.
-fn warnings(part: &CollectionSide, hook: bool) -> Vec<String> {
+fn warnings(part: &CollectionSide, seen: Seen) -> Vec<String> {
     let can = part.abilities;
+    let hook = seen.hook;
     let mut warnings = Vec::new();
-    if (can.update || can.delete) && !can.precondition {
-        let unseen = match (hook, part.poll_interval) {
-            (true, _) => "made while its webhook is under way".to_owned(),
-            (false, Some(poll)) => {
-                format!("made within about {} ms before it, the poll interval", poll.as_millis())
-            }
-            (false, None) => "made since everything was last read".to_owned(),
+    let protected = can.precondition && seen.tags.is_none_or(|tags| tags.shown);
+    if (can.update || can.delete) && !protected {
+        let why = if can.precondition {
+            "its records come without a version tag"
+        } else {
+            "it takes no preconditions (If-Match)"
         };
-        warnings.push(format!(
-            "it takes no preconditions (If-Match): a write can overwrite an unseen edit {unseen}"
-        ));
+        let window = match (seen.tags, part.poll_interval) {
+            (Some(tags), _) => {
+                format!("within about {} ms, the time of a read before each write", tags.took_ms.max(1))
+            }
+            (None, _) if can.fetch => "within the time of a read before each write".to_owned(),
+            (None, Some(poll)) if !hook => format!("within about {} ms, the poll interval", poll.as_millis()),
+            (None, _) => "since it was last heard of".to_owned(),
+        };
+        warnings.push(format!("{why}: a write can overwrite an unseen edit made {window}"));
     }
     if can.create && !can.idempotency_key && !can.lookup {
         warnings.push(
@@ -161,7 +204,9 @@ fn show(screen: Screen, options: &FileArgs, plan: &Plan, report: &Report) {
     let row = |found: &Found| {
         let mut cells = vec![(Tone::Head, found.side.clone()), (Tone::Plain, found.collection.clone())];
         cells.extend(ABILITIES.iter().map(|(name, _)| {
-            if found.abilities.contains(name) {
+            if *name == "if-match" && found.version_tags == Some(false) {
+                (Tone::Warn, "no tags".to_owned())
+            } else if found.abilities.contains(name) {
                 (Tone::Good, "yes".to_owned())
             } else {
                 (Tone::Faint, "-".to_owned())

@@ -6,6 +6,7 @@ use crate::plan::{CollectionPlan, CollectionSide};
 use crate::state::{RecordState, SideState};
 use hms_sync_model::{Clock, FieldMap, FieldName, Operation, SideName, Value};
 use hms_sync_resolver::{Presence, Reason};
+use std::collections::BTreeSet;
 
 /// A write that would bring a side in step.
 #[derive(Debug, Clone, PartialEq)]
@@ -146,20 +147,28 @@ pub(crate) fn is_unconfirmed(plan: &CollectionSide, state: &RecordState, side: &
 
 /// Fields whose siblings every side has seen: their decision can be written
 /// down, so that a later change of the rules does not turn what is long settled.
-pub(crate) fn settled_fields(collection: &CollectionPlan, state: &RecordState) -> Vec<FieldName> {
-    let crowded = state.merged.field_names().filter(|field| state.merged.siblings(field).len() > 1);
-    crowded
-        .filter(|field| {
-            let all = state.merged.seen(field);
-            let mut sides = collection
-                .sides
-                .iter()
-                .filter(|(_, plan)| plan.shape.takes(field) || plan.shape.gives(field));
-            sides.all(|(side, plan)| match state.sides.get(side) {
-                Some(part) if part.has_it() => has_seen(state, part, side, field).covers(&all),
-                Some(_) | None => !plan.abilities.create,
-            })
-        })
-        .cloned()
-        .collect()
+/// The fields of a group are settled together or not at all.
+pub fn settled_fields(collection: &CollectionPlan, state: &RecordState) -> BTreeSet<FieldName> {
+    let is_seen = |field: &FieldName| seen_by_all(collection, state, field);
+    let mut settled = BTreeSet::new();
+    for field in state.merged.field_names().filter(|field| state.merged.siblings(field).len() > 1) {
+        let group = collection.rules.group_of(field).map(|group| group.fields.as_slice());
+        let members = group.unwrap_or(std::slice::from_ref(field));
+        let there = || members.iter().filter(|member| state.merged.field_names().any(|name| name == *member));
+        if there().all(is_seen) {
+            settled.extend(there().cloned());
+        }
+    }
+    settled
+}
+
+/// Whether every side that has the field has seen all its siblings.
+fn seen_by_all(collection: &CollectionPlan, state: &RecordState, field: &FieldName) -> bool {
+    let all = state.merged.seen(field);
+    let mut sides =
+        collection.sides.iter().filter(|(_, plan)| plan.shape.takes(field) || plan.shape.gives(field));
+    sides.all(|(side, plan)| match state.sides.get(side) {
+        Some(part) if part.has_it() => has_seen(state, part, side, field).covers(&all),
+        Some(_) | None => !plan.abilities.create,
+    })
 }

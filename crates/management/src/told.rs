@@ -51,8 +51,12 @@ impl Teller {
                 ("edited", side, words)
             }
             Body::Intended { side, operation, fields, .. } => {
-                let what = intent(*operation, fields);
-                let words = format!("to {side}: {what}");
+                let words = format!("to {side}: {}", intent(*operation, fields));
+                // What a create carries has just been told in full.
+                let what = match operation {
+                    Operation::Create => operation.as_str().to_owned(),
+                    Operation::Update | Operation::Delete => intent(*operation, fields),
+                };
                 self.open.insert(event.version, what);
                 ("intended", Some(side.clone()), words)
             }
@@ -242,7 +246,8 @@ fn changes(edit: &Edit, fresh: bool, id: Option<&str>) -> String {
         return format!("has it{known_as}, with nothing new");
     }
     if fresh || settled {
-        let all: Vec<String> = edit.changes.iter().map(|(field, c)| pair(field, &c.after)).collect();
+        let filled = edit.changes.iter().filter(|(_, c)| settled || !c.after.is_blank());
+        let all: Vec<String> = filled.map(|(field, c)| pair(field, &c.after)).collect();
         let verb = if settled { "noted that all sides agree" } else { "has it" };
         return format!("{verb}{known_as}: {}", all.join(", "));
     }
@@ -266,7 +271,9 @@ fn pair(field: &FieldName, value: &Value) -> String {
 }
 
 fn intent(operation: Operation, fields: &FieldMap) -> String {
-    let fields: Vec<String> = fields.iter().map(|(field, value)| pair(field, value)).collect();
+    // A field that a new record does not have need not be told.
+    let told = fields.iter().filter(|(_, value)| operation != Operation::Create || !value.is_blank());
+    let fields: Vec<String> = told.map(|(field, value)| pair(field, value)).collect();
     let colon = if fields.is_empty() { "" } else { " " };
     format!("{}{colon}{}", operation.as_str(), fields.join(", "))
 }

@@ -84,7 +84,7 @@ fn both_change_a_field_at_once() {
         &[
             "clerk has it as its 7: no=P-7, status=pending (poll)",
             "to marshal: create no=P-7, status=pending",
-            "marshal took it (create no=P-7, status=pending), as its INS-7",
+            "marshal took it (create), as its INS-7",
             "clerk set status to revoked (was pending) (poll)",
             "marshal set status to approved (was pending); had not yet seen clerk's change of status (poll)",
         ],

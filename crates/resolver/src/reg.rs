@@ -63,11 +63,10 @@ impl Reg {
     /// Both together: the least upper bound.
     #[must_use]
     pub fn join(&self, other: &Self) -> Self {
-        let keeps = |one: &Self, two: &Self, sibling: &Sibling| {
-            two.siblings.contains(sibling) || !two.seen.has(&sibling.dot) || !one.seen.has(&sibling.dot)
-        };
-        let ours = self.siblings.iter().filter(|s| keeps(self, other, s));
-        let theirs = other.siblings.iter().filter(|s| keeps(other, self, s) && !self.siblings.contains(s));
+        let keeps =
+            |two: &Self, sibling: &Sibling| two.siblings.contains(sibling) || !two.seen.has(&sibling.dot);
+        let ours = self.siblings.iter().filter(|s| keeps(other, s));
+        let theirs = other.siblings.iter().filter(|s| keeps(self, s) && !self.siblings.contains(s));
         let mut siblings: Vec<Sibling> = ours.chain(theirs).cloned().collect();
         siblings.sort_by(|a, b| a.dot.cmp(&b.dot));
         Self { siblings, seen: self.seen.clone().merged(&other.seen) }

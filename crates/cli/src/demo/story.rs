@@ -19,6 +19,9 @@ const WHILE_KILLED: u64 = 100;
 /// Edits made at each side while no process runs.
 const WHILE_DEAD: u64 = 10;
 
+/// How long an answer takes while the systems are far apart.
+const FAR_MS: u64 = 150;
+
 /// Plays it.
 pub(crate) async fn tell(stage: &mut Stage) -> Result<(), Failure> {
     first_load(stage).await?;
@@ -48,6 +51,13 @@ fn refused(why: String) -> Failure {
 }
 
 impl Stage {
+    /// Lets every answer of both systems take its time, or not.
+    fn far_apart(&self, far: bool) {
+        for system in [&self.clerk, &self.marshal] {
+            system.faults(|faults| faults.latency_ms = if far { FAR_MS } else { 0 });
+        }
+    }
+
     /// A clerk changes a permit.
     fn clerk_sets(&self, permit: &str, patch: &Json) -> Result<(), Failure> {
         self.clerk.update(&id_of(&self.permit(permit))?, patch).map_err(refused)
@@ -132,6 +142,8 @@ async fn both_at_once(stage: &mut Stage) -> Result<(), Failure> {
         "Neither had seen the other's edit, so the configured rule decides; what lost is kept in the history.",
     ).await;
     let permit = number(13);
+    // A network between them, so that nobody hears of the other in time.
+    stage.far_apart(true);
     stage.told.line("clerk", &permit, "status → revoked");
     stage.told.line("marshal", &permit, "state → OK (approved)");
     stage.clerk_sets(&permit, &json!({ "status": "revoked" }))?;
@@ -144,6 +156,7 @@ async fn both_at_once(stage: &mut Stage) -> Result<(), Failure> {
         })
         .await?;
     stage.settle().await?;
+    stage.far_apart(false);
     stage.told.good("revoked at the clerk's, REVOKED at the marshal's");
     Ok(())
 }
@@ -158,6 +171,7 @@ async fn different_fields(stage: &mut Stage) -> Result<(), Failure> {
         )
         .await;
     let permit = number(21);
+    stage.far_apart(true);
     stage.told.line("clerk", &permit, "notes → corner lot, gate code at the office");
     stage.told.line("marshal", &permit, "inspector → Abel");
     stage.clerk_sets(&permit, &json!({ "notes": "corner lot, gate code at the office" }))?;
@@ -169,6 +183,7 @@ async fn different_fields(stage: &mut Stage) -> Result<(), Failure> {
         })
         .await?;
     stage.settle().await?;
+    stage.far_apart(false);
     stage.told.good("both sides have the notes and the inspector");
     Ok(())
 }

@@ -1,0 +1,64 @@
+//! Something is set aside, looked at, tried again, let be: live and from the log.
+
+use crate::bench::{Bench, until};
+
+/// The marshal does not know the word that the configuration gives it.
+fn with_a_refusal() -> Bench {
+    let bench = Bench::with(|yaml| yaml.replace("pending: PENDING", "pending: WAITING"));
+    bench.clerk.seed_records(1, 2);
+    bench
+}
+
+fn parked(bench: &Bench) -> usize {
+    bench.ask(&["parked", "list", "--json"]).json().as_array().unwrap().len()
+}
+
+#[test]
+fn a_person_looks_and_decides() {
+    let bench = with_a_refusal();
+    let sync = bench.run();
+    until("both to be set aside", || parked(&bench) == 2);
+    let list = bench.ask(&["parked", "list"]).out;
+    assert!(list.contains("P-000001") && list.contains("refused") && list.contains("WAITING"), "{list}");
+    let shown = bench.ask(&["parked", "show", "permit/P-000001"]).out;
+    assert!(shown.contains("refused after 1 try"), "{shown}");
+    assert!(shown.contains("state must be one of"), "{shown}");
+    assert_eq!(
+        bench.ask(&["parked", "list", "--side", "clerk", "--json"]).json().as_array().unwrap().len(),
+        0
+    );
+    let discarded = bench.ask(&["parked", "discard", "permit/P-000001"]);
+    assert_eq!(discarded.out, "1 thing let be\n", "{discarded:?}");
+    assert_eq!(parked(&bench), 1);
+    let nothing = bench.ask(&["parked", "discard", "permit/P-000001"]);
+    assert_eq!(nothing.code, 1, "{nothing:?}");
+    let replayed = bench.ask(&["parked", "replay", "--reason", "refused"]);
+    assert_eq!(replayed.out, "1 thing will be tried again\n", "{replayed:?}");
+    // It is refused again, and history says that it was a person's word.
+    until("it to be set aside again", || {
+        let history = bench.ask(&["history", "permit/P-000002"]).out;
+        history.matches("marshal set aside").count() == 2
+            && history.contains("a person asked to try marshal again")
+    });
+    drop(sync);
+}
+
+#[test]
+fn what_is_released_while_nothing_runs_is_taken_up_by_the_next_run() {
+    let bench = with_a_refusal();
+    let sync = bench.run();
+    until("both to be set aside", || parked(&bench) == 2);
+    assert_eq!(sync.stop().0, 0);
+    assert_eq!(parked(&bench), 2);
+    let replayed = bench.ask(&["parked", "replay", "--all"]);
+    assert_eq!(replayed.out, "2 things will be tried again when the sync runs\n", "{replayed:?}");
+    assert_eq!(parked(&bench), 0);
+    assert!(bench.ask(&["audit", "verify"]).out.starts_with("sound"));
+    // The mistake is mended, and the next run delivers both.
+    let yaml = std::fs::read_to_string(bench.file()).unwrap();
+    std::fs::write(bench.file(), yaml.replace("WAITING", "PENDING")).unwrap();
+    let sync = bench.run();
+    until("both to arrive", || bench.marshal.len() == 2);
+    assert_eq!(bench.marshal.doubled(), 0);
+    assert_eq!(sync.stop().0, 0);
+}
