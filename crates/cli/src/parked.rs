@@ -35,10 +35,12 @@ async fn list(screen: Screen, source: &Source, filter: &FilterArgs, json: bool) 
         return Ok(());
     }
     let row = |item: &ParkedItem| {
+        // What a person has let be needs nobody any more.
+        let tone = if item.words.starts_with("given up: ") { Tone::Faint } else { Tone::Bad };
         vec![
             (Tone::Head, item.title.clone()),
             (Tone::Plain, item.lane.clone()),
-            (Tone::Bad, item.reason.clone()),
+            (tone, item.reason.clone()),
             (Tone::Plain, item.attempts.to_string()),
             (Tone::Plain, item.words.clone()),
             (Tone::Faint, item.record.clone()),

@@ -148,7 +148,7 @@ pub(crate) fn is_unconfirmed(plan: &CollectionSide, state: &RecordState, side: &
 /// Fields whose siblings every side has seen: their decision can be written
 /// down, so that a later change of the rules does not turn what is long settled.
 /// The fields of a group are settled together or not at all.
-pub fn settled_fields(collection: &CollectionPlan, state: &RecordState) -> BTreeSet<FieldName> {
+pub(crate) fn settled_fields(collection: &CollectionPlan, state: &RecordState) -> BTreeSet<FieldName> {
     let is_seen = |field: &FieldName| seen_by_all(collection, state, field);
     let mut settled = BTreeSet::new();
     for field in state.merged.field_names().filter(|field| state.merged.siblings(field).len() > 1) {

@@ -157,7 +157,7 @@ impl Desk {
         let mut found = false;
         loop {
             let page = self.parked(filter, after.as_deref(), PARKED_MAX).await?;
-            for item in &page.items {
+            for item in page.items.iter().filter(|item| action == Action::Replay || !is_given_up(item)) {
                 found = true;
                 released += self.release_one(item, action).await?;
             }
@@ -269,6 +269,12 @@ async fn beside<T: Send + 'static>(
 ) -> Result<T, DeskError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|why| DeskError::CutOff { why: why.to_string() })?
+}
+
+/// Whether a person has let it be already. It stays listed, because the side is
+/// still not in step.
+fn is_given_up(item: &ParkedItem) -> bool {
+    item.words.starts_with("given up: ")
 }
 
 fn fitting(items: Vec<ParkedItem>, filter: &ParkedFilter) -> Vec<ParkedItem> {

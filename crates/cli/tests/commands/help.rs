@@ -57,7 +57,7 @@ fn the_page_on_commands_names_each_of_them_and_each_exit_code() {
 
 #[test]
 fn completions_and_schema_are_printed_whole() {
-    assert!(hms_sync(&["completions", "bash"]).out.contains("_hms-sync"));
+    assert!(hms_sync(&["completions", "bash"]).out.contains("_hms__sync()"));
     let schema = hms_sync(&["schema"]).json();
     assert!(schema.get("properties").is_some(), "{schema}");
 }
