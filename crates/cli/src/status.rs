@@ -25,7 +25,10 @@ pub(crate) async fn status(screen: Screen, options: &FileArgs) -> Result<(), Fai
         count(pending, "record", "records"),
         count(parked, "thing parked", "things parked"),
     ));
-    let rows = status.sides.iter().flat_map(|side| side.collections.iter().map(move |of| row(side, of)));
+    let rows = status
+        .sides
+        .iter()
+        .flat_map(|side| side.collections.iter().map(move |of| row(report.running, side, of)));
     screen.table(
         &["side", "", "collection", "last read", "all read", "cursor", "ready", "in flight"],
         rows.collect(),
@@ -56,8 +59,12 @@ fn headline(screen: Screen, source: &Source, report: &StatusReport) -> String {
     }
 }
 
-fn row(side: &SideStatus, of: &CollectionStatus) -> Vec<(Tone, String)> {
-    let state = if side.away { (Tone::Bad, "away") } else { (Tone::Good, "here") };
+fn row(running: Running, side: &SideStatus, of: &CollectionStatus) -> Vec<(Tone, String)> {
+    let state = match (running, side.away) {
+        (Running::Live, true) => (Tone::Bad, "away"),
+        (Running::Live, false) => (Tone::Good, "here"),
+        (Running::Stopped, _) => (Tone::Faint, "not asked"),
+    };
     let read = of.last_read.as_ref().map_or_else(|| "never".to_owned(), |at| ago(at, Utc::now()));
     vec![
         (Tone::Head, side.side.clone()),
