@@ -35,8 +35,15 @@ pub struct Views {
     fresh: Overlay,
     /// Changes handed to the log and not yet known to be readable there.
     saving: Option<Arc<Overlay>>,
+    /// Records in use since the last save.
     records: HashMap<RecordId, Entry>,
+    /// Records in use before it, as they are saved: not in use again until the
+    /// next save, they leave memory.
+    older: HashMap<RecordId, Entry>,
 }
+
+/// Saved records that stay in memory, at most.
+const OLDER_MAX: usize = 4_096;
 
 /// A record in memory.
 #[derive(Debug)]
@@ -50,7 +57,7 @@ pub struct Entry {
 impl Views {
     /// Views over what the log has saved. Call [`Views::catch_up`] before use.
     pub fn new(log: Log) -> Self {
-        Self { log, fresh: Overlay::new(), saving: None, records: HashMap::new() }
+        Self { log, fresh: Overlay::new(), saving: None, records: HashMap::new(), older: HashMap::new() }
     }
 
     /// The log underneath.
@@ -98,7 +105,7 @@ impl Views {
     /// Takes a record out, to be changed and [`put`](Views::put) back. One that
     /// has no events yet comes as its empty state.
     pub fn take(&mut self, record: &RecordId) -> Result<Entry, EngineError> {
-        if let Some(entry) = self.records.remove(record) {
+        if let Some(entry) = self.records.remove(record).or_else(|| self.older.remove(record)) {
             return Ok(entry);
         }
         let state = match self.get(&key(b'r', record.as_str().as_bytes()))? {
@@ -115,9 +122,13 @@ impl Views {
         }
     }
 
+    fn in_memory(&self, record: &RecordId) -> Option<&Entry> {
+        self.records.get(record).or_else(|| self.older.get(record))
+    }
+
     /// A copy of a record's state, for questions.
     pub fn peek(&self, record: &RecordId) -> Result<Option<RecordState>, EngineError> {
-        if let Some(entry) = self.records.get(record) {
+        if let Some(entry) = self.in_memory(record) {
             return Ok(Some(entry.state.clone()));
         }
         match self.get(&key(b'r', record.as_str().as_bytes()))? {
@@ -132,7 +143,7 @@ impl Views {
         record: &RecordId,
         look: impl FnOnce(&RecordState) -> Option<T>,
     ) -> Result<Option<T>, EngineError> {
-        if let Some(entry) = self.records.get(record) {
+        if let Some(entry) = self.in_memory(record) {
             return Ok(look(&entry.state));
         }
         Ok(self.peek(record)?.as_ref().and_then(look))
@@ -195,12 +206,12 @@ impl Views {
 
     /// Notes whether a record has work to do, so that a restart finds it.
     pub fn mark_todo(&mut self, record: &RecordId, todo: bool) {
-        self.set(key(b't', record.as_str().as_bytes()), todo.then(Vec::new));
+        self.mark(key(b't', record.as_str().as_bytes()), todo);
     }
 
     /// Notes whether something of a record is parked.
     pub fn mark_parked(&mut self, record: &RecordId, parked: bool) {
-        self.set(key(b'k', record.as_str().as_bytes()), parked.then(Vec::new));
+        self.mark(key(b'k', record.as_str().as_bytes()), parked);
     }
 
     /// The record that a side's native id belongs to.
@@ -305,6 +316,25 @@ impl Views {
         self.fresh.insert(key, value);
     }
 
+    /// Sets or removes a mark. Most come and go between two saves, and those
+    /// need not be saved at all.
+    fn mark(&mut self, key: Vec<u8>, on: bool) {
+        if on {
+            self.fresh.insert(key, Some(Vec::new()));
+            return;
+        }
+        let saved = match self.saving.as_ref().and_then(|saving| saving.get(&key)) {
+            Some(value) => value.is_some(),
+            // What cannot be read is taken to be there.
+            None => self.log.view(&key).map_or(true, |value| value.is_some()),
+        };
+        if saved {
+            self.fresh.insert(key, None);
+        } else {
+            self.fresh.remove(&key);
+        }
+    }
+
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
         if let Some(value) = self.fresh.get(key) {
             return Ok(value.clone());
@@ -338,12 +368,13 @@ impl Views {
     }
 
     /// Takes what has changed, to be saved; nothing while a save is under way
-    /// or if there is nothing. Records that are not in use leave memory.
+    /// or if there is nothing. Records not in use since the last save leave memory.
     pub fn begin_save(&mut self, upto: u64) -> Option<Saved> {
         if self.saving.is_some() {
             return None;
         }
-        for (record, entry) in self.records.drain().filter(|(_, entry)| entry.dirty) {
+        for (record, entry) in self.records.iter_mut().filter(|(_, entry)| entry.dirty) {
+            entry.dirty = false;
             match rmp_serde::to_vec_named(&entry.state) {
                 Ok(bytes) => self.fresh.insert(key(b'r', record.as_str().as_bytes()), Some(bytes)),
                 Err(why) => {
@@ -353,6 +384,7 @@ impl Views {
                 }
             };
         }
+        self.older = std::mem::take(&mut self.records).into_iter().take(OLDER_MAX).collect();
         if self.fresh.is_empty() {
             return None;
         }
