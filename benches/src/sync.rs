@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::process::{Child, ChildStdin, Command};
 
 /// How long a clean end, or the first answer after a start, may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running sync. It ends with this.
 #[derive(Debug)]

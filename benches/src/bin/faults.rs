@@ -6,11 +6,11 @@ use serde_json::{Value as Json, json};
 use std::time::{Duration, Instant};
 
 /// The longest that one load may take before what is missing counts as lost.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(5);
 /// How often it is looked how far a load has come.
 const GLANCE: Duration = Duration::from_millis(20);
 /// After the last record: so long without a write is the end.
-const QUIET: Duration = Duration::from_secs(2);
+const QUIET: Duration = Duration::from_millis(1_500);
 const AWAY_MS: u32 = 5_000;
 const REQUESTS_PER_SECOND: u32 = 500;
 const CLEAN_ROUNDS: usize = 3;

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Requests under way at once, as in the example's configuration.
 const IN_FLIGHT: usize = 32;
 /// The longest that one load may take.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 struct Size {
     records: usize,
