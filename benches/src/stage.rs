@@ -4,13 +4,20 @@
 use crate::double::{Double, Kind};
 use crate::sync::Sync;
 use anyhow::Context;
+use serde_json::json;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
+use std::time::Duration;
 use tempfile::TempDir;
 
 const EXAMPLE: &str = include_str!("../../docs/examples/permit-sync.yaml");
 /// The secret that the example signs the clerk's webhooks with.
 const HOOK_SECRET: &str = "whsec_ZGVtby1zZWNyZXQtZGVtby1zZWNyZXQ=";
+
+/// Longer than the example looks back before its cursor.
+const APART: Duration = Duration::from_millis(2_500);
+/// So few records take no time to read again.
+const FEW: usize = 2_000;
 
 /// What the target offers against doubles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +49,17 @@ impl Stage {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let stage = Self { clerk, marshal, folder, port, keys };
         std::fs::write(stage.config(), stage.yaml()?)?;
+        if records > FEW {
+            stage.age().await?;
+        }
         Ok(stage)
+    }
+
+    /// Makes the newest change younger than the rest, as it is in a system that
+    /// has been in use: else every poll would look back over all records.
+    async fn age(&self) -> anyhow::Result<()> {
+        tokio::time::sleep(APART).await;
+        self.clerk.edit("1", &json!({ "notes": "looked at" })).await.map(drop)
     }
 
     fn config(&self) -> PathBuf {
