@@ -52,6 +52,35 @@ pub struct Conflict {
     pub decision: Decision,
 }
 
+/// A value among siblings: why it stands, and through whom.
+struct Verdict<'a> {
+    value: Value,
+    reason: Reason,
+    by: Option<By<'a>>,
+}
+
+/// Whose edit a value comes from; nothing for a value that is nobody's alone.
+enum By<'a> {
+    /// What this edit left.
+    Left(&'a Sibling),
+    /// What this edit found.
+    Found(&'a Sibling),
+}
+
+impl<'a> Verdict<'a> {
+    fn left(reason: Reason, sibling: &'a Sibling) -> Self {
+        Self { value: sibling.change.after.clone(), reason, by: Some(By::Left(sibling)) }
+    }
+
+    fn found(reason: Reason, sibling: &'a Sibling) -> Self {
+        Self { value: sibling.change.before.clone(), reason, by: Some(By::Found(sibling)) }
+    }
+
+    fn nobody() -> Self {
+        Self { value: Value::Absent, reason: Reason::Nobody, by: None }
+    }
+}
+
 /// Decides one field.
 pub(crate) fn decide(record: &Record, rules: &Rules, field: &FieldName) -> Decision {
     let Some(state) = record.field(field) else {
@@ -61,64 +90,73 @@ pub(crate) fn decide(record: &Record, rules: &Rules, field: &FieldName) -> Decis
     let (value, reason) = match state {
         FieldState::Set(elements) => (union(elements, rule), Reason::Union),
         FieldState::Counter(sums) => (crate::number::sum(sums.values().map(|sum| &sum.total)), Reason::Sum),
-        FieldState::Value { .. } => match rules.group_of(field).filter(|group| group.lead != *field) {
-            Some(group) => {
-                (with_lead(record, rules, &group.lead, field), Reason::GroupLead(group.lead.clone()))
+        FieldState::Value { .. } => {
+            if let Some(group) = rules.group_of(field).filter(|group| group.lead != *field) {
+                (with_lead(record, rules, &group.lead, state), Reason::GroupLead(group.lead.clone()))
+            } else {
+                let verdict = decide_value(state, rules, rule);
+                (verdict.value, verdict.reason)
             }
-            None => decide_value(state, rules, rule),
-        },
+        }
     };
     let mark = |sibling: &Sibling| (sibling.clone(), sibling.change.after == value);
     let siblings = state.siblings().iter().map(mark).collect();
     Decision { value, reason, siblings }
 }
 
-fn decide_value(state: &FieldState, rules: &Rules, rule: &FieldRule) -> (Value, Reason) {
+fn decide_value<'a>(state: &'a FieldState, rules: &Rules, rule: &FieldRule) -> Verdict<'a> {
     if let Some(standing) = state.standing(rule) {
-        let (value, _) = among(standing, rules, rule);
         let reason = match &rule.owner {
             Some(owner) if rule.locks.is_empty() => Reason::Owner(owner.side.clone()),
             _ => Reason::Locked,
         };
-        return (value, reason);
+        return Verdict { reason, ..among(standing, rules, rule) };
     }
     among(state.siblings(), rules, rule)
 }
 
-/// The rules in order, until one value is left; then the last resort.
-fn among(siblings: &[Sibling], rules: &Rules, rule: &FieldRule) -> (Value, Reason) {
-    let mut left = match siblings {
-        [] => return (Value::Absent, Reason::Nobody),
-        [only] => return (only.change.after.clone(), Reason::OnlyValue),
-        several => distinct(rules, several),
+/// The rules in order, until one value is left; then the last resort. Each rule
+/// looks at all who are left, also at those who agree with another: a preferred
+/// side is heard though somebody else said the same.
+fn among<'a>(siblings: &'a [Sibling], rules: &Rules, rule: &FieldRule) -> Verdict<'a> {
+    let mut left: Vec<&Sibling> = match siblings {
+        [] => return Verdict::nobody(),
+        [only] => return Verdict::left(Reason::OnlyValue, only),
+        several => several.iter().collect(),
     };
-    if let [only] = left.as_slice() {
-        return (only.change.after.clone(), Reason::Agreed);
+    if let Some(winner) = agreed(rules, &left) {
+        return Verdict::left(Reason::Agreed, winner);
     }
     for policy in &rule.resolve {
         match policy {
-            Policy::Manual => return (agreed_before(&left), Reason::Manual),
+            Policy::Manual => {
+                return earliest_of(&left)
+                    .map_or_else(Verdict::nobody, |s| Verdict::found(Reason::Manual, s));
+            }
             Policy::MergeText => {
-                if let Some(merged) = merge_texts(&left) {
-                    return (merged, Reason::Policy(policy.clone()));
+                if let Some(value) = merge_texts(&distinct(rules, &left)) {
+                    return Verdict { value, reason: Reason::Policy(policy.clone()), by: None };
                 }
             }
             _ => left = filter(policy, &left),
         }
-        if let [only] = left.as_slice() {
-            return (only.change.after.clone(), Reason::Policy(policy.clone()));
+        if let Some(winner) = agreed(rules, &left) {
+            return Verdict::left(Reason::Policy(policy.clone()), winner);
         }
     }
-    match last_resort(rules, &left) {
-        Some(winner) => (winner.change.after.clone(), Reason::LastResort),
-        None => (Value::Absent, Reason::Nobody),
-    }
+    last_resort(rules, &left).map_or_else(Verdict::nobody, |s| Verdict::left(Reason::LastResort, s))
 }
 
-/// What stood before those who disagree touched it.
-fn agreed_before(siblings: &[&Sibling]) -> Value {
-    let first = siblings.iter().min_by_key(|sibling| (sibling.stamp.high, &sibling.dot));
-    first.map(|sibling| sibling.change.before.clone()).unwrap_or_default()
+/// One of them, if all have the same value.
+fn agreed<'a>(rules: &Rules, siblings: &[&'a Sibling]) -> Option<&'a Sibling> {
+    let [first, rest @ ..] = siblings else { return None };
+    let same = rest.iter().all(|other| other.change.after == first.change.after);
+    if same { last_resort(rules, siblings) } else { None }
+}
+
+/// Who can have come first: what that edit found is what stood before those who disagree.
+fn earliest_of<'a>(siblings: &[&'a Sibling]) -> Option<&'a Sibling> {
+    siblings.iter().copied().min_by_key(|sibling| (sibling.stamp.high, &sibling.dot))
 }
 
 /// Two texts over what both started from.
@@ -131,27 +169,33 @@ fn merge_texts(siblings: &[&Sibling]) -> Option<Value> {
     crate::text::merge(base, a.change.after.as_text()?, b.change.after.as_text()?).map(Value::text)
 }
 
-/// A field of a group: as whoever won the lead has it.
-fn with_lead(record: &Record, rules: &Rules, lead: &FieldName, field: &FieldName) -> Value {
-    let siblings = record.siblings(field);
-    let of_lead = decide(record, rules, lead);
-    let won = |actor: &hms_sync_model::Actor| {
-        of_lead.siblings.iter().any(|(s, wins)| *wins && s.dot.actor == *actor)
+/// A field of a group: as whoever decided the lead left it, or found it. A locked
+/// lead locks the whole group.
+fn with_lead(record: &Record, rules: &Rules, lead: &FieldName, state: &FieldState) -> Value {
+    let rule = rules.rule(lead);
+    let lead = record.field(lead);
+    let by = lead.and_then(|lead| decide_value(lead, rules, rule).by);
+    let locked = lead.and_then(|lead| lead.standing(rule)).and_then(|_| state.standing(rule));
+    let own = |of: &Sibling| {
+        let siblings = locked.unwrap_or_default().iter().chain(state.siblings());
+        siblings.into_iter().find(|sibling| sibling.dot.actor == of.dot.actor)
     };
-    let lost = |actor: &hms_sync_model::Actor| {
-        of_lead.siblings.iter().any(|(s, wins)| !wins && s.dot.actor == *actor)
-    };
-    let of_winner: Vec<&Sibling> = siblings.iter().filter(|s| won(&s.dot.actor)).collect();
-    if let Some(winner) = last_resort(rules, &of_winner) {
-        return winner.change.after.clone();
-    }
-    // The winner left the field alone: what stood there before those who lost touched it.
-    let (of_losers, others): (Vec<&Sibling>, Vec<&Sibling>) =
-        siblings.iter().partition(|s| lost(&s.dot.actor));
-    match last_resort(rules, &others) {
-        Some(other) => other.change.after.clone(),
-        None => agreed_before(&of_losers),
-    }
+    let part = by.and_then(|by| match by {
+        By::Left(of) => own(of).map(|sibling| &sibling.change.after),
+        By::Found(of) => own(of).map(|sibling| &sibling.change.before),
+    });
+    part.cloned()
+        .unwrap_or_else(|| untouched(rules, lead.map_or(&[], FieldState::siblings), state.siblings()))
+}
+
+/// What stands in a group's field that whoever decided the lead left alone: an
+/// edit of somebody who left the lead alone, or what stood there before those
+/// who lost touched it.
+fn untouched(rules: &Rules, leads: &[Sibling], members: &[Sibling]) -> Value {
+    let lost = |sibling: &&Sibling| leads.iter().any(|lead| lead.dot.actor == sibling.dot.actor);
+    let (of_losers, others): (Vec<&Sibling>, Vec<&Sibling>) = members.iter().partition(lost);
+    let found = || earliest_of(&of_losers).map(|sibling| &sibling.change.before);
+    last_resort(rules, &others).map(|other| &other.change.after).or_else(found).cloned().unwrap_or_default()
 }
 
 /// The elements that are in.

@@ -49,6 +49,8 @@ pub(crate) struct Put<'a> {
     pub(crate) context: Clock,
     pub(crate) change: &'a Change,
     pub(crate) stamp: Stamp,
+    /// Whether it reaches a locked value; nothing where no value is locked.
+    pub(crate) locks: Option<bool>,
 }
 
 impl FieldState {
@@ -138,7 +140,7 @@ fn join_maps<K: Ord + Clone, V: Clone>(
 }
 
 fn put_value(last: &mut Reg, first: &mut Option<Box<Reg>>, rule: &FieldRule, put: &Put<'_>) {
-    let Put { dot, context, change, stamp } = put;
+    let Put { dot, context, change, stamp, locks } = put;
     let operator = dot.actor.author == Author::Operator;
     last.put(dot, context, (*change).clone(), *stamp);
     if let Some(Owner { side, .. }) = &rule.owner
@@ -146,10 +148,8 @@ fn put_value(last: &mut Reg, first: &mut Option<Box<Reg>>, rule: &FieldRule, put
     {
         first.get_or_insert_default().put(dot, context, (*change).clone(), *stamp);
     }
-    if rule.locks.is_empty() {
-        return;
-    }
-    if rule.locks.contains(&change.after) && dot.actor.author != Author::Engine {
+    let Some(reaches_lock) = *locks else { return };
+    if reaches_lock && dot.actor.author != Author::Engine {
         // A lock is released only by an operator who had seen it: others see
         // their own past and nothing else of this register.
         let own: Clock = [(dot.actor.clone(), dot.n.saturating_sub(1))].into_iter().collect();

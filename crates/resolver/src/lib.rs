@@ -6,7 +6,7 @@
 //! a policy can change later, and a losing value is never destroyed.
 //!
 //! What never happens here: I/O, reading a clock, randomness, async. The laws are
-//! in `tests/laws.rs`, one test for each, by the names of the specification.
+//! in `tests/laws`, one test for each, by the names of the specification.
 
 mod reg;
 mod rules;

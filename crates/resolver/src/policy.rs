@@ -5,10 +5,10 @@
 
 use crate::reg::Sibling;
 use crate::rules::{Policy, Rules};
-use hms_sync_model::{SideName, Value};
+use hms_sync_model::{Author, SideName, Value};
 use std::cmp::Reverse;
 
-/// What one rule keeps of `siblings`, which have different values, two at least.
+/// What one rule keeps of `siblings`, of which two at least differ.
 pub(crate) fn filter<'a>(policy: &Policy, siblings: &[&'a Sibling]) -> Vec<&'a Sibling> {
     let kept: Vec<&Sibling> = match policy {
         Policy::LastWriterWins => latest(siblings),
@@ -53,12 +53,15 @@ fn earliest<'a>(siblings: &[&'a Sibling]) -> Vec<&'a Sibling> {
 
 /// The one that stands when no rule decides. An operator comes before every side.
 pub(crate) fn last_resort<'a>(rules: &Rules, siblings: &[&'a Sibling]) -> Option<&'a Sibling> {
-    let rank = |s: &Sibling| (s.stamp.high, Reverse(rules.rank(s.dot.actor.as_side())), s.dot.clone());
+    let rank = |s: &Sibling| {
+        let operator = s.dot.actor.author == Author::Operator;
+        (s.stamp.high, operator, Reverse(rules.rank(s.dot.actor.as_side())), s.dot.clone())
+    };
     siblings.iter().copied().max_by_key(|sibling| rank(sibling))
 }
 
 /// One sibling for each value: the one that the last resort would take.
-pub(crate) fn distinct<'a>(rules: &Rules, siblings: &'a [Sibling]) -> Vec<&'a Sibling> {
+pub(crate) fn distinct<'a>(rules: &Rules, siblings: &[&'a Sibling]) -> Vec<&'a Sibling> {
     let mut values: Vec<&Value> = Vec::new();
     for sibling in siblings {
         if !values.contains(&&sibling.change.after) {
@@ -66,7 +69,7 @@ pub(crate) fn distinct<'a>(rules: &Rules, siblings: &'a [Sibling]) -> Vec<&'a Si
         }
     }
     let of = |value: &&Value| {
-        let same: Vec<&Sibling> = siblings.iter().filter(|sibling| sibling.change.after == **value).collect();
+        let same: Vec<&Sibling> = siblings.iter().copied().filter(|s| s.change.after == **value).collect();
         last_resort(rules, &same)
     };
     values.iter().filter_map(of).collect()

@@ -61,6 +61,17 @@ pub enum Malformed {
     },
 }
 
+/// Whether an edit leaves `field` at a locked value; nothing if it has none. A
+/// group is locked as a whole, by its lead.
+fn reaches_lock(rules: &Rules, edit: &Edit, field: &FieldName, change: &Change) -> Option<bool> {
+    let (rule, change) = match rules.group_of(field) {
+        Some(group) => (rules.rule(&group.lead), edit.changes.get(&group.lead)),
+        None => (rules.rule(field), Some(change)),
+    };
+    let reaches = || change.is_some_and(|change| rule.locks.contains(&change.after));
+    (!rule.locks.is_empty()).then(reaches)
+}
+
 impl Record {
     /// Takes in one edit: the only place where registers change. Taking it in
     /// twice, or in another order with others, makes no difference.
@@ -69,7 +80,9 @@ impl Record {
         let stamp = edit.stamp;
         for (field, change) in edit.changes.iter() {
             let rule = rules.rule(field);
-            let put = Put { dot: &edit.dot, context: edit.context_of(field), change, stamp };
+            let context = edit.context_of(field);
+            let locks = reaches_lock(rules, edit, field, change);
+            let put = Put { dot: &edit.dot, context, change, stamp, locks };
             self.fields.entry_or(field.clone(), || FieldState::new(rule)).put(rule, &put);
         }
         let present = Change { before: Value::Absent, after: Value::Bool(!edit.deletes) };

@@ -4,7 +4,7 @@
 //! folding the log again. Policies act when a value is asked for and may change
 //! at any time. A value of [`Rules`] is checked: see [`Builder::build`].
 
-use hms_sync_model::{FieldName, FieldType, SideName, Value, VecMap};
+use hms_sync_model::{Change, FieldName, FieldType, SideName, Value, VecMap};
 
 /// What a field's registers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -79,6 +79,9 @@ pub struct FieldRule {
 }
 
 /// Fields that go together: whoever wins the lead wins them all.
+///
+/// Merging never mixes two authors' groups as long as an edit that touches one
+/// field of a group names all of them: see [`Rules::complete_groups`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     /// Its name.
@@ -129,6 +132,9 @@ pub enum InvalidRules {
     /// A set or a counter has rules that only single values can have.
     #[error("field {0} is a set or a counter: owner, locks and resolve cannot be combined with that")]
     NotAValue(FieldName),
+    /// A field has an owner and locks: the owner's next edit would undo the lock.
+    #[error("field {0} has an owner and locks: only one of them can have the last word")]
+    OwnedAndLocked(FieldName),
 }
 
 impl Default for Rules {
@@ -213,6 +219,9 @@ impl Builder {
             if rule.kind != Kind::Value && !(plain && rule.resolve.is_empty()) {
                 return Err(InvalidRules::NotAValue(field.clone()));
             }
+            if rule.owner.is_some() && !rule.locks.is_empty() {
+                return Err(InvalidRules::OwnedAndLocked(field.clone()));
+            }
             if rule.resolve.is_empty() {
                 rule.resolve.clone_from(&self.0.default.resolve);
             }
@@ -250,6 +259,24 @@ impl Rules {
     /// The group of one field.
     pub fn group_of(&self, field: &FieldName) -> Option<&Group> {
         self.groups.get(*self.in_group.get(field)?)
+    }
+
+    /// Adds to an edit's changes the other fields of every group that they touch,
+    /// unchanged, as `view` says its author saw them: a group is edited as a whole.
+    pub fn complete_groups(
+        &self,
+        changes: &mut VecMap<FieldName, Change>,
+        view: impl Fn(&FieldName) -> Value,
+    ) {
+        for group in &self.groups {
+            if !group.fields.iter().any(|field| changes.contains_key(field)) {
+                continue;
+            }
+            for field in &group.fields {
+                let unchanged = || Change { before: view(field), after: view(field) };
+                changes.entry_or(field.clone(), unchanged);
+            }
+        }
     }
 
     /// Whether an edit stands against a concurrent delete.
