@@ -81,7 +81,7 @@ fn views(dir: &Path) {
     let key = |n: u64| format!("rpermit/{:013x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)).into_bytes();
     let begun = Instant::now();
     for page in 0..100 {
-        let changes: Vec<_> =
+        let changes: std::collections::BTreeMap<_, _> =
             (page * 1_000..(page + 1) * 1_000).map(|n| (key(n), Some(vec![7; 400]))).collect();
         log.save_views(&changes, log.head()).unwrap();
     }
@@ -94,7 +94,7 @@ fn views(dir: &Path) {
     let grown = log.stats().bytes;
     for round in 0..50u8 {
         for page in 0..20 {
-            let changes: Vec<_> =
+            let changes: std::collections::BTreeMap<_, _> =
                 (page * 1_000..(page + 1) * 1_000).map(|n| (key(n), Some(vec![round; 400]))).collect();
             log.save_views(&changes, log.head()).unwrap();
         }

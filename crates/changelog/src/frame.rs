@@ -99,6 +99,19 @@ impl<'a> Frame<'a> {
         if rest.is_empty() { Err(Damage::Missing) } else { Ok(Self::split(rest)?.0) }
     }
 
+    /// The record and the version of the event, if its content is sound; its hash is not checked.
+    pub(crate) fn place(self, seq: u64) -> Option<(RecordId, u64)> {
+        #[derive(serde::Deserialize)]
+        struct Place {
+            q: u64,
+            r: RecordId,
+            n: u64,
+        }
+        msgpack::check(self.payload).ok()?;
+        let place: Place = rmp_serde::from_slice(self.payload).ok()?;
+        (place.q == seq).then_some((place.r, place.n))
+    }
+
     /// The event, after its hash, its form and its place have been checked.
     pub(crate) fn open(self, seq: u64) -> Result<(EventId, Event), Damage> {
         if *blake3::hash(self.payload).as_bytes() != self.id.0 {

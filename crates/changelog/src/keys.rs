@@ -8,7 +8,7 @@ use hms_sync_model::RecordId;
 pub(crate) const CHUNK: u8 = b'e';
 /// Parts of an event larger than a chunk: `x` | seq | part.
 pub(crate) const PART: u8 = b'x';
-/// Where a record's events are: `i` | record | 0 | version.
+/// Where a record's events are: `i` | record | 0 | first version.
 pub(crate) const INDEX: u8 = b'i';
 /// Views: `v` | key.
 pub(crate) const VIEW: u8 = b'v';
@@ -16,6 +16,8 @@ pub(crate) const VIEW: u8 = b'v';
 pub(crate) const VIEW_PART: u8 = b'w';
 /// The last event written.
 pub(crate) const HEAD: &[u8] = b"mhead";
+/// The last event that the stored index holds.
+pub(crate) const INDEXED: &[u8] = b"mindex";
 /// The last event that the saved views hold.
 pub(crate) const VIEWS_UPTO: &[u8] = b"mviews";
 
@@ -102,6 +104,9 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
+    /// What one takes.
+    pub(crate) const BYTES: usize = 9;
+
     pub(crate) fn seq(self) -> u64 {
         self.first.saturating_add(u64::from(self.slot))
     }

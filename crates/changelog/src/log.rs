@@ -7,6 +7,7 @@
 use crate::disk::Disk;
 use crate::error::LogError;
 use crate::frame::{Frame, Sealed};
+use crate::index::{self, GENERATION_EVENTS, Index};
 use crate::keys;
 use crate::memory::{Memory, MemoryDisk};
 use crate::pack;
@@ -14,6 +15,11 @@ use crate::storage::{Order, Span, Storage};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+/// Events whose index entries gather in memory, on a disk in memory.
+const GENERATION_EVENTS_SMALL: u64 = 48;
+/// The fewest records whose index entries are brought to the store at once.
+const TEND_MIN: usize = 4;
 
 /// How a log on disk is opened.
 #[derive(Debug, Clone)]
@@ -53,6 +59,7 @@ pub(crate) struct Inner {
     pub(crate) store: Box<dyn Storage>,
     /// The last durable event.
     head: AtomicU64,
+    pub(crate) index: Index,
     pub(crate) views_upto: AtomicU64,
     /// Whether any saved view is kept in parts.
     pub(crate) split_views: AtomicBool,
@@ -72,19 +79,22 @@ impl Log {
     /// [`LogError::Io`] before anything is changed; [`LogError::Corrupt`] if the
     /// storage cannot be opened.
     pub fn open(dir: &Path, options: Options) -> Result<Self, LogError> {
-        Self::start(Box::new(Disk::open(dir, options)?))
+        Self::start(Box::new(Disk::open(dir, options)?), GENERATION_EVENTS)
     }
 
-    /// Opens the log on a disk in memory. One log at a time, as in a folder.
+    /// Opens the log on a disk in memory. One log at a time, as in a folder. What
+    /// gathers there before it is stored is little, so that tests meet all stages.
     pub fn on(disk: MemoryDisk) -> Result<Self, LogError> {
-        Self::start(Box::new(Memory::open(disk)?))
+        Self::start(Box::new(Memory::open(disk)?), GENERATION_EVENTS_SMALL)
     }
 
-    fn start(store: Box<dyn Storage>) -> Result<Self, LogError> {
+    fn start(store: Box<dyn Storage>, generation: u64) -> Result<Self, LogError> {
         let (head, trouble) = find_head(store.as_ref())?;
         let upto = read_number(store.as_ref(), keys::VIEWS_UPTO)?.unwrap_or(0);
+        let index = Index::open(store.as_ref(), head, generation)?;
         let inner = Inner {
             store,
+            index,
             head: AtomicU64::new(head),
             views_upto: AtomicU64::new(upto),
             split_views: AtomicBool::new(true),
@@ -112,7 +122,9 @@ impl Log {
     /// written then. Any other error stops all writing: the events may or may
     /// not be there after a restart.
     pub fn append(&self, events: &[Sealed]) -> Result<(), LogError> {
-        self.commit(std::iter::once(events)).pop().unwrap_or(Ok(()))
+        let result = self.commit(std::iter::once(events)).pop().unwrap_or(Ok(()));
+        self.tend(events.len())?;
+        result
     }
 
     /// Appends several submissions with one sync. A submission that does not
@@ -147,6 +159,14 @@ impl Log {
         results
     }
 
+    /// Brings part of what gathers in memory to the store, in step with `events`
+    /// more events. Answers whether more is due.
+    pub(crate) fn tend(&self, events: usize) -> Result<bool, LogError> {
+        let Ok(_writing) = self.inner.write() else { return Ok(false) };
+        let flushed = self.inner.index.flush_some(self.inner.store.as_ref(), events.max(TEND_MIN));
+        flushed.inspect_err(|why| self.inner.poison(&why.in_one_line()))
+    }
+
     /// What the log holds.
     pub fn stats(&self) -> LogStats {
         LogStats {
@@ -165,7 +185,9 @@ impl Log {
     pub fn close(self) -> Result<(), LogError> {
         match self.inner.write() {
             Ok(_writing) => {
-                self.inner.store.sync().inspect_err(|why| self.inner.poison(&why.in_one_line()))?;
+                let store = self.inner.store.as_ref();
+                let flushed = self.inner.index.flush_all(store).and_then(|()| store.sync());
+                flushed.inspect_err(|why| self.inner.poison(&why.in_one_line()))?;
                 self.inner.closed.store(true, Ordering::Release);
             }
             Err(LogError::Closed) => {}
@@ -199,8 +221,10 @@ impl Inner {
     }
 
     fn write_events<'a>(&self, events: impl Iterator<Item = &'a Sealed>) -> Result<(), LogError> {
-        pack::pack(events, |batch| self.store.apply(batch))?;
-        self.store.sync()
+        let placed = pack::pack(events, |batch| self.store.apply(batch))?;
+        self.store.sync()?;
+        self.index.add(index::places(placed));
+        Ok(())
     }
 }
 

@@ -1,5 +1,5 @@
-//! How events become batches: frames gathered in chunks, index entries beside
-//! them, the number of the last event in every batch.
+//! How events become batches: frames gathered in chunks, the number of the last
+//! event in every batch. Answers where each event will be.
 //!
 //! Invariants: no value is larger than [`VALUE_BYTES_MAX`], or sled would put it
 //! into a file of its own that it never syncs; no batch holds more than
@@ -10,6 +10,7 @@ use crate::error::Damage;
 use crate::frame::Sealed;
 use crate::keys::{self, Slot};
 use crate::storage::Batch;
+use hms_sync_model::RecordId;
 
 /// The largest value, in bytes. A leaf of sled holds up to 17 values and must
 /// stay below 128 KiB when it is rewritten.
@@ -25,11 +26,20 @@ const PART: [u8; 4] = [0xf5, b'h', b'm', b'X'];
 /// Bytes of an event or a view in one part.
 pub(crate) const PART_BYTES: usize = VALUE_BYTES_MAX - 32;
 
-/// Packs events, which follow each other, and hands on each batch when it is full.
+/// Where an event is.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    pub(crate) record: RecordId,
+    pub(crate) version: u64,
+    pub(crate) slot: Slot,
+}
+
+/// Packs events, which follow each other, and hands on each batch when it is
+/// full. Answers where they are.
 pub(crate) fn pack<'a, E>(
     events: impl Iterator<Item = &'a Sealed>,
     mut apply: impl FnMut(Batch) -> Result<(), E>,
-) -> Result<(), E> {
+) -> Result<Vec<Placed>, E> {
     let mut packing = Packing::default();
     for event in events {
         if event.frame.len() > VALUE_BYTES_MAX {
@@ -48,7 +58,8 @@ pub(crate) fn pack<'a, E>(
         packing.add(event);
     }
     packing.end_chunk();
-    packing.hand_on(&mut apply)
+    packing.hand_on(&mut apply)?;
+    Ok(packing.placed)
 }
 
 #[derive(Default)]
@@ -61,6 +72,7 @@ struct Packing {
     /// Events in the chunk.
     count: u64,
     last: u64,
+    placed: Vec<Placed>,
 }
 
 impl Packing {
@@ -70,7 +82,7 @@ impl Packing {
             self.chunk.reserve(VALUE_BYTES_MAX);
         }
         let slot = Slot { first: self.first, slot: u8::try_from(self.count).unwrap_or(u8::MAX) };
-        self.batch.push((keys::index(&event.record, event.version), Some(slot.to_bytes())));
+        self.place(event, slot);
         self.chunk.extend_from_slice(&event.frame);
         self.count += 1;
         self.events += 1;
@@ -85,10 +97,14 @@ impl Packing {
             parts += 1;
         }
         let slot = Slot { first: event.seq, slot: 0 };
-        self.batch.push((keys::index(&event.record, event.version), Some(slot.to_bytes())));
+        self.place(event, slot);
         self.batch.push((keys::chunk(event.seq), Some([LARGE, parts.to_be_bytes()].concat())));
         self.events += 1;
         self.last = event.seq;
+    }
+
+    fn place(&mut self, event: &Sealed, slot: Slot) {
+        self.placed.push(Placed { record: event.record.clone(), version: event.version, slot });
     }
 
     fn end_chunk(&mut self) {

@@ -106,11 +106,8 @@ impl Log {
         limit: usize,
     ) -> Result<Vec<(EventId, Event)>, LogError> {
         let (store, head) = (self.inner.store.as_ref(), self.head());
-        let span = Span { from: keys::index(record, from_version), to: keys::index_end(record) };
         let (mut chunk, mut found) = (LastChunk::default(), Vec::new());
-        for entry in store.scan(span, Order::Ascending).take(limit) {
-            let (key, value) = entry?;
-            let (version, slot) = read_entry(record, &key, &value)?;
+        for (version, slot) in self.inner.index.entries(store, record, from_version, limit)? {
             if slot.seq() > head {
                 break;
             }
@@ -125,16 +122,9 @@ impl Log {
     /// As [`Log::history`].
     pub fn last(&self, record: &RecordId) -> Result<Option<(u64, EventId)>, LogError> {
         let (store, head) = (self.inner.store.as_ref(), self.head());
-        let span = Span { from: keys::index(record, 0), to: keys::index_end(record) };
-        for entry in store.scan(span, Order::Descending) {
-            let (key, value) = entry?;
-            let (version, slot) = read_entry(record, &key, &value)?;
-            if slot.seq() <= head {
-                let (id, event) = open_at(store, &mut LastChunk::default(), record, version, slot)?;
-                return Ok(Some((event.version, id)));
-            }
-        }
-        Ok(None)
+        let Some((version, slot)) = self.inner.index.last(store, record, head)? else { return Ok(None) };
+        let (id, event) = open_at(store, &mut LastChunk::default(), record, version, slot)?;
+        Ok(Some((event.version, id)))
     }
 
     /// Up to `limit` records that have durable events, in order of their ids,
@@ -143,35 +133,8 @@ impl Log {
     /// # Errors
     /// [`LogError::DamagedIndex`] for an index key that names no record.
     pub fn records(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<RecordId>, LogError> {
-        let (store, head) = (self.inner.store.as_ref(), self.head());
-        let mut span = Span::prefix(&[keys::INDEX]);
-        if let Some(after) = after {
-            span.from = keys::index_end(after);
-        }
-        let mut found = Vec::new();
-        while found.len() < limit {
-            let Some(entry) = store.scan(span.clone(), Order::Ascending).next() else { break };
-            let (key, value) = entry?;
-            let damaged = || LogError::DamagedIndex {
-                record: String::from_utf8_lossy(&key).escape_debug().to_string(),
-                version: 0,
-                damage: Damage::Key,
-            };
-            let (record, _) = keys::read_index(&key).ok_or_else(damaged)?;
-            let slot = Slot::read(&value).ok_or_else(damaged)?;
-            span.from = keys::index_end(&record);
-            if slot.seq() <= head {
-                found.push(record);
-            }
-        }
-        Ok(found)
+        self.inner.index.records(self.inner.store.as_ref(), after, limit, self.head())
     }
-}
-
-fn read_entry(record: &RecordId, key: &[u8], value: &[u8]) -> Result<(u64, Slot), LogError> {
-    let version = key.last_chunk::<8>().map_or(0, |version| u64::from_be_bytes(*version));
-    let damaged = LogError::DamagedIndex { record: record.to_string(), version, damage: Damage::Key };
-    Slot::read(value).map(|slot| (version, slot)).ok_or(damaged)
 }
 
 /// The event that an index entry leads to, if it is the right one.

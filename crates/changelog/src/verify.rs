@@ -3,7 +3,8 @@
 //!
 //! For each event: its bytes have the hash they are stored under, its number
 //! follows the one before, the index leads to it, its record has the version
-//! before, and it names that one's id. And the index holds nothing else.
+//! before, and it names that one's id. And the stored index holds nothing else;
+//! what of the index is in memory was made from the events themselves.
 //!
 //! It goes over the log twice at most. The first pass reads everything in the
 //! order in which it lies, which is fast: that index and events say the same is
@@ -18,6 +19,7 @@
 
 use crate::error::{Damage, LogError};
 use crate::frame::Frame;
+use crate::index::{self, Index};
 use crate::keys::{self, Slot};
 use crate::log::{Log, read_number};
 use crate::pack;
@@ -98,6 +100,7 @@ impl Log {
     /// Only if the storage cannot be read: damage is a finding, not an error.
     pub fn verify(&self, progress: impl FnMut(u64)) -> Result<VerifyReport, LogError> {
         let (store, head) = (self.inner.store.as_ref(), self.head());
+        let index = &self.inner.index;
         let mut told = 0;
         let mut progress = progress;
         // A second pass says nothing until it is past the first.
@@ -107,9 +110,9 @@ impl Log {
                 progress(events);
             }
         };
-        let mut report = Check::new(store, head, Pass::Fast, &mut once).run()?;
+        let mut report = Check::new(store, index, head, Pass::Fast, &mut once).run()?;
         if !report.is_sound() {
-            report = Check::new(store, head, Pass::Exact, &mut once).run()?;
+            report = Check::new(store, index, head, Pass::Exact, &mut once).run()?;
         }
         once(report.events);
         Ok(report)
@@ -153,6 +156,9 @@ impl Hasher {
 struct Check<'a, P> {
     store: &'a dyn Storage,
     head: u64,
+    index: &'a Index,
+    /// The last event in the stored index.
+    indexed: u64,
     pass: Pass,
     progress: P,
     events: u64,
@@ -168,11 +174,13 @@ struct Check<'a, P> {
 }
 
 impl<'a, P: FnMut(u64)> Check<'a, P> {
-    fn new(store: &'a dyn Storage, head: u64, pass: Pass, progress: P) -> Self {
+    fn new(store: &'a dyn Storage, index: &'a Index, head: u64, pass: Pass, progress: P) -> Self {
         let places = usize::try_from(head.clamp(1, SEEN_MAX)).unwrap_or(1);
         Self {
             store,
             head,
+            index,
+            indexed: index.stored().min(head),
             pass,
             progress,
             events: 0,
@@ -247,13 +255,13 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
         let slot = u8::try_from(event.seq.saturating_sub(first)).map_err(|_| wrong(Damage::Index))?;
         let slot = Slot { first, slot };
         match self.pass {
+            _ if event.seq > self.indexed => {}
             Pass::Fast => {
                 let entry = self.hasher.entry(event.record.as_str(), event.version, slot);
                 self.expected = self.expected.wrapping_add(entry);
             }
             Pass::Exact => {
-                let entry = self.store.get(&keys::index(&event.record, event.version))?;
-                if entry.and_then(|entry| Slot::read(&entry)) != Some(slot) {
+                if index::stored_place(self.store, &event.record, event.version)? != Some(slot) {
                     return Err(wrong(Damage::Index));
                 }
             }
@@ -286,8 +294,12 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
     /// one have been checked, so a look at an earlier one that fails is a gap.
     fn previous(&mut self, event: &Event) -> Result<Option<EventId>, Stop> {
         let Some(version) = event.version.checked_sub(1) else { return Ok(None) };
-        let entry = self.store.get(&keys::index(&event.record, version))?;
-        let Some(slot) = entry.and_then(|entry| Slot::read(&entry)) else { return Ok(None) };
+        let slot = match self.index.entries(self.store, &event.record, version, 1) {
+            Ok(found) => found.first().filter(|(found, _)| *found == version).map(|(_, slot)| *slot),
+            Err(LogError::DamagedIndex { .. }) => None,
+            Err(why) => return Err(why.into()),
+        };
+        let Some(slot) = slot else { return Ok(None) };
         if slot.seq() >= event.seq {
             return Ok(None);
         }
@@ -303,20 +315,22 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
         let (mut entries, mut found) = (0, 0u128);
         for entry in self.store.scan(Span::prefix(&[keys::INDEX]), Order::Ascending) {
             let (key, value) = entry?;
-            let slot = Slot::read(&value);
-            // What is being appended meanwhile does not count.
-            if slot.is_some_and(|slot| slot.seq() > self.head) {
+            let run = keys::split_index(&key).and_then(|(record, first)| {
+                let run = index::split_run(first, &value)?;
+                Some((record, run))
+            });
+            let Some((record, run)) = run else {
+                // Neither key nor value of an index entry.
+                entries += 1;
                 continue;
-            }
-            entries += 1;
-            if self.pass == Pass::Fast
-                && let Some(slot) = slot
-                && let Some((record, version)) = keys::split_index(&key)
-            {
+            };
+            // What is on its way to the store meanwhile does not count.
+            for (version, slot) in run.into_iter().filter(|(_, slot)| slot.seq() <= self.indexed) {
+                entries += 1;
                 found = found.wrapping_add(self.hasher.entry(record, version, slot));
             }
         }
-        if entries != self.events || (self.pass == Pass::Fast && found != self.expected) {
+        if entries != self.events.min(self.indexed) || (self.pass == Pass::Fast && found != self.expected) {
             return self.first_surplus();
         }
         let mut parts = 0;
@@ -334,20 +348,23 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
     /// The surplus entry of the index with the lowest number.
     fn first_surplus(&mut self) -> Result<(), Stop> {
         let mut first: Option<BadEntry> = None;
+        let mut note = |seq: u64, record: Option<RecordId>| {
+            if first.as_ref().is_none_or(|first| seq < first.seq) {
+                first = Some(BadEntry { seq, record, what: Damage::IndexExtra });
+            }
+        };
         for entry in self.store.scan(Span::prefix(&[keys::INDEX]), Order::Ascending) {
             let (key, value) = entry?;
-            let slot = Slot::read(&value).unwrap_or(Slot { first: 0, slot: 0 });
             let named = keys::read_index(&key);
-            let right = match &named {
-                Some((record, version)) if slot.seq() <= self.head => {
-                    open_at(self.store, &mut self.chunk, record, *version, slot).is_ok()
-                }
-                Some(_) => true,
-                None => false,
+            let run = named.and_then(|(record, first)| Some((record, index::split_run(first, &value)?)));
+            let Some((record, run)) = run else {
+                note(0, None);
+                continue;
             };
-            if !right && first.as_ref().is_none_or(|first| slot.seq() < first.seq) {
-                let record = named.map(|(record, _)| record);
-                first = Some(BadEntry { seq: slot.seq(), record, what: Damage::IndexExtra });
+            for (version, slot) in run.into_iter().filter(|(_, slot)| slot.seq() <= self.indexed) {
+                if open_at(self.store, &mut self.chunk, &record, version, slot).is_err() {
+                    note(slot.seq(), Some(record.clone()));
+                }
             }
         }
         let unnamed = || BadEntry { seq: 0, record: None, what: Damage::Index };

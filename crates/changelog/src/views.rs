@@ -10,10 +10,15 @@ use crate::keys;
 use crate::log::{Log, read_number};
 use crate::pack::{PART_BYTES, VALUE_BYTES_MAX};
 use crate::storage::{Batch, Order, Span, Storage, Value};
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::atomic::Ordering;
 
 /// The key and the value of a saved view.
 pub type View = (Vec<u8>, Vec<u8>);
+
+/// Views to be saved: each key with its new value, or nothing to remove it.
+pub type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// The longest key of a view, in bytes.
 pub const VIEW_KEY_BYTES_MAX: usize = 400;
@@ -33,14 +38,27 @@ impl Log {
         self.inner.views_upto.load(Ordering::Acquire)
     }
 
-    /// Saves views: each key with its new value, or nothing to remove it, and
-    /// then that they go up to event `upto`. Not synced.
+    /// Saves views, and then that they go up to event `upto`. Not synced.
     ///
     /// # Errors
     /// [`LogError::TooLarge`] and [`LogError::ViewsAhead`] before anything is
     /// written; an error of the storage stops all writing.
-    pub fn save_views(&self, changes: &[(Vec<u8>, Option<Vec<u8>>)], upto: u64) -> Result<(), LogError> {
-        for (key, value) in changes {
+    pub fn save_views(&self, changes: &Changes, upto: u64) -> Result<(), LogError> {
+        self.save_some(changes, None, usize::MAX, upto).map(drop)
+    }
+
+    /// Saves up to `limit` of the views after key `after`. Answers the last key
+    /// that was saved; nothing once all are, and `upto` is noted.
+    pub(crate) fn save_some<'a>(
+        &self,
+        changes: &'a Changes,
+        after: Option<&[u8]>,
+        limit: usize,
+        upto: u64,
+    ) -> Result<Option<&'a [u8]>, LogError> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let slice = || changes.range::<[u8], _>((from, Bound::Unbounded)).take(limit);
+        for (key, value) in slice() {
             check_size("view key", key.len(), VIEW_KEY_BYTES_MAX)?;
             check_size("view", value.as_ref().map_or(0, Vec::len), VIEW_BYTES_MAX)?;
         }
@@ -49,15 +67,27 @@ impl Log {
         if upto > head {
             return Err(LogError::ViewsAhead { upto, head });
         }
-        self.write_views(changes, upto).inspect_err(|why| self.inner.poison(&why.in_one_line()))?;
+        let poison = |why: &LogError| self.inner.poison(&why.in_one_line());
+        let (last, count) = self.write_views(slice()).inspect_err(poison)?;
+        if count == limit && last.is_some() {
+            return Ok(last);
+        }
+        let marker = vec![(keys::VIEWS_UPTO.to_vec(), Some(upto.to_be_bytes().to_vec()))];
+        self.inner.store.apply(marker).inspect_err(poison)?;
         self.inner.views_upto.store(upto, Ordering::Release);
-        Ok(())
+        Ok(None)
     }
 
-    fn write_views(&self, changes: &[(Vec<u8>, Option<Vec<u8>>)], upto: u64) -> Result<(), LogError> {
+    /// Answers the last key, and how many there were.
+    fn write_views<'a>(
+        &self,
+        changes: impl Iterator<Item = (&'a Vec<u8>, &'a Option<Vec<u8>>)>,
+    ) -> Result<(Option<&'a [u8]>, usize), LogError> {
         let store = self.inner.store.as_ref();
-        let mut batch = Batch::with_capacity(changes.len().min(BATCH_KEYS_MAX));
+        let (mut last, mut count) = (None, 0);
+        let mut batch = Batch::with_capacity(BATCH_KEYS_MAX);
         for (key, value) in changes {
+            (last, count) = (Some(key.as_slice()), count + 1);
             let value = value.as_deref();
             if self.needs_parts(key, value)? {
                 store.apply(std::mem::take(&mut batch))?;
@@ -69,8 +99,8 @@ impl Log {
                 store.apply(std::mem::take(&mut batch))?;
             }
         }
-        batch.push((keys::VIEWS_UPTO.to_vec(), Some(upto.to_be_bytes().to_vec())));
-        store.apply(batch)
+        store.apply(batch)?;
+        Ok((last, count))
     }
 
     /// Whether a view is kept in parts, or was.

@@ -1,14 +1,17 @@
 //! Group commit: one thread writes for many.
 //!
 //! While it syncs, submissions gather; the next sync is for all of them. Order
-//! is kept: nothing is acknowledged before what was submitted before it, and
-//! views are saved after the events submitted before them and before those
-//! submitted after.
+//! is kept: nothing is acknowledged before what was submitted before it. Views
+//! are saved after the events submitted before them, a slice after each commit,
+//! so that no event waits for a whole save.
 
 use crate::error::LogError;
 use crate::frame::Sealed;
 use crate::log::Log;
+use crate::views::Changes;
+use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::{self, JoinHandle};
 
@@ -22,12 +25,14 @@ const QUEUE_MAX: usize = 4_096;
 const GROUP_EVENTS_MAX: usize = 8_192;
 /// The most bytes that share a sync; one submission may be larger.
 const GROUP_BYTES_MAX: usize = 16 << 20;
-
-type Changes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+/// The fewest views that are saved at once.
+const SLICE_KEYS: usize = 64;
+/// Views saved for each event that comes in meanwhile, so that a save ends however busy it is.
+const KEYS_PER_EVENT: usize = 2;
 
 enum Job {
     Append(Vec<Sealed>, Done),
-    SaveViews(Changes, u64),
+    SaveViews(Arc<Changes>, u64, Done),
 }
 
 /// The writer's thread and the queue to it.
@@ -73,12 +78,15 @@ impl Writer {
         }
     }
 
-    /// Hands on views to be saved, after all that was submitted before. A save
-    /// that fails is reported by the next append: views are caches.
-    pub fn save_views(&self, changes: Changes, upto: u64) {
-        let sent = self.queue.as_ref().map(|queue| queue.send(Job::SaveViews(changes, upto)).is_ok());
-        if sent != Some(true) {
-            tracing::warn!("views were not saved: the change log's writer has ended");
+    /// Hands on views to be saved, after all that was submitted before. `done` is
+    /// called when they can be read in the log. A save that fails stops all writing.
+    pub fn save_views(&self, changes: Arc<Changes>, upto: u64, done: Done) {
+        let refused = match &self.queue {
+            Some(queue) => queue.send(Job::SaveViews(changes, upto, done)).err().map(|refused| refused.0),
+            None => Some(Job::SaveViews(changes, upto, done)),
+        };
+        if let Some(Job::SaveViews(_, _, done)) = refused {
+            done(Err(LogError::Closed));
         }
     }
 
@@ -107,24 +115,76 @@ impl Drop for Writer {
     }
 }
 
+/// Views being saved, a slice at a time.
+struct Saving {
+    changes: Arc<Changes>,
+    upto: u64,
+    /// The last key that was saved.
+    after: Option<Vec<u8>>,
+    done: Done,
+}
+
 fn run(log: &Log, jobs: &Receiver<Job>) {
-    let mut waiting = jobs.recv().ok();
-    while let Some(job) = waiting.take() {
+    let mut saving: VecDeque<Saving> = VecDeque::new();
+    let mut waiting = None;
+    let mut behind = false;
+    loop {
+        // With something left to save, nobody is waited for.
+        let job = match waiting.take() {
+            Some(job) => Some(job),
+            None if saving.is_empty() && !behind => match jobs.recv() {
+                Ok(job) => Some(job),
+                Err(_) => return,
+            },
+            None => match jobs.try_recv() {
+                Ok(job) => Some(job),
+                Err(TryRecvError::Empty) => None,
+                Err(TryRecvError::Disconnected) if saving.is_empty() => return,
+                Err(TryRecvError::Disconnected) => None,
+            },
+        };
+        let mut events = 0;
         match job {
-            Job::Append(events, done) => {
-                let (group, next) = gather(jobs, events, done);
+            Some(Job::Append(first, done)) => {
+                let (group, next) = gather(jobs, first, done);
+                events = group.iter().map(|(events, _)| events.len()).sum();
                 commit(log, group);
                 waiting = next;
             }
-            Job::SaveViews(changes, upto) => {
-                if let Err(why) = log.save_views(&changes, upto) {
-                    tracing::error!(why = why.in_one_line(), "views were not saved");
-                }
+            Some(Job::SaveViews(changes, upto, done)) => {
+                saving.push_back(Saving { changes, upto, after: None, done });
+            }
+            None => {}
+        }
+        behind = tend(log, &mut saving, events);
+    }
+}
+
+/// Saves a slice of what is to be saved, in step with the events that come in.
+/// Answers whether the index has more.
+fn tend(log: &Log, saving: &mut VecDeque<Saving>, events: usize) -> bool {
+    let behind = log.tend(events).unwrap_or_else(|why| {
+        tracing::error!(why = why.in_one_line(), "the index was not written");
+        false
+    });
+    if let Some(first) = saving.front_mut() {
+        let limit = SLICE_KEYS.max(events.saturating_mul(KEYS_PER_EVENT));
+        let saved = log.save_some(&first.changes, first.after.as_deref(), limit, first.upto);
+        match saved {
+            Ok(Some(last)) => first.after = Some(last.to_vec()),
+            Ok(None) => end_save(saving, Ok(())),
+            Err(why) => {
+                tracing::error!(why = why.in_one_line(), "views were not saved");
+                end_save(saving, Err(why));
             }
         }
-        if waiting.is_none() {
-            waiting = jobs.recv().ok();
-        }
+    }
+    behind
+}
+
+fn end_save(saving: &mut VecDeque<Saving>, result: Result<(), LogError>) {
+    if let Some(ended) = saving.pop_front() {
+        (ended.done)(result);
     }
 }
 

@@ -350,13 +350,12 @@ impl Driver {
             writer.append(std::mem::take(&mut self.appending), Box::new(done));
         }
         if let Some((changes, upto)) = self.saving.take() {
-            writer.save_views(changes, upto);
             let inbox = self.engine.inbox.clone();
             let done = move |_| {
                 // The driver may have ended.
                 let _gone = inbox.send(Message::Wake(Wake::Saved));
             };
-            writer.append(Vec::new(), Box::new(done));
+            writer.save_views(changes, upto, Box::new(done));
         }
         let effects = std::mem::take(&mut self.now_held);
         if self.durable == self.appends {
@@ -369,7 +368,7 @@ impl Driver {
     fn end(mut self) -> Result<(), EngineError> {
         let Some(writer) = self.writer.take() else { return Ok(()) };
         if let Some((changes, upto)) = self.machine.save_all() {
-            writer.save_views(changes, upto);
+            writer.save_views(changes, upto, Box::new(drop));
         }
         // The machine's handle to the log goes first: closing is the last one's work.
         drop(self);

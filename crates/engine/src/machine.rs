@@ -52,7 +52,7 @@ impl Machine {
         let gates = plan
             .sides
             .iter()
-            .map(|(side, p)| (side.clone(), Gate::new(p.in_flight_max.saturating_mul(2))))
+            .map(|(side, p)| (side.clone(), Gate::new(p.in_flight_max.saturating_mul(8))))
             .collect();
         Ok(Self {
             passes: Passes::new(&plan, &views)?,
@@ -135,6 +135,7 @@ impl Machine {
 
     /// Hands over everything that is not saved yet, for a clean stop.
     pub fn save_all(&mut self) -> Option<crate::views::Saved> {
+        self.views.encode_all();
         self.views.begin_save(self.next_seq.saturating_sub(1))
     }
 
@@ -142,7 +143,7 @@ impl Machine {
     pub(crate) fn start(&mut self, now: Now) -> Result<(), EngineError> {
         let mut after = None;
         loop {
-            let page = self.views.todo(after.as_ref(), 512)?;
+            let page = self.views.todo(after.as_ref(), 512);
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.clone());
             for record in page {
@@ -174,7 +175,7 @@ impl Machine {
         self.next_seq += 1;
         let plan = Arc::clone(&self.plan);
         self.views.fold(&plan, &mut entry.state, sealed.id, &event);
-        entry.dirty = true;
+        entry.changed_by(event.seq);
         self.counts.events += 1;
         self.batch.push(sealed);
         Ok(event.version)
@@ -260,7 +261,7 @@ impl Machine {
 
     /// Hands changed views over when there are many.
     fn save_if_due(&mut self) {
-        if self.views.dirty() > self.plan.dirty_max
+        if self.views.unsaved() > self.plan.unsaved_max
             && let Some(saved) = self.views.begin_save(self.next_seq.saturating_sub(1))
         {
             self.effects.push(Effect::Save(saved));

@@ -23,8 +23,10 @@ pub struct Plan {
     pub jobs: VecMap<JobName, JobPlan>,
     /// Most records that may wait, ready to be delivered, before reading pauses.
     pub backlog_max: usize,
-    /// Changed views kept in memory before they are saved.
-    pub dirty_max: usize,
+    /// Records kept in memory as they are, at most.
+    pub records_max: usize,
+    /// Changed views that wait in memory before they are saved, in keys.
+    pub unsaved_max: usize,
 }
 
 impl Plan {
@@ -36,7 +38,8 @@ impl Plan {
             collections: VecMap::new(),
             jobs: VecMap::new(),
             backlog_max: 4_096,
-            dirty_max: 16_384,
+            records_max: 10_000,
+            unsaved_max: 32_768,
         }
     }
 }

@@ -208,9 +208,9 @@ impl Machine {
         let (mut count, mut after) = (0, None);
         loop {
             let page = if parked {
-                self.views.parked(after.as_ref(), 4_096)?
+                self.views.parked(after.as_ref(), 4_096)
             } else {
-                self.views.todo(after.as_ref(), 4_096)?
+                self.views.todo(after.as_ref(), 4_096)
             };
             let Some(last) = page.last() else { break };
             count += page.len();
@@ -239,7 +239,7 @@ impl Machine {
                 items.push(item(stream.to_string(), stream.to_string(), "listing".to_owned(), &parked));
             }
         }
-        for record in self.views.parked(after, limit)? {
+        for record in self.views.parked(after, limit) {
             if let Some(state) = self.views.peek(&record)? {
                 self.parked_of(&record, &state, &mut items);
             }

@@ -1,9 +1,12 @@
 //! The views: what can be looked up without reading the log from its start.
 //!
-//! A view is never a source of truth. Changes gather here in memory and are
-//! saved from time to time, unsynced, behind the events they come from; after a
-//! crash the events since the last save are folded again. An entry of an index
-//! may be stale after that: whoever follows one checks it against the record.
+//! A view is never a source of truth. Records in use are kept as they are; one
+//! that has not been in use for long leaves memory in its saved form. What has
+//! changed gathers and is saved from time to time, unsynced, with the number of
+//! the event up to which all of it goes; after a crash the events since then are
+//! folded again. What is saved may be newer than that, never older. An entry of
+//! an index may be stale after that: whoever follows one checks it against the
+//! record.
 //!
 //! Keys, by their first letter: `r` record state, `l` native id to record,
 //! `n` identity to record, `t` records with work to do, `k` records with
@@ -14,50 +17,117 @@ use crate::fold::side_of;
 use crate::plan::Plan;
 use crate::state::RecordState;
 use crate::stream::StreamState;
-use hms_sync_changelog::{Log, View};
+use hms_sync_changelog::{Changes, Log, View};
 use hms_sync_model::{
     Body, CollectionName, Event, EventId, FieldName, NativeId, RecordId, SideName, Time, Value,
 };
 use hms_sync_resolver::Rules;
-use std::collections::{BTreeMap, HashMap};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 
-type Overlay = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
-
 /// What a save hands to the log: keys with their new values, and up to which event.
-pub type Saved = (Vec<(Vec<u8>, Option<Vec<u8>>)>, u64);
+pub type Saved = (Arc<Changes>, u64);
+
+/// Records kept in memory, if the plan has not said yet.
+const RECORDS_MAX: usize = 1_024;
 
 /// All views of one sync, with what has changed and is not saved yet.
 #[derive(Debug)]
 pub struct Views {
     log: Log,
+    /// Records kept in memory as they are, at most.
+    records_max: usize,
     /// Changes not yet handed to the log.
-    fresh: Overlay,
+    fresh: Changes,
     /// Changes handed to the log and not yet known to be readable there.
-    saving: Option<Arc<Overlay>>,
-    /// Records in use since the last save.
-    records: HashMap<RecordId, Entry>,
-    /// Records in use before it, as they are saved: not in use again until the
-    /// next save, they leave memory.
-    older: HashMap<RecordId, Entry>,
+    saving: Option<Arc<Changes>>,
+    /// Records in use.
+    records: FxHashMap<RecordId, Entry>,
+    /// The same, in the order in which they came into memory.
+    queue: VecDeque<RecordId>,
+    /// Records that have changed, by the event since which they are not in their
+    /// saved form; and some that are again.
+    changed: VecDeque<(u64, RecordId)>,
+    /// Records with work to do.
+    todo: Marks,
+    /// Records with something parked.
+    parked: Marks,
 }
 
-/// Saved records that stay in memory, at most.
-const OLDER_MAX: usize = 4_096;
+/// A set of records, all of it in memory, and how it differs from what is saved.
+#[derive(Debug, Default)]
+struct Marks {
+    on: BTreeSet<RecordId>,
+    unsaved: FxHashSet<RecordId>,
+}
+
+impl Marks {
+    /// Puts a record in or takes it out. Most come and go between two saves, and
+    /// those need not be saved at all.
+    fn mark(&mut self, record: &RecordId, on: bool) {
+        let turned = if on {
+            !self.on.contains(record) && self.on.insert(record.clone())
+        } else {
+            self.on.remove(record)
+        };
+        if turned && !self.unsaved.remove(record) {
+            self.unsaved.insert(record.clone());
+        }
+    }
+
+    fn save(&mut self, letter: u8, fresh: &mut Changes) {
+        for record in self.unsaved.drain() {
+            let on = self.on.contains(&record).then(Vec::new);
+            fresh.insert(key(letter, record.as_str().as_bytes()), on);
+        }
+    }
+
+    fn after(&self, record: Option<&RecordId>, limit: usize) -> Vec<RecordId> {
+        let from = record.map_or(Bound::Unbounded, Bound::Excluded);
+        self.on.range::<RecordId, _>((from, Bound::Unbounded)).take(limit).cloned().collect()
+    }
+}
 
 /// A record in memory.
 #[derive(Debug)]
 pub struct Entry {
     /// Its state.
     pub state: RecordState,
-    /// Whether it differs from what is saved.
-    pub dirty: bool,
+    /// The event since which it is not in its saved form.
+    since: Option<u64>,
+    /// Whether it stands in the queue of those in memory.
+    queued: bool,
+    /// Whether it is noted among those that have changed.
+    noted: bool,
+}
+
+impl Entry {
+    fn new(state: RecordState) -> Self {
+        Self { state, since: None, queued: false, noted: false }
+    }
+
+    /// Notes that event `seq` has changed it.
+    pub(crate) fn changed_by(&mut self, seq: u64) {
+        self.since = Some(self.since.unwrap_or(seq));
+    }
 }
 
 impl Views {
     /// Views over what the log has saved. Call [`Views::catch_up`] before use.
     pub fn new(log: Log) -> Self {
-        Self { log, fresh: Overlay::new(), saving: None, records: HashMap::new(), older: HashMap::new() }
+        Self {
+            log,
+            records_max: RECORDS_MAX,
+            fresh: Changes::new(),
+            saving: None,
+            records: FxHashMap::default(),
+            queue: VecDeque::new(),
+            changed: VecDeque::new(),
+            todo: Marks::default(),
+            parked: Marks::default(),
+        }
     }
 
     /// The log underneath.
@@ -67,6 +137,9 @@ impl Views {
 
     /// Folds the events that came after the last save.
     pub fn catch_up(&mut self, plan: &Plan) -> Result<(), EngineError> {
+        self.records_max = plan.records_max;
+        self.todo.on = self.marked(b't')?;
+        self.parked.on = self.marked(b'k')?;
         let mut next = self.log.views_upto().saturating_add(1);
         loop {
             let events = self.log.events(next, 1_024)?;
@@ -77,12 +150,23 @@ impl Views {
                 next = event.seq.saturating_add(1);
                 self.replay(plan, *id, event)?;
             }
-            if self.dirty() > plan.dirty_max
+            if self.unsaved() > plan.unsaved_max
                 && let Some((changes, upto)) = self.begin_save(next.saturating_sub(1))
             {
                 self.log.save_views(&changes, upto)?;
                 self.end_save();
             }
+        }
+    }
+
+    fn marked(&self, letter: u8) -> Result<BTreeSet<RecordId>, EngineError> {
+        let (mut found, mut after) = (BTreeSet::new(), None);
+        loop {
+            let page = self.log.views(&[letter], after.as_deref(), 1_024)?;
+            let Some((last, _)) = page.last() else { return Ok(found) };
+            after = Some(last.clone());
+            let text = |key: &[u8]| String::from_utf8_lossy(key.get(1..).unwrap_or_default()).into_owned();
+            found.extend(page.iter().filter_map(|(key, _)| RecordId::try_new(text(key)).ok()));
         }
     }
 
@@ -93,7 +177,7 @@ impl Views {
         let mut entry = self.take(&event.record)?;
         if event.version > entry.state.version {
             self.fold(plan, &mut entry.state, id, event);
-            entry.dirty = true;
+            entry.changed_by(event.seq);
         }
         // A save may have been cut in the middle: the record there, its index not.
         self.index_all(plan, &event.record, &entry.state);
@@ -105,25 +189,62 @@ impl Views {
     /// Takes a record out, to be changed and [`put`](Views::put) back. One that
     /// has no events yet comes as its empty state.
     pub fn take(&mut self, record: &RecordId) -> Result<Entry, EngineError> {
-        if let Some(entry) = self.records.remove(record).or_else(|| self.older.remove(record)) {
+        if let Some(entry) = self.records.remove(record) {
             return Ok(entry);
         }
         let state = match self.get(&key(b'r', record.as_str().as_bytes()))? {
             Some(bytes) => decode(record, &bytes)?,
             None => RecordState::default(),
         };
-        Ok(Entry { state, dirty: false })
+        Ok(Entry::new(state))
     }
 
-    /// Puts a record back.
-    pub fn put(&mut self, record: RecordId, entry: Entry) {
-        if entry.state.version > 0 {
-            self.records.insert(record, entry);
+    /// Puts a record back. Those longest in memory leave it when there are many.
+    pub fn put(&mut self, record: RecordId, mut entry: Entry) {
+        if entry.state.version == 0 {
+            return;
+        }
+        if !std::mem::replace(&mut entry.queued, true) {
+            self.queue.push_back(record.clone());
+        }
+        if let Some(since) = entry.since
+            && !entry.noted
+        {
+            entry.noted = true;
+            self.changed.push_back((since, record.clone()));
+        }
+        self.records.insert(record, entry);
+        if self.queue.len() > self.records_max {
+            self.retire();
+        }
+    }
+
+    /// The record longest in memory leaves it.
+    fn retire(&mut self) {
+        let Some(record) = self.queue.pop_front() else { return };
+        match self.records.remove(&record) {
+            Some(mut entry) => self.encode(&record, &mut entry),
+            // It is in use just now.
+            None => self.queue.push_back(record),
+        }
+    }
+
+    fn encode(&mut self, record: &RecordId, entry: &mut Entry) {
+        if entry.since.take().is_none() {
+            return;
+        }
+        entry.noted = false;
+        match rmp_serde::to_vec_named(&entry.state) {
+            Ok(bytes) => {
+                self.fresh.insert(key(b'r', record.as_str().as_bytes()), Some(bytes));
+            }
+            // Cannot happen for a state of ours; the log still has it all.
+            Err(why) => tracing::error!(%record, %why, "a record's view cannot be encoded"),
         }
     }
 
     fn in_memory(&self, record: &RecordId) -> Option<&Entry> {
-        self.records.get(record).or_else(|| self.older.get(record))
+        self.records.get(record)
     }
 
     /// A copy of a record's state, for questions.
@@ -206,12 +327,12 @@ impl Views {
 
     /// Notes whether a record has work to do, so that a restart finds it.
     pub fn mark_todo(&mut self, record: &RecordId, todo: bool) {
-        self.mark(key(b't', record.as_str().as_bytes()), todo);
+        self.todo.mark(record, todo);
     }
 
     /// Notes whether something of a record is parked.
     pub fn mark_parked(&mut self, record: &RecordId, parked: bool) {
-        self.mark(key(b'k', record.as_str().as_bytes()), parked);
+        self.parked.mark(record, parked);
     }
 
     /// The record that a side's native id belongs to.
@@ -259,27 +380,13 @@ impl Views {
     }
 
     /// Records with work to do, in pages.
-    pub fn todo(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<RecordId>, EngineError> {
-        self.listed(b't', after, limit)
+    pub fn todo(&self, after: Option<&RecordId>, limit: usize) -> Vec<RecordId> {
+        self.todo.after(after, limit)
     }
 
     /// Records with something parked, in pages.
-    pub fn parked(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<RecordId>, EngineError> {
-        self.listed(b'k', after, limit)
-    }
-
-    fn listed(
-        &self,
-        letter: u8,
-        after: Option<&RecordId>,
-        limit: usize,
-    ) -> Result<Vec<RecordId>, EngineError> {
-        let after = after.map(|record| key(letter, record.as_str().as_bytes()));
-        let found = self.scan(&[letter], after.as_deref(), limit)?;
-        let text = |(key, _): (Vec<u8>, Vec<u8>)| {
-            RecordId::try_new(String::from_utf8_lossy(key.get(1..).unwrap_or_default())).ok()
-        };
-        Ok(found.into_iter().filter_map(text).collect())
+    pub fn parked(&self, after: Option<&RecordId>, limit: usize) -> Vec<RecordId> {
+        self.parked.after(after, limit)
     }
 
     /// A stream of the sync's own.
@@ -316,25 +423,6 @@ impl Views {
         self.fresh.insert(key, value);
     }
 
-    /// Sets or removes a mark. Most come and go between two saves, and those
-    /// need not be saved at all.
-    fn mark(&mut self, key: Vec<u8>, on: bool) {
-        if on {
-            self.fresh.insert(key, Some(Vec::new()));
-            return;
-        }
-        let saved = match self.saving.as_ref().and_then(|saving| saving.get(&key)) {
-            Some(value) => value.is_some(),
-            // What cannot be read is taken to be there.
-            None => self.log.view(&key).map_or(true, |value| value.is_some()),
-        };
-        if saved {
-            self.fresh.insert(key, None);
-        } else {
-            self.fresh.remove(&key);
-        }
-    }
-
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
         if let Some(value) = self.fresh.get(key) {
             return Ok(value.clone());
@@ -362,35 +450,39 @@ impl Views {
         Ok(merged.into_iter().filter_map(|(key, value)| Some((key, value?))).collect())
     }
 
-    /// How much has changed since the last save.
-    pub fn dirty(&self) -> usize {
-        self.fresh.len() + self.records.len()
+    /// Keys that wait to be saved.
+    pub fn unsaved(&self) -> usize {
+        self.fresh.len()
     }
 
-    /// Takes what has changed, to be saved; nothing while a save is under way
-    /// or if there is nothing. Records not in use since the last save leave memory.
-    pub fn begin_save(&mut self, upto: u64) -> Option<Saved> {
+    /// Brings all records to their saved form, so that the next save has everything.
+    pub fn encode_all(&mut self) {
+        let mut records = std::mem::take(&mut self.records);
+        for (record, entry) in &mut records {
+            self.encode(record, entry);
+        }
+        self.records = records;
+    }
+
+    /// Takes what has changed, to be saved; nothing while a save is under way or
+    /// if there is nothing. `last` is the last event that has been folded.
+    pub fn begin_save(&mut self, last: u64) -> Option<Saved> {
         if self.saving.is_some() {
             return None;
         }
-        for (record, entry) in self.records.iter_mut().filter(|(_, entry)| entry.dirty) {
-            entry.dirty = false;
-            match rmp_serde::to_vec_named(&entry.state) {
-                Ok(bytes) => self.fresh.insert(key(b'r', record.as_str().as_bytes()), Some(bytes)),
-                Err(why) => {
-                    // Cannot happen for a state of ours; the log still has it all.
-                    tracing::error!(%record, %why, "a record's view cannot be encoded");
-                    None
-                }
-            };
-        }
-        self.older = std::mem::take(&mut self.records).into_iter().take(OLDER_MAX).collect();
+        self.todo.save(b't', &mut self.fresh);
+        self.parked.save(b'k', &mut self.fresh);
         if self.fresh.is_empty() {
             return None;
         }
-        let overlay = Arc::new(std::mem::take(&mut self.fresh));
-        let changes = overlay.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-        self.saving = Some(overlay);
+        let records = &self.records;
+        let stands = |(since, record): &(u64, RecordId)| {
+            records.get(record).is_some_and(|entry| entry.since == Some(*since))
+        };
+        while self.changed.pop_front_if(|changed| !stands(changed)).is_some() {}
+        let upto = self.changed.front().map_or(last, |(since, _)| since.saturating_sub(1));
+        let changes = Arc::new(std::mem::take(&mut self.fresh));
+        self.saving = Some(Arc::clone(&changes));
         Some((changes, upto))
     }
 

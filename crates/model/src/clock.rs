@@ -8,6 +8,7 @@
 use crate::{InvalidName, SideName, VecMap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+use std::sync::Arc;
 
 /// Who made an edit.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,19 +137,37 @@ impl fmt::Debug for Dot {
 }
 
 /// A version vector: the set of dots that a state has seen.
-#[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Clock(VecMap<Actor, u64>);
+///
+/// Clones share their entries until one of them changes: the registers of a
+/// record mostly say the same.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Clock(Option<Arc<VecMap<Actor, u64>>>);
+
+impl Serialize for Clock {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(entries) => entries.serialize(serializer),
+            None => VecMap::<Actor, u64>::new().serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Clock {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let entries = VecMap::<Actor, u64>::deserialize(deserializer)?;
+        Ok(Self((!entries.is_empty()).then(|| Arc::new(entries))))
+    }
+}
 
 impl Clock {
     /// A clock that has seen nothing.
     pub const fn new() -> Self {
-        Self(VecMap::new())
+        Self(None)
     }
 
     /// How many edits of `actor` it has seen.
     pub fn count(&self, actor: &Actor) -> u64 {
-        self.0.get(actor).copied().unwrap_or(0)
+        self.0.as_ref().and_then(|entries| entries.get(actor)).copied().unwrap_or(0)
     }
 
     /// Whether it has seen `dot`.
@@ -158,26 +177,50 @@ impl Clock {
 
     /// Whether it has seen all that `other` has.
     pub fn covers(&self, other: &Self) -> bool {
-        other.0.iter().all(|(actor, n)| *n <= self.count(actor))
+        self.same_as(other) || other.iter().all(|(actor, n)| n <= self.count(actor))
     }
 
     /// Takes in everything that `actor` did up to its `n`-th edit.
     pub fn see(&mut self, actor: &Actor, n: u64) {
-        if n == 0 {
+        if n <= self.count(actor) {
             return;
         }
-        match self.0.get_mut(actor) {
+        let entries = Arc::make_mut(self.0.get_or_insert_default());
+        match entries.get_mut(actor) {
             Some(seen) => *seen = (*seen).max(n),
             None => {
-                self.0.insert(actor.clone(), n);
+                entries.insert(actor.clone(), n);
             }
         }
     }
 
     /// Takes in everything that `other` has seen: the least upper bound.
     pub fn merge(&mut self, other: &Self) {
-        for (actor, n) in other.0.iter() {
-            self.see(actor, *n);
+        if self.covers(other) {
+            return;
+        }
+        if other.covers(self) {
+            self.clone_from(other);
+            return;
+        }
+        for (actor, n) in other.iter() {
+            self.see(actor, n);
+        }
+    }
+
+    /// Whether both are known to say the same because they share their entries.
+    fn same_as(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// Shares the entries of `other` if both say the same.
+    pub fn share(&mut self, other: &Self) {
+        if !self.same_as(other) && self == other {
+            self.clone_from(other);
         }
     }
 
@@ -190,17 +233,17 @@ impl Clock {
 
     /// Actors and how many of their edits have been seen, in order of actor.
     pub fn iter(&self) -> impl Iterator<Item = (&Actor, u64)> {
-        self.0.iter().map(|(actor, n)| (actor, *n))
+        self.0.iter().flat_map(|entries| entries.iter()).map(|(actor, n)| (actor, *n))
     }
 
     /// Whether it has seen nothing.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// How many actors it has seen.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.0.as_ref().map_or(0, |entries| entries.len())
     }
 }
 

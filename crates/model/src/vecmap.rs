@@ -62,16 +62,26 @@ impl<K: Ord, V> VecMap<K, V> {
         self.find(key).is_ok()
     }
 
+    /// Most maps hold one or two pairs, and there are very many of them: room for
+    /// what comes next is made sparingly.
+    fn make_room(&mut self) {
+        if self.entries.len() == self.entries.capacity() {
+            self.entries.reserve_exact((self.entries.len() / 2).max(1));
+        }
+    }
+
     /// Puts `value` at `key` and returns what stood there.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         // Most callers insert in ascending order, so the end is tried first.
         if self.entries.last().is_none_or(|(last, _)| *last < key) {
+            self.make_room();
             self.entries.push((key, value));
             return None;
         }
         match self.find(&key) {
             Ok(at) => self.entries.get_mut(at).map(|(_, old)| std::mem::replace(old, value)),
             Err(at) => {
+                self.make_room();
                 self.entries.insert(at, (key, value));
                 None
             }
@@ -92,6 +102,7 @@ impl<K: Ord, V> VecMap<K, V> {
         let at = match self.find(&key) {
             Ok(at) => at,
             Err(at) => {
+                self.make_room();
                 self.entries.insert(at, (key, make()));
                 at
             }
@@ -143,7 +154,8 @@ impl<K: Ord, V> VecMap<K, V> {
 
 impl<K: Ord, V> FromIterator<(K, V)> for VecMap<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        let mut map = Self::new();
+        let pairs = pairs.into_iter();
+        let mut map = Self { entries: Vec::with_capacity(pairs.size_hint().0.min(64)) };
         for (key, value) in pairs {
             map.insert(key, value);
         }

@@ -63,6 +63,13 @@ impl FieldState {
         }
     }
 
+    /// Shares what it has seen with the record, where both have seen the same.
+    pub(crate) fn share(&mut self, seen: &Clock) {
+        if let Self::Value { last, .. } = self {
+            last.share(seen);
+        }
+    }
+
     /// Takes in one edit.
     pub(crate) fn put(&mut self, rule: &FieldRule, put: &Put<'_>) {
         match self {

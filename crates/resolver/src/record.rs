@@ -78,16 +78,22 @@ impl Record {
     pub fn apply(&mut self, rules: &Rules, edit: &Edit) -> Result<(), Malformed> {
         self.check(edit)?;
         let stamp = edit.stamp;
+        let mut seen = edit.context.clone();
+        seen.see(&edit.dot.actor, edit.dot.n);
         for (field, change) in edit.changes.iter() {
             let rule = rules.rule(field);
             let context = edit.context_of(field);
             let locks = reaches_lock(rules, edit, field, change);
             let put = Put { dot: &edit.dot, context, change, stamp, locks };
-            self.fields.entry_or(field.clone(), || FieldState::new(rule)).put(rule, &put);
+            let state = self.fields.entry_or(field.clone(), || FieldState::new(rule));
+            state.put(rule, &put);
+            state.share(&seen);
         }
         let present = Change { before: Value::Absent, after: Value::Bool(!edit.deletes) };
         self.presence.put(&edit.dot, &edit.context, present, stamp);
+        self.presence.share(&seen);
         self.clock.see(&edit.dot.actor, edit.dot.n);
+        self.clock.share(&seen);
         Ok(())
     }
 

@@ -42,6 +42,8 @@ impl Reg {
         self.siblings.retain(|sibling| !context.has(&sibling.dot));
         let sibling = Sibling { dot: dot.clone(), change, stamp };
         let at = self.siblings.partition_point(|other| other.dot < sibling.dot);
+        // One is the rule.
+        self.siblings.reserve_exact(1);
         self.siblings.insert(at, sibling);
         self.cover(dot, context);
     }
@@ -53,6 +55,11 @@ impl Reg {
         }
         self.siblings.retain(|sibling| !context.has(&sibling.dot));
         self.cover(dot, context);
+    }
+
+    /// Shares what it has seen with others that have seen the same.
+    pub(crate) fn share(&mut self, seen: &Clock) {
+        self.seen.share(seen);
     }
 
     fn cover(&mut self, dot: &Dot, context: &Clock) {

@@ -35,7 +35,7 @@ fn a_failed_sync_stops_writing_is_not_tried_again_and_leaves_reading() {
     let syncs = disk.syncs();
     let why = log.append(&more).unwrap_err();
     assert!(matches!(why, LogError::Storage { doing: "sync", .. }), "{why}");
-    for result in [log.append(&more), log.save_views(&[], 10), log.drop_views()] {
+    for result in [log.append(&more), log.save_views(&[].into(), 10), log.drop_views()] {
         let why = result.unwrap_err();
         assert!(matches!(&why, LogError::Poisoned { why } if why.contains("told to fail")), "{why}");
     }
@@ -53,7 +53,7 @@ fn a_refused_write_stops_writing() {
         let mut maker = Maker::default();
         disk.fail_next_write();
         let result = if views {
-            log.save_views(&[(b"k".to_vec(), Some(b"v".to_vec()))], 0)
+            log.save_views(&[(b"k".to_vec(), Some(b"v".to_vec()))].into(), 0)
         } else {
             log.append(&maker.many(3, 1, 50))
         };
@@ -76,7 +76,7 @@ fn a_gap_is_refused_and_nothing_is_written_or_stopped() {
         }
         log.append(&events[2..]).unwrap();
         assert_eq!(log.head(), 6);
-        let ahead = log.save_views(&[], 7).unwrap_err();
+        let ahead = log.save_views(&[].into(), 7).unwrap_err();
         assert!(matches!(ahead, LogError::ViewsAhead { upto: 7, head: 6 }));
         assert!(log.verify(|_| {}).unwrap().is_sound());
     }

@@ -106,23 +106,37 @@ fn views_are_saved_in_their_turn() {
         let log = place.open();
         let (writer, mut maker) = (Writer::spawn(log.clone()), Maker::default());
         let go = held(&writer);
-        let expect = |value: &'static [u8]| {
+        for (upto, value) in [(4, b"one"), (8, b"two")] {
+            writer.append(maker.many(4, 2, 100), Box::new(|result| result.unwrap()));
             let log = log.clone();
             let done = move |result: Result<(), LogError>| {
                 result.unwrap();
-                assert_eq!(log.view(b"k").unwrap().as_deref(), Some(value));
+                assert_eq!(log.view(b"k").unwrap().as_deref(), Some(value.as_slice()));
+                assert_eq!(log.views_upto(), upto);
             };
-            writer.append(Vec::new(), Box::new(done));
-        };
-        for (upto, value) in [(4, b"one"), (8, b"two")] {
-            writer.append(maker.many(4, 2, 100), Box::new(|result| result.unwrap()));
-            writer.save_views(vec![(b"k".to_vec(), Some(value.to_vec()))], upto);
-            expect(value);
+            let changes = [(b"k".to_vec(), Some(value.to_vec()))].into();
+            writer.save_views(Arc::new(changes), upto, Box::new(done));
         }
         drop(go);
         writer.close().unwrap();
         assert_eq!(log.views_upto(), 8);
     }
+}
+
+#[test]
+fn no_event_waits_for_a_whole_save() {
+    let log = Log::on(MemoryDisk::new()).unwrap();
+    let (writer, mut maker) = (Writer::spawn(log.clone()), Maker::default());
+    let go = held(&writer);
+    let many = (0..10_000u32).map(|n| (n.to_be_bytes().to_vec(), Some(vec![1; 20])));
+    let (told, order) = mpsc::channel();
+    let saved = told.clone();
+    writer.save_views(Arc::new(many.collect()), 0, Box::new(move |_| saved.send("saved").unwrap()));
+    writer.append(maker.many(3, 1, 10), Box::new(move |_| told.send("durable").unwrap()));
+    drop(go);
+    assert_eq!(order.iter().collect::<Vec<_>>(), ["durable", "saved"]);
+    assert_eq!(log.views(b"", None, usize::MAX).unwrap().len(), 10_000);
+    writer.close().unwrap();
 }
 
 #[test]

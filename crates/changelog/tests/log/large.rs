@@ -73,7 +73,7 @@ fn views_grow_shrink_and_go() {
     for place in Place::both() {
         let log = place.open();
         let sizes = [0, 5_118, 5_119, 5_120, 40_000, 5_300, 200_000, 3, 12_000];
-        let save = |value: Option<Vec<u8>>| log.save_views(&[(b"k".to_vec(), value)], 0).unwrap();
+        let save = |value: Option<Vec<u8>>| log.save_views(&[(b"k".to_vec(), value)].into(), 0).unwrap();
         for (n, size) in sizes.into_iter().enumerate() {
             let value = vec![n as u8; size];
             save(Some(value.clone()));
@@ -92,9 +92,9 @@ fn views_grow_shrink_and_go() {
 #[test]
 fn views_past_the_bounds_are_refused_and_stop_nothing() {
     let log = Place::folder().open();
-    let long = log.save_views(&[(vec![1; VIEW_KEY_BYTES_MAX + 1], None)], 0).unwrap_err();
+    let long = log.save_views(&[(vec![1; VIEW_KEY_BYTES_MAX + 1], None)].into(), 0).unwrap_err();
     assert!(matches!(long, LogError::TooLarge { what: "view key", .. }));
-    let large = log.save_views(&[(vec![1], Some(vec![0; VIEW_BYTES_MAX + 1]))], 0).unwrap_err();
+    let large = log.save_views(&[(vec![1], Some(vec![0; VIEW_BYTES_MAX + 1]))].into(), 0).unwrap_err();
     assert!(matches!(large, LogError::TooLarge { what: "view", .. }));
     log.append(&Maker::default().many(1, 1, 10)).unwrap();
 }
@@ -110,7 +110,7 @@ fn the_largest_values_and_keys_never_become_blobs() {
     for _ in 0..12 {
         let events: Vec<_> = (0..40).map(|_| maker.next(&long, random.usize(4_500..5_060)).0).collect();
         log.append(&events).unwrap();
-        let changes: Vec<_> = (0..100)
+        let changes: std::collections::BTreeMap<_, _> = (0..100)
             .map(|_| {
                 let mut key = vec![b'k'; VIEW_KEY_BYTES_MAX - 1];
                 key.push(random.u8(..));

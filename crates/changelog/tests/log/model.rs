@@ -60,7 +60,6 @@ impl Model {
             let value: Vec<u8> = self.saves.to_le_bytes().iter().copied().cycle().take(*size).collect();
             changes.insert(vec![b'k', *key], (*size > 0).then_some(value));
         }
-        let changes: Vec<_> = changes.into_iter().collect();
         log.save_views(&changes, log.head()).unwrap();
         self.upto = log.head();
         for (key, value) in changes {

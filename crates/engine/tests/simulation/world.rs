@@ -31,7 +31,8 @@ fn side_name(i: usize) -> SideName {
 fn plan(sides: &[SimSide; 2], window: Duration) -> Plan {
     let field = |name: &str| FieldName::try_new(name).unwrap();
     let mut plan = Plan::new("Sim");
-    plan.dirty_max = 40;
+    plan.records_max = 12;
+    plan.unsaved_max = 40;
     let retry =
         Retry { max_attempts: 1_000, initial: Duration::from_millis(100), max: Duration::from_secs(5) };
     let mut parts = VecMap::new();
