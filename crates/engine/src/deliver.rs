@@ -368,7 +368,12 @@ impl Machine {
         let mut entry = self.views.take(record)?;
         match outcome {
             Outcome::Applied(written) => {
+                let shown = written.stored.as_ref().map(|doc| self.quiet.of(written.tag.as_ref(), doc));
+                let id = written.id.clone();
                 self.applied(place, record, &mut entry, version, Some(written), now)?;
+                self.finish(record.clone(), entry, now)?;
+                // A listing will show the same.
+                return shown.map_or(Ok(()), |shown| self.note_quiet(side, &name, &id, shown));
             }
             Outcome::Noop => self.applied(place, record, &mut entry, version, None, now)?,
             failed => self.failed(place, record, &mut entry, version, failed, now)?,

@@ -22,6 +22,7 @@ mod lane;
 mod handle;
 mod operate;
 mod stream;
+mod quiet;
 mod views;
 mod happening;
 mod report;

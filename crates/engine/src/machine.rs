@@ -35,6 +35,7 @@ pub struct Machine {
     pub(crate) gates: BTreeMap<SideName, Gate>,
     pub(crate) job_slots: BTreeMap<Track, usize>,
     pub(crate) counts: crate::report::Counts,
+    pub(crate) quiet: crate::quiet::Quiet,
     pub(crate) stopping: bool,
     next_seq: u64,
     random: fastrand::Rng,
@@ -46,8 +47,8 @@ impl Machine {
     /// A machine on what `log` holds. `seed` drives the jitter and nothing else.
     pub fn open(plan: Arc<Plan>, log: Log, seed: u64) -> Result<Self, EngineError> {
         let next_seq = log.head().saturating_add(1);
-        let mut views = Views::new(log);
-        views.catch_up(&plan)?;
+        let mut views = Views::new(log, Arc::clone(&plan));
+        views.catch_up()?;
         // Half of what a gate lets through is being made durable while the other half is under way.
         let gates = plan
             .sides
@@ -62,6 +63,7 @@ impl Machine {
             gates,
             job_slots: BTreeMap::new(),
             counts: crate::report::Counts::default(),
+            quiet: crate::quiet::Quiet::default(),
             stopping: false,
             next_seq,
             random: fastrand::Rng::with_seed(seed),
@@ -135,7 +137,6 @@ impl Machine {
 
     /// Hands over everything that is not saved yet, for a clean stop.
     pub fn save_all(&mut self) -> Option<crate::views::Saved> {
-        self.views.encode_all();
         self.views.begin_save(self.next_seq.saturating_sub(1))
     }
 
@@ -174,8 +175,11 @@ impl Machine {
             .map_err(|why| EngineError::Seal { record: record.to_string(), why: why.to_string() })?;
         self.next_seq += 1;
         let plan = Arc::clone(&self.plan);
+        // By the ids it had, and by those that it has now.
+        self.quiet.forget(record, &entry.state);
         self.views.fold(&plan, &mut entry.state, sealed.id, &event);
         entry.changed_by(event.seq);
+        self.quiet.forget(record, &entry.state);
         self.counts.events += 1;
         self.batch.push(sealed);
         Ok(event.version)

@@ -10,7 +10,7 @@ use crate::happening::What;
 use crate::machine::Machine;
 use crate::plan::{Plan, Retry};
 use crate::stream::stream_of;
-use crate::views::{Views, link_hash};
+use crate::views::{Views, hash_of, link_hash};
 use crate::wake::{Effect, Now};
 use hms_sync_connector::{Content, Cursor, Observation, Page, ReadError, ReadRequest, Scope};
 use hms_sync_model::{
@@ -247,10 +247,20 @@ impl Machine {
         let mut seen = Vec::new();
         let count = page.records.len();
         for record in page.records {
+            let link = link_hash(side, collection.as_str(), &record.id);
             if full {
-                seen.push(link_hash(side, collection, &record.id));
+                seen.push(link);
             }
+            let shown = self.quiet.shown(&record);
+            if shown.is_some_and(|shown| self.quiet.knows(link, shown)) {
+                self.counts.observations += 1;
+                continue;
+            }
+            let id = record.id.clone();
             self.intake(side, collection, record, Source::Page, began, now)?;
+            if let Some(shown) = shown {
+                self.note_quiet(side, collection, &id, shown)?;
+            }
         }
         let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
         let Some(running) = &mut pass.running else { return Ok(()) };
@@ -366,15 +376,17 @@ impl Machine {
             let links = self.views.links(side, collection, after.as_deref(), 1_024)?;
             let Some((last, _)) = links.last() else { break };
             after = Some(last.clone());
-            for (_, record) in links {
-                let Some(state) =
-                    self.views.peek_if(&record, |state| has_since(state, side, running.began))?
-                else {
+            for (key, record) in links {
+                if running.seen.contains(&hash_of(&key)) {
+                    all += 1;
                     continue;
-                };
+                }
+                let known = self.views.peek_if(&record, |state| has_since(state, side, running.began))?;
+                let Some(judged) = known else { continue };
                 all += 1;
-                let id = state.filter(|id| !running.seen.contains(&link_hash(side, collection, id)));
-                missing.extend(id.map(|id| (record, id)));
+                // An entry of the index may be stale: the record has another id by now.
+                let absent = judged.filter(|id| !running.seen.contains(&link_hash(side, collection.as_str(), id)));
+                missing.extend(absent.map(|id| (record, id)));
             }
         }
         let stream = stream_of(side, collection)?;

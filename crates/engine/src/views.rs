@@ -1,14 +1,15 @@
 //! The views: what can be looked up without reading the log from its start.
 //!
-//! A view is never a source of truth. Records in use are kept as they are; one
-//! that has not been in use for long leaves memory in its saved form. What has
-//! changed gathers and is saved from time to time, unsynced, with the number of
-//! the event up to which all of it goes; after a crash the events since then are
-//! folded again. What is saved may be newer than that, never older. An entry of
-//! an index may be stale after that: whoever follows one checks it against the
-//! record.
+//! A view is never a source of truth. Records in use are kept in memory; one that
+//! has not been in use for long is forgotten, and made anew from its events when
+//! it is asked for: a long history from a snapshot of its state on the way. The
+//! indexes gather in memory and are saved from time to time, unsynced, with the
+//! number of the event up to which they go; after a crash the records of the
+//! events since then are indexed again. What is saved may be newer than that,
+//! never older. An entry of an index may be stale after that: whoever follows one
+//! checks it against the record.
 //!
-//! Keys, by their first letter: `r` record state, `l` native id to record,
+//! Keys, by their first letter: `r` snapshot of a record's state, `l` native id to record,
 //! `n` identity to record, `t` records with work to do, `k` records with
 //! something parked, `s` the sync's own streams, `w` webhook messages taken in.
 
@@ -30,15 +31,14 @@ use std::sync::Arc;
 /// What a save hands to the log: keys with their new values, and up to which event.
 pub type Saved = (Arc<Changes>, u64);
 
-/// Records kept in memory, if the plan has not said yet.
-const RECORDS_MAX: usize = 1_024;
+/// Events of a record between two snapshots of its state.
+const SNAPSHOT_EVERY: u64 = 12;
 
 /// All views of one sync, with what has changed and is not saved yet.
 #[derive(Debug)]
 pub struct Views {
     log: Log,
-    /// Records kept in memory as they are, at most.
-    records_max: usize,
+    plan: Arc<Plan>,
     /// Changes not yet handed to the log.
     fresh: Changes,
     /// Changes handed to the log and not yet known to be readable there.
@@ -47,9 +47,6 @@ pub struct Views {
     records: FxHashMap<RecordId, Entry>,
     /// The same, in the order in which they came into memory.
     queue: VecDeque<RecordId>,
-    /// Records that have changed, by the event since which they are not in their
-    /// saved form; and some that are again.
-    changed: VecDeque<(u64, RecordId)>,
     /// Records with work to do.
     todo: Marks,
     /// Records with something parked.
@@ -95,36 +92,31 @@ impl Marks {
 pub struct Entry {
     /// Its state.
     pub state: RecordState,
-    /// The event since which it is not in its saved form.
-    since: Option<u64>,
+    /// The last event that changed it, as far as this process has made any.
+    last: u64,
+    /// The version of its saved snapshot; 0 if there is none.
+    snapshot: u64,
     /// Whether it stands in the queue of those in memory.
     queued: bool,
-    /// Whether it is noted among those that have changed.
-    noted: bool,
 }
 
 impl Entry {
-    fn new(state: RecordState) -> Self {
-        Self { state, since: None, queued: false, noted: false }
-    }
-
     /// Notes that event `seq` has changed it.
     pub(crate) fn changed_by(&mut self, seq: u64) {
-        self.since = Some(self.since.unwrap_or(seq));
+        self.last = seq;
     }
 }
 
 impl Views {
     /// Views over what the log has saved. Call [`Views::catch_up`] before use.
-    pub fn new(log: Log) -> Self {
+    pub fn new(log: Log, plan: Arc<Plan>) -> Self {
         Self {
             log,
-            records_max: RECORDS_MAX,
+            plan,
             fresh: Changes::new(),
             saving: None,
             records: FxHashMap::default(),
             queue: VecDeque::new(),
-            changed: VecDeque::new(),
             todo: Marks::default(),
             parked: Marks::default(),
         }
@@ -135,28 +127,40 @@ impl Views {
         &self.log
     }
 
-    /// Folds the events that came after the last save.
-    pub fn catch_up(&mut self, plan: &Plan) -> Result<(), EngineError> {
-        self.records_max = plan.records_max;
+    /// Indexes what came after the last save.
+    pub fn catch_up(&mut self) -> Result<(), EngineError> {
         self.todo.on = self.marked(b't')?;
         self.parked.on = self.marked(b'k')?;
         let mut next = self.log.views_upto().saturating_add(1);
+        let mut touched = FxHashSet::default();
         loop {
             let events = self.log.events(next, 1_024)?;
-            if events.is_empty() {
-                return Ok(());
-            }
+            let Some((_, last)) = events.last() else { return Ok(()) };
+            next = last.seq.saturating_add(1);
             for (id, event) in &events {
-                next = event.seq.saturating_add(1);
-                self.replay(plan, *id, event)?;
+                if event.record.is_own_stream() {
+                    self.fold_stream(*id, event)?;
+                } else if touched.insert(event.record.clone()) {
+                    self.index_anew(&event.record)?;
+                }
             }
-            if self.unsaved() > plan.unsaved_max
+            if self.unsaved() > self.plan.unsaved_max
                 && let Some((changes, upto)) = self.begin_save(next.saturating_sub(1))
             {
                 self.log.save_views(&changes, upto)?;
                 self.end_save();
+                touched.clear();
             }
         }
+    }
+
+    /// Indexes a record by its state, whatever the index says.
+    fn index_anew(&mut self, record: &RecordId) -> Result<(), EngineError> {
+        let entry = self.take(record)?;
+        self.index_all(record, &entry.state);
+        self.mark_todo(record, true);
+        self.put(record.clone(), entry);
+        Ok(())
     }
 
     fn marked(&self, letter: u8) -> Result<BTreeSet<RecordId>, EngineError> {
@@ -170,33 +174,30 @@ impl Views {
         }
     }
 
-    fn replay(&mut self, plan: &Plan, id: EventId, event: &Event) -> Result<(), EngineError> {
-        if event.record.is_own_stream() {
-            return self.fold_stream(id, event);
-        }
-        let mut entry = self.take(&event.record)?;
-        if event.version > entry.state.version {
-            self.fold(plan, &mut entry.state, id, event);
-            entry.changed_by(event.seq);
-        }
-        // A save may have been cut in the middle: the record there, its index not.
-        self.index_all(plan, &event.record, &entry.state);
-        self.mark_todo(&event.record, true);
-        self.put(event.record.clone(), entry);
-        Ok(())
-    }
-
     /// Takes a record out, to be changed and [`put`](Views::put) back. One that
     /// has no events yet comes as its empty state.
     pub fn take(&mut self, record: &RecordId) -> Result<Entry, EngineError> {
         if let Some(entry) = self.records.remove(record) {
             return Ok(entry);
         }
-        let state = match self.get(&key(b'r', record.as_str().as_bytes()))? {
+        let (state, snapshot) = self.load(record)?;
+        Ok(Entry { state, last: 0, snapshot, queued: false })
+    }
+
+    /// A record's state, from its last snapshot and the events since; and the
+    /// version of that snapshot.
+    fn load(&self, record: &RecordId) -> Result<(RecordState, u64), EngineError> {
+        let mut state = match self.get(&key(b'r', record.as_str().as_bytes()))? {
             Some(bytes) => decode(record, &bytes)?,
             None => RecordState::default(),
         };
-        Ok(Entry::new(state))
+        let snapshot = state.version;
+        let no_rules = Rules::default();
+        let rules = self.plan.collections.get(record.collection()).map_or(&no_rules, |c| &c.rules);
+        for (id, event) in self.log.history(record, snapshot.saturating_add(1), usize::MAX)? {
+            state.fold(rules, id, &event);
+        }
+        Ok((state, snapshot))
     }
 
     /// Puts a record back. Those longest in memory leave it when there are many.
@@ -207,33 +208,27 @@ impl Views {
         if !std::mem::replace(&mut entry.queued, true) {
             self.queue.push_back(record.clone());
         }
-        if let Some(since) = entry.since
-            && !entry.noted
-        {
-            entry.noted = true;
-            self.changed.push_back((since, record.clone()));
-        }
         self.records.insert(record, entry);
-        if self.queue.len() > self.records_max {
-            self.retire();
+        for _ in 0..2 {
+            if self.queue.len() > self.plan.records_max {
+                self.retire();
+            }
         }
     }
 
     /// The record longest in memory leaves it.
     fn retire(&mut self) {
         let Some(record) = self.queue.pop_front() else { return };
-        match self.records.remove(&record) {
-            Some(mut entry) => self.encode(&record, &mut entry),
-            // It is in use just now.
-            None => self.queue.push_back(record),
+        // It can be made anew from what is durable; and it may be in use just now.
+        let durable = self.log.head();
+        match self.records.get(&record) {
+            Some(entry) if entry.last <= durable => {}
+            _ => return self.queue.push_back(record),
         }
-    }
-
-    fn encode(&mut self, record: &RecordId, entry: &mut Entry) {
-        if entry.since.take().is_none() {
+        let Some(entry) = self.records.remove(&record) else { return };
+        if entry.state.version.saturating_sub(entry.snapshot) < SNAPSHOT_EVERY {
             return;
         }
-        entry.noted = false;
         match rmp_serde::to_vec_named(&entry.state) {
             Ok(bytes) => {
                 self.fresh.insert(key(b'r', record.as_str().as_bytes()), Some(bytes));
@@ -252,10 +247,8 @@ impl Views {
         if let Some(entry) = self.in_memory(record) {
             return Ok(Some(entry.state.clone()));
         }
-        match self.get(&key(b'r', record.as_str().as_bytes()))? {
-            Some(bytes) => Ok(Some(decode(record, &bytes)?)),
-            None => Ok(None),
-        }
+        let (state, _) = self.load(record)?;
+        Ok((state.version > 0).then_some(state))
     }
 
     /// Looks at a record's state without taking it out.
@@ -312,7 +305,8 @@ impl Views {
     }
 
     /// Writes every index entry that a record's state asks for.
-    fn index_all(&mut self, plan: &Plan, record: &RecordId, state: &RecordState) {
+    fn index_all(&mut self, record: &RecordId, state: &RecordState) {
+        let plan = Arc::clone(&self.plan);
         for (side, part) in state.sides.iter() {
             if let Some(id) = &part.id {
                 self.set(link_key(side, record.collection(), id), Some(record.as_str().into()));
@@ -455,15 +449,6 @@ impl Views {
         self.fresh.len()
     }
 
-    /// Brings all records to their saved form, so that the next save has everything.
-    pub fn encode_all(&mut self) {
-        let mut records = std::mem::take(&mut self.records);
-        for (record, entry) in &mut records {
-            self.encode(record, entry);
-        }
-        self.records = records;
-    }
-
     /// Takes what has changed, to be saved; nothing while a save is under way or
     /// if there is nothing. `last` is the last event that has been folded.
     pub fn begin_save(&mut self, last: u64) -> Option<Saved> {
@@ -475,15 +460,9 @@ impl Views {
         if self.fresh.is_empty() {
             return None;
         }
-        let records = &self.records;
-        let stands = |(since, record): &(u64, RecordId)| {
-            records.get(record).is_some_and(|entry| entry.since == Some(*since))
-        };
-        while self.changed.pop_front_if(|changed| !stands(changed)).is_some() {}
-        let upto = self.changed.front().map_or(last, |(since, _)| since.saturating_sub(1));
         let changes = Arc::new(std::mem::take(&mut self.fresh));
         self.saving = Some(Arc::clone(&changes));
-        Some((changes, upto))
+        Some((changes, last))
     }
 
     /// The save is readable in the log.
@@ -529,8 +508,13 @@ fn link_key(side: &SideName, collection: &str, id: &NativeId) -> Vec<u8> {
 }
 
 /// A number for a side's id of a record: a listing remembers these, not the ids.
-pub(crate) fn link_hash(side: &SideName, collection: &CollectionName, id: &NativeId) -> u64 {
-    let hash = blake3::hash(&link_key(side, collection.as_str(), id));
+pub(crate) fn link_hash(side: &SideName, collection: &str, id: &NativeId) -> u64 {
+    hash_of(&link_key(side, collection, id))
+}
+
+/// The same, from its key in the index.
+pub(crate) fn hash_of(key: &[u8]) -> u64 {
+    let hash = blake3::hash(key);
     let (head, _) = hash.as_bytes().split_at(8);
     head.try_into().map_or(0, u64::from_be_bytes)
 }

@@ -1,0 +1,107 @@
+//! What sides showed last of records that are in step: shown the same again,
+//! there is nothing to learn, and the record need not be looked at.
+//!
+//! Most of what a poll reads is that: what lies within its overlap, and our own
+//! writes. Kept as hashes, in memory, for the records shown last; whatever
+//! happens to a record takes it out. Forgetting costs a look, never a change.
+
+use crate::error::EngineError;
+use crate::machine::Machine;
+use crate::plan::CollectionPlan;
+use crate::project::{is_unconfirmed, projection};
+use crate::state::RecordState;
+use crate::views::link_hash;
+use hms_sync_connector::{Content, Observation};
+use hms_sync_model::{CollectionName, NativeId, RecordId, SideName, Tag};
+use rustc_hash::FxHashMap;
+use serde_json::Value as Json;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+
+/// Records remembered before the older half is forgotten.
+const HALF_MAX: usize = 32_768;
+
+/// Hashes of what was shown, by the hash of the side's id.
+#[derive(Debug, Default)]
+pub(crate) struct Quiet {
+    young: FxHashMap<u64, u64>,
+    old: FxHashMap<u64, u64>,
+    /// A key of this process, so that nobody can make two things look the same.
+    key: RandomState,
+}
+
+impl Quiet {
+    /// A number for what was shown; nothing for what says nothing of the whole record.
+    pub(crate) fn shown(&self, seen: &Observation) -> Option<u64> {
+        match &seen.content {
+            Content::Whole(doc) => Some(self.of(seen.tag.as_ref(), doc)),
+            Content::Partial(_) | Content::Gone => None,
+        }
+    }
+
+    /// The same, from its parts.
+    pub(crate) fn of(&self, tag: Option<&Tag>, doc: &Json) -> u64 {
+        let mut hasher = self.key.build_hasher();
+        tag.hash(&mut hasher);
+        doc.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Whether just this was shown last, and nothing has happened since.
+    pub(crate) fn knows(&self, link: u64, shown: u64) -> bool {
+        self.young.get(&link).or_else(|| self.old.get(&link)) == Some(&shown)
+    }
+
+    fn note(&mut self, link: u64, shown: u64) {
+        if self.young.len() >= HALF_MAX {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(link, shown);
+    }
+
+    /// Something happened to a record.
+    pub(crate) fn forget(&mut self, record: &RecordId, state: &RecordState) {
+        if self.young.is_empty() && self.old.is_empty() {
+            return;
+        }
+        for (side, id) in state.sides.iter().filter_map(|(side, part)| Some((side, part.id.as_ref()?))) {
+            let link = link_hash(side, record.collection(), id);
+            self.young.remove(&link);
+            self.old.remove(&link);
+        }
+    }
+}
+
+impl Machine {
+    /// Remembers what `side` showed of a record, if there is nothing to learn from it again.
+    pub(crate) fn note_quiet(
+        &mut self,
+        side: &SideName,
+        name: &CollectionName,
+        id: &NativeId,
+        shown: u64,
+    ) -> Result<(), EngineError> {
+        let Some(collection) = self.plan.collections.get(name) else { return Ok(()) };
+        let Some(record) = self.views.linked(side, name, id)? else { return Ok(()) };
+        let quiet = |state: &RecordState| is_quiet(collection, state, side, id).then_some(());
+        if self.views.peek_if(&record, quiet)?.is_some() {
+            self.quiet.note(link_hash(side, name.as_str(), id), shown);
+        }
+        Ok(())
+    }
+}
+
+/// Whether nothing on `side` is open: what it shows now can be shown again
+/// without anything to be learnt from it, whenever that is.
+fn is_quiet(collection: &CollectionPlan, state: &RecordState, side: &SideName, id: &NativeId) -> bool {
+    let (Some(plan), Some(part)) = (collection.sides.get(side), state.sides.get(side)) else { return false };
+    state.malformed.is_none()
+        && part.has_it()
+        && part.id.as_ref() == Some(id)
+        && part.write.is_none()
+        && part.doubt.is_none()
+        && part.parked.is_none()
+        && part.last_write.as_ref().is_none_or(|last| last.shown)
+        && part.held.values().all(|held| !held.not_kept)
+        && projection(collection, state, side, true).is_none()
+        && !is_unconfirmed(plan, state, side)
+}
