@@ -170,7 +170,7 @@ impl Index {
     ) -> Result<Entries, LogError> {
         let layers = self.read();
         let upto = Span { from: keys::index(record, 0), to: keys::index(record, from.saturating_add(1)) };
-        let start = match store.scan(upto, Order::Descending).next() {
+        let start = match (from > 1).then(|| store.scan(upto, Order::Descending).next()).flatten() {
             Some(entry) => version_of(&entry?.0),
             None => from,
         };

@@ -242,8 +242,8 @@ impl Machine {
             Step::Rest => self.lanes.close(record, &track),
             Step::Write(wanted) => return self.write_new(place, record, entry, wanted, now),
             Step::Again => self.write_again(place, record, &mut entry, now)?,
-            Step::Read => self.read_one(place, record, &entry),
-            Step::LookUp => self.look_up(place, record, &entry),
+            Step::Read => self.read_one(place, record, &entry, now),
+            Step::LookUp => self.look_up(place, record, &entry, now),
             Step::Park(reason, words) => {
                 self.park(record, &mut entry, Lane::Side(side.clone()), reason, words, now)?;
                 return self.finish(record.clone(), entry, now);
@@ -253,7 +253,7 @@ impl Machine {
         Ok(())
     }
 
-    fn set_busy(&mut self, record: &RecordId, side: &SideName, busy: Busy) {
+    fn set_busy(&mut self, record: &RecordId, side: &SideName, busy: Busy, now: Now) {
         let lane = self.lanes.open(record, &Track::Deliver(side.clone()));
         if matches!(busy, Busy::Writing(_)) {
             lane.read_at = None;
@@ -262,23 +262,23 @@ impl Machine {
         lane.busy = Some(busy);
         lane.due = None;
         if let Some(gate) = self.gates.get_mut(side) {
-            gate.begin();
+            gate.begin(now.mono);
         }
     }
 
-    fn read_one(&mut self, place: Place<'_>, record: &RecordId, entry: &Entry) {
+    fn read_one(&mut self, place: Place<'_>, record: &RecordId, entry: &Entry, now: Now) {
         let Some(id) = entry.state.sides.get(place.side).and_then(|part| part.id.clone()) else { return };
-        self.set_busy(record, place.side, Busy::Reading);
+        self.set_busy(record, place.side, Busy::Reading, now);
         let (side, collection) = (place.side.clone(), place.name.clone());
         self.push(Effect::Fetch { record: record.clone(), side, collection, id });
     }
 
-    fn look_up(&mut self, place: Place<'_>, record: &RecordId, entry: &Entry) {
+    fn look_up(&mut self, place: Place<'_>, record: &RecordId, entry: &Entry, now: Now) {
         let rules = &place.collection.rules;
         let values =
             place.collection.identity.iter().map(|f| (f.clone(), entry.state.merged.value(rules, f)));
         let identity = place.plan.shape.write(&values.collect()).unwrap_or(Json::Null);
-        self.set_busy(record, place.side, Busy::Looking);
+        self.set_busy(record, place.side, Busy::Looking, now);
         let request = LookupRequest { collection: place.name.clone(), identity };
         self.push(Effect::LookUp { record: record.clone(), side: place.side.clone(), request });
     }
@@ -325,7 +325,7 @@ impl Machine {
         let Some(write) = part.write.clone() else { return Ok(()) };
         match request(place, &entry.state, part, &write) {
             Ok(request) => {
-                self.set_busy(record, place.side, Busy::Writing(write.version));
+                self.set_busy(record, place.side, Busy::Writing(write.version), now);
                 self.counts.writes += 1;
                 let (record, side) = (record.clone(), place.side.clone());
                 self.push(Effect::Write { record, side, version: write.version, request });

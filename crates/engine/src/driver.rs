@@ -13,7 +13,7 @@ use crate::wake::{Effect, Now, Reply, ReplyTo, Wake};
 use futures_util::future::BoxFuture;
 use hms_sync_changelog::{Log, LogError, Sealed, Writer};
 use hms_sync_connector::Connector;
-use hms_sync_model::{Clock, JobName, RecordId, SideName, Time};
+use hms_sync_model::{Clock, JobName, Outcome, RecordId, SideName, Time};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -108,10 +108,7 @@ impl Engine {
         let machine = Machine::open(Arc::clone(&plan), log.clone(), fastrand::u64(..))?;
         let kept = Arc::new(Mutex::new(Some(log.clone())));
         let engine = Self { inbox: inbox.clone(), ended, log: Arc::clone(&kept) };
-        let slots = plan
-            .sides
-            .iter()
-            .map(|(side, p)| (side.clone(), Arc::new(Semaphore::new(p.in_flight_max.max(1)))));
+        let ways = plan.sides.iter().map(|(side, p)| (side.clone(), Arc::new(Way::new(p.in_flight_max))));
         let driver = Driver {
             engine: engine.clone(),
             runtime: Runtime::current(),
@@ -119,7 +116,7 @@ impl Engine {
             writer: Some(Writer::spawn(log)),
             connectors: parts.connectors,
             handlers: parts.handlers,
-            slots: slots.collect(),
+            ways: ways.collect(),
             watcher: parts.watcher,
             started: Instant::now(),
             appending: Vec::new(),
@@ -219,6 +216,42 @@ fn let_go(kept: &Mutex<Option<Log>>) {
     }
 }
 
+/// The way to one side: so many requests at once, and none while it has asked for a pause.
+#[derive(Debug)]
+struct Way {
+    slots: Semaphore,
+    paused_until: Mutex<Option<Instant>>,
+}
+
+impl Way {
+    fn new(in_flight_max: usize) -> Self {
+        Self { slots: Semaphore::new(in_flight_max.max(1)), paused_until: Mutex::new(None) }
+    }
+
+    /// Sends a request when there is room. What would come too early is not sent at all.
+    async fn take(way: Option<Arc<Self>>, request: impl Future<Output = Outcome>) -> Outcome {
+        let Some(way) = way else { return request.await };
+        let _slot = way.slots.acquire().await.ok();
+        if let Some(wait) = way.pause() {
+            let reason = "the side has just asked for a pause".to_owned();
+            return Outcome::RetryLater { reason, after: Some(wait), side_wide: true };
+        }
+        let outcome = request.await;
+        if let Outcome::RetryLater { after: Some(after), side_wide: true, .. } = &outcome
+            && let Ok(mut until) = way.paused_until.lock()
+        {
+            *until = (*until).max(Instant::now().checked_add(*after));
+        }
+        outcome
+    }
+
+    /// How long the side still wants to be left alone.
+    fn pause(&self) -> Option<Duration> {
+        let until = *self.paused_until.lock().ok()?;
+        until?.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero())
+    }
+}
+
 struct Driver {
     engine: Engine,
     runtime: Runtime,
@@ -226,7 +259,7 @@ struct Driver {
     writer: Option<Writer>,
     connectors: BTreeMap<SideName, Arc<dyn Connector>>,
     handlers: BTreeMap<JobName, Handler>,
-    slots: BTreeMap<SideName, Arc<Semaphore>>,
+    ways: BTreeMap<SideName, Arc<Way>>,
     watcher: Option<Watcher>,
     started: Instant,
     /// Events of the messages taken in since the last commit began.
@@ -381,34 +414,36 @@ impl Driver {
             Effect::Append(_) | Effect::Save(_) => {}
             Effect::Read { side, pass, request } => {
                 let collection = request.collection.clone();
-                self.talk(side.clone(), false, move |connector| async move {
+                self.talk(side.clone(), move |connector| async move {
                     let result = connector.read(request).await;
                     Wake::Page { side, collection, pass, result }
                 });
             }
             Effect::Fetch { record, side, collection, id } => {
                 let began = self.now().wall;
-                self.talk(side.clone(), false, move |connector| async move {
+                self.talk(side.clone(), move |connector| async move {
                     let result = connector.fetch(collection, id).await;
                     Wake::Fetched { record, side, began, result }
                 });
             }
             Effect::LookUp { record, side, request } => {
                 let began = self.now().wall;
-                self.talk(side.clone(), false, move |connector| async move {
+                self.talk(side.clone(), move |connector| async move {
                     let result = connector.lookup(request).await;
                     Wake::LookedUp { record, side, began, result }
                 });
             }
             Effect::Write { record, side, version, request } => {
-                self.talk(side.clone(), true, move |connector| async move {
-                    let outcome = connector.write(request).await;
+                let way = self.ways.get(&side).map(Arc::clone);
+                self.talk(side.clone(), move |connector| async move {
+                    let outcome = Way::take(way, connector.write(request)).await;
                     Wake::Wrote { record, side, version, outcome }
                 });
             }
             Effect::Send { record, target, version, request } => {
-                self.talk(target.clone(), true, move |connector| async move {
-                    let outcome = connector.send(request).await;
+                let way = self.ways.get(&target).map(Arc::clone);
+                self.talk(target.clone(), move |connector| async move {
+                    let outcome = Way::take(way, connector.send(request)).await;
                     Wake::Sent { record, target, version, outcome }
                 });
             }
@@ -424,27 +459,16 @@ impl Driver {
     }
 
     /// Talks to a side in a task of its own and hands the answer back.
-    fn talk<F>(
-        &self,
-        side: SideName,
-        counted: bool,
-        talk: impl FnOnce(Arc<dyn Connector>) -> F + Send + 'static,
-    ) where
+    fn talk<F>(&self, side: SideName, talk: impl FnOnce(Arc<dyn Connector>) -> F + Send + 'static)
+    where
         F: Future<Output = Wake> + Send + 'static,
     {
         let Some(connector) = self.connectors.get(&side).map(Arc::clone) else {
             tracing::error!(%side, "no connector for this side");
             return;
         };
-        let slots = self.slots.get(&side).filter(|_| counted).map(Arc::clone);
         let engine = self.engine.clone();
-        self.runtime.spawn(async move {
-            let _slot = match &slots {
-                Some(slots) => slots.acquire().await.ok(),
-                None => None,
-            };
-            engine.wake(talk(connector).await);
-        });
+        self.runtime.spawn(async move { engine.wake(talk(connector).await) });
     }
 
     /// Calls a handler; one that panics has failed.

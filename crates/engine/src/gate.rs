@@ -1,11 +1,14 @@
-//! The gate before one side: how many requests may be under way, and whether
-//! any may at all. It holds work back; it never drops any.
+//! The gate before one side: how many requests may be under way, how fast they
+//! may follow each other, and whether any may go at all. It holds work back; it
+//! never drops any.
 //!
 //! Three things close it. A pause the side asked for (429, Retry-After) ends at
-//! its time. A side that cannot be reached, or fails many times in a row, opens
-//! the circuit: one probe at a time with growing waits. After that the flow
-//! grows again from a few requests, so that a side just back is not overrun.
+//! its time; after it requests keep to a pace, learnt from how many the side took
+//! before it asked (`pace.rs`). A side that cannot be reached, or fails many times
+//! in a row, opens the circuit: one probe at a time with growing waits. After that
+//! the flow grows again from a few requests, so that a side just back is not overrun.
 
+use crate::pace::Pace;
 use crate::plan::Retry;
 use hms_sync_model::Time;
 use std::time::Duration;
@@ -26,6 +29,7 @@ pub(crate) struct Gate {
     probes: u32,
     paused_until: Option<Time>,
     away_until: Option<Time>,
+    pace: Pace,
 }
 
 /// What a request told of the side.
@@ -56,7 +60,16 @@ impl Gate {
     /// A gate for a side that takes `max` requests at once.
     pub(crate) fn new(max: usize) -> Self {
         let max = max.max(1);
-        Self { max, allowed: max, in_flight: 0, streak: 0, probes: 0, paused_until: None, away_until: None }
+        Self {
+            max,
+            allowed: max,
+            in_flight: 0,
+            streak: 0,
+            probes: 0,
+            paused_until: None,
+            away_until: None,
+            pace: Pace::default(),
+        }
     }
 
     /// Whether a request may go out now.
@@ -66,7 +79,7 @@ impl Gate {
         }
         match self.away_until {
             Some(until) => now >= until && self.in_flight == 0,
-            None => self.in_flight < self.allowed,
+            None => self.in_flight < self.allowed && self.pace.next_at().is_none_or(|at| at <= now),
         }
     }
 
@@ -82,25 +95,34 @@ impl Gate {
 
     /// When to look again, if only time keeps the gate closed.
     pub(crate) fn opens_at(&self, now: Time) -> Option<Time> {
-        self.paused_until.max(self.away_until).filter(|until| *until > now)
+        self.paused_until.max(self.away_until).max(self.pace.next_at()).filter(|until| *until > now)
     }
 
     /// A request goes out.
-    pub(crate) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self, now: Time) {
         self.in_flight += 1;
+        self.pace.begin(now);
     }
 
     /// A request came back. `draw` gives the jitter: a number from 0 to 1.
     pub(crate) fn end(&mut self, health: Health, now: Time, retry: &Retry, draw: f64) -> Turn {
         self.in_flight = self.in_flight.saturating_sub(1);
         match health {
-            Health::Well => self.well(),
+            Health::Well => {
+                self.pace.taken(now);
+                self.well()
+            }
             Health::Unwell => {
                 self.streak = self.streak.saturating_add(1);
                 if self.streak >= STREAK_MAX { self.away(now, retry, draw) } else { Turn::Same }
             }
             Health::Pause(wait) => {
-                self.paused_until = self.paused_until.max(Some(now.plus(wait)));
+                let until = now.plus(wait);
+                // The rest of a volley tells nothing new of the pace.
+                if self.paused_until.is_none_or(|paused| paused <= now) {
+                    self.pace.limited(now, until);
+                }
+                self.paused_until = self.paused_until.max(Some(until));
                 Turn::Same
             }
             Health::Away => self.away(now, retry, draw),

@@ -198,7 +198,7 @@ impl Machine {
                 lane.busy = Some(Busy::Sending(version));
                 lane.due = None;
                 if let Some(gate) = self.gates.get_mut(target) {
-                    gate.begin();
+                    gate.begin(now.mono);
                 }
                 self.counts.writes += 1;
                 let request = RawRequest { method, path, body, key };

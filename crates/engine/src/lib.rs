@@ -17,6 +17,7 @@ mod state;
 mod fold;
 mod project;
 mod deliver;
+mod pace;
 mod gate;
 mod lane;
 mod handle;

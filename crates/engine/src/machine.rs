@@ -25,6 +25,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How many times as many intents as requests may be open to a side.
+const QUEUE_DEPTH: usize = 4;
+
 /// The engine of one sync, without its hands.
 #[derive(Debug)]
 pub struct Machine {
@@ -49,11 +52,11 @@ impl Machine {
         let next_seq = log.head().saturating_add(1);
         let mut views = Views::new(log, Arc::clone(&plan));
         views.catch_up()?;
-        // Half of what a gate lets through is being made durable while the other half is under way.
+        // While some requests are under way, the intents of the next are being made durable.
         let gates = plan
             .sides
             .iter()
-            .map(|(side, p)| (side.clone(), Gate::new(p.in_flight_max.saturating_mul(8))))
+            .map(|(side, p)| (side.clone(), Gate::new(p.in_flight_max.saturating_mul(QUEUE_DEPTH))))
             .collect();
         Ok(Self {
             passes: Passes::new(&plan, &views)?,

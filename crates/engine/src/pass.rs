@@ -7,6 +7,7 @@
 
 use crate::error::EngineError;
 use crate::happening::What;
+use crate::lane::Track;
 use crate::machine::Machine;
 use crate::plan::{Plan, Retry};
 use crate::stream::stream_of;
@@ -22,6 +23,10 @@ use std::time::Duration;
 /// Waits between tries to read a collection that cannot be read.
 const READ_RETRY: Retry =
     Retry { max_attempts: u32::MAX, initial: Duration::from_millis(500), max: Duration::from_secs(30) };
+
+/// How many times as long as the last poll took it is until the next, if it brought
+/// nothing new while the side is being filled.
+const ECHO_REST: u32 = 4;
 
 /// All collections of all sides that are read.
 #[derive(Debug)]
@@ -59,9 +64,13 @@ struct Running {
     /// Read in full because it was time to, not because there is no cursor to start from.
     scheduled: bool,
     began: Time,
+    /// The same, on the machine's own clock.
+    began_mono: Time,
     page_began: Time,
     seen: HashSet<u64>,
     records: usize,
+    /// Whether it brought anything that was not known.
+    news: bool,
     sound: bool,
     cursor: Option<Cursor>,
 }
@@ -193,9 +202,11 @@ impl Machine {
                 full,
                 scheduled,
                 began: now.wall,
+                began_mono: now.mono,
                 page_began: now.wall,
                 seen: HashSet::new(),
                 records: 0,
+                news: false,
                 sound: true,
                 cursor: None,
             });
@@ -246,6 +257,7 @@ impl Machine {
         self.counts.unreadable += unreadable as u64;
         let mut seen = Vec::new();
         let count = page.records.len();
+        let events = self.counts.events;
         for record in page.records {
             let link = link_hash(side, collection.as_str(), &record.id);
             if full {
@@ -266,6 +278,7 @@ impl Machine {
         let Some(running) = &mut pass.running else { return Ok(()) };
         running.seen.extend(seen);
         running.records += count;
+        running.news |= self.counts.events > events;
         running.sound &= unreadable == 0;
         if page.cursor.is_some() {
             running.cursor.clone_from(&page.cursor);
@@ -338,7 +351,12 @@ impl Machine {
         pass.failures = 0;
         pass.trouble = None;
         pass.last_began = running.began;
-        pass.next_poll = poll.map(|interval| now.mono.plus(interval));
+        // While a side is being filled, most of what a poll reads is what we wrote
+        // just now: then reading gets a share of the time, not all of it.
+        let took = now.mono.since(running.began_mono);
+        let echo = !running.news && self.lanes.ready_for(&Track::Deliver(side.clone())) > 0;
+        let rest = if echo { took.saturating_mul(ECHO_REST) } else { Duration::ZERO };
+        pass.next_poll = poll.map(|interval| now.mono.plus(interval.max(rest)));
         let mut first_listing = false;
         let caught_up = !std::mem::replace(&mut pass.current, true);
         if running.full {
@@ -385,7 +403,8 @@ impl Machine {
                 let Some(judged) = known else { continue };
                 all += 1;
                 // An entry of the index may be stale: the record has another id by now.
-                let absent = judged.filter(|id| !running.seen.contains(&link_hash(side, collection.as_str(), id)));
+                let absent =
+                    judged.filter(|id| !running.seen.contains(&link_hash(side, collection.as_str(), id)));
                 missing.extend(absent.map(|id| (record, id)));
             }
         }
