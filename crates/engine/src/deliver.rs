@@ -10,7 +10,7 @@ use crate::error::EngineError;
 use crate::gate::Health;
 use crate::happening::What;
 use crate::lane::{Busy, Track};
-use crate::machine::{Machine, collection_of};
+use crate::machine::Machine;
 use crate::observe::{Place, Seen};
 use crate::plan::{CollectionPlan, CollectionSide};
 use crate::project::{is_unconfirmed, projection, same, same_but_form, shown, whole};
@@ -171,7 +171,8 @@ impl Machine {
         entry: &Entry,
         now: Now,
     ) -> bool {
-        let Some(name) = collection_of(record) else { return false };
+        let Some((name, _)) = self.plan.collections.get_key_value(record.collection()) else { return false };
+        let name = name.clone();
         let mut any = false;
         for (side, plan) in collection.sides.iter() {
             let track = Track::Deliver(side.clone());
@@ -223,10 +224,11 @@ impl Machine {
     fn advance(&mut self, record: &RecordId, side: &SideName, now: Now) -> Result<(), EngineError> {
         let plan = Arc::clone(&self.plan);
         let track = Track::Deliver(side.clone());
-        let Some(name) = collection_of(record) else { return Ok(()) };
-        let Some(collection) = plan.collections.get(&name) else { return Ok(()) };
+        let Some((name, collection)) = plan.collections.get_key_value(record.collection()) else {
+            return Ok(());
+        };
         let Some(part_plan) = collection.sides.get(side) else { return Ok(()) };
-        let place = Place { side, name: &name, collection, plan: part_plan };
+        let place = Place { side, name, collection, plan: part_plan };
         let Some(lane) = self.lanes.get(record, &track) else { return Ok(()) };
         if lane.busy.is_some() {
             return Ok(());
@@ -361,10 +363,11 @@ impl Machine {
         let (health, words) = health(&outcome);
         self.gate_end(side, health, &words, now);
         let plan = Arc::clone(&self.plan);
-        let Some(name) = collection_of(record) else { return Ok(()) };
-        let Some(collection) = plan.collections.get(&name) else { return Ok(()) };
+        let Some((name, collection)) = plan.collections.get_key_value(record.collection()) else {
+            return Ok(());
+        };
         let Some(part_plan) = collection.sides.get(side) else { return Ok(()) };
-        let place = Place { side, name: &name, collection, plan: part_plan };
+        let place = Place { side, name, collection, plan: part_plan };
         let mut entry = self.views.take(record)?;
         match outcome {
             Outcome::Applied(written) => {
@@ -373,7 +376,7 @@ impl Machine {
                 self.applied(place, record, &mut entry, version, Some(written), now)?;
                 self.finish(record.clone(), entry, now)?;
                 // A listing will show the same.
-                return shown.map_or(Ok(()), |shown| self.note_quiet(side, &name, &id, shown));
+                return shown.map_or(Ok(()), |shown| self.note_quiet(side, name, &id, shown));
             }
             Outcome::Noop => self.applied(place, record, &mut entry, version, None, now)?,
             failed => self.failed(place, record, &mut entry, version, failed, now)?,
@@ -526,10 +529,11 @@ impl Machine {
             Err(why) => return self.read_failed(record, side, &why, now),
         };
         let plan = Arc::clone(&self.plan);
-        let Some(name) = collection_of(record) else { return Ok(()) };
-        let Some(collection) = plan.collections.get(&name) else { return Ok(()) };
+        let Some((name, collection)) = plan.collections.get_key_value(record.collection()) else {
+            return Ok(());
+        };
         let Some(part_plan) = collection.sides.get(side) else { return Ok(()) };
-        let place = Place { side, name: &name, collection, plan: part_plan };
+        let place = Place { side, name, collection, plan: part_plan };
         let entry = self.views.take(record)?;
         if entry.state.sides.get(side).and_then(|part| part.id.as_ref()) != Some(&seen.id) {
             return self.finish(record.clone(), entry, now);
@@ -569,10 +573,11 @@ impl Machine {
             Err(why) => return self.read_failed(record, side, &why, now),
         };
         let plan = Arc::clone(&self.plan);
-        let Some(name) = collection_of(record) else { return Ok(()) };
-        let Some(collection) = plan.collections.get(&name) else { return Ok(()) };
+        let Some((name, collection)) = plan.collections.get_key_value(record.collection()) else {
+            return Ok(());
+        };
         let Some(part_plan) = collection.sides.get(side) else { return Ok(()) };
-        let place = Place { side, name: &name, collection, plan: part_plan };
+        let place = Place { side, name, collection, plan: part_plan };
         let refused = self.lanes.open(record, &Track::Deliver(side.clone())).look.take();
         let mut entry = self.views.take(record)?;
         let mut there = found.into_iter().filter(|seen| !matches!(seen.content, Content::Gone));

@@ -4,7 +4,8 @@
 //! Invariant: at most one request in flight per (record, side). Tested by
 //! `engine/tests/simulation.rs`.
 
-use hms_sync_model::{JobName, RecordId, SideName, Time};
+use hms_sync_model::{JobName, RecordId, SideName, Time, VecMap};
+use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// One record's way to one place.
@@ -58,7 +59,7 @@ pub(crate) struct Lane {
 /// All lanes with work, the queues before each place, and the alarm clock.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
-    lanes: HashMap<(RecordId, Track), Lane>,
+    lanes: FxHashMap<RecordId, VecMap<Track, Lane>>,
     ready: HashMap<Track, VecDeque<RecordId>>,
     alarms: BTreeMap<(Time, u64), (RecordId, Track)>,
     alarm_count: u64,
@@ -68,25 +69,38 @@ pub(crate) struct Lanes {
 impl Lanes {
     /// The lane of a record, if it has work.
     pub(crate) fn get(&self, record: &RecordId, track: &Track) -> Option<&Lane> {
-        self.lanes.get(&(record.clone(), track.clone()))
+        self.lanes.get(record)?.get(track)
+    }
+
+    fn get_mut(&mut self, record: &RecordId, track: &Track) -> Option<&mut Lane> {
+        self.lanes.get_mut(record)?.get_mut(track)
     }
 
     /// The lane of a record, made if it is new.
     pub(crate) fn open(&mut self, record: &RecordId, track: &Track) -> &mut Lane {
-        self.lanes.entry((record.clone(), track.clone())).or_default()
+        let of_record = self.lanes.entry(record.clone()).or_default();
+        of_record.entry_or(track.clone(), Lane::default)
     }
 
     /// Forgets a lane that has nothing under way.
     pub(crate) fn close(&mut self, record: &RecordId, track: &Track) {
-        let key = (record.clone(), track.clone());
-        if self.lanes.get(&key).is_some_and(|lane| lane.busy.is_none() && !lane.queued) {
-            self.lanes.remove(&key);
+        let Some(of_record) = self.lanes.get_mut(record) else { return };
+        if of_record.get(track).is_some_and(|lane| lane.busy.is_none() && !lane.queued) {
+            of_record.remove(track);
         }
+        if of_record.is_empty() {
+            self.lanes.remove(record);
+        }
+    }
+
+    /// Whether nothing is to be done for a record anywhere.
+    pub(crate) fn rests(&self, record: &RecordId) -> bool {
+        !self.lanes.contains_key(record)
     }
 
     /// Puts a lane into its queue, now or when its time has come.
     pub(crate) fn schedule(&mut self, record: &RecordId, track: &Track, now: Time) {
-        let lane = self.lanes.entry((record.clone(), track.clone())).or_default();
+        let lane = self.open(record, track);
         if lane.busy.is_some() || lane.queued {
             return;
         }
@@ -110,7 +124,7 @@ impl Lanes {
                 return;
             }
             let (record, track) = entry.remove();
-            if self.lanes.contains_key(&(record.clone(), track.clone())) {
+            if self.get(&record, &track).is_some() {
                 self.schedule(&record, &track, now);
             }
         }
@@ -120,7 +134,7 @@ impl Lanes {
     pub(crate) fn next(&mut self, track: &Track) -> Option<RecordId> {
         let record = self.ready.get_mut(track)?.pop_front()?;
         self.ready_count = self.ready_count.saturating_sub(1);
-        if let Some(lane) = self.lanes.get_mut(&(record.clone(), track.clone())) {
+        if let Some(lane) = self.get_mut(&record, track) {
             lane.queued = false;
         }
         Some(record)
@@ -138,7 +152,7 @@ impl Lanes {
 
     /// Whether anything is in flight.
     pub(crate) fn is_busy(&self) -> bool {
-        self.lanes.values().any(|lane| lane.busy.is_some())
+        self.lanes.values().any(|of_record| of_record.values().any(|lane| lane.busy.is_some()))
     }
 
     /// The next alarm.

@@ -18,8 +18,7 @@ use crate::views::{Entry, Views, is_parked};
 use crate::wake::{Effect, Now, Reply, ReplyTo, Wake};
 use hms_sync_changelog::{Log, Sealed, seal};
 use hms_sync_model::{
-    Actor, Author, Body, Change, CollectionName, Dot, Edit, Event, RecordId, SideName, Source, Stamp, Time,
-    VecMap,
+    Actor, Author, Body, Change, Dot, Edit, Event, RecordId, SideName, Source, Stamp, Time, VecMap,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -318,9 +317,4 @@ impl Machine {
             Turn::CameBack => self.tell(None, What::SideBack { side: side.clone() }, now),
         }
     }
-}
-
-/// The collection a record is of.
-pub(crate) fn collection_of(record: &RecordId) -> Option<CollectionName> {
-    CollectionName::try_new(record.collection()).ok()
 }

@@ -62,11 +62,9 @@ pub(crate) fn projection(
 
 /// Every field that the side takes and that has a value.
 pub(crate) fn whole(collection: &CollectionPlan, plan: &CollectionSide, state: &RecordState) -> FieldMap {
-    let taken = state.merged.field_names().filter(|field| plan.shape.takes(field));
-    taken
-        .map(|field| (field.clone(), state.merged.value(&collection.rules, field)))
-        .filter(|(_, value)| *value != Value::Absent)
-        .collect()
+    let all = state.merged.current(&collection.rules);
+    let there = all.filter(|(field, value)| **value != Value::Absent && plan.shape.takes(field));
+    there.map(|(field, value)| (field.clone(), value.into_owned())).collect()
 }
 
 /// The fields whose merged value the side does not hold.
@@ -78,19 +76,23 @@ fn differing(
     side: &SideName,
 ) -> FieldMap {
     let mut fields = FieldMap::new();
-    for field in state.merged.field_names().filter(|field| plan.shape.takes(field)) {
-        let value = state.merged.value(&collection.rules, field);
-        let in_step = match part.held.get(field) {
-            Some(held) => {
-                same(&value, &held.sent) || {
-                    let image = plan.shape.image(field, &value);
-                    same(&image, &shown(plan, part, field))
-                }
+    // Both are in order of name.
+    let mut held = part.held.iter().peekable();
+    for (field, value) in state.merged.current(&collection.rules) {
+        while held.next_if(|(name, _)| *name < field).is_some() {}
+        let holds = held.next_if(|(name, _)| *name == field).map(|(_, holds)| holds);
+        if holds.is_some_and(|holds| same(&value, &holds.sent)) || !plan.shape.takes(field) {
+            continue;
+        }
+        let in_step = match holds {
+            Some(_) => {
+                let image = plan.shape.image(field, &value);
+                same(&image, &shown(plan, part, field))
             }
             None => same(&plan.shape.image(field, &value), &Value::Absent),
         };
         if !in_step && !keeps_its_own(collection, state, side, field) {
-            fields.insert(field.clone(), value);
+            fields.insert(field.clone(), value.into_owned());
         }
     }
     fields
@@ -151,7 +153,7 @@ pub(crate) fn is_unconfirmed(plan: &CollectionSide, state: &RecordState, side: &
 pub(crate) fn settled_fields(collection: &CollectionPlan, state: &RecordState) -> BTreeSet<FieldName> {
     let is_seen = |field: &FieldName| seen_by_all(collection, state, field);
     let mut settled = BTreeSet::new();
-    for field in state.merged.field_names().filter(|field| state.merged.siblings(field).len() > 1) {
+    for field in state.merged.met() {
         let group = collection.rules.group_of(field).map(|group| group.fields.as_slice());
         let members = group.unwrap_or(std::slice::from_ref(field));
         let there = || members.iter().filter(|member| state.merged.field_names().any(|name| name == *member));

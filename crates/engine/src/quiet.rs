@@ -8,7 +8,7 @@
 use crate::error::EngineError;
 use crate::machine::Machine;
 use crate::plan::CollectionPlan;
-use crate::project::{is_unconfirmed, projection};
+use crate::project::is_unconfirmed;
 use crate::state::RecordState;
 use crate::views::link_hash;
 use hms_sync_connector::{Content, Observation};
@@ -82,6 +82,10 @@ impl Machine {
     ) -> Result<(), EngineError> {
         let Some(collection) = self.plan.collections.get(name) else { return Ok(()) };
         let Some(record) = self.views.linked(side, name, id)? else { return Ok(()) };
+        // What is still to be done for the record would take it out again.
+        if !self.lanes.rests(&record) {
+            return Ok(());
+        }
         let quiet = |state: &RecordState| is_quiet(collection, state, side, id).then_some(());
         if self.views.peek_if(&record, quiet)?.is_some() {
             self.quiet.note(link_hash(side, name.as_str(), id), shown);
@@ -102,6 +106,5 @@ fn is_quiet(collection: &CollectionPlan, state: &RecordState, side: &SideName, i
         && part.parked.is_none()
         && part.last_write.as_ref().is_none_or(|last| last.shown)
         && part.held.values().all(|held| !held.not_kept)
-        && projection(collection, state, side, true).is_none()
         && !is_unconfirmed(plan, state, side)
 }

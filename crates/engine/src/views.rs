@@ -91,7 +91,7 @@ impl Marks {
 #[derive(Debug)]
 pub struct Entry {
     /// Its state.
-    pub state: RecordState,
+    pub state: Box<RecordState>,
     /// The last event that changed it, as far as this process has made any.
     last: u64,
     /// The version of its saved snapshot; 0 if there is none.
@@ -181,7 +181,7 @@ impl Views {
             return Ok(entry);
         }
         let (state, snapshot) = self.load(record)?;
-        Ok(Entry { state, last: 0, snapshot, queued: false })
+        Ok(Entry { state: Box::new(state), last: 0, snapshot, queued: false })
     }
 
     /// A record's state, from its last snapshot and the events since; and the
@@ -245,7 +245,7 @@ impl Views {
     /// A copy of a record's state, for questions.
     pub fn peek(&self, record: &RecordId) -> Result<Option<RecordState>, EngineError> {
         if let Some(entry) = self.in_memory(record) {
-            return Ok(Some(entry.state.clone()));
+            return Ok(Some(RecordState::clone(&entry.state)));
         }
         let (state, _) = self.load(record)?;
         Ok((state.version > 0).then_some(state))

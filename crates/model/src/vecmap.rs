@@ -45,6 +45,15 @@ impl<K: Ord, V> VecMap<K, V> {
         self.entries.get(at).map(|(_, v)| v)
     }
 
+    /// The pair at `key`.
+    pub fn get_key_value<Q: Ord + ?Sized>(&self, key: &Q) -> Option<(&K, &V)>
+    where
+        K: Borrow<Q>,
+    {
+        let at = self.find(key).ok()?;
+        self.entries.get(at).map(|(k, v)| (k, v))
+    }
+
     /// The value at `key`, to change.
     pub fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where

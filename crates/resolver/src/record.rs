@@ -6,6 +6,7 @@ use crate::reg::{Reg, Sibling};
 use crate::rules::{Deletes, Rules};
 use hms_sync_model::{Change, Clock, Dot, Edit, FieldMap, FieldName, Value, VecMap};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// One record's registers.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -147,15 +148,32 @@ impl Record {
     /// The value of a field; absent if nobody has touched it.
     pub fn value(&self, rules: &Rules, field: &FieldName) -> Value {
         match self.fields.get(field) {
-            Some(FieldState::Value { last, first: None }) if rules.group_of(field).is_none() => {
-                match last.siblings() {
-                    [only] => only.change.after.clone(),
-                    _ => self.decide(rules, field).value,
-                }
-            }
-            Some(_) => self.decide(rules, field).value,
+            Some(state) => self.value_of(rules, field, state).into_owned(),
             None => Value::Absent,
         }
+    }
+
+    /// Every field that any edit has touched with its value, in order of name.
+    pub fn current<'a>(&'a self, rules: &'a Rules) -> impl Iterator<Item = (&'a FieldName, Cow<'a, Value>)> {
+        self.fields.iter().map(|(field, state)| (field, self.value_of(rules, field, state)))
+    }
+
+    fn value_of<'a>(&'a self, rules: &Rules, field: &FieldName, state: &'a FieldState) -> Cow<'a, Value> {
+        match state {
+            FieldState::Value { last, first: None } if rules.group_of(field).is_none() => {
+                match last.siblings() {
+                    [only] => Cow::Borrowed(&only.change.after),
+                    _ => Cow::Owned(self.decide(rules, field).value),
+                }
+            }
+            _ => Cow::Owned(self.decide(rules, field).value),
+        }
+    }
+
+    /// Fields in which concurrent edits meet, whether they differ or not.
+    pub fn met(&self) -> impl Iterator<Item = &FieldName> {
+        let several = |(_, state): &(&FieldName, &FieldState)| state.siblings().len() > 1;
+        self.fields.iter().filter(several).map(|(field, _)| field)
     }
 
     /// The value of a field, and why.
