@@ -4,10 +4,11 @@
 //! Everything is read even where something is wrong, so one run names every
 //! mistake. A config comes out only if there was none.
 
+use crate::draft::Draft;
 use crate::node::{self, Kind, Node};
 use crate::problem::{At, ConfigErrors, Problems};
 use crate::section::{self, Section};
-use crate::types::Config;
+use crate::types::{Config, Side};
 use crate::{collections, environment, sides};
 use hms_sync_model::{SideName, VecMap};
 use std::borrow::Cow;
@@ -56,8 +57,35 @@ pub fn parse(name: &str, yaml: &str, env: &dyn Fn(&str) -> Option<String>) -> Re
         environment::fill(&mut root, env, &mut problems);
         top(&root, &mut problems)
     });
-    match config {
-        Some(config) if problems.count() == 0 => Ok(config),
+    sound(config, problems)
+}
+
+/// Checks a config that a program wrote. `name` stands for the file in messages.
+///
+/// # Errors
+/// With every mistake in it, each with its key and what to do.
+pub fn check(name: &str, draft: Draft) -> Result<Config, ConfigErrors> {
+    let mut problems = Problems::new(name, "");
+    let root = draft.into_node(&mut problems);
+    let config = top(&root, &mut problems);
+    sound(config, problems)
+}
+
+/// Checks external systems alone, by name: what would stand below `sides`.
+///
+/// # Errors
+/// With every mistake in them, each with its key and what to do.
+pub fn check_sides(name: &str, sides: Draft) -> Result<VecMap<SideName, Side>, ConfigErrors> {
+    let mut problems = Problems::new(name, "");
+    let root = Draft::of("sides", sides).into_node(&mut problems);
+    let read = root.get("sides").map(|node| sides::read(node, &mut problems)).unwrap_or_default();
+    sound(sides::whole(read), problems)
+}
+
+/// What was read, if nothing is wrong with it.
+fn sound<T>(read: Option<T>, problems: Problems<'_>) -> Result<T, ConfigErrors> {
+    match read {
+        Some(read) if problems.count() == 0 => Ok(read),
         _ => Err(problems.into_errors()),
     }
 }
@@ -77,7 +105,7 @@ fn top(root: &Node, problems: &mut Problems<'_>) -> Option<Config> {
     let collections =
         map.require("collections", problems).map(|node| collections::read(node, known, problems));
     map.finish(problems);
-    let sides: Option<VecMap<_, _>> = read?.into_iter().map(|read| Some((read.name, read.side?))).collect();
+    let sides = read.and_then(sides::whole);
     let sync = sync?;
     let data_dir = data_dir.unwrap_or_else(|| Some(PathBuf::from(format!("./{sync}"))))?;
     Some(Config { sync, data_dir, management: management?, sides: sides?, collections: collections? })

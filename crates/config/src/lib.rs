@@ -1,4 +1,4 @@
-//! YAML in, a checked config out.
+//! YAML in, or a [`Draft`] that a program wrote; a checked config out.
 //!
 //! A file is read whole, and one run names every mistake in it: with its line
 //! and column, the line itself, and what would be right. What comes out is
@@ -10,6 +10,7 @@
 
 mod problem;
 mod node;
+mod draft;
 mod environment;
 mod section;
 mod bridge;
@@ -26,7 +27,8 @@ mod types;
 mod check;
 mod schema;
 
-pub use check::{MANAGEMENT, load, parse};
+pub use check::{MANAGEMENT, check, check_sides, load, parse};
+pub use draft::{Draft, DraftValue};
 pub use problem::{ConfigErrors, MAX_PROBLEMS, Problem};
 pub use schema::schema;
 pub use types::{Collection, CollectionSide, Config, Guard, Retry, SETTLE_WINDOW, Side};

@@ -11,7 +11,8 @@ pub const MAX_PROBLEMS: usize = 100;
 /// The widest snippet, in characters.
 const WIDTH: usize = 100;
 
-/// A place in a file. Both count from 1; 0 is "the file as a whole".
+/// A place in a file. Both count from 1; 0 is "the file as a whole". In a draft
+/// there are no lines, and the column counts its places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct At {
     /// The line.
@@ -33,7 +34,8 @@ pub struct Problem {
     pub message: String,
     /// What would be right.
     pub hint: Option<String>,
-    /// The line in question with a caret below the place, two lines of text.
+    /// The line in question with a caret below the place, two lines of text; of
+    /// a draft, the dotted key.
     pub snippet: Option<String>,
 }
 
@@ -91,6 +93,8 @@ pub(crate) struct Problems<'s> {
     source: &'s str,
     /// Texts that came from the environment, with the names they came under.
     secrets: Vec<(String, String)>,
+    /// The keys of a draft, in the order in which they were met.
+    places: Vec<String>,
     found: Vec<Problem>,
     more: usize,
     said: usize,
@@ -98,7 +102,14 @@ pub(crate) struct Problems<'s> {
 
 impl<'s> Problems<'s> {
     pub(crate) fn new(file: &'s str, source: &'s str) -> Self {
-        Self { file, source, secrets: Vec::new(), found: Vec::new(), more: 0, said: 0 }
+        let (secrets, places, found) = (Vec::new(), Vec::new(), Vec::new());
+        Self { file, source, secrets, places, found, more: 0, said: 0 }
+    }
+
+    /// The place of a draft's key.
+    pub(crate) fn place(&mut self, key: &str) -> At {
+        self.places.push(key.to_owned());
+        At { line: 0, column: self.places.len() }
     }
 
     /// From now on `value` is shown as `${name}`.
@@ -127,8 +138,8 @@ impl<'s> Problems<'s> {
         let message = self.redact(message);
         let hint = hint.map(|hint| self.redact(hint));
         let snippet = self.snippet(at);
-        let problem =
-            Problem { file: self.file.to_owned(), line: at.line, column: at.column, message, hint, snippet };
+        let At { line, column } = if at.line > 0 { at } else { At::default() };
+        let problem = Problem { file: self.file.to_owned(), line, column, message, hint, snippet };
         if !self.found.contains(&problem) {
             self.found.push(problem);
         }
@@ -141,6 +152,10 @@ impl<'s> Problems<'s> {
     }
 
     fn snippet(&self, at: At) -> Option<String> {
+        if at.line == 0 {
+            let key = self.places.get(at.column.checked_sub(1)?)?;
+            return Some(format!("  in {}", self.redact(key.clone())));
+        }
         let line = self.source.lines().nth(at.line.checked_sub(1)?)?;
         let before = at.column.saturating_sub(1);
         let start = before.saturating_sub(WIDTH - 20);

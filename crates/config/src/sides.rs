@@ -9,7 +9,7 @@ use crate::section::{self, Section};
 use crate::types::{Retry, Side};
 use hms_sync_http::HttpConnector;
 use hms_sync_http::spec::HttpSpec;
-use hms_sync_model::SideName;
+use hms_sync_model::{SideName, VecMap};
 use std::collections::BTreeMap;
 
 /// The most sides a sync may have.
@@ -29,6 +29,11 @@ pub(crate) fn read(node: &Node, problems: &mut Problems<'_>) -> Vec<Read> {
         problems.add(node.at, format!("a sync has 1 to {MAX_SIDES} sides, this one has {}", entries.len()));
     }
     entries.into_iter().filter_map(|entry| one(entry, problems)).collect()
+}
+
+/// The sides, if all of them could be read.
+pub(crate) fn whole(read: Vec<Read>) -> Option<VecMap<SideName, Side>> {
+    read.into_iter().map(|read| Some((read.name, read.side?))).collect()
 }
 
 fn one(entry: &Entry, problems: &mut Problems<'_>) -> Option<Read> {
