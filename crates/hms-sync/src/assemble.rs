@@ -2,14 +2,21 @@
 //! connectors, and the routes its webhooks come in at.
 
 use crate::error::SyncError;
+use crate::source::Job;
 use hms_sync_config::{Collection, CollectionSide, Config};
 use hms_sync_connector::Connector;
-use hms_sync_engine::{CollectionPlan, Guard, Plan, Retry, Shape, SidePlan};
+use hms_sync_engine::{CollectionPlan, Guard, JobPlan, Plan, Retry, Shape, SidePlan};
 use hms_sync_http::HttpConnector;
+use hms_sync_http::spec::HttpCollection;
 use hms_sync_management::HookRoute;
 use hms_sync_model::{CollectionName, SideName, VecMap};
+use hms_sync_resolver::Rules;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Calls of one handler at once.
+const CALLS_MAX: usize = 32;
 
 /// Connectors by side.
 pub type Connectors = BTreeMap<SideName, Arc<dyn Connector>>;
@@ -27,31 +34,99 @@ pub struct Assembly {
 
 /// Puts together what a configuration asks for. Reaches no side.
 pub fn assemble(config: &Config) -> Result<Assembly, SyncError> {
+    assemble_with(config, &[])
+}
+
+/// The same, with jobs beside the collections.
+pub(crate) fn assemble_with(config: &Config, jobs: &[Job]) -> Result<Assembly, SyncError> {
+    let parts = parts(config, jobs)?;
     let mut plan = Plan::new(config.sync.clone());
     let mut connectors = Connectors::new();
     for (name, side) in config.sides.iter() {
-        let of_side = config.collections.iter().filter_map(|(collection, of)| {
-            let part = of.sides.get(name)?;
-            Some((collection.clone(), part.http.clone()))
-        });
-        let connector = HttpConnector::new(name, side.http.clone(), of_side.collect())
+        let of_side = parts.iter().filter(|part| part.side == name);
+        let of_side = of_side.map(|part| (part.collection.clone(), part.http.clone())).collect();
+        let connector = HttpConnector::new(name, side.http.clone(), of_side)
             .map_err(|why| SyncError::Side { side: name.to_string(), why: why.to_string() })?;
         connectors.insert(name.clone(), Arc::new(connector));
         let retry =
             Retry { max_attempts: side.retry.max_attempts, initial: side.retry.initial, max: side.retry.max };
         plan.sides.insert(name.clone(), SidePlan { in_flight_max: side.http.max_concurrency.into(), retry });
     }
-    let mut hooks = Vec::new();
     for (name, of) in config.collections.iter() {
         plan.collections.insert(name.clone(), collection_plan(name, of, &connectors));
-        for (side, part) in of.sides.iter() {
-            let Some(hook) = &part.http.webhook else { continue };
-            let Some(connector) = connectors.get(side).map(Arc::clone) else { continue };
-            let (side, collection) = (side.clone(), name.clone());
-            hooks.push(HookRoute { path: hook.path.clone(), side, collection, connector });
-        }
     }
+    for job in jobs {
+        plan.collections.insert(job.collection.clone(), job_collection(job, &connectors));
+        let (collection, retry) = (job.collection.clone(), job.retry);
+        plan.jobs.insert(job.name.clone(), JobPlan { collection, in_flight_max: CALLS_MAX, retry });
+    }
+    let hooks = hooks(&parts, &connectors)?;
     Ok(Assembly { plan, connectors, hooks })
+}
+
+/// One side's requests of one collection.
+struct Part<'c> {
+    side: &'c SideName,
+    collection: &'c CollectionName,
+    http: &'c HttpCollection,
+}
+
+/// Those of collections and of jobs; no two may go by one name.
+fn parts<'c>(config: &'c Config, jobs: &'c [Job]) -> Result<Vec<Part<'c>>, SyncError> {
+    let mut parts = Vec::new();
+    let mut owners: BTreeMap<&CollectionName, String> = BTreeMap::new();
+    for (collection, of) in config.collections.iter() {
+        owners.insert(collection, "a collection of the sync".to_owned());
+        parts.extend(of.sides.iter().map(|(side, part)| Part { side, collection, http: &part.http }));
+    }
+    for job in jobs {
+        let (collection, second) = (&job.collection, format!("what comes from {}", job.side));
+        if let Some(first) = owners.insert(collection, second.clone()) {
+            return Err(SyncError::Twice { what: format!("the collection {collection}"), first, second });
+        }
+        parts.push(Part { side: &job.side, collection, http: &job.http });
+    }
+    Ok(parts)
+}
+
+/// Where webhooks come in; no two at one place.
+fn hooks(parts: &[Part<'_>], connectors: &Connectors) -> Result<Vec<HookRoute>, SyncError> {
+    let mut hooks: Vec<HookRoute> = Vec::new();
+    for part in parts {
+        let (Some(hook), Some(connector)) = (&part.http.webhook, connectors.get(part.side)) else { continue };
+        if let Some(other) = hooks.iter().find(|other| other.path == hook.path) {
+            return Err(SyncError::Twice {
+                what: format!("the webhook path {}", hook.path),
+                first: format!("{} on {}", other.collection, other.side),
+                second: format!("{} on {}", part.collection, part.side),
+            });
+        }
+        hooks.push(HookRoute {
+            path: hook.path.clone(),
+            side: part.side.clone(),
+            collection: part.collection.clone(),
+            connector: Arc::clone(connector),
+        });
+    }
+    Ok(hooks)
+}
+
+/// A job's collection has one side, and its records are taken whole.
+fn job_collection(job: &Job, connectors: &Connectors) -> CollectionPlan {
+    let connector = connectors.get(&job.side);
+    let part = hms_sync_engine::CollectionSide {
+        abilities: connector.map(|connector| connector.abilities(&job.collection)).unwrap_or_default(),
+        shape: Shape::Document,
+        poll_interval: job.interval,
+        full_interval: None,
+        settle_window: Duration::ZERO,
+    };
+    CollectionPlan {
+        identity: Vec::new(),
+        rules: Rules::default(),
+        sides: [(job.side.clone(), part)].into_iter().collect::<VecMap<_, _>>(),
+        guard: Guard::default(),
+    }
 }
 
 fn collection_plan(name: &CollectionName, of: &Collection, connectors: &Connectors) -> CollectionPlan {

@@ -1,39 +1,23 @@
 //! The builder: a sync in a few lines of Rust.
 //!
-//! Jobs of one [`Sync`] share one engine, one change log and one door. Starting
-//! a further job stops the engine in order and starts it with both: nothing is
-//! lost, for all that it knows is in the log.
+//! Jobs and collections of one [`Sync`] share one engine, one change log and one
+//! door. Starting a further one stops the engine in order and starts it with all:
+//! nothing is lost, for all that it knows is in the log.
 
 use crate::api::Api;
-use crate::assemble::Assembly;
-use crate::context::Context;
+use crate::assemble::{Assembly, assemble_with};
+use crate::collection::Collection;
 use crate::error::SyncError;
-use crate::every::Every;
 use crate::running::{Options, Running, run, start};
-use hms_sync_config::parse;
-use hms_sync_connector::Connector;
-use hms_sync_engine::{
-    Call, CollectionPlan, CollectionSide, Guard, Handler, JobPlan, Plan, Retry, Shape, SidePlan, Watcher,
-};
-use hms_sync_http::HttpConnector;
-use hms_sync_http::spec::{
-    CursorFrom, HttpCollection, IncrementalSync, Paginator, ReadSpec, Span, StartTimeOption, Template,
-    WebhookSpec,
-};
-use hms_sync_management::HookRoute;
-use hms_sync_model::{CollectionName, JobName, SideName, VecMap};
-use hms_sync_resolver::Rules;
-use serde_json::Value as Json;
+use crate::source::{Job, Source};
+use hms_sync_config::{Config, Draft, MANAGEMENT, check, check_sides, parse};
+use hms_sync_engine::Watcher;
+use hms_sync_model::VecMap;
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::Mutex;
-
-/// Calls of one handler at once.
-const CALLS_MAX: usize = 32;
 
 /// A sync being put together.
 #[derive(Debug, Clone)]
@@ -46,11 +30,18 @@ pub struct Sync {
     running: Arc<Mutex<Live>>,
 }
 
-/// The jobs that run, and what they run on.
+/// What runs, and what it runs on.
 #[derive(Debug, Default)]
 struct Live {
-    jobs: Vec<Job>,
+    work: Work,
     running: Option<Running>,
+}
+
+/// Jobs, and collections by name.
+#[derive(Debug, Clone, Default)]
+struct Work {
+    jobs: Vec<Job>,
+    collections: Vec<(String, Draft)>,
 }
 
 #[derive(Clone, Default)]
@@ -113,15 +104,12 @@ impl Sync {
 
     /// Begins a job: what comes from `side`.
     pub fn source(&self, side: impl Into<String>) -> Source {
-        let side = side.into();
-        Source {
-            sync: self.clone(),
-            side,
-            poll: None,
-            webhook: None,
-            key: "id".to_owned(),
-            retry: Retry::default(),
-        }
+        Source::new(self.clone(), side.into())
+    }
+
+    /// Begins a collection: a kind of record kept in step between two sides or more.
+    pub fn collection(&self, name: impl Into<String>) -> Collection {
+        Collection::new(self.clone(), name.into())
     }
 
     /// Runs the two-way form from its YAML text; `env` answers for `${NAME}`.
@@ -135,216 +123,77 @@ impl Sync {
         self.running.lock().await.running.clone()
     }
 
-    async fn add(&self, job: Job) -> Result<Running, SyncError> {
+    pub(crate) fn has_side(&self, side: &str) -> bool {
+        self.sides.contains_key(side)
+    }
+
+    /// Starts a job, instead of one of the same name.
+    pub(crate) async fn add_job(&self, job: Job) -> Result<Running, SyncError> {
+        self.begin(|work| {
+            work.jobs.retain(|other| other.name != job.name);
+            work.jobs.push(job);
+        })
+        .await
+    }
+
+    /// Starts a collection, instead of one of the same name.
+    pub(crate) async fn add_collection(&self, name: String, draft: Draft) -> Result<Running, SyncError> {
+        self.begin(|work| {
+            work.collections.retain(|(other, _)| *other != name);
+            work.collections.push((name, draft));
+        })
+        .await
+    }
+
+    /// Stops what runs, if anything does, and starts with more. What is wrong with
+    /// that is said before anything stops.
+    async fn begin(&self, more: impl FnOnce(&mut Work)) -> Result<Running, SyncError> {
         let mut live = self.running.lock().await;
-        let mut jobs: Vec<Job> = live.jobs.iter().filter(|other| other.name != job.name).cloned().collect();
-        jobs.push(job);
-        let assembly = self.assembly(&jobs)?;
+        let mut work = live.work.clone();
+        more(&mut work);
+        let assembly = self.assembly(&work)?;
         if let Some(running) = live.running.take() {
             running.stop().await?;
         }
-        let handlers = jobs.iter().map(|job| (job.name.clone(), job.handler.0.clone())).collect();
+        let handlers = work.jobs.iter().map(|job| (job.name.clone(), job.handler.0.clone())).collect();
         let options = Options { watcher: self.watcher.0.clone(), handlers };
         let running = start(assembly, &self.data_dir, self.listen, options).await?;
-        live.jobs = jobs;
+        live.work = work;
         live.running = Some(running.clone());
         Ok(running)
     }
 
-    fn assembly(&self, jobs: &[Job]) -> Result<Assembly, SyncError> {
-        let mut plan = Plan::new(self.name.clone());
-        let mut connectors = BTreeMap::new();
+    fn assembly(&self, work: &Work) -> Result<Assembly, SyncError> {
+        assemble_with(&self.config(&work.collections)?, &work.jobs)
+    }
+
+    /// The sync as a file would have described it, checked as a file is.
+    pub(crate) fn config(&self, collections: &[(String, Draft)]) -> Result<Config, SyncError> {
+        let mut sides = Draft::new();
         for (name, api) in &self.sides {
-            let side = SideName::try_new(name.as_str())?;
-            let wrong = |why: String| SyncError::Side { side: name.clone(), why };
-            let own = jobs.iter().filter(|job| job.side == side);
-            let collections = own.map(|job| (job.collection.clone(), job.http.clone())).collect();
-            let connector = HttpConnector::new(&side, api.spec().map_err(wrong)?, collections)
-                .map_err(|why| wrong(why.to_string()))?;
-            let connector: Arc<dyn Connector> = Arc::new(connector);
-            connectors.insert(side.clone(), connector);
-            plan.sides.insert(side, SidePlan { in_flight_max: api.in_flight_max(), retry: api.retry });
+            sides.add(name, api.draft());
         }
-        let mut hooks = Vec::new();
-        for job in jobs {
-            let Some(connector) = connectors.get(&job.side) else {
-                return Err(SyncError::UnknownSide { side: job.side.to_string() });
-            };
-            let part = CollectionSide {
-                abilities: connector.abilities(&job.collection),
-                shape: Shape::Document,
-                poll_interval: job.interval,
-                full_interval: None,
-                settle_window: Duration::ZERO,
-            };
-            let collection = CollectionPlan {
-                identity: Vec::new(),
-                rules: Rules::default(),
-                sides: [(job.side.clone(), part)].into_iter().collect::<VecMap<_, _>>(),
-                guard: Guard::default(),
-            };
-            plan.collections.insert(job.collection.clone(), collection);
-            let (collection, retry) = (job.collection.clone(), job.retry);
-            plan.jobs.insert(job.name.clone(), JobPlan { collection, in_flight_max: CALLS_MAX, retry });
-            hooks.extend(job.http.webhook.as_ref().map(|hook| HookRoute {
-                path: hook.path.clone(),
-                side: job.side.clone(),
-                collection: job.collection.clone(),
-                connector: Arc::clone(connector),
-            }));
-        }
-        Ok(Assembly { plan, connectors, hooks })
-    }
-}
-
-/// Where a job's records come from.
-#[derive(Debug, Clone)]
-pub struct Source {
-    sync: Sync,
-    side: String,
-    poll: Option<(String, Every)>,
-    webhook: Option<WebhookSpec>,
-    key: String,
-    retry: Retry,
-}
-
-impl Source {
-    /// Asks with GET for what changed: `?since=` is when the last run began, less
-    /// some overlap; the first run asks for everything. Records are the answer
-    /// itself if it is a list, else its only member that is one.
-    #[must_use]
-    pub fn poll(mut self, path: impl Into<String>, every: Every) -> Self {
-        self.poll = Some((path.into(), every));
-        self
-    }
-
-    /// Takes webhooks at `path` of the sync's own address, signed with `secret`
-    /// as Standard Webhooks has it.
-    #[must_use]
-    pub fn webhook(mut self, path: impl Into<String>, secret: impl Into<String>) -> Self {
-        self.webhook = Some(WebhookSpec {
-            path: path.into(),
-            secret: Some(secret.into().into()),
-            unsigned: false,
-            payload: hms_sync_http::spec::Payload::default(),
-            record_selector: None,
-        });
-        self
-    }
-
-    /// The field that holds a record's id; dots step into objects. `id`, if nothing is said.
-    #[must_use]
-    pub fn id_field(mut self, path: impl Into<String>) -> Self {
-        self.key = path.into();
-        self
-    }
-
-    /// How often and when a handler that fails is called again.
-    #[must_use]
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.retry = retry;
-        self
-    }
-
-    /// What to do with each new or changed record: called once per change, also
-    /// across restarts. A call that fails is made again with growing waits, and
-    /// parked with its error when that is of no use; others go on.
-    pub fn on_change<F, Fut, T, E>(self, handler: F) -> Prepared
-    where
-        F: Fn(Json, Context) -> Fut + Send + std::marker::Sync + 'static,
-        Fut: Future<Output = Result<T, E>> + Send + 'static,
-        E: std::fmt::Display,
-    {
-        let call: Handler = Arc::new(move |call: Call| {
-            let context = Context::new(&call);
-            let work = handler(call.document, context);
-            Box::pin(async move { work.await.map(|_| ()).map_err(|why| why.to_string()) })
-        });
-        Prepared { source: self, handler: Handle(call) }
-    }
-}
-
-/// A job that is ready to start.
-#[derive(Debug, Clone)]
-pub struct Prepared {
-    source: Source,
-    handler: Handle,
-}
-
-#[derive(Clone)]
-struct Handle(Handler);
-
-impl std::fmt::Debug for Handle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a handler")
-    }
-}
-
-/// One job, checked.
-#[derive(Debug, Clone)]
-struct Job {
-    name: JobName,
-    side: SideName,
-    collection: CollectionName,
-    http: HttpCollection,
-    interval: Option<Duration>,
-    retry: Retry,
-    handler: Handle,
-}
-
-impl Prepared {
-    /// Starts the job, beside those of the same sync that run already. Answers
-    /// when it runs; it goes on until [`Running::stop`].
-    pub async fn start(self) -> Result<Running, SyncError> {
-        let sync = self.source.sync.clone();
-        let job = self.job()?;
-        sync.add(job).await
-    }
-
-    fn job(self) -> Result<Job, SyncError> {
-        let Source { side, poll, webhook, key, retry, sync } = self.source;
-        if !sync.sides.contains_key(&side) {
-            return Err(SyncError::UnknownSide { side });
-        }
-        let from =
-            poll.as_ref().map(|(path, _)| path.as_str()).or(webhook.as_ref().map(|hook| hook.path.as_str()));
-        let Some(from) = from else { return Err(SyncError::EmptyJob { side }) };
-        let plain = |c: char| if c.is_alphanumeric() { c } else { '-' };
-        let short = from.split('?').next().unwrap_or_default().trim_matches('/');
-        let collection = CollectionName::try_new(short.chars().map(plain).collect::<String>())?;
-        let name = JobName::try_new(format!("{side}.{collection}"))?;
-        let side_name = SideName::try_new(side.as_str())?;
-        let wrong = |why: String| SyncError::Side { side: side.clone(), why };
-        let read = match &poll {
-            Some((path, _)) => Some(read(path).map_err(wrong)?),
-            None => None,
+        let mut config = if collections.is_empty() {
+            // Jobs alone: there is nothing to check but where they come from.
+            Config {
+                sync: self.name.clone(),
+                data_dir: PathBuf::new(),
+                management: MANAGEMENT,
+                sides: check_sides(&self.name, sides).map_err(SyncError::Config)?,
+                collections: VecMap::new(),
+            }
+        } else {
+            let mut draft = Draft::of("sync", self.name.as_str());
+            draft.add("sides", sides);
+            let mut all = Draft::new();
+            for (name, collection) in collections {
+                all.add(name, collection.clone());
+            }
+            draft.add("collections", all);
+            check(&self.name, draft).map_err(SyncError::Config)?
         };
-        let http = HttpCollection {
-            primary_key: hms_sync_http::spec::FieldPath::dotted(&key),
-            read,
-            webhook,
-            ..HttpCollection::default()
-        };
-        let interval = poll.map(|(_, Every(interval))| interval);
-        Ok(Job { name, side: side_name, collection, http, interval, retry, handler: self.handler })
+        config.data_dir.clone_from(&self.data_dir);
+        config.management = self.listen.unwrap_or(SocketAddr::new(MANAGEMENT.ip(), 0));
+        Ok(config)
     }
-}
-
-/// `GET path?since=…`, in one page.
-fn read(path: &str) -> Result<ReadSpec, String> {
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    let template = |text: &str| Template::try_new(text).map_err(|why| why.to_string());
-    let mut spec = ReadSpec::new(template(path)?);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        spec.request_parameters.insert(name.to_owned(), template(value)?);
-    }
-    spec.paginator = Paginator::None;
-    spec.incremental_sync = Some(IncrementalSync {
-        cursor: CursorFrom::LastRun,
-        start_time_option: Some(StartTimeOption { field_name: "since".to_owned() }),
-        lookback_window: Some(Span(Duration::from_secs(10))),
-        ..IncrementalSync::default()
-    });
-    Ok(spec)
 }

@@ -34,6 +34,16 @@ pub enum SyncError {
         /// Its source.
         side: String,
     },
+    /// Two things of one sync would go by one name.
+    #[error("{what} is there twice: {first} and {second}")]
+    Twice {
+        /// What: a collection, a webhook's path.
+        what: String,
+        /// The one.
+        first: String,
+        /// The other.
+        second: String,
+    },
     /// The change log cannot be opened.
     #[error("the change log in {dir} cannot be opened: {source}")]
     Log {
