@@ -229,6 +229,54 @@ async fn two_jobs_in_one_process() {
     stop(running).await;
 }
 
+/// The marshal takes `since` as milliseconds and answers anything else with 400.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_polled_jobs_each_ask_in_the_form_of_their_side() {
+    let (clerk, marshal, folder) = pair().await;
+    let sync = sync_of(&clerk, &marshal, folder.path());
+    let (permits, inspections) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let count = |heard: &Arc<AtomicUsize>| {
+        let heard = Arc::clone(heard);
+        move |_, _| {
+            heard.fetch_add(1, Ordering::SeqCst);
+            std::future::ready(Ok::<(), String>(()))
+        }
+    };
+    let of_clerk = sync.source("CountyClerkAPI").poll("/permits?limit=1000", every(50.milliseconds()));
+    of_clerk.on_change(count(&permits)).start().await.unwrap();
+    let of_marshal = sync
+        .source("FireMarshalAPI")
+        .poll("/inspections?limit=1000", every(50.milliseconds()))
+        .datetime_format("epoch_ms");
+    let running = of_marshal.on_change(count(&inspections)).start().await.unwrap();
+    clerk.seed_records(1, 5);
+    marshal.seed_records(11, 7);
+    let all =
+        |n, m| (permits.load(Ordering::SeqCst) >= n && inspections.load(Ordering::SeqCst) >= m).then_some(());
+    until("both jobs hear all", 20, || async { all(5, 7) }).await;
+    // Later polls ask with `since`.
+    quiet(&running, &clerk).await;
+    quiet(&running, &marshal).await;
+    clerk.update("1", &json!({ "notes": "changed" })).unwrap();
+    marshal.update("INS-1", &json!({ "remarks": "changed" })).unwrap();
+    until("both jobs hear the changes", 20, || async { all(6, 8) }).await;
+    let status = running.desk().status().await.unwrap().status;
+    let mut listings = status.sides.iter().flat_map(|side| &side.collections);
+    assert!(listings.all(|of| of.trouble.is_none()), "{status:?}");
+    stop(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_form_that_is_none_is_refused_before_anything_starts() {
+    let (clerk, marshal, folder) = pair().await;
+    let sync = sync_of(&clerk, &marshal, folder.path());
+    let source = sync.source("FireMarshalAPI").poll("/inspections", every(1.seconds())).datetime_format("%Q");
+    let started = source.on_change(|_, _| std::future::ready(Ok::<(), String>(()))).start().await;
+    let why = started.unwrap_err().to_string();
+    assert!(why.contains("`%Q` is no strftime pattern"), "{why}");
+    assert!(sync.running().await.is_none());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_webhook_job_hears_of_changes_at_once() {
     let (clerk, marshal, folder) = pair().await;
