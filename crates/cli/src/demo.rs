@@ -29,25 +29,33 @@ pub(crate) async fn demo(screen: Screen, options: &DemoArgs) -> Result<(), Failu
             std::future::pending::<()>().await;
         }
     };
-    tokio::select! {
-        played = tokio::time::timeout(PATIENCE, play(screen, options)) => {
-            played.unwrap_or_else(|_| Err(Failure::new(Exit::Failed, "the demo took too long")))
-        }
+    let mut stage = Stage::set(screen).await?;
+    let told = stage.told.clone();
+    let ended = tokio::select! {
+        played = play(&mut stage, options) => played,
         () = interrupted => Err(Failure::new(Exit::Interrupted, "interrupted")),
-    }
+        () = told.reader_gone() => Ok(()),
+    };
+    // First the process, if it is still there, then the folder that it works in.
+    ended.and(stage.kill_sync().await)
 }
 
-async fn play(screen: Screen, options: &DemoArgs) -> Result<(), Failure> {
-    let mut stage = Stage::set(screen).await?;
-    let told = story::tell(&mut stage).await;
-    if let Err(failure) = told {
-        stage.explain_failure();
-        return Err(failure);
-    }
-    let sound = summary::close(&mut stage).await?;
+async fn play(stage: &mut Stage, options: &DemoArgs) -> Result<(), Failure> {
+    let too_long = |_| Err(Failure::new(Exit::Failed, "the demo took too long"));
+    let sound = tokio::time::timeout(PATIENCE, perform(stage)).await.unwrap_or_else(too_long)?;
     if options.keep {
         stage.keep().await;
     }
     stage.strike().await?;
     if sound { Ok(()) } else { Err(Failure::new(Exit::Failed, "the demo found differences, see above")) }
+}
+
+/// Plays the story; answers whether all was well in the end.
+async fn perform(stage: &mut Stage) -> Result<bool, Failure> {
+    let told = story::tell(stage).await;
+    if let Err(failure) = told {
+        stage.explain_failure();
+        return Err(failure);
+    }
+    summary::close(stage).await
 }

@@ -92,13 +92,18 @@ impl Screen {
         }
     }
 
-    /// One line, or several, of the answer.
-    #[expect(clippy::unused_self, reason = "whoever prints holds a screen")]
+    /// One line, or several, of the answer. Ends the process if the reader has gone.
     pub(crate) fn out(self, text: &str) {
-        if writeln!(std::io::stdout().lock(), "{text}").is_err() {
-            // The reader has gone.
+        if !self.told(text) {
             std::process::exit(0);
         }
+    }
+
+    /// The same, for commands that have something to clear away first: answers
+    /// false if the reader has gone.
+    #[expect(clippy::unused_self, reason = "whoever prints holds a screen")]
+    pub(crate) fn told(self, text: &str) -> bool {
+        writeln!(std::io::stdout().lock(), "{text}").is_ok()
     }
 
     /// The answer as JSON.

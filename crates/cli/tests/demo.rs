@@ -49,6 +49,19 @@ fn the_story_ends_well_within_a_minute() {
 
 #[cfg(unix)]
 #[test]
+fn a_reader_who_has_had_enough_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = demo().env("TMPDIR", folder.path()).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // As `| head`: by now the sync runs and both systems are being filled.
+    assert_eq!(lines.map_while(Result::ok).take(8).count(), 8);
+    let status = child.wait().unwrap();
+    assert!(status.success(), "{status}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the demo's folder is still there");
+}
+
+#[cfg(unix)]
+#[test]
 fn what_was_kept_running_ends_with_the_demo_even_when_that_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = demo()

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 
 /// How long a person is left with a headline before its act begins. Nothing is
 /// measured or waited for meanwhile.
@@ -35,6 +36,8 @@ pub(crate) struct Timeline {
     screen: Screen,
     began: Instant,
     shared: Arc<Mutex<Shared>>,
+    /// Told when nobody reads on.
+    gone: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -73,7 +76,20 @@ impl Timeline {
             bundle: BTreeMap::new(),
             held: None,
         };
-        Self { screen, began: Instant::now(), shared: Arc::new(Mutex::new(shared)) }
+        Self { screen, began: Instant::now(), shared: Arc::new(Mutex::new(shared)), gone: Arc::default() }
+    }
+
+    /// Draws lines. A reader who has had enough (`| head`) ends the demo, but not
+    /// at once: there are a process and a folder to clear away.
+    fn show(&self, text: &str) {
+        if !self.screen.told(text) {
+            self.gone.notify_one();
+        }
+    }
+
+    /// Waits until nobody reads on.
+    pub(crate) async fn reader_gone(&self) {
+        self.gone.notified().await;
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -92,8 +108,8 @@ impl Timeline {
         shared.acts += 1;
         shared.detail = detail;
         let number = self.screen.paint(Tone::Faint, &format!("{:>2}", shared.acts));
-        self.screen.out(&format!("\n{number}  {}", self.screen.paint(Tone::Head, headline)));
-        self.screen.out(&format!("    {}\n", self.screen.paint(Tone::Faint, sentence)));
+        self.show(&format!("\n{number}  {}", self.screen.paint(Tone::Head, headline)));
+        self.show(&format!("    {}\n", self.screen.paint(Tone::Faint, sentence)));
     }
 
     /// A line: at which place, about which permit, what.
@@ -108,14 +124,14 @@ impl Timeline {
         let at = self.screen.paint(Tone::Faint, &format!("{at:>8.3}"));
         let who = self.screen.paint(tone_of(who), &format!("{who:<8}"));
         let record = format!("{record:<11}");
-        self.screen.out(&format!("{at}  {who} {record} {what}"));
+        self.show(&format!("{at}  {who} {record} {what}"));
     }
 
     /// What an act came to.
     pub(crate) fn good(&self, what: &str) {
         let mut shared = self.shared();
         shared.flush(self);
-        self.screen.out(&format!("          {} {what}", self.screen.paint(Tone::Good, "✓")));
+        self.show(&format!("          {} {what}", self.screen.paint(Tone::Good, "✓")));
     }
 
     /// Time to read what has been said, for a person who watches.
@@ -129,7 +145,7 @@ impl Timeline {
     pub(crate) fn plain(&self, tone: Tone, text: &str) {
         let mut shared = self.shared();
         shared.flush(self);
-        self.screen.out(&self.screen.paint(tone, text));
+        self.show(&self.screen.paint(tone, text));
     }
 
     /// The screen itself.
