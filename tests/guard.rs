@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use hms_sync_doubles::{Double, Operation};
-use hms_sync_engine::ParkedItem;
+use hms_sync_management::ParkedItem;
 use hms_sync_model::Released;
 use hms_sync_tests::{Pair, until};
 use serde_json::json;

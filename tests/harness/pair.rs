@@ -3,8 +3,8 @@
 use crate::wait::until;
 use hms_sync::{Running, Sync};
 use hms_sync_doubles::Double;
-use hms_sync_engine::{CollectionStatus, ParkedItem, Status};
-use hms_sync_management::ParkedFilter;
+use hms_sync_engine::{CollectionStatus, Status};
+use hms_sync_management::{ParkedFilter, ParkedItem};
 use hms_sync_model::Released;
 use serde_json::Value as Json;
 use tempfile::TempDir;

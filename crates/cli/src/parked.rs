@@ -5,8 +5,8 @@ use crate::exit::{Exit, Failure};
 use crate::screen::{Screen, Tone};
 use crate::source::Source;
 use crate::words::{count, value};
-use hms_sync_engine::{ParkedItem, RecordReport};
-use hms_sync_management::{ParkedFilter, Running, one_line};
+use hms_sync_engine::RecordReport;
+use hms_sync_management::{ParkedFilter, ParkedItem, Running, one_line};
 use hms_sync_model::Released as Action;
 use serde::Serialize;
 
@@ -34,23 +34,28 @@ async fn list(screen: Screen, source: &Source, filter: &FilterArgs, json: bool) 
         screen.out("nothing is parked");
         return Ok(());
     }
-    let row = |item: &ParkedItem| {
-        // What a person has let be needs nobody any more.
-        let tone = if item.words.starts_with("given up: ") { Tone::Faint } else { Tone::Bad };
-        vec![
-            (Tone::Head, item.title.clone()),
-            (Tone::Plain, item.lane.clone()),
-            (tone, item.reason.clone()),
-            (Tone::Plain, item.attempts.to_string()),
-            (Tone::Plain, item.words.clone()),
-            (Tone::Faint, item.record.clone()),
-        ]
-    };
     screen.table(
         &["record", "lane", "reason", "tries", "what happened", "id"],
         items.iter().map(row).collect(),
     );
     Ok(())
+}
+
+/// What a person has let be needs nobody any more, and stands back.
+fn row(item: &ParkedItem) -> Vec<(Tone, String)> {
+    let tone = |tone: Tone| if item.given_up { Tone::Faint } else { tone };
+    vec![
+        (tone(Tone::Head), item.title.clone()),
+        (tone(Tone::Plain), item.lane.clone()),
+        (tone(Tone::Bad), trouble(item)),
+        (tone(Tone::Plain), item.attempts.to_string()),
+        (tone(Tone::Plain), item.words.clone()),
+        (Tone::Faint, item.record.clone()),
+    ]
+}
+
+fn trouble(item: &ParkedItem) -> String {
+    if item.given_up { format!("{}, given up", item.reason) } else { item.reason.clone() }
 }
 
 #[derive(Serialize)]
@@ -73,7 +78,8 @@ async fn show(screen: Screen, source: &Source, name: &str, json: bool) -> Result
     for item in &parked {
         let head = screen.paint(Tone::Head, &format!("{} {}", one_line(&item.title), item.lane));
         let tries = count(item.attempts.into(), "try", "tries");
-        screen.out(&format!("{head}: {} after {tries}", screen.paint(Tone::Bad, &item.reason)));
+        let given_up = if item.given_up { screen.paint(Tone::Faint, ", given up") } else { String::new() };
+        screen.out(&format!("{head}: {} after {tries}{given_up}", screen.paint(Tone::Bad, &item.reason)));
         screen.out(&format!("  {}\n", one_line(&item.words)));
     }
     if let Some(record) = record {

@@ -5,9 +5,10 @@ use crate::client::Client;
 use crate::exit::{Exit, Failure, in_one_line};
 use crate::library;
 use hms_sync_config::Config;
-use hms_sync_engine::{ParkedItem, RecordReport};
+use hms_sync_engine::RecordReport;
 use hms_sync_management::{
-    Access, Desk, DeskError, Explanation, History, ParkedFilter, ParkedPage, Released, StatusReport, Verified,
+    Access, Desk, DeskError, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released,
+    StatusReport, Verified,
 };
 use hms_sync_model::Released as Action;
 use std::path::Path;

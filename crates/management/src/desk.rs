@@ -5,14 +5,17 @@
 //! from the log beside it. Nothing is written but by the engine's own commands.
 
 use crate::answers::{
-    EventReport, Explanation, History, ParkedFilter, ParkedPage, Released, Running, StatusReport, Verified,
+    EventReport, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatusReport,
+    Verified,
 };
 use crate::detail::detail;
 use crate::error::DeskError;
 use crate::offline::Stopped;
 use crate::told::Teller;
 use hms_sync_changelog::Log;
-use hms_sync_engine::{Command, Engine, EngineError, Machine, ParkedItem, Plan, RecordReport, Reply, Wake};
+use hms_sync_engine::{
+    Command, Engine, EngineError, Machine, ParkedItem as Parked, Plan, RecordReport, Reply, Wake,
+};
 use hms_sync_model::{CollectionName, Event, EventId, JobName, Lane, RecordId, Released as Action, SideName};
 use std::sync::Arc;
 
@@ -131,7 +134,7 @@ impl Desk {
     }
 
     /// What of one record is parked.
-    async fn parked_of(&self, record: &RecordId) -> Result<Vec<ParkedItem>, DeskError> {
+    async fn parked_of(&self, record: &RecordId) -> Result<Vec<Parked>, DeskError> {
         let mut after = if record.is_own_stream() { None } else { just_before(record) };
         loop {
             let from = after.clone();
@@ -141,7 +144,7 @@ impl Desk {
                 .any(|item| item.record.as_str() >= record.as_str() && !item.record.starts_with('@'));
             let next = items.last().filter(|_| distinct_records(&items) >= PARKED_MAX && !passed);
             let next = next.and_then(|item| RecordId::try_new(item.record.as_str()).ok());
-            let found: Vec<ParkedItem> =
+            let found: Vec<Parked> =
                 items.into_iter().filter(|item| item.record == record.as_str()).collect();
             if !found.is_empty() || next.is_none() || record.is_own_stream() {
                 return Ok(found);
@@ -157,7 +160,7 @@ impl Desk {
         let mut found = false;
         loop {
             let page = self.parked(filter, after.as_deref(), PARKED_MAX).await?;
-            for item in page.items.iter().filter(|item| action == Action::Replay || !is_given_up(item)) {
+            for item in page.items.iter().filter(|item| action == Action::Replay || !item.given_up) {
                 found = true;
                 released += self.release_one(item, action).await?;
             }
@@ -271,17 +274,11 @@ async fn beside<T: Send + 'static>(
     done.map_err(|why| DeskError::CutOff { why: why.to_string() })?
 }
 
-/// Whether a person has let it be already. It stays listed, because the side is
-/// still not in step.
-fn is_given_up(item: &ParkedItem) -> bool {
-    item.words.starts_with("given up: ")
+fn fitting(items: Vec<Parked>, filter: &ParkedFilter) -> Vec<ParkedItem> {
+    items.into_iter().filter(|item| filter.fits(item)).map(ParkedItem::from).collect()
 }
 
-fn fitting(items: Vec<ParkedItem>, filter: &ParkedFilter) -> Vec<ParkedItem> {
-    items.into_iter().filter(|item| filter.fits(item)).collect()
-}
-
-fn distinct_records(items: &[ParkedItem]) -> usize {
+fn distinct_records(items: &[Parked]) -> usize {
     let mut records: Vec<&str> =
         items.iter().map(|item| item.record.as_str()).filter(|record| !record.starts_with('@')).collect();
     records.dedup();

@@ -30,7 +30,20 @@ fn a_person_looks_and_decides() {
     let discarded = bench.ask(&["parked", "discard", "permit/P-000001"]);
     assert_eq!(discarded.out, "1 thing let be\n", "{discarded:?}");
     // It stays listed: the marshal is still without it.
-    assert!(bench.ask(&["parked", "show", "permit/P-000001"]).out.contains("given up: "));
+    let shown = bench.ask(&["parked", "show", "permit/P-000001"]).out;
+    assert!(shown.contains("refused after 1 try, given up\n  POST /inspections"), "{shown}");
+    let list = bench.ask(&["parked", "list", "--json"]).json();
+    let given_up = |title: &str| {
+        let item = list
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|item| item["title"].as_str().unwrap().contains(title))
+            .unwrap();
+        (item["given_up"].as_bool().unwrap(), item["words"].as_str().unwrap().contains("given up"))
+    };
+    assert_eq!((given_up("P-000001"), given_up("P-000002")), ((true, false), (false, false)));
+    assert!(bench.ask(&["parked", "list"]).out.contains("refused, given up"));
     let nothing = bench.ask(&["parked", "discard", "permit/P-000001"]);
     assert_eq!(nothing.code, 1, "{nothing:?}");
     let replayed = bench.ask(&["parked", "replay", "permit/P-000002", "--reason", "refused"]);
