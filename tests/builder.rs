@@ -267,6 +267,22 @@ async fn two_polled_jobs_each_ask_in_the_form_of_their_side() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_sides_with_the_same_path_need_two_names() {
+    let (clerk, marshal, folder) = pair().await;
+    let sync = sync_of(&clerk, &marshal, folder.path());
+    let nothing = |_, _| std::future::ready(Ok::<(), String>(()));
+    let source = |side: &str| sync.source(side).webhook(format!("/{side}/records"), SECRET);
+    source("CountyClerkAPI").collection("records").on_change(nothing).start().await.unwrap();
+    let second = source("FireMarshalAPI").collection("records").on_change(nothing).start().await;
+    let why = second.unwrap_err().to_string();
+    assert!(why.contains("the collection name records is there twice"), "{why}");
+    let second = sync.source("FireMarshalAPI").webhook("/CountyClerkAPI/records", SECRET);
+    let why = second.collection("others").on_change(nothing).start().await.unwrap_err().to_string();
+    assert!(why.contains("the webhook path /CountyClerkAPI/records is there twice"), "{why}");
+    stop(source("FireMarshalAPI").collection("others").on_change(nothing).start().await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_form_that_is_none_is_refused_before_anything_starts() {
     let (clerk, marshal, folder) = pair().await;
     let sync = sync_of(&clerk, &marshal, folder.path());

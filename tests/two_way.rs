@@ -123,7 +123,10 @@ fn the_builder_comes_to_what_the_same_yaml_comes_to() {
 
 /// A collection with a little of everything that the example has not.
 fn further() -> Collection {
-    let remote = Api::http("http://127.0.0.1:9").idempotency_key("X-Key").request_header("X-Team", "north");
+    let remote = Api::http("http://127.0.0.1:9")
+        .idempotency_key("X-Key")
+        .request_header("X-Team", "north")
+        .max_body_bytes(1 << 20);
     Sync::init("Further")
         .listen("127.0.0.1:7070".parse().unwrap())
         .api("a", remote)
@@ -180,7 +183,7 @@ fn all_words_of_the_builder_are_those_of_yaml() {
     let yaml = r#"
 sync: Further
 sides:
-  a: { connector: http, url: "http://127.0.0.1:9", idempotency_key: { header: X-Key }, request_headers: { X-Team: north } }
+  a: { connector: http, url: "http://127.0.0.1:9", idempotency_key: { header: X-Key }, request_headers: { X-Team: north }, max_body_bytes: 1MiB }
   b: { connector: http, url: "http://127.0.0.1:8" }
 collections:
   thing:

@@ -54,6 +54,12 @@ impl Api {
         self.with("timeout", timeout)
     }
 
+    /// The largest answer that is read; a larger one is an error. 32 MiB, if nothing is said.
+    #[must_use]
+    pub fn max_body_bytes(self, bytes: u64) -> Self {
+        self.with("max_body_bytes", bytes)
+    }
+
     /// The most requests at once. 32, if nothing is said.
     #[must_use]
     pub fn max_concurrency(self, requests: u16) -> Self {

@@ -82,7 +82,11 @@ fn parts<'c>(config: &'c Config, jobs: &'c [Job]) -> Result<Vec<Part<'c>>, SyncE
     for job in jobs {
         let (collection, second) = (&job.collection, format!("what comes from {}", job.side));
         if let Some(first) = owners.insert(collection, second.clone()) {
-            return Err(SyncError::Twice { what: format!("the collection {collection}"), first, second });
+            return Err(SyncError::Twice {
+                what: format!("the collection name {collection}"),
+                first,
+                second,
+            });
         }
         parts.push(Part { side: &job.side, collection, http: &job.http });
     }

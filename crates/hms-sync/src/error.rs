@@ -35,7 +35,7 @@ pub enum SyncError {
         side: String,
     },
     /// Two things of one sync would go by one name.
-    #[error("{what} is there twice: {first} and {second}")]
+    #[error("{what} is there twice, {first} and {second}: give one of them another")]
     Twice {
         /// What: a collection, a webhook's path.
         what: String,
