@@ -23,7 +23,7 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 /// Messages taken in before their effects are carried out together: one group commit.
-const GROUP_MAX: usize = 512;
+const GROUP_MAX: usize = 96;
 
 /// The longest a clean stop waits for what is in flight.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How many times as many intents as requests may be open to a side.
-const QUEUE_DEPTH: usize = 4;
+const QUEUE_DEPTH: usize = 8;
 
 /// The engine of one sync, without its hands.
 #[derive(Debug)]
