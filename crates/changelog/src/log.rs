@@ -29,9 +29,9 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// 64 MiB of cache.
+    /// 24 MiB of cache: what is in use lies in memory above the log.
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20 }
+        Self { cache_bytes: 24 << 20 }
     }
 }
 

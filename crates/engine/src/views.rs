@@ -540,5 +540,8 @@ fn identity_of_values(collection: &str, values: &[Value]) -> Option<Vec<u8>> {
         return None;
     }
     let bytes = rmp_serde::to_vec(values).ok()?;
-    Some([b"n", collection.as_bytes(), b"\0", blake3::hash(&bytes).as_bytes().as_slice()].concat())
+    // As they are if they are short: what comes together then mostly lies together.
+    let hash = (bytes.len() > 100).then(|| blake3::hash(&bytes));
+    let bytes = hash.as_ref().map_or(bytes.as_slice(), |hash| hash.as_bytes().as_slice());
+    Some([b"n", collection.as_bytes(), b"\0", bytes].concat())
 }
