@@ -93,9 +93,11 @@ impl Gate {
         self.in_flight
     }
 
-    /// When to look again, if only time keeps the gate closed.
+    /// When to look again, if only time keeps the gate closed, or has until just now.
     pub(crate) fn opens_at(&self, now: Time) -> Option<Time> {
-        self.paused_until.max(self.away_until).max(self.pace.next_at()).filter(|until| *until > now)
+        let until = self.paused_until.max(self.away_until).max(self.pace.next_at())?;
+        // Its time may have come since it was last looked at.
+        (until > now || self.is_open(now)).then_some(until)
     }
 
     /// A request goes out.
@@ -162,4 +164,28 @@ impl Gate {
 pub(crate) fn backoff(retry: &Retry, attempt: u32, draw: f64) -> Duration {
     let widest = retry.initial.saturating_mul(1 << attempt.min(20)).min(retry.max);
     widest.mul_f64(draw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The one who asks when to look again does so later than the one who found it closed.
+    #[test]
+    fn a_gate_that_has_opened_since_it_was_looked_at_is_looked_at_again() {
+        let mut gate = Gate::new(4);
+        gate.begin(Time(1));
+        gate.end(Health::Pause(Duration::from_secs(1)), Time(2), &Retry::default(), 0.5);
+        assert!(!gate.is_open(Time(1_000_001)));
+        assert_eq!(gate.opens_at(Time(1_000_001)), Some(Time(1_000_002)));
+        assert_eq!(gate.opens_at(Time(1_000_005)), Some(Time(1_000_002)));
+        gate.begin(Time(1_000_005));
+        let next = gate.opens_at(Time(1_000_005)).unwrap();
+        assert!(!gate.is_open(Time(1_000_006)) && gate.is_open(next));
+        assert_eq!(gate.opens_at(next.plus(Duration::from_millis(3))), Some(next));
+        for _ in 0..3 {
+            gate.begin(next);
+        }
+        assert_eq!(gate.opens_at(Time(9_000_000)), None, "only an answer opens it");
+    }
 }

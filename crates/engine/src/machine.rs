@@ -124,8 +124,8 @@ impl Machine {
     /// When to wake the machine if nothing else does.
     pub fn next_timer(&self, now: Time) -> Option<Time> {
         let gates = self.gates.iter().filter(|(side, _)| {
-            self.lanes.ready_for(&Track::Deliver((*side).clone())) > 0
-                || self.lanes.ready_for(&Track::Send((*side).clone())) > 0
+            let waits = |track| self.lanes.ready_for(&track) > 0;
+            !self.stopping && (waits(Track::Deliver((*side).clone())) || waits(Track::Send((*side).clone())))
         });
         let gates = gates.filter_map(|(_, gate)| gate.opens_at(now)).min();
         let passes = if self.stopping { None } else { self.passes.next_due() };

@@ -27,7 +27,7 @@ const DOUBLING: Duration = Duration::from_millis(200);
 /// How often a pace that is known grows.
 const GROWING: Duration = Duration::from_secs(1);
 /// By how much it grows at first.
-const GROWTH: f64 = 0.003;
+const GROWTH: f64 = 0.008;
 /// By how much it grows at most, after a long time without objection.
 const GROWTH_MAX: f64 = 0.25;
 /// Growth doubles after so many steps.
