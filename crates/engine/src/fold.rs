@@ -160,7 +160,8 @@ struct Answer<'a> {
 impl SideState {
     /// The side's own edit: it holds the new values, and has seen its own past.
     fn edited(&mut self, edit: &Edit, at: Time) {
-        for (field, change) in edit.changes.iter() {
+        // What an edit names and does not change was not seen anew: the rest of a group.
+        for (field, change) in edit.changes.iter().filter(|(_, change)| change.before != change.after) {
             self.held.insert(field.clone(), Held::plain(change.after.clone()));
             if let Some(last) = &mut self.last_write {
                 last.before.remove(field);

@@ -17,7 +17,7 @@ use std::time::Duration;
 const STREAK_MAX: u32 = 24;
 
 /// The longest wait between two probes of a side that is away.
-const PROBE_WAIT_MAX: Duration = Duration::from_secs(5);
+const PROBE_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// One side's gate.
 #[derive(Debug)]

@@ -20,6 +20,7 @@ use hms_sync_changelog::{Log, Sealed, seal};
 use hms_sync_model::{
     Actor, Author, Body, Change, Dot, Edit, Event, RecordId, SideName, Source, Stamp, Time, VecMap,
 };
+use hms_sync_resolver::{Presence, Reason};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -232,17 +233,19 @@ impl Machine {
         now: Now,
     ) -> Result<(), EngineError> {
         let fields = settled_fields(collection, &entry.state);
-        if fields.is_empty() {
+        let merged = &entry.state.merged;
+        // Whether the record is there is a person's to say: an edit of ours would say it.
+        if fields.is_empty() || merged.presence(&collection.rules) == Presence::Undecided {
             return Ok(());
         }
-        let merged = &entry.state.merged;
         let mut changes = VecMap::new();
         let mut stamp = Stamp::default();
         for field in fields {
-            let decision = merged.decide(&collection.rules, &field);
-            if matches!(decision.reason, hms_sync_resolver::Reason::Manual) {
+            let lead = collection.rules.group_of(&field).map_or(&field, |group| &group.lead);
+            if merged.decide(&collection.rules, lead).reason == Reason::Manual {
                 continue;
             }
+            let decision = merged.decide(&collection.rules, &field);
             let winner = decision.siblings.iter().find(|(_, wins)| *wins).map(|(sibling, _)| sibling.stamp);
             stamp = winner.unwrap_or_default().max(stamp);
             changes.insert(field, Change { before: decision.value.clone(), after: decision.value });

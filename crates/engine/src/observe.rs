@@ -16,10 +16,10 @@ use crate::views::Entry;
 use crate::wake::Now;
 use hms_sync_connector::{Content, Observation};
 use hms_sync_model::{
-    Body, Change, CollectionName, Dot, Edit, Failure, FieldMap, FieldName, InvalidName, Lane, NativeId,
-    Operation, ParkReason, Parked, RecordId, SideName, Source, Stamp, Tag, Time, Value, VecMap,
+    Body, Change, Clock, CollectionName, Dot, Edit, Failure, FieldMap, FieldName, InvalidName, Lane,
+    NativeId, Operation, ParkReason, Parked, RecordId, SideName, Source, Stamp, Tag, Time, Value, VecMap,
 };
-use hms_sync_resolver::Presence;
+use hms_sync_resolver::{Presence, Rules};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -467,11 +467,17 @@ impl Machine {
         let n = entry.state.merged.clock.count(&actor);
         let mut context = part.acked.clone();
         context.see(&actor, n);
+        let rules = &place.collection.rules;
+        let mut changes: VecMap<FieldName, Change> = fields.into_iter().map(change).collect();
+        rules.complete_groups(&mut changes, |field| match part.held.get(field) {
+            Some(held) => held.sent.clone(),
+            None => entry.state.merged.value(rules, field),
+        });
         let edit = Edit {
             generation: entry.state.merged.generation,
             context,
-            but: part.but.clone(),
-            changes: fields.into_iter().map(change).collect(),
+            but: seen_by_group(rules, part, &changes),
+            changes,
             deletes: false,
             stamp: stamp(seen.modified, part.seen_at.max(last_pass), now.wall),
             certain,
@@ -635,6 +641,24 @@ impl Machine {
         self.tell(Some(record), told, now);
         Ok(())
     }
+}
+
+/// Of which fields a side's people had been shown less. The fields of a group are
+/// edited as one: of all of them they had seen what they had seen of each.
+fn seen_by_group(
+    rules: &Rules,
+    part: &SideState,
+    changes: &VecMap<FieldName, Change>,
+) -> VecMap<FieldName, Clock> {
+    let mut but = part.but.clone();
+    for group in rules.groups().iter().filter(|group| changes.contains_key(&group.lead)) {
+        let members = || group.fields.iter();
+        if members().any(|field| part.but.contains_key(field)) {
+            let seen = members().fold(part.acked.clone(), |seen, field| seen.common(part.acked_of(field)));
+            members().for_each(|field| drop(but.insert(field.clone(), seen.clone())));
+        }
+    }
+    but
 }
 
 /// Compares field by field: `classify` of the specification.

@@ -231,6 +231,12 @@ impl Clock {
         self
     }
 
+    /// What both have seen: the greatest lower bound.
+    #[must_use]
+    pub fn common(&self, other: &Self) -> Self {
+        self.iter().map(|(actor, n)| (actor.clone(), n.min(other.count(actor)))).collect()
+    }
+
     /// Actors and how many of their edits have been seen, in order of actor.
     pub fn iter(&self) -> impl Iterator<Item = (&Actor, u64)> {
         self.0.iter().flat_map(|entries| entries.iter()).map(|(actor, n)| (actor, *n))

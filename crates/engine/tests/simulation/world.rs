@@ -9,9 +9,9 @@ use hms_sync_engine::{
 };
 use hms_sync_mapping::{FieldMapping, FieldPath, SideMap};
 use hms_sync_model::{
-    CollectionName, FieldName, FieldType, Outcome, RecordId, Released, SideName, Time, Value, VecMap,
+    Body, CollectionName, FieldName, FieldType, Outcome, RecordId, Released, SideName, Time, Value, VecMap,
 };
-use hms_sync_resolver::{FieldRule, Policy, Rules};
+use hms_sync_resolver::{FieldRule, Group, Policy, Rules};
 use serde_json::{Map, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ fn side_name(i: usize) -> SideName {
     SideName::try_new(["clerk", "marshal"][i]).unwrap()
 }
 
-fn plan(sides: &[SimSide; 2], window: Duration) -> Plan {
+fn plan(sides: &[SimSide; 2], window: Duration, grouped: bool) -> Plan {
     let field = |name: &str| FieldName::try_new(name).unwrap();
     let mut plan = Plan::new("Sim");
     plan.records_max = 12;
@@ -54,7 +54,15 @@ fn plan(sides: &[SimSide; 2], window: Duration) -> Plan {
     let precedence =
         Policy::Precedence(["revoked", "denied", "approved", "pending"].map(Value::from).to_vec());
     let rule = |resolve: Vec<Policy>| FieldRule { resolve, ..FieldRule::default() };
-    let rules = Rules::builder()
+    let group = Group {
+        name: "place".into(),
+        fields: vec![field("note"), field("site")],
+        lead: field("site"),
+        resolve: vec![Policy::LastWriterWins],
+        locks: Vec::new(),
+    };
+    let builder = if grouped { Rules::builder().group(group) } else { Rules::builder() };
+    let rules = builder
         .side_order([side_name(0), side_name(1)])
         .field(field("no"), rule(vec![Policy::LastWriterWins]))
         .field(field("status"), rule(vec![precedence, Policy::LastWriterWins]))
@@ -66,6 +74,11 @@ fn plan(sides: &[SimSide; 2], window: Duration) -> Plan {
     let collection = CollectionPlan { identity: vec![field("no")], rules, sides: parts, guard };
     plan.collections.insert(CollectionName::try_new("permit").unwrap(), collection);
     plan
+}
+
+/// Whether two of the fields are a group in this world.
+fn is_grouped(seed: u64) -> bool {
+    seed % 3 == 1
 }
 
 /// Something on its way.
@@ -109,7 +122,7 @@ impl World {
         };
         let sides = [SimSide::new(mood(0), FIELDS[0].0), SimSide::new(mood(1), FIELDS[0].1)];
         let faults = [0.0, 0.05, 0.2][rng.usize(0..3)];
-        let plan = Arc::new(plan(&sides, Duration::from_secs(5)));
+        let plan = Arc::new(plan(&sides, Duration::from_secs(5), is_grouped(seed)));
         let (disk, queue) = (MemoryDisk::new(), BTreeMap::new());
         Self {
             seed,
@@ -438,11 +451,13 @@ impl World {
         let live = states(&log);
         log.drop_views().unwrap();
         assert_eq!(live, states(&log), "seed {}: the views are not what the log replays to", self.seed);
-        log.events(1, 100_000)
-            .unwrap()
-            .into_iter()
-            .map(|(id, event)| format!("{id} {:?}", event.body))
-            .collect()
+        let events = log.events(1, 100_000).unwrap();
+        for (_, event) in events.iter().filter(|_| is_grouped(self.seed)) {
+            let Body::Edited { edit, .. } = &event.body else { continue };
+            let [note, site] = ["note", "site"].map(|name| edit.changes.contains_key(name));
+            assert_eq!(note, site, "seed {}: an edit of half a group: {event:?}", self.seed);
+        }
+        events.into_iter().map(|(id, event)| format!("{id} {:?}", event.body)).collect()
     }
 }
 
