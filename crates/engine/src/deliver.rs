@@ -239,7 +239,7 @@ impl Machine {
         }
         let known = Known::of(lane, now);
         let mut entry = self.views.take(record)?;
-        let listed = self.passes.is_listed(side, &name);
+        let listed = self.passes.is_listed(side, name);
         match next_step(collection, part_plan, &entry.state, side, listed, known) {
             Step::Rest => self.lanes.close(record, &track),
             Step::Write(wanted) => return self.write_new(place, record, entry, wanted, now),

@@ -69,8 +69,8 @@ struct Running {
     page_began: Time,
     seen: HashSet<u64>,
     records: usize,
-    /// Whether it brought anything that was not known.
-    news: bool,
+    /// Events made of what it brought.
+    news: u64,
     sound: bool,
     cursor: Option<Cursor>,
 }
@@ -206,7 +206,7 @@ impl Machine {
                 page_began: now.wall,
                 seen: HashSet::new(),
                 records: 0,
-                news: false,
+                news: 0,
                 sound: true,
                 cursor: None,
             });
@@ -278,7 +278,7 @@ impl Machine {
         let Some(running) = &mut pass.running else { return Ok(()) };
         running.seen.extend(seen);
         running.records += count;
-        running.news |= self.counts.events > events;
+        running.news += self.counts.events.saturating_sub(events);
         running.sound &= unreadable == 0;
         if page.cursor.is_some() {
             running.cursor.clone_from(&page.cursor);
@@ -354,7 +354,7 @@ impl Machine {
         // While a side is being filled, most of what a poll reads is what we wrote
         // just now: then reading gets a share of the time, not all of it.
         let took = now.mono.since(running.began_mono);
-        let echo = !running.news && self.lanes.ready_for(&Track::Deliver(side.clone())) > 0;
+        let echo = running.news == 0 && self.lanes.ready_for(&Track::Deliver(side.clone())) > 0;
         let rest = if echo { took.saturating_mul(ECHO_REST) } else { Duration::ZERO };
         pass.next_poll = poll.map(|interval| now.mono.plus(interval.max(rest)));
         let mut first_listing = false;
