@@ -37,9 +37,9 @@ impl Plan {
             sides: VecMap::new(),
             collections: VecMap::new(),
             jobs: VecMap::new(),
-            backlog_max: 4_096,
-            records_max: 10_000,
-            unsaved_max: 32_768,
+            backlog_max: 2_048,
+            records_max: 4_000,
+            unsaved_max: 20_000,
         }
     }
 }

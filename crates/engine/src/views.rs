@@ -88,7 +88,7 @@ impl Marks {
 }
 
 /// A record in memory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Entry {
     /// Its state.
     pub state: Box<RecordState>,
@@ -132,26 +132,44 @@ impl Views {
         self.todo.on = self.marked(b't')?;
         self.parked.on = self.marked(b'k')?;
         let mut next = self.log.views_upto().saturating_add(1);
-        let mut touched = FxHashSet::default();
         loop {
+            let mut touched = FxHashSet::default();
             let events = self.log.events(next, 1_024)?;
             let Some((_, last)) = events.last() else { return Ok(()) };
             next = last.seq.saturating_add(1);
             for (id, event) in &events {
                 if event.record.is_own_stream() {
                     self.fold_stream(*id, event)?;
-                } else if touched.insert(event.record.clone()) {
-                    self.index_anew(&event.record)?;
+                } else {
+                    self.replay(*id, event)?;
+                    touched.insert(event.record.clone());
                 }
+            }
+            for record in &touched {
+                self.index_anew(record)?;
             }
             if self.unsaved() > self.plan.unsaved_max
                 && let Some((changes, upto)) = self.begin_save(next.saturating_sub(1))
             {
                 self.log.save_views(&changes, upto)?;
                 self.end_save();
-                touched.clear();
             }
         }
+    }
+
+    /// Folds an event that comes next in its record, so that the record need not
+    /// be made from its history.
+    fn replay(&mut self, id: EventId, event: &Event) -> Result<(), EngineError> {
+        let new = event.version == 1 && !self.records.contains_key(&event.record);
+        let mut entry = if new { Entry::default() } else { self.take(&event.record)? };
+        if event.version == entry.state.version.saturating_add(1) {
+            let no_rules = Rules::default();
+            let rules = self.plan.collections.get(event.record.collection()).map_or(&no_rules, |c| &c.rules);
+            entry.state.fold(rules, id, event);
+            entry.changed_by(event.seq);
+        }
+        self.put(event.record.clone(), entry);
+        Ok(())
     }
 
     /// Indexes a record by its state, whatever the index says.
