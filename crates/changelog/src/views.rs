@@ -24,6 +24,8 @@ pub type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 pub const VIEW_KEY_BYTES_MAX: usize = 400;
 /// The largest view, in bytes: 16 MiB.
 pub const VIEW_BYTES_MAX: usize = 16 << 20;
+/// The marker while views are being removed: past every event.
+const DROPPING: u64 = u64::MAX;
 /// The most keys in one batch.
 const BATCH_KEYS_MAX: usize = 64;
 /// First byte of a view's value: the view follows.
@@ -152,7 +154,7 @@ impl Log {
         Ok(found)
     }
 
-    /// Removes all saved views, to be made anew from the events. The marker goes
+    /// Removes all saved views, to be made anew from the events. The marker says so
     /// first: if this is cut short, the next start ends it.
     pub fn drop_views(&self) -> Result<(), LogError> {
         let _writing = self.inner.write()?;
@@ -162,7 +164,7 @@ impl Log {
 
     fn remove_views(&self) -> Result<(), LogError> {
         let store = self.inner.store.as_ref();
-        store.apply(vec![(keys::VIEWS_UPTO.to_vec(), None)])?;
+        store.apply(vec![(keys::VIEWS_UPTO.to_vec(), Some(DROPPING.to_be_bytes().to_vec()))])?;
         for letter in [keys::VIEW, keys::VIEW_PART] {
             loop {
                 let entries = store.scan(Span::prefix(&[letter]), Order::Ascending).take(BATCH_KEYS_MAX);
@@ -175,11 +177,14 @@ impl Log {
                 store.apply(batch)?;
             }
         }
+        store.apply(vec![(keys::VIEWS_UPTO.to_vec(), None)])?;
         self.inner.split_views.store(false, Ordering::Release);
         Ok(())
     }
 
-    /// On opening: views that say nothing sure of how far they go are dropped.
+    /// On opening: views that go past the last event, or were being removed, are
+    /// dropped. Those of a first save that was cut short may stay: they are newer
+    /// than the marker would be, and never older.
     pub(crate) fn settle_views(&self) -> Result<(), LogError> {
         let store = self.inner.store.as_ref();
         let any = |letter| {
@@ -187,9 +192,8 @@ impl Log {
         };
         self.inner.split_views.store(any(keys::VIEW_PART)?, Ordering::Release);
         let upto = read_number(store, keys::VIEWS_UPTO)?;
-        let unsure = upto.is_none() && any(keys::VIEW)?;
-        if unsure || upto.is_some_and(|upto| upto > self.head()) {
-            tracing::info!("saved views are dropped and made anew: they do not say how far they go");
+        if upto.is_some_and(|upto| upto > self.head()) {
+            tracing::info!("saved views are dropped and made anew from the events");
             self.drop_views()?;
         }
         Ok(())
