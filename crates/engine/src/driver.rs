@@ -496,7 +496,7 @@ impl Driver {
     }
 
     fn tell(&self, happening: &Happening) {
-        let record = happening.record.as_ref().map_or("", |record| record.as_str());
+        let record = happening.record.as_ref().map(RecordId::as_str);
         let what = &happening.what;
         match what {
             What::ReadFailed { .. }

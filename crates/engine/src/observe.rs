@@ -246,9 +246,8 @@ impl Machine {
         let there = seen.fields.iter().filter(|(_, value)| **value != Value::Absent);
         let fields: FieldMap = there.map(|(field, value)| (field.clone(), value.clone())).collect();
         let told = What::Appeared { side: place.side.clone(), linked, fields: fields.clone() };
-        self.edit(place, record, entry, seen, fields, true, now)?;
         self.tell(Some(record), told, now);
-        Ok(())
+        self.edit(place, record, entry, seen, fields, true, now)
     }
 
     /// Compares what was seen with what the side was known to show.
@@ -283,8 +282,9 @@ impl Machine {
             Verdict::Stale(words) => self.doubt(place, record, entry, words, now),
             Verdict::NotKept(fields) => self.park_not_kept(place, record, entry, fields, now),
             Verdict::Edit(fields, stale) => {
-                self.edit(place, record, entry, seen, fields.clone(), certain, now)?;
-                self.tell(Some(record), What::Edited { side: place.side.clone(), fields }, now);
+                let told = What::Edited { side: place.side.clone(), fields: fields.clone() };
+                self.tell(Some(record), told, now);
+                self.edit(place, record, entry, seen, fields, certain, now)?;
                 if stale {
                     self.doubt(place, record, entry, "part of it may be older than our write", now)
                 } else {
