@@ -12,7 +12,7 @@ use crate::error::{Damage, LogError};
 use crate::frame::Frame;
 use crate::keys::{self, Slot};
 use crate::log::read_number;
-use crate::pack;
+use crate::pack::Placed;
 use crate::read::load;
 use crate::storage::{Batch, Order, Span, Storage};
 use hms_sync_model::RecordId;
@@ -64,7 +64,7 @@ struct Flush {
 
 impl Layers {
     /// The layers in memory, older first.
-    fn each(&self) -> impl Iterator<Item = &Layer> {
+    fn each(&self) -> impl DoubleEndedIterator<Item = &Layer> {
         self.old.iter().map(|flush| flush.layer.as_ref()).chain([&self.young])
     }
 
@@ -104,9 +104,9 @@ impl Index {
     }
 
     /// Takes in where events are that have just become durable.
-    pub(crate) fn add(&self, places: impl IntoIterator<Item = (RecordId, u64, Slot)>) {
+    pub(crate) fn add(&self, placed: Vec<Placed>) {
         let mut layers = self.write();
-        for (record, version, slot) in places {
+        for Placed { record, version, slot } in placed {
             layers.put(record, version, slot);
         }
     }
@@ -205,11 +205,9 @@ impl Index {
     ) -> Result<Option<(u64, Slot)>, LogError> {
         let layers = self.read();
         let fits = |(_, slot): &&(u64, Slot)| slot.seq() <= head;
-        for layer in [Some(&layers.young), layers.old.as_ref().map(|flush| flush.layer.as_ref())] {
-            let entries = layer.and_then(|layer| layer.get(record));
-            if let Some(last) = entries.and_then(|entries| entries.iter().rev().find(fits)) {
-                return Ok(Some(*last));
-            }
+        let mut newest = layers.each().rev().filter_map(|layer| layer.get(record));
+        if let Some(last) = newest.find_map(|entries| entries.iter().rev().find(fits)) {
+            return Ok(Some(*last));
         }
         let span = Span { from: keys::index(record, 0), to: keys::index_end(record) };
         for entry in store.scan(span, Order::Descending) {
@@ -316,7 +314,7 @@ fn version_of(key: &[u8]) -> u64 {
 }
 
 /// The entries in a stored value that begins with `version`.
-pub(crate) fn read_run(record: &RecordId, version: u64, value: &[u8]) -> Result<Entries, LogError> {
+fn read_run(record: &RecordId, version: u64, value: &[u8]) -> Result<Entries, LogError> {
     let damaged = || LogError::DamagedIndex { record: record.to_string(), version, damage: Damage::Key };
     split_run(version, value).ok_or_else(damaged)
 }
@@ -368,9 +366,4 @@ fn next_stored(
         }
         span.from = keys::index_end(&record);
     }
-}
-
-/// Where the events of a batch are, as `pack` lays them out.
-pub(crate) fn places(placed: Vec<pack::Placed>) -> impl Iterator<Item = (RecordId, u64, Slot)> {
-    placed.into_iter().map(|placed| (placed.record, placed.version, placed.slot))
 }

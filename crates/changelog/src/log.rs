@@ -7,7 +7,7 @@
 use crate::disk::Disk;
 use crate::error::LogError;
 use crate::frame::{Frame, Sealed};
-use crate::index::{self, GENERATION_EVENTS, Index};
+use crate::index::{GENERATION_EVENTS, Index};
 use crate::keys;
 use crate::memory::{Memory, MemoryDisk};
 use crate::pack;
@@ -223,7 +223,7 @@ impl Inner {
     fn write_events<'a>(&self, events: impl Iterator<Item = &'a Sealed>) -> Result<(), LogError> {
         let placed = pack::pack(events, |batch| self.store.apply(batch))?;
         self.store.sync()?;
-        self.index.add(index::places(placed));
+        self.index.add(placed);
         Ok(())
     }
 }

@@ -177,10 +177,9 @@ impl Machine {
         let sealed = seal(&event)
             .map_err(|why| EngineError::Seal { record: record.to_string(), why: why.to_string() })?;
         self.next_seq += 1;
-        let plan = Arc::clone(&self.plan);
         // By the ids it had, and by those that it has now.
         self.quiet.forget(record, &entry.state);
-        self.views.fold(&plan, &mut entry.state, sealed.id, &event);
+        self.views.fold(&mut entry.state, sealed.id, &event);
         entry.changed_by(event.seq);
         self.quiet.forget(record, &entry.state);
         self.counts.events += 1;

@@ -26,7 +26,7 @@ use hms_sync_resolver::Rules;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// What a save hands to the log: keys with their new values, and up to which event.
 pub type Saved = (Arc<Changes>, u64);
@@ -163,9 +163,7 @@ impl Views {
         let new = event.version == 1 && !self.records.contains_key(&event.record);
         let mut entry = if new { Entry::default() } else { self.take(&event.record)? };
         if event.version == entry.state.version.saturating_add(1) {
-            let no_rules = Rules::default();
-            let rules = self.plan.collections.get(event.record.collection()).map_or(&no_rules, |c| &c.rules);
-            entry.state.fold(rules, id, event);
+            entry.state.fold(rules_of(&self.plan, &event.record), id, event);
             entry.changed_by(event.seq);
         }
         self.put(event.record.clone(), entry);
@@ -210,8 +208,7 @@ impl Views {
             None => RecordState::default(),
         };
         let snapshot = state.version;
-        let no_rules = Rules::default();
-        let rules = self.plan.collections.get(record.collection()).map_or(&no_rules, |c| &c.rules);
+        let rules = rules_of(&self.plan, record);
         for (id, event) in self.log.history(record, snapshot.saturating_add(1), usize::MAX)? {
             state.fold(rules, id, &event);
         }
@@ -256,13 +253,9 @@ impl Views {
         }
     }
 
-    fn in_memory(&self, record: &RecordId) -> Option<&Entry> {
-        self.records.get(record)
-    }
-
     /// A copy of a record's state, for questions.
     pub fn peek(&self, record: &RecordId) -> Result<Option<RecordState>, EngineError> {
-        if let Some(entry) = self.in_memory(record) {
+        if let Some(entry) = self.records.get(record) {
             return Ok(Some(RecordState::clone(&entry.state)));
         }
         let (state, _) = self.load(record)?;
@@ -275,17 +268,17 @@ impl Views {
         record: &RecordId,
         look: impl FnOnce(&RecordState) -> Option<T>,
     ) -> Result<Option<T>, EngineError> {
-        if let Some(entry) = self.in_memory(record) {
+        if let Some(entry) = self.records.get(record) {
             return Ok(look(&entry.state));
         }
         Ok(self.peek(record)?.as_ref().and_then(look))
     }
 
     /// Folds one event into a record's state and keeps the indexes in step.
-    pub fn fold(&mut self, plan: &Plan, state: &mut RecordState, id: EventId, event: &Event) {
+    pub fn fold(&mut self, state: &mut RecordState, id: EventId, event: &Event) {
+        let plan = Arc::clone(&self.plan);
+        let rules = rules_of(&plan, &event.record);
         let collection = plan.collections.get(event.record.collection());
-        let no_rules = Rules::default();
-        let rules = collection.map_or(&no_rules, |c| &c.rules);
         let identity = collection.map_or(&[][..], |c| &c.identity);
         let touches_identity = match &event.body {
             Body::Edited { edit, .. } => identity.iter().any(|f| edit.changes.contains_key(f)),
@@ -495,6 +488,12 @@ pub(crate) fn is_parked(state: &RecordState) -> bool {
         || state.sides.values().any(|part| part.parked.is_some())
         || state.jobs.values().any(|job| job.parked.is_some())
         || state.requests.values().any(|request| request.parked.is_some())
+}
+
+/// The rules that a record's edits are folded by: none where its collection is no longer configured.
+fn rules_of<'a>(plan: &'a Plan, record: &RecordId) -> &'a Rules {
+    static NONE: LazyLock<Rules> = LazyLock::new(Rules::default);
+    plan.collections.get(record.collection()).map_or(&*NONE, |collection| &collection.rules)
 }
 
 fn decode(record: &RecordId, bytes: &[u8]) -> Result<RecordState, EngineError> {
