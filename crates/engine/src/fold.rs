@@ -327,7 +327,7 @@ impl SideState {
         if let Some(parked) = &mut self.parked
             && discard
         {
-            parked.words = format!("given up: {}", parked.words);
+            parked.given_up = true;
             self.write = None;
             return;
         }

@@ -382,7 +382,8 @@ impl Machine {
         let words =
             format!("{} answered that all was well and kept its old {}", place.side, names.join(", "));
         let clock = entry.state.merged.clock.clone();
-        let parked = Parked { reason: ParkReason::NotKept, words, attempts: 0, fields, clock };
+        let parked =
+            Parked { reason: ParkReason::NotKept, words, attempts: 0, fields, clock, given_up: false };
         self.emit_parked(record, entry, Lane::Side(place.side.clone()), parked, now)
     }
 
@@ -622,7 +623,7 @@ impl Machine {
             Lane::Request(version) => entry.state.requests.get(version).map_or(0, |request| request.attempts),
         };
         let clock = entry.state.merged.clock.clone();
-        let parked = Parked { reason, words, attempts, fields: Vec::new(), clock };
+        let parked = Parked { reason, words, attempts, fields: Vec::new(), clock, given_up: false };
         self.emit_parked(record, entry, lane, parked, now)
     }
 

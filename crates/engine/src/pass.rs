@@ -444,6 +444,7 @@ impl Machine {
             attempts: 0,
             fields: Vec::new(),
             clock: Clock::default(),
+            given_up: false,
         };
         self.emit_stream(stream, Body::Parked { lane, parked }, now)
     }

@@ -104,6 +104,9 @@ pub struct ParkedItem {
     pub words: String,
     /// Tries made.
     pub attempts: u32,
+    /// Whether a person has let it be. It stays listed, because the side is still
+    /// not in step.
+    pub given_up: bool,
 }
 
 /// A record as it stands.
@@ -257,6 +260,7 @@ impl Machine {
                 reason: "malformed".into(),
                 words: why.clone(),
                 attempts: 0,
+                given_up: false,
             });
         }
         let sides =
@@ -354,7 +358,7 @@ impl Machine {
                 pending: wanted
                     .map(|w| w.fields.keys().map(ToString::to_string).collect())
                     .unwrap_or_default(),
-                parked: part.parked.as_ref().map(|parked| format!("{}: {}", parked.reason, parked.words)),
+                parked: part.parked.as_ref().map(in_words),
             }
         });
         RecordReport {
@@ -370,6 +374,11 @@ impl Machine {
     }
 }
 
+fn in_words(parked: &Parked) -> String {
+    let given_up = if parked.given_up { ", given up" } else { "" };
+    format!("{}{given_up}: {}", parked.reason, parked.words)
+}
+
 fn item(record: String, title: String, lane: String, parked: &Parked) -> ParkedItem {
     ParkedItem {
         record,
@@ -378,5 +387,6 @@ fn item(record: String, title: String, lane: String, parked: &Parked) -> ParkedI
         reason: parked.reason.to_string(),
         words: parked.words.clone(),
         attempts: parked.attempts,
+        given_up: parked.given_up,
     }
 }

@@ -1,6 +1,7 @@
 //! What people are told, as plain data: the same for the command and the API.
 
-use hms_sync_engine::{FieldReport, ParkedItem as Parked, SidePart, Status};
+pub use hms_sync_engine::ParkedItem;
+use hms_sync_engine::{FieldReport, SidePart, Status};
 use serde::{Deserialize, Serialize};
 
 /// Whether and where a sync runs.
@@ -48,7 +49,7 @@ impl ParkedFilter {
     }
 
     /// Whether it lets `item` through. The record is compared by id.
-    pub(crate) fn fits(&self, item: &Parked) -> bool {
+    pub(crate) fn fits(&self, item: &ParkedItem) -> bool {
         let same = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|w| w == found);
         let of_side = self.side.as_ref().is_none_or(|side| {
             item.lane == *side
@@ -58,38 +59,6 @@ impl ParkedFilter {
             && same(&self.record, &item.record)
             && same(&self.lane, &item.lane)
             && same(&self.reason, &item.reason)
-    }
-}
-
-/// Something parked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ParkedItem {
-    /// Of which record, or stream.
-    pub record: String,
-    /// What people call the record: its identity.
-    pub title: String,
-    /// What of it: a side, a handler, a request.
-    pub lane: String,
-    /// The kind of trouble.
-    pub reason: String,
-    /// In words.
-    pub words: String,
-    /// Tries made.
-    pub attempts: u32,
-    /// Whether a person has let it be. It stays listed, because the side is still
-    /// not in step.
-    pub given_up: bool,
-}
-
-/// What the engine puts before the words of what was let be.
-const GIVEN_UP: &str = "given up: ";
-
-impl From<Parked> for ParkedItem {
-    fn from(parked: Parked) -> Self {
-        let Parked { record, title, lane, reason, words, attempts } = parked;
-        let given_up = words.starts_with(GIVEN_UP);
-        let words = words.trim_start_matches(GIVEN_UP).to_owned();
-        Self { record, title, lane, reason, words, attempts, given_up }
     }
 }
 

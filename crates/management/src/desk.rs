@@ -13,9 +13,7 @@ use crate::error::DeskError;
 use crate::offline::Stopped;
 use crate::told::Teller;
 use hms_sync_changelog::Log;
-use hms_sync_engine::{
-    Command, Engine, EngineError, Machine, ParkedItem as Parked, Plan, RecordReport, Reply, Wake,
-};
+use hms_sync_engine::{Command, Engine, EngineError, Machine, Plan, RecordReport, Reply, Wake};
 use hms_sync_model::{CollectionName, Event, EventId, JobName, Lane, RecordId, Released as Action, SideName};
 use std::sync::Arc;
 
@@ -134,7 +132,7 @@ impl Desk {
     }
 
     /// What of one record is parked.
-    async fn parked_of(&self, record: &RecordId) -> Result<Vec<Parked>, DeskError> {
+    async fn parked_of(&self, record: &RecordId) -> Result<Vec<ParkedItem>, DeskError> {
         let mut after = if record.is_own_stream() { None } else { just_before(record) };
         loop {
             let from = after.clone();
@@ -144,7 +142,7 @@ impl Desk {
                 .any(|item| item.record.as_str() >= record.as_str() && !item.record.starts_with('@'));
             let next = items.last().filter(|_| distinct_records(&items) >= PARKED_MAX && !passed);
             let next = next.and_then(|item| RecordId::try_new(item.record.as_str()).ok());
-            let found: Vec<Parked> =
+            let found: Vec<ParkedItem> =
                 items.into_iter().filter(|item| item.record == record.as_str()).collect();
             if !found.is_empty() || next.is_none() || record.is_own_stream() {
                 return Ok(found);
@@ -274,11 +272,11 @@ async fn beside<T: Send + 'static>(
     done.map_err(|why| DeskError::CutOff { why: why.to_string() })?
 }
 
-fn fitting(items: Vec<Parked>, filter: &ParkedFilter) -> Vec<ParkedItem> {
-    items.into_iter().filter(|item| filter.fits(item)).map(ParkedItem::from).collect()
+fn fitting(items: Vec<ParkedItem>, filter: &ParkedFilter) -> Vec<ParkedItem> {
+    items.into_iter().filter(|item| filter.fits(item)).collect()
 }
 
-fn distinct_records(items: &[Parked]) -> usize {
+fn distinct_records(items: &[ParkedItem]) -> usize {
     let mut records: Vec<&str> =
         items.iter().map(|item| item.record.as_str()).filter(|record| !record.starts_with('@')).collect();
     records.dedup();

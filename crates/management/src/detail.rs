@@ -25,7 +25,7 @@ pub(crate) fn detail(event: &Event) -> Json {
             json!({ "side": side, "stale": stale, "id": id, "words": words })
         }
         Body::Parked { lane, parked } => {
-            let Parked { reason, words, attempts, fields, clock } = parked;
+            let Parked { reason, words, attempts, fields, clock, given_up: _ } = parked;
             json!({
                 "lane": of(lane), "reason": reason, "words": words, "attempts": attempts, "fields": fields,
                 "clock": seen(clock),

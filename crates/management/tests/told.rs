@@ -137,6 +137,7 @@ fn trouble_and_what_a_person_did_about_it() {
         attempts: 1,
         fields: Vec::new(),
         clock: Clock::new(),
+        given_up: false,
     };
     let lane = Lane::Side(side("marshal"));
     check(

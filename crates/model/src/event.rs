@@ -151,6 +151,9 @@ pub struct Parked {
     /// The merged state it was set aside at: a newer one is tried again by itself.
     #[serde(rename = "c", default)]
     pub clock: Clock,
+    /// Whether a person has let it be since. It is set aside all the same.
+    #[serde(rename = "u", default, skip_serializing_if = "std::ops::Not::not")]
+    pub given_up: bool,
 }
 
 /// What a person did about something parked.
