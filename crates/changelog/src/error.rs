@@ -166,6 +166,9 @@ pub enum Damage {
     /// It ends before its own length says.
     #[error("its frame is cut short")]
     Cut,
+    /// It lies in a compressed chunk that cannot be decompressed.
+    #[error("the chunk it lies in cannot be decompressed")]
+    Packed,
     /// A frame of a version unknown here.
     #[error("its frame has version {0}, which is unknown here")]
     FrameVersion(u8),

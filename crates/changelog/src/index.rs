@@ -170,13 +170,16 @@ impl Index {
     ) -> Result<Entries, LogError> {
         let layers = self.read();
         let upto = Span { from: keys::index(record, 0), to: keys::index(record, from.saturating_add(1)) };
-        let start = match (from > 1).then(|| store.scan(upto, Order::Descending).next()).flatten() {
+        let start = match (from > 1 && layers.stored > 0)
+            .then(|| store.scan(upto, Order::Descending).next())
+            .flatten() {
             Some(entry) => version_of(&entry?.0),
             None => from,
         };
         let (mut found, mut next) = (Entries::new(), from);
         let span = Span { from: keys::index(record, start), to: keys::index_end(record) };
-        for entry in store.scan(span, Order::Ascending) {
+        let stored = (layers.stored > 0).then(|| store.scan(span, Order::Ascending));
+        for entry in stored.into_iter().flatten() {
             if found.len() >= limit {
                 break;
             }

@@ -250,7 +250,11 @@ fn find_head(store: &dyn Storage) -> Result<(u64, Option<String>), LogError> {
     };
     let (key, chunk) = entry?;
     let first = keys::read_chunk(&key).unwrap_or(u64::MAX);
-    let stored = if pack::parts_of(&chunk).is_some() { Some(first) } else { last_in(first, &chunk) };
+    let stored = match pack::unpack(&chunk) {
+        Some(frames) => frames.ok().and_then(|frames| last_in(first, &frames)),
+        None if pack::parts_of(&chunk).is_some() => Some(first),
+        None => last_in(first, &chunk),
+    };
     let trouble = (stored != Some(marked)).then(|| {
         let seen = stored.map_or("not whole".to_owned(), |seq| format!("event {seq}"));
         format!("the end of the log is damaged: it should be event {marked} and is {seen}")

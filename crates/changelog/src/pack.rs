@@ -1,10 +1,13 @@
-//! How events become batches: frames gathered in chunks, the number of the last
-//! event in every batch. Answers where each event will be.
+//! How events become batches: frames gathered in chunks, each chunk compressed,
+//! the number of the last event in every batch. Answers where each event will be.
 //!
 //! Invariants: no value is larger than [`VALUE_BYTES_MAX`], or sled would put it
 //! into a file of its own that it never syncs; no batch holds more than
-//! [`BATCH_EVENTS_MAX`] events, or sled's memory would outgrow its cache; all of
-//! an event is in one batch.
+//! [`BATCH_CHUNKS_MAX`] chunks, or sled's memory would outgrow its cache; all of
+//! an event is in one batch; a chunk that has to be compressed to fit, fits.
+//!
+//! Why compressed: sled writes a value some seven times over while its leaf grows
+//! (decision 0007).
 
 use crate::error::Damage;
 use crate::frame::Sealed;
@@ -15,12 +18,16 @@ use hms_sync_model::RecordId;
 /// The largest value, in bytes. A leaf of sled holds up to 17 values and must
 /// stay below 128 KiB when it is rewritten.
 pub(crate) const VALUE_BYTES_MAX: usize = 5 * 1_024;
-/// The most events in one chunk.
-pub(crate) const CHUNK_EVENTS_MAX: u64 = 16;
-/// The most events in one batch.
-pub(crate) const BATCH_EVENTS_MAX: usize = 64;
+/// The most events in one chunk: all of them are decompressed to read one.
+pub(crate) const CHUNK_EVENTS_MAX: usize = 32;
+/// The most chunks in one batch: no more than [`VALUE_BYTES_MAX`] each.
+const BATCH_CHUNKS_MAX: usize = 8;
+/// The most bytes of frames in one chunk, before compression.
+const CHUNK_BYTES_MAX: usize = 12 * 1_024;
 /// Begins a chunk that stands for one event kept in parts.
 const LARGE: [u8; 4] = [0xf5, b'h', b'm', b'L'];
+/// Begins a compressed chunk.
+const PACKED: [u8; 4] = [0xf5, b'h', b'm', b'Z'];
 /// Begins every part, so that it can be told apart in a raw file.
 const PART: [u8; 4] = [0xf5, b'h', b'm', b'X'];
 /// Bytes of an event or a view in one part.
@@ -42,20 +49,21 @@ pub(crate) fn pack<'a, E>(
 ) -> Result<Vec<Placed>, E> {
     let mut packing = Packing::default();
     for event in events {
-        if event.frame.len() > VALUE_BYTES_MAX {
+        if event.frame.len() > CHUNK_BYTES_MAX {
             packing.end_chunk();
             packing.hand_on(&mut apply)?;
             packing.add_large(event);
             packing.hand_on(&mut apply)?;
             continue;
         }
-        if packing.chunk.len() + event.frame.len() > VALUE_BYTES_MAX || packing.count == CHUNK_EVENTS_MAX {
+        if packing.bytes + event.frame.len() > CHUNK_BYTES_MAX || packing.chunk.len() == CHUNK_EVENTS_MAX {
             packing.end_chunk();
         }
-        if packing.count == 0 && packing.events + 16 > BATCH_EVENTS_MAX {
+        if packing.batch.len() >= BATCH_CHUNKS_MAX {
             packing.hand_on(&mut apply)?;
         }
-        packing.add(event);
+        packing.bytes += event.frame.len();
+        packing.chunk.push(event);
     }
     packing.end_chunk();
     packing.hand_on(&mut apply)?;
@@ -63,32 +71,17 @@ pub(crate) fn pack<'a, E>(
 }
 
 #[derive(Default)]
-struct Packing {
+struct Packing<'a> {
     batch: Batch,
-    /// Events in the batch.
-    events: usize,
-    chunk: Vec<u8>,
-    first: u64,
-    /// Events in the chunk.
-    count: u64,
+    /// The events of the chunk that is being gathered.
+    chunk: Vec<&'a Sealed>,
+    /// Their frames, in bytes.
+    bytes: usize,
     last: u64,
     placed: Vec<Placed>,
 }
 
-impl Packing {
-    fn add(&mut self, event: &Sealed) {
-        if self.count == 0 {
-            self.first = event.seq;
-            self.chunk.reserve(VALUE_BYTES_MAX);
-        }
-        let slot = Slot { first: self.first, slot: u8::try_from(self.count).unwrap_or(u8::MAX) };
-        self.place(event, slot);
-        self.chunk.extend_from_slice(&event.frame);
-        self.count += 1;
-        self.events += 1;
-        self.last = event.seq;
-    }
-
+impl Packing<'_> {
     fn add_large(&mut self, event: &Sealed) {
         let mut parts = 0u32;
         for bytes in event.frame.chunks(PART_BYTES) {
@@ -96,32 +89,93 @@ impl Packing {
             self.batch.push((keys::part(event.seq, parts), Some(value)));
             parts += 1;
         }
-        let slot = Slot { first: event.seq, slot: 0 };
-        self.place(event, slot);
-        self.batch.push((keys::chunk(event.seq), Some([LARGE, parts.to_be_bytes()].concat())));
-        self.events += 1;
-        self.last = event.seq;
-    }
-
-    fn place(&mut self, event: &Sealed, slot: Slot) {
-        self.placed.push(Placed { record: event.record.clone(), version: event.version, slot });
+        self.put(&[event], [LARGE, parts.to_be_bytes()].concat());
     }
 
     fn end_chunk(&mut self) {
-        if self.count > 0 {
-            self.batch.push((keys::chunk(self.first), Some(std::mem::take(&mut self.chunk))));
-            self.count = 0;
+        let events = std::mem::take(&mut self.chunk);
+        self.bytes = 0;
+        self.add_chunk(&events);
+    }
+
+    /// One chunk of these events; more, if they do not fit into one value.
+    fn add_chunk(&mut self, events: &[&Sealed]) {
+        let frames = events.iter().map(|event| event.frame.as_slice()).collect::<Vec<_>>().concat();
+        let packed = compress(&frames).filter(|packed| packed.len() < frames.len());
+        match packed.unwrap_or(frames) {
+            value if value.is_empty() => {}
+            value if value.len() <= VALUE_BYTES_MAX => self.put(events, value),
+            _ => match events {
+                [event] => self.add_large(event),
+                events => {
+                    let (some, others) = events.split_at(events.len() / 2);
+                    self.add_chunk(some);
+                    self.add_chunk(others);
+                }
+            },
         }
     }
 
+    fn put(&mut self, events: &[&Sealed], value: Vec<u8>) {
+        let Some(first) = events.first().map(|event| event.seq) else { return };
+        for (event, slot) in events.iter().zip(0u8..) {
+            let (record, slot) = (event.record.clone(), Slot { first, slot });
+            self.placed.push(Placed { record, version: event.version, slot });
+            self.last = event.seq;
+        }
+        self.batch.push((keys::chunk(first), Some(value)));
+    }
+
     fn hand_on<E>(&mut self, apply: &mut impl FnMut(Batch) -> Result<(), E>) -> Result<(), E> {
-        if self.events == 0 {
+        if self.batch.is_empty() {
             return Ok(());
         }
         self.batch.push((keys::HEAD.to_vec(), Some(self.last.to_be_bytes().to_vec())));
-        self.events = 0;
         apply(std::mem::take(&mut self.batch))
     }
+}
+
+/// A chunk in compressed form: magic, the BLAKE3 hash of all that follows it, the
+/// length of the frames, an LZ4 block. Without the hash, some changes of the block
+/// would not change what comes out of it.
+fn compress(frames: &[u8]) -> Option<Vec<u8>> {
+    let length = u32::try_from(frames.len()).ok()?.to_be_bytes();
+    let mut packed = Vec::with_capacity(PACKED_HEAD + lz4_flex::block::get_maximum_output_size(frames.len()));
+    packed.resize(PACKED_HEAD, 0);
+    packed.resize(packed.capacity(), 0);
+    let written = lz4_flex::block::compress_into(frames, packed.get_mut(PACKED_HEAD..)?).ok()?;
+    packed.truncate(PACKED_HEAD + written);
+    let (head, block) = packed.split_at_mut_checked(PACKED_HEAD)?;
+    let hash = packed_hash(length, block);
+    let parts: [&[u8]; 3] = [&PACKED, &hash, &length];
+    head.iter_mut().zip(parts.into_iter().flatten()).for_each(|(place, byte)| *place = *byte);
+    Some(packed)
+}
+
+/// Bytes before the block.
+const PACKED_HEAD: usize = 4 + 32 + 4;
+
+fn packed_hash(length: [u8; 4], block: &[u8]) -> [u8; 32] {
+    *blake3::Hasher::new().update(&length).update(block).finalize().as_bytes()
+}
+
+/// The frames of a compressed chunk; nothing if it is not compressed.
+pub(crate) fn unpack(value: &[u8]) -> Option<Result<Vec<u8>, Damage>> {
+    let rest = value.strip_prefix(&PACKED)?;
+    Some(unpack_rest(rest))
+}
+
+fn unpack_rest(rest: &[u8]) -> Result<Vec<u8>, Damage> {
+    let (hash, rest) = rest.split_first_chunk::<32>().ok_or(Damage::Cut)?;
+    let (length, block) = rest.split_first_chunk::<4>().ok_or(Damage::Cut)?;
+    if packed_hash(*length, block) != *hash {
+        return Err(Damage::Hash);
+    }
+    let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+    if length > CHUNK_BYTES_MAX {
+        return Err(Damage::Packed);
+    }
+    lz4_flex::block::decompress(block, length).map_err(|_| Damage::Packed)
 }
 
 /// How many parts the one event of this chunk is kept in, if it is.

@@ -9,10 +9,13 @@ use crate::pack;
 use crate::storage::{Entry, Order, Span, Storage, Value};
 use hms_sync_model::{Event, EventId, RecordId};
 
-/// The frames of the chunk stored as `value` under `first`, parts put together.
+/// The frames of the chunk stored as `value` under `first`: decompressed, parts put together.
 pub(crate) fn load(store: &dyn Storage, first: u64, value: Value) -> Result<Value, LogError> {
-    let Some(parts) = pack::parts_of(&value) else { return Ok(value) };
     let damaged = |damage| LogError::Damaged { seq: first, damage };
+    if let Some(frames) = pack::unpack(&value) {
+        return frames.map(Value::Owned).map_err(damaged);
+    }
+    let Some(parts) = pack::parts_of(&value) else { return Ok(value) };
     let mut whole = Vec::new();
     for part in 0..parts {
         let value = store.get(&keys::part(first, part))?.ok_or_else(|| damaged(Damage::Cut))?;

@@ -26,6 +26,10 @@ use clap::{CommandFactory, Parser};
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// Memory comes and goes between the engine's thread and those that talk to sides.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let screen = Screen::of_this_process();

@@ -138,6 +138,11 @@ impl Machine {
         !self.lanes.is_busy()
     }
 
+    /// How many records wait for room at a side.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lanes.ready()
+    }
+
     /// Hands over everything that is not saved yet, for a clean stop.
     pub fn save_all(&mut self) -> Option<crate::views::Saved> {
         self.views.begin_save(self.next_seq.saturating_sub(1))

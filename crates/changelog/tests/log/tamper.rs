@@ -66,7 +66,7 @@ fn examine(disk: MemoryDisk) -> Option<BadEntry> {
 /// The event that byte `at` of this entry belongs to, by the form on disk alone.
 fn owner(key: &[u8], value: &[u8], at: usize) -> u64 {
     let first = u64::from_be_bytes(key[1..9].try_into().unwrap());
-    if key[0] == b'x' || value.starts_with(b"\xf5hmL") {
+    if key[0] == b'x' || value.starts_with(b"\xf5hmL") || value.starts_with(b"\xf5hmZ") {
         return first;
     }
     let (mut start, mut seq) = (0, first);
