@@ -34,6 +34,8 @@ use std::time::{Duration, Instant};
 /// grew by about four bytes for each when measured with small events; with large
 /// values beside small changes it is more.
 const UNSYNCED_MAX: usize = 112 << 10;
+/// What a removed key counts as: leaves of blocks are rewritten for every few.
+const REMOVED_BYTES: usize = 2 << 10;
 /// How long a handle of this process may take to let go of a closed log.
 const LET_GO: Duration = Duration::from_secs(3);
 /// How often a flush that is still under way is looked at.
@@ -142,7 +144,7 @@ impl Storage for Disk {
         let mut all = sled::Batch::default();
         let mut bytes = 0;
         for (key, value) in batch {
-            bytes += key.len() + value.as_ref().map_or(0, Vec::len);
+            bytes += key.len() + value.as_ref().map_or(REMOVED_BYTES, Vec::len);
             match value {
                 Some(value) => all.insert(key, value),
                 None => all.remove(key),

@@ -88,10 +88,12 @@ pub enum LogError {
         /// In which way.
         damage: Damage,
     },
-    /// A view is not what was saved; dropping the views makes them anew.
-    #[error("a saved view is damaged ({key}); drop the views, they are made anew from the events")]
-    DamagedView {
-        /// Its key, made printable.
+    /// A part of the index or of the saved views is not as it was written.
+    #[error("the {table} are not as they were written, at {key}; the events are not concerned by this")]
+    DamagedTable {
+        /// Which of both.
+        table: &'static str,
+        /// The key, made printable.
         key: String,
     },
     /// Events that do not follow the last one.
@@ -190,6 +192,9 @@ pub enum Damage {
     /// The index does not lead to it.
     #[error("the index does not lead to it")]
     Index,
+    /// What is stored of the index, beside the entries, is not what it should be.
+    #[error("the stored index is not as it was written")]
+    Table,
     /// The index leads to it and it is another event.
     #[error("an index entry leads to it that it does not belong to")]
     IndexExtra,

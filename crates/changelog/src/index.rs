@@ -1,40 +1,35 @@
 //! The index: where each record's events are.
 //!
-//! One key in the store for each event would cost more than the event itself:
-//! sled rewrites a leaf for every few keys that come to it, and the keys of
-//! different records lie far apart. So entries gather in memory, and go to the
-//! store a generation at a time, all of a record's together, in slices between
-//! the commits. A marker, written last, says up to which event the stored index
-//! goes; what comes after it is made anew from the events when a log is opened.
-//! What the store holds beyond the marker, of a flush cut short, is not looked at.
+//! Entries gather in memory, and go to a table of the store a generation at a time,
+//! all of a record's together, in slices between the commits. What comes after the
+//! last generation is made anew from the events when a log is opened.
 
 use crate::error::{Damage, LogError};
 use crate::frame::Frame;
 use crate::keys::{self, Slot};
-use crate::log::read_number;
 use crate::pack::Placed;
 use crate::read::load;
-use crate::storage::{Batch, Order, Span, Storage};
+use crate::storage::{Order, Span, Storage};
+use crate::table::{Building, Shape, Table};
 use hms_sync_model::RecordId;
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Events whose entries gather before they go to the store: what is made anew
 /// when a log is opened is twice that, at most.
 pub(crate) const GENERATION_EVENTS: u64 = 32_768;
-/// The most records whose entries are written in one batch.
-const BATCH_RECORDS: usize = 64;
 /// The most entries in one value.
-const RUN_MAX: usize = 500;
+const RUN_MAX: usize = 300;
 
 /// Entries of one record, by version.
 type Entries = Vec<(u64, Slot)>;
 type Layer = BTreeMap<RecordId, Entries>;
 
-/// The part of the index that is in memory.
+/// The index: a table in the store, and what is newer in memory.
 #[derive(Debug)]
 pub(crate) struct Index {
+    table: Table,
     layers: RwLock<Layers>,
     /// Events whose entries gather before they go to the store.
     generation: u64,
@@ -42,10 +37,8 @@ pub(crate) struct Index {
 
 #[derive(Debug, Default)]
 struct Layers {
-    /// The store has everything up to this event.
-    stored: u64,
     /// On its way to the store.
-    old: Option<Flush>,
+    old: Option<Arc<Flush>>,
     young: Layer,
     /// Events in it.
     gathered: u64,
@@ -56,22 +49,22 @@ struct Layers {
 /// A generation on its way to the store.
 #[derive(Debug)]
 struct Flush {
-    layer: Arc<Layer>,
+    layer: Layer,
     upto: u64,
-    /// The last record that has been written.
-    done: Option<RecordId>,
+    /// What has been written of it.
+    building: Mutex<Option<Building>>,
 }
 
 impl Layers {
     /// The layers in memory, older first.
     fn each(&self) -> impl DoubleEndedIterator<Item = &Layer> {
-        self.old.iter().map(|flush| flush.layer.as_ref()).chain([&self.young])
+        self.old.iter().map(|flush| &flush.layer).chain([&self.young])
     }
 
     fn turn(&mut self) {
         if self.old.is_none() && self.gathered > 0 {
-            let layer = Arc::new(std::mem::take(&mut self.young));
-            self.old = Some(Flush { layer, upto: self.last, done: None });
+            let layer = std::mem::take(&mut self.young);
+            self.old = Some(Arc::new(Flush { layer, upto: self.last, building: Mutex::default() }));
             self.gathered = 0;
         }
     }
@@ -89,18 +82,28 @@ impl Index {
 
     /// The index of a log whose last event is `head`: what is stored, and the rest from the events.
     /// Events that cannot be read are left out; a verification names them.
-    pub(crate) fn open(store: &dyn Storage, head: u64, generation: u64) -> Result<Self, LogError> {
-        let stored = read_number(store, keys::INDEXED)?.unwrap_or(0);
-        let mut layers = Layers { stored, ..Layers::default() };
+    pub(crate) fn open(
+        store: &dyn Storage,
+        head: u64,
+        generation: u64,
+        shape: Shape,
+    ) -> Result<Self, LogError> {
+        let table = Table::open(store, shape)?;
+        let (stored, mut layers) = (table.upto(), Layers::default());
         if stored < head {
             gather(store, stored, head, &mut layers)?;
         }
-        Ok(Self { layers: RwLock::new(layers), generation })
+        Ok(Self { table, layers: RwLock::new(layers), generation })
+    }
+
+    /// The table in the store.
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
     }
 
     /// Up to which event the stored index goes.
     pub(crate) fn stored(&self) -> u64 {
-        self.read().stored
+        self.table.upto()
     }
 
     /// Takes in where events are that have just become durable.
@@ -111,41 +114,41 @@ impl Index {
         }
     }
 
-    /// Brings some of what waits to the store: of `records` records, if so many
-    /// are due. Answers whether more is due.
-    pub(crate) fn flush_some(&self, store: &dyn Storage, records: usize) -> Result<bool, LogError> {
-        let slice = {
+    /// Brings up to `blocks` blocks of what waits to the store, if a generation is
+    /// due. Answers whether more is.
+    pub(crate) fn flush_some(&self, store: &dyn Storage, blocks: usize) -> Result<bool, LogError> {
+        let due = {
             let mut layers = self.write();
             if layers.gathered >= self.generation {
                 layers.turn();
             }
-            layers.old.as_ref().map(|flush| (Arc::clone(&flush.layer), flush.upto, flush.done.clone()))
+            layers.old.clone()
         };
-        let Some((layer, upto, done)) = slice else { return Ok(false) };
-        let from = done.map_or(Bound::Unbounded, Bound::Excluded);
-        let (mut last, mut written, mut batch) = (None, 0, Batch::new());
-        for (record, entries) in layer.range::<RecordId, _>((from, Bound::Unbounded)).take(records) {
-            for (version, run) in runs(entries) {
-                batch.push((keys::index(record, version), Some(run)));
-            }
-            (last, written) = (Some(record), written + 1);
-            if batch.len() >= BATCH_RECORDS {
-                store.apply(std::mem::take(&mut batch))?;
-            }
+        let Some(flush) = due else { return Ok(false) };
+        let mut building = flush.building.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = building.get_or_insert_with(|| self.table.begin(flush.layer.len()));
+        let after = run.after().and_then(|after| Some(keys::read_index(after)?.0));
+        let from = after.as_ref().map_or(Bound::Unbounded, Bound::Included);
+        let written = run.after().map(<[u8]>::to_vec);
+        let entries = flush.layer.range::<RecordId, _>((from, Bound::Unbounded)).flat_map(|(record, entries)| {
+            runs(entries).into_iter().map(|(version, run)| (keys::index(record, version), Some(run)))
+        });
+        let entries = entries.filter(|(key, _)| written.as_ref().is_none_or(|written| key > written)).map(Ok);
+        if !self.table.write(store, run, entries, blocks)? {
+            return Ok(true);
         }
-        let ended = written < records;
-        if ended {
-            batch.push((keys::INDEXED.to_vec(), Some(upto.to_be_bytes().to_vec())));
+        if let Some(run) = building.take() {
+            // Whoever looks meanwhile finds it twice, which is seen.
+            self.table.end(store, run, flush.upto)?;
         }
-        store.apply(batch)?;
         let mut layers = self.write();
-        if ended {
-            layers.old = None;
-            layers.stored = upto;
-        } else if let Some(flush) = &mut layers.old {
-            flush.done = last.cloned();
-        }
-        Ok(!ended || layers.gathered >= self.generation)
+        layers.old = None;
+        Ok(layers.gathered >= self.generation)
+    }
+
+    /// Merges some of what is stored. Answers whether more is due.
+    pub(crate) fn merge_some(&self, store: &dyn Storage, blocks: usize) -> Result<bool, LogError> {
+        self.table.tend(store, blocks)
     }
 
     /// Brings everything to the store.
@@ -169,34 +172,50 @@ impl Index {
         limit: usize,
     ) -> Result<Entries, LogError> {
         let layers = self.read();
-        let upto = Span { from: keys::index(record, 0), to: keys::index(record, from.saturating_add(1)) };
-        let start = match (from > 1 && layers.stored > 0)
-            .then(|| store.scan(upto, Order::Descending).next())
-            .flatten() {
-            Some(entry) => version_of(&entry?.0),
-            None => from,
-        };
         let (mut found, mut next) = (Entries::new(), from);
-        let span = Span { from: keys::index(record, start), to: keys::index_end(record) };
-        let stored = (layers.stored > 0).then(|| store.scan(span, Order::Ascending));
-        for entry in stored.into_iter().flatten() {
-            if found.len() >= limit {
-                break;
-            }
-            let (key, value) = entry?;
-            for (version, slot) in read_run(record, version_of(&key), &value)? {
-                if version >= next && slot.seq() <= layers.stored && found.len() < limit {
+        self.stored_runs(store, record, |version, run| {
+            for (version, slot) in read_run(record, version, run)? {
+                if version >= next && found.len() < limit {
                     found.push((version, slot));
                     next = version.saturating_add(1);
                 }
             }
-        }
+            Ok(found.len() < limit)
+        })?;
         for entries in layers.each().filter_map(|layer| layer.get(record)) {
             let room = limit.saturating_sub(found.len());
             found.extend(entries.iter().filter(|(version, _)| *version >= next).take(room));
             next = found.last().map_or(next, |(version, _)| version.saturating_add(1));
         }
         Ok(found)
+    }
+
+    /// The stored values of one record, in order, each with its first version.
+    fn stored_runs(
+        &self,
+        store: &dyn Storage,
+        record: &RecordId,
+        mut take: impl FnMut(u64, &[u8]) -> Result<bool, LogError>,
+    ) -> Result<(), LogError> {
+        let (from, to) = (keys::index(record, 0), keys::index_end(record));
+        let known_by = record.as_str().as_bytes();
+        self.table.each(store, &from, Some(&to), Some(known_by), |key, run| take(version_of(key), &run))
+    }
+
+    /// The place of one event in the stored index.
+    pub(crate) fn stored_place(
+        &self,
+        store: &dyn Storage,
+        record: &RecordId,
+        version: u64,
+    ) -> Result<Option<Slot>, LogError> {
+        let mut place = None;
+        self.stored_runs(store, record, |first, run| {
+            let run = split_run(first, run).unwrap_or_default();
+            place = run.into_iter().find(|(found, _)| *found == version).map(|(_, slot)| slot);
+            Ok(place.is_none() && first <= version)
+        })?;
+        Ok(place)
     }
 
     /// Where a record's last events are, newest first, `head` at most.
@@ -212,15 +231,13 @@ impl Index {
         if let Some(last) = newest.find_map(|entries| entries.iter().rev().find(fits)) {
             return Ok(Some(*last));
         }
-        let span = Span { from: keys::index(record, 0), to: keys::index_end(record) };
-        for entry in store.scan(span, Order::Descending) {
-            let (key, value) = entry?;
-            let run = read_run(record, version_of(&key), &value)?;
-            if let Some(last) = run.iter().rev().find(|(_, slot)| slot.seq() <= head.min(layers.stored)) {
-                return Ok(Some(*last));
-            }
-        }
-        Ok(None)
+        let mut last = None;
+        self.stored_runs(store, record, |version, run| {
+            let run = read_run(record, version, run)?;
+            last = run.into_iter().rfind(|(_, slot)| slot.seq() <= head).or(last);
+            Ok(true)
+        })?;
+        Ok(last)
     }
 
     /// Up to `limit` records with events up to `head`, in order, from the one after `after` on.
@@ -234,7 +251,7 @@ impl Index {
         let layers = self.read();
         let mut found: Vec<RecordId> = Vec::new();
         let mut last = after.cloned();
-        let mut stored = next_stored(store, last.as_ref(), head.min(layers.stored))?;
+        let mut stored = self.next_stored(store, last.as_ref(), head)?;
         while found.len() < limit {
             let from = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
             let fresh = layers.each().filter_map(|layer| {
@@ -244,13 +261,42 @@ impl Index {
             });
             let Some(next) = fresh.chain(stored.as_ref()).min().cloned() else { break };
             if stored.as_ref() == Some(&next) {
-                stored = next_stored(store, Some(&next), head.min(layers.stored))?;
+                stored = self.next_stored(store, Some(&next), head)?;
             }
             found.push(next.clone());
             last = Some(next);
         }
         Ok(found)
     }
+
+    /// The first record after `after` with stored entries of events up to `head`.
+    fn next_stored(
+        &self,
+        store: &dyn Storage,
+        after: Option<&RecordId>,
+        head: u64,
+    ) -> Result<Option<RecordId>, LogError> {
+        let from = after.map_or_else(Vec::new, keys::index_end);
+        let mut next = None;
+        self.table.each(store, &from, None, None, |key, run| {
+            let damaged = || LogError::DamagedIndex {
+                record: String::from_utf8_lossy(key).escape_debug().to_string(),
+                version: 0,
+                damage: Damage::Key,
+            };
+            let (record, version) = keys::read_index(key).ok_or_else(damaged)?;
+            let run = split_run(version, &run).ok_or_else(damaged)?;
+            let fits = run.iter().any(|(_, slot)| slot.seq() <= head);
+            next = fits.then_some(record);
+            Ok(!fits)
+        })?;
+        Ok(next)
+    }
+}
+
+/// The table of the index, of runs that are merged when there are `fan_out`.
+pub(crate) fn shape(fan_out: usize, block_bytes: usize) -> Shape {
+    Shape { letter: keys::INDEX, known_by: keys::index_record, fan_out, block_bytes }
 }
 
 impl Layers {
@@ -331,42 +377,3 @@ pub(crate) fn split_run(version: u64, value: &[u8]) -> Option<Entries> {
     slots.zip(version..).map(|(slot, version)| Some((version, slot?))).collect()
 }
 
-/// The place of one event in the stored index.
-pub(crate) fn stored_place(
-    store: &dyn Storage,
-    record: &RecordId,
-    version: u64,
-) -> Result<Option<Slot>, LogError> {
-    let upto = Span { from: keys::index(record, 0), to: keys::index(record, version.saturating_add(1)) };
-    let Some(entry) = store.scan(upto, Order::Descending).next() else { return Ok(None) };
-    let (key, value) = entry?;
-    let run = split_run(version_of(&key), &value).unwrap_or_default();
-    Ok(run.into_iter().find(|(found, _)| *found == version).map(|(_, slot)| slot))
-}
-
-/// The first record after `after` with stored entries of events up to `upto`. One seek, mostly.
-fn next_stored(
-    store: &dyn Storage,
-    after: Option<&RecordId>,
-    upto: u64,
-) -> Result<Option<RecordId>, LogError> {
-    let mut span = Span::prefix(&[keys::INDEX]);
-    if let Some(after) = after {
-        span.from = keys::index_end(after);
-    }
-    loop {
-        let Some(entry) = store.scan(span.clone(), Order::Ascending).next() else { return Ok(None) };
-        let (key, value) = entry?;
-        let damaged = || LogError::DamagedIndex {
-            record: String::from_utf8_lossy(&key).escape_debug().to_string(),
-            version: 0,
-            damage: Damage::Key,
-        };
-        let (record, version) = keys::read_index(&key).ok_or_else(damaged)?;
-        let run = split_run(version, &value).ok_or_else(damaged)?;
-        if run.iter().any(|(_, slot)| slot.seq() <= upto) {
-            return Ok(Some(record));
-        }
-        span.from = keys::index_end(&record);
-    }
-}

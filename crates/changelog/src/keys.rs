@@ -8,26 +8,22 @@ use hms_sync_model::RecordId;
 pub(crate) const CHUNK: u8 = b'e';
 /// Parts of an event larger than a chunk: `x` | seq | part.
 pub(crate) const PART: u8 = b'x';
-/// Where a record's events are: `i` | record | 0 | first version.
+/// Runs of the tables: `r` | letter of the table | run | what it is.
+const RUN: u8 = b'r';
+/// The table of where each record's events are, by record | 0 | first version.
 pub(crate) const INDEX: u8 = b'i';
-/// Views: `v` | key.
+/// The table of views.
 pub(crate) const VIEW: u8 = b'v';
-/// Parts of a view larger than a value: `w` | length of key, u16 | key | part.
-pub(crate) const VIEW_PART: u8 = b'w';
 /// The last event written.
 pub(crate) const HEAD: &[u8] = b"mhead";
-/// The last event that the stored index holds.
-pub(crate) const INDEXED: &[u8] = b"mindex";
-/// The last event that the saved views hold.
-pub(crate) const VIEWS_UPTO: &[u8] = b"mviews";
 
 pub(crate) fn chunk(first: u64) -> Vec<u8> {
     numbered(CHUNK, &[], first)
 }
 
+/// In the index's table.
 pub(crate) fn index(record: &RecordId, version: u64) -> Vec<u8> {
-    let mut key = Vec::with_capacity(record.as_str().len() + 10);
-    key.push(INDEX);
+    let mut key = Vec::with_capacity(record.as_str().len() + 9);
     key.extend_from_slice(record.as_str().as_bytes());
     key.push(0);
     key.extend_from_slice(&version.to_be_bytes());
@@ -36,23 +32,67 @@ pub(crate) fn index(record: &RecordId, version: u64) -> Vec<u8> {
 
 /// Past all versions of a record and before the next record.
 pub(crate) fn index_end(record: &RecordId) -> Vec<u8> {
-    [&[INDEX], record.as_str().as_bytes(), &[1]].concat()
+    [record.as_str().as_bytes(), &[1]].concat()
+}
+
+/// The record of a key in the index's table.
+pub(crate) fn index_record(key: &[u8]) -> &[u8] {
+    key.split_last_chunk::<8>().and_then(|(rest, _)| rest.split_last()).map_or(key, |(_, record)| record)
+}
+
+/// The list of a table's runs.
+pub(crate) fn table(letter: u8) -> Vec<u8> {
+    vec![b'm', b't', letter]
+}
+
+/// What all keys of a table's runs begin with.
+pub(crate) fn runs(letter: u8) -> Vec<u8> {
+    vec![RUN, letter]
+}
+
+/// What all keys of a run begin with.
+pub(crate) fn run(letter: u8, run: u64) -> Vec<u8> {
+    [&[RUN, letter], run.to_be_bytes().as_slice()].concat()
+}
+
+/// Past all keys of a run and before the next run.
+pub(crate) fn run_end(letter: u8, number: u64) -> Vec<u8> {
+    [run(letter, number).as_slice(), &[0xff]].concat()
+}
+
+/// The number of the run that a key belongs to.
+pub(crate) fn read_run(key: &[u8]) -> Option<u64> {
+    let (number, _) = key.get(2..)?.split_first_chunk::<8>()?;
+    Some(u64::from_be_bytes(*number))
+}
+
+/// A block of a run: 0 | its first key.
+pub(crate) fn block(letter: u8, number: u64, first: &[u8]) -> Vec<u8> {
+    [run(letter, number).as_slice(), &[0], first].concat()
+}
+
+/// The first key in a block.
+pub(crate) fn block_first(key: &[u8]) -> Option<&[u8]> {
+    key.get(11..)
+}
+
+/// The parts of a run's filter: 1 | number of the part.
+pub(crate) fn filter(letter: u8, number: u64) -> Vec<u8> {
+    [run(letter, number).as_slice(), &[1]].concat()
+}
+
+pub(crate) fn filter_part(letter: u8, number: u64, part: u32) -> Vec<u8> {
+    [filter(letter, number).as_slice(), &part.to_be_bytes()].concat()
+}
+
+/// A part of a large value: 2 | length of its key | its key | number of the part.
+pub(crate) fn run_part(letter: u8, number: u64, key: &[u8], part: u32) -> Vec<u8> {
+    let length = u16::try_from(key.len()).unwrap_or(u16::MAX);
+    [run(letter, number).as_slice(), &[2], &length.to_be_bytes(), key, &part.to_be_bytes()].concat()
 }
 
 pub(crate) fn part(seq: u64, part: u32) -> Vec<u8> {
     numbered(PART, &part.to_be_bytes(), seq)
-}
-
-pub(crate) fn view(key: &[u8]) -> Vec<u8> {
-    let mut full = Vec::with_capacity(key.len() + 1);
-    full.push(VIEW);
-    full.extend_from_slice(key);
-    full
-}
-
-pub(crate) fn view_part(key: &[u8], part: u32) -> Vec<u8> {
-    let length = u16::try_from(key.len()).unwrap_or(u16::MAX);
-    [&[VIEW_PART], length.to_be_bytes().as_slice(), key, &part.to_be_bytes()].concat()
 }
 
 fn numbered(letter: u8, tail: &[u8], number: u64) -> Vec<u8> {
@@ -90,8 +130,7 @@ pub(crate) fn read_index(key: &[u8]) -> Option<(RecordId, u64)> {
 
 /// The same, with the record as text that is not checked to be an id.
 pub(crate) fn split_index(key: &[u8]) -> Option<(&str, u64)> {
-    let (&INDEX, rest) = key.split_first()? else { return None };
-    let (rest, version) = rest.split_last_chunk::<8>()?;
+    let (rest, version) = key.split_last_chunk::<8>()?;
     let (0, record) = rest.split_last()? else { return None };
     Some((std::str::from_utf8(record).ok()?, u64::from_be_bytes(*version)))
 }

@@ -16,6 +16,8 @@ mod folder;
 mod disk;
 mod memory;
 mod pack;
+mod filter;
+mod table;
 mod index;
 mod log;
 mod read;

@@ -7,19 +7,35 @@
 use crate::disk::Disk;
 use crate::error::LogError;
 use crate::frame::{Frame, Sealed};
-use crate::index::{GENERATION_EVENTS, Index};
+use crate::index::{self, GENERATION_EVENTS, Index};
 use crate::keys;
 use crate::memory::{Memory, MemoryDisk};
 use crate::pack;
 use crate::storage::{Order, Span, Storage};
+use crate::table::Table;
+use crate::views;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// Events whose index entries gather in memory, on a disk in memory.
 const GENERATION_EVENTS_SMALL: u64 = 48;
-/// The fewest records whose index entries are brought to the store at once.
-const TEND_MIN: usize = 4;
+/// Runs of a size that are merged, on disk and on a disk in memory.
+const FAN_OUT: usize = 8;
+const FAN_OUT_SMALL: usize = 3;
+/// Bytes of entries in a block of a run, likewise.
+const BLOCK_BYTES: usize = 4_096;
+const BLOCK_BYTES_SMALL: usize = 200;
+/// The fewest blocks written at once to the tables.
+const BLOCKS_MIN: usize = 2;
+/// For so many events that come in, a block more, so that all ends however busy it is:
+/// an event makes one or two entries, which are merged a few times, seventy to a block.
+const EVENTS_PER_BLOCK: usize = 8;
+
+/// How many blocks may be written before the next commit, when `events` came with the last.
+pub(crate) fn blocks_for(events: usize) -> usize {
+    BLOCKS_MIN.max(events / EVENTS_PER_BLOCK)
+}
 
 /// How a log on disk is opened.
 #[derive(Debug, Clone)]
@@ -60,9 +76,7 @@ pub(crate) struct Inner {
     /// The last durable event.
     head: AtomicU64,
     pub(crate) index: Index,
-    pub(crate) views_upto: AtomicU64,
-    /// Whether any saved view is kept in parts.
-    pub(crate) split_views: AtomicBool,
+    pub(crate) views: Table,
     writing: Mutex<()>,
     poison: OnceLock<Arc<str>>,
     closed: AtomicBool,
@@ -79,25 +93,30 @@ impl Log {
     /// [`LogError::Io`] before anything is changed; [`LogError::Corrupt`] if the
     /// storage cannot be opened.
     pub fn open(dir: &Path, options: Options) -> Result<Self, LogError> {
-        Self::start(Box::new(Disk::open(dir, options)?), GENERATION_EVENTS)
+        Self::start(Box::new(Disk::open(dir, options)?), GENERATION_EVENTS, FAN_OUT, BLOCK_BYTES)
     }
 
     /// Opens the log on a disk in memory. One log at a time, as in a folder. What
     /// gathers there before it is stored is little, so that tests meet all stages.
     pub fn on(disk: MemoryDisk) -> Result<Self, LogError> {
-        Self::start(Box::new(Memory::open(disk)?), GENERATION_EVENTS_SMALL)
+        let store = Box::new(Memory::open(disk)?);
+        Self::start(store, GENERATION_EVENTS_SMALL, FAN_OUT_SMALL, BLOCK_BYTES_SMALL)
     }
 
-    fn start(store: Box<dyn Storage>, generation: u64) -> Result<Self, LogError> {
+    fn start(
+        store: Box<dyn Storage>,
+        generation: u64,
+        fan_out: usize,
+        block_bytes: usize,
+    ) -> Result<Self, LogError> {
         let (head, trouble) = find_head(store.as_ref())?;
-        let upto = read_number(store.as_ref(), keys::VIEWS_UPTO)?.unwrap_or(0);
-        let index = Index::open(store.as_ref(), head, generation)?;
+        let views = Table::open(store.as_ref(), views::shape(fan_out, block_bytes))?;
+        let index = Index::open(store.as_ref(), head, generation, index::shape(fan_out, block_bytes))?;
         let inner = Inner {
             store,
             index,
             head: AtomicU64::new(head),
-            views_upto: AtomicU64::new(upto),
-            split_views: AtomicBool::new(true),
+            views,
             writing: Mutex::new(()),
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),
@@ -163,8 +182,11 @@ impl Log {
     /// more events. Answers whether more is due.
     pub(crate) fn tend(&self, events: usize) -> Result<bool, LogError> {
         let Ok(_writing) = self.inner.write() else { return Ok(false) };
-        let flushed = self.inner.index.flush_some(self.inner.store.as_ref(), events.max(TEND_MIN));
-        flushed.inspect_err(|why| self.inner.poison(&why.in_one_line()))
+        let (store, blocks) = (self.inner.store.as_ref(), blocks_for(events));
+        let tended = self.inner.index.flush_some(store, blocks).and_then(|flushing| {
+            Ok(flushing || self.inner.index.merge_some(store, blocks)? || self.inner.views.tend(store, blocks)?)
+        });
+        tended.inspect_err(|why| self.inner.poison(&why.in_one_line()))
     }
 
     /// What the log holds.
@@ -250,7 +272,7 @@ fn find_head(store: &dyn Storage) -> Result<(u64, Option<String>), LogError> {
     };
     let (key, chunk) = entry?;
     let first = keys::read_chunk(&key).unwrap_or(u64::MAX);
-    let stored = match pack::unpack(&chunk) {
+    let stored = match pack::unpack(pack::PACKED, &chunk) {
         Some(frames) => frames.ok().and_then(|frames| last_in(first, &frames)),
         None if pack::parts_of(&chunk).is_some() => Some(first),
         None => last_in(first, &chunk),

@@ -17,7 +17,7 @@ use hms_sync_model::RecordId;
 
 /// The largest value, in bytes. A leaf of sled holds up to 17 values and must
 /// stay below 128 KiB when it is rewritten.
-pub(crate) const VALUE_BYTES_MAX: usize = 5 * 1_024;
+const VALUE_BYTES_MAX: usize = 5 * 1_024;
 /// The most events in one chunk: all of them are decompressed to read one.
 pub(crate) const CHUNK_EVENTS_MAX: usize = 32;
 /// The most chunks in one batch: no more than [`VALUE_BYTES_MAX`] each.
@@ -27,7 +27,7 @@ const CHUNK_BYTES_MAX: usize = 12 * 1_024;
 /// Begins a chunk that stands for one event kept in parts.
 const LARGE: [u8; 4] = [0xf5, b'h', b'm', b'L'];
 /// Begins a compressed chunk.
-const PACKED: [u8; 4] = [0xf5, b'h', b'm', b'Z'];
+pub(crate) const PACKED: [u8; 4] = [0xf5, b'h', b'm', b'Z'];
 /// Begins every part, so that it can be told apart in a raw file.
 const PART: [u8; 4] = [0xf5, b'h', b'm', b'X'];
 /// Bytes of an event or a view in one part.
@@ -101,7 +101,7 @@ impl Packing<'_> {
     /// One chunk of these events; more, if they do not fit into one value.
     fn add_chunk(&mut self, events: &[&Sealed]) {
         let frames = events.iter().map(|event| event.frame.as_slice()).collect::<Vec<_>>().concat();
-        let packed = compress(&frames).filter(|packed| packed.len() < frames.len());
+        let packed = compress(PACKED, &frames).filter(|packed| packed.len() < frames.len());
         match packed.unwrap_or(frames) {
             value if value.is_empty() => {}
             value if value.len() <= VALUE_BYTES_MAX => self.put(events, value),
@@ -135,10 +135,10 @@ impl Packing<'_> {
     }
 }
 
-/// A chunk in compressed form: magic, the BLAKE3 hash of all that follows it, the
-/// length of the frames, an LZ4 block. Without the hash, some changes of the block
+/// Bytes in compressed form: magic, the BLAKE3 hash of all that follows it, their
+/// length, an LZ4 block. Without the hash, some changes of the block
 /// would not change what comes out of it.
-fn compress(frames: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn compress(magic: [u8; 4], frames: &[u8]) -> Option<Vec<u8>> {
     let length = u32::try_from(frames.len()).ok()?.to_be_bytes();
     let mut packed = Vec::with_capacity(PACKED_HEAD + lz4_flex::block::get_maximum_output_size(frames.len()));
     packed.resize(PACKED_HEAD, 0);
@@ -147,7 +147,7 @@ fn compress(frames: &[u8]) -> Option<Vec<u8>> {
     packed.truncate(PACKED_HEAD + written);
     let (head, block) = packed.split_at_mut_checked(PACKED_HEAD)?;
     let hash = packed_hash(length, block);
-    let parts: [&[u8]; 3] = [&PACKED, &hash, &length];
+    let parts: [&[u8]; 3] = [&magic, &hash, &length];
     head.iter_mut().zip(parts.into_iter().flatten()).for_each(|(place, byte)| *place = *byte);
     Some(packed)
 }
@@ -159,9 +159,9 @@ fn packed_hash(length: [u8; 4], block: &[u8]) -> [u8; 32] {
     *blake3::Hasher::new().update(&length).update(block).finalize().as_bytes()
 }
 
-/// The frames of a compressed chunk; nothing if it is not compressed.
-pub(crate) fn unpack(value: &[u8]) -> Option<Result<Vec<u8>, Damage>> {
-    let rest = value.strip_prefix(&PACKED)?;
+/// What was compressed under `magic`; nothing if `value` does not begin with it.
+pub(crate) fn unpack(magic: [u8; 4], value: &[u8]) -> Option<Result<Vec<u8>, Damage>> {
+    let rest = value.strip_prefix(&magic)?;
     Some(unpack_rest(rest))
 }
 

@@ -55,13 +55,6 @@ impl Span {
         }
         Self { from: prefix.to_vec(), to }
     }
-
-    /// The keys of this span that come after `key`.
-    pub(crate) fn after(mut self, key: &[u8]) -> Self {
-        let next = [key, &[0]].concat();
-        self.from = self.from.max(next).min(self.to.clone());
-        self
-    }
 }
 
 /// Which end a scan begins at.

@@ -54,7 +54,7 @@ impl VerifyReport {
 /// An entry that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadEntry {
-    /// Its place in the log.
+    /// Its place in the log; 0 if it is beside the events.
     pub seq: u64,
     /// The record it belongs to, if that can still be said.
     pub record: Option<RecordId>,
@@ -64,6 +64,9 @@ pub struct BadEntry {
 
 impl std::fmt::Display for BadEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.seq == 0 {
+            return write!(f, "beside the events: {}", self.what);
+        }
         write!(f, "event {}", self.seq)?;
         if let Some(record) = &self.record {
             write!(f, " of {record}")?;
@@ -82,6 +85,7 @@ impl From<LogError> for Stop {
     fn from(why: LogError) -> Self {
         match why {
             LogError::Damaged { seq, damage } => bad(seq, None, damage),
+            LogError::DamagedTable { .. } => bad(0, None, Damage::Table),
             why => Self::Failed(why),
         }
     }
@@ -261,8 +265,10 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
                 self.expected = self.expected.wrapping_add(entry);
             }
             Pass::Exact => {
-                if index::stored_place(self.store, &event.record, event.version)? != Some(slot) {
-                    return Err(wrong(Damage::Index));
+                match self.index.stored_place(self.store, &event.record, event.version) {
+                    Ok(place) if place == Some(slot) => {}
+                    Ok(_) | Err(LogError::DamagedTable { .. }) => return Err(wrong(Damage::Index)),
+                    Err(why) => return Err(why.into()),
                 }
             }
         }
@@ -296,7 +302,9 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
         let Some(version) = event.version.checked_sub(1) else { return Ok(None) };
         let slot = match self.index.entries(self.store, &event.record, version, 1) {
             Ok(found) => found.first().filter(|(found, _)| *found == version).map(|(_, slot)| *slot),
-            Err(LogError::DamagedIndex { .. }) => None,
+            Err(LogError::DamagedIndex { .. } | LogError::DamagedTable { .. }) => {
+                return Err(bad(event.seq, Some(&event.record), Damage::Index));
+            }
             Err(why) => return Err(why.into()),
         };
         let Some(slot) = slot else { return Ok(None) };
@@ -312,24 +320,27 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
 
     /// What is beside the events: the index as a whole, and parts.
     fn surplus(&mut self) -> Result<(), Stop> {
+        if !self.index.table().is_as_stored(self.store)? {
+            return Err(bad(0, None, Damage::Table));
+        }
         let (mut entries, mut found) = (0, 0u128);
-        for entry in self.store.scan(Span::prefix(&[keys::INDEX]), Order::Ascending) {
-            let (key, value) = entry?;
-            let run = keys::split_index(&key).and_then(|(record, first)| {
+        self.index.table().each(self.store, &[], None, None, |key, value| {
+            let run = keys::split_index(key).and_then(|(record, first)| {
                 let run = index::split_run(first, &value)?;
                 Some((record, run))
             });
             let Some((record, run)) = run else {
                 // Neither key nor value of an index entry.
                 entries += 1;
-                continue;
+                return Ok(true);
             };
             // What is on its way to the store meanwhile does not count.
             for (version, slot) in run.into_iter().filter(|(_, slot)| slot.seq() <= self.indexed) {
                 entries += 1;
                 found = found.wrapping_add(self.hasher.entry(record, version, slot));
             }
-        }
+            Ok(true)
+        })?;
         if entries != self.events.min(self.indexed) || (self.pass == Pass::Fast && found != self.expected) {
             return self.first_surplus();
         }
@@ -353,20 +364,21 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
                 first = Some(BadEntry { seq, record, what: Damage::IndexExtra });
             }
         };
-        for entry in self.store.scan(Span::prefix(&[keys::INDEX]), Order::Ascending) {
-            let (key, value) = entry?;
-            let named = keys::read_index(&key);
+        let chunk = &mut self.chunk;
+        self.index.table().each(self.store, &[], None, None, |key, value| {
+            let named = keys::read_index(key);
             let run = named.and_then(|(record, first)| Some((record, index::split_run(first, &value)?)));
             let Some((record, run)) = run else {
                 note(0, None);
-                continue;
+                return Ok(true);
             };
             for (version, slot) in run.into_iter().filter(|(_, slot)| slot.seq() <= self.indexed) {
-                if open_at(self.store, &mut self.chunk, &record, version, slot).is_err() {
+                if open_at(self.store, chunk, &record, version, slot).is_err() {
                     note(slot.seq(), Some(record.clone()));
                 }
             }
-        }
+            Ok(true)
+        })?;
         let unnamed = || BadEntry { seq: 0, record: None, what: Damage::Index };
         Err(Stop::Bad(first.unwrap_or_else(unnamed)))
     }

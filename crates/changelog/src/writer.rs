@@ -7,7 +7,8 @@
 
 use crate::error::LogError;
 use crate::frame::Sealed;
-use crate::log::Log;
+use crate::log::{Log, blocks_for};
+use crate::table::Building;
 use crate::views::Changes;
 use std::collections::VecDeque;
 use std::fmt;
@@ -25,10 +26,6 @@ const QUEUE_MAX: usize = 4_096;
 const GROUP_EVENTS_MAX: usize = 8_192;
 /// The most bytes that share a sync; one submission may be larger.
 const GROUP_BYTES_MAX: usize = 16 << 20;
-/// The fewest views that are saved at once.
-const SLICE_KEYS: usize = 64;
-/// Views saved for each event that comes in meanwhile, so that a save ends however busy it is.
-const KEYS_PER_EVENT: usize = 2;
 
 enum Job {
     Append(Vec<Sealed>, Done),
@@ -119,8 +116,8 @@ impl Drop for Writer {
 struct Saving {
     changes: Arc<Changes>,
     upto: u64,
-    /// The last key that was saved.
-    after: Option<Vec<u8>>,
+    /// What has been written of them.
+    building: Option<Building>,
     done: Done,
 }
 
@@ -152,7 +149,7 @@ fn run(log: &Log, jobs: &Receiver<Job>) {
                 waiting = next;
             }
             Some(Job::SaveViews(changes, upto, done)) => {
-                saving.push_back(Saving { changes, upto, after: None, done });
+                saving.push_back(Saving { changes, upto, building: None, done });
             }
             None => {}
         }
@@ -168,11 +165,10 @@ fn tend(log: &Log, saving: &mut VecDeque<Saving>, events: usize) -> bool {
         false
     });
     if let Some(first) = saving.front_mut() {
-        let limit = SLICE_KEYS.max(events.saturating_mul(KEYS_PER_EVENT));
-        let saved = log.save_some(&first.changes, first.after.as_deref(), limit, first.upto);
-        match saved {
-            Ok(Some(last)) => first.after = Some(last.to_vec()),
-            Ok(None) => end_save(saving, Ok(())),
+        let blocks = blocks_for(events);
+        match log.save_some(&first.changes, &mut first.building, blocks, first.upto) {
+            Ok(true) => end_save(saving, Ok(())),
+            Ok(false) => {}
             Err(why) => {
                 tracing::error!(why = why.in_one_line(), "views were not saved");
                 end_save(saving, Err(why));

@@ -1,0 +1,646 @@
+//! A table: an ordered map of bytes in sorted runs, each written once and never
+//! changed (a log-structured merge tree; O'Neil and others, 1996). What is saved
+//! together becomes a run; when there are several of a size, they are merged to a
+//! larger one. Nothing here knows what keys and values mean.
+//!
+//! Why not a key in the store for each of ours: sled rewrites a leaf for every few
+//! keys that come to it, and ours lie far apart (decision 0007).
+//!
+//! A run counts from the moment the table's list names it. The list is one value and
+//! says up to which event the table goes, so both change at once, or neither; what a
+//! run cut short leaves behind is removed. All writing goes through the log's one
+//! writer, a few blocks at a time; readers hold the list while they read, and no run
+//! goes before they are done.
+
+use crate::error::LogError;
+use crate::filter::{Filter, KeyHash};
+use crate::keys;
+use crate::pack::{self, PART_BYTES};
+use crate::storage::{Batch, Order, Span, Storage};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+/// The largest entry inside a block; larger ones are kept in parts.
+const ENTRY_BYTES_MAX: usize = 3_500;
+/// The most blocks, or parts, in one batch.
+const BATCH_VALUES: usize = 8;
+/// The most keys removed in one batch.
+const BATCH_REMOVED: usize = 64;
+/// Begins a block.
+const BLOCK: [u8; 4] = [0xf5, b'h', b'm', b'B'];
+/// Begins what stands for one entry kept in parts.
+const PARTS: [u8; 4] = [0xf5, b'h', b'm', b'P'];
+/// In place of the length of a value: the key is removed.
+const REMOVED: u16 = u16::MAX;
+
+/// What a table is like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    /// Its letter in the keys of the store.
+    pub(crate) letter: u8,
+    /// The part of a key that look-ups know.
+    pub(crate) known_by: fn(&[u8]) -> &[u8],
+    /// Runs of a size that are merged to one.
+    pub(crate) fan_out: usize,
+    /// Bytes of entries in a block, before compression.
+    pub(crate) block_bytes: usize,
+}
+
+/// A table in the store.
+#[derive(Debug)]
+pub(crate) struct Table {
+    shape: Shape,
+    runs: RwLock<Runs>,
+    work: Mutex<Work>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Runs {
+    /// The event up to which the table goes, as its owner says.
+    upto: u64,
+    /// Older first; a later one's values stand.
+    list: Vec<Arc<Run>>,
+}
+
+#[derive(Debug)]
+struct Run {
+    number: u64,
+    /// How many times its entries were merged.
+    level: u8,
+    keys: u64,
+    filter: Filter,
+}
+
+/// What the writer has in hand.
+#[derive(Debug, Default)]
+struct Work {
+    /// The number of the next run.
+    next: u64,
+    merge: Option<Merge>,
+    /// Runs that count no more, to be removed.
+    garbage: Vec<u64>,
+}
+
+#[derive(Debug)]
+struct Merge {
+    inputs: Vec<Arc<Run>>,
+    /// Whether nothing older is left that a removal could hide.
+    oldest: bool,
+    building: Building,
+}
+
+/// A run that is being written.
+#[derive(Debug)]
+pub(crate) struct Building {
+    number: u64,
+    level: u8,
+    keys: u64,
+    filter: Filter,
+    /// The last key that was written.
+    after: Option<Vec<u8>>,
+}
+
+impl Building {
+    /// The last key that was written.
+    pub(crate) fn after(&self) -> Option<&[u8]> {
+        self.after.as_deref()
+    }
+}
+
+impl Runs {
+    /// The list as it is stored: a hash of the rest, `upto`, the runs.
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut rest = self.upto.to_be_bytes().to_vec();
+        for run in &self.list {
+            rest.extend_from_slice(&run.number.to_be_bytes());
+            rest.push(run.level);
+            rest.extend_from_slice(&run.keys.to_be_bytes());
+            rest.extend_from_slice(blake3::hash(&run.filter.to_bytes()).as_bytes());
+        }
+        [blake3::hash(&rest).as_bytes(), rest.as_slice()].concat()
+    }
+}
+
+/// A run as the list names it: number, level, keys, the hash of its filter.
+type Listed = (u64, u8, u64, [u8; 32]);
+
+fn read_list(bytes: &[u8]) -> Option<(u64, Vec<Listed>)> {
+    let (hash, rest) = bytes.split_first_chunk::<32>()?;
+    if blake3::hash(rest).as_bytes() != hash {
+        return None;
+    }
+    let (upto, rest) = rest.split_first_chunk::<8>()?;
+    let (runs, rest) = rest.as_chunks::<49>();
+    let run = |bytes: &[u8; 49]| {
+        let (number, rest) = bytes.split_first_chunk::<8>()?;
+        let (level, rest) = rest.split_first()?;
+        let (keys, hash) = rest.split_first_chunk::<8>()?;
+        Some((u64::from_be_bytes(*number), *level, u64::from_be_bytes(*keys), hash.try_into().ok()?))
+    };
+    let runs = runs.iter().map(run).collect::<Option<Vec<_>>>()?;
+    rest.is_empty().then_some((u64::from_be_bytes(*upto), runs))
+}
+
+impl Table {
+    /// The table as it is in the store; empty if there is none, or if its list is not
+    /// what was written. Nothing is changed.
+    pub(crate) fn open(store: &dyn Storage, shape: Shape) -> Result<Self, LogError> {
+        let list = store.get(&keys::table(shape.letter))?.and_then(|bytes| read_list(&bytes));
+        let (upto, listed) = list.unwrap_or_default();
+        let mut table = Self {
+            shape,
+            runs: RwLock::new(Runs { upto, list: Vec::with_capacity(listed.len()) }),
+            work: Mutex::default(),
+        };
+        let mut list = Vec::with_capacity(listed.len());
+        for (number, level, keys, hash) in listed {
+            let filter = match table.read_filter(store, number)? {
+                Some(filter) if *blake3::hash(&filter.to_bytes()).as_bytes() == hash => filter,
+                _ => table.filter_anew(store, number, keys)?,
+            };
+            list.push(Arc::new(Run { number, level, keys, filter }));
+        }
+        table.work = Mutex::new(table.leftovers(store, &list)?);
+        table.runs = RwLock::new(Runs { upto, list });
+        Ok(table)
+    }
+
+    /// Runs in the store that the list does not name.
+    fn leftovers(&self, store: &dyn Storage, list: &[Arc<Run>]) -> Result<Work, LogError> {
+        let mut work = Work::default();
+        let mut span = Span::prefix(&keys::runs(self.shape.letter));
+        while let Some(entry) = store.scan(span.clone(), Order::Ascending).next() {
+            let Some(number) = keys::read_run(&entry?.0) else { break };
+            if !list.iter().any(|run| run.number == number) {
+                work.garbage.push(number);
+            }
+            work.next = work.next.max(number.saturating_add(1));
+            span.from = keys::run(self.shape.letter, number.saturating_add(1));
+        }
+        let listed = list.iter().map(|run| run.number.saturating_add(1)).max();
+        work.next = work.next.max(listed.unwrap_or(0));
+        Ok(work)
+    }
+
+    fn read_filter(&self, store: &dyn Storage, number: u64) -> Result<Option<Filter>, LogError> {
+        let mut bytes = Vec::new();
+        let parts = store.scan(Span::prefix(&keys::filter(self.shape.letter, number)), Order::Ascending);
+        for (entry, part) in parts.zip(0u32..) {
+            let (key, some) = entry?;
+            if *key != keys::filter_part(self.shape.letter, number, part) {
+                return Ok(None);
+            }
+            bytes.extend_from_slice(&some);
+        }
+        Ok(Filter::from_bytes(&bytes))
+    }
+
+    fn filter_anew(&self, store: &dyn Storage, number: u64, keys: u64) -> Result<Filter, LogError> {
+        let mut filter = Filter::with_keys(keys.min(1 << 24));
+        let mut cursor = Cursor::new(self, store, number, &[])?;
+        while let Some((key, _)) = cursor.next()? {
+            filter.put(KeyHash::of((self.shape.known_by)(&key)));
+        }
+        Ok(filter)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Runs> {
+        // Every change is one call that cannot stop in the middle.
+        self.runs.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The event up to which the table goes.
+    pub(crate) fn upto(&self) -> u64 {
+        self.read().upto
+    }
+
+    /// The value at `key`.
+    pub(crate) fn get(&self, store: &dyn Storage, key: &[u8]) -> Result<Option<Vec<u8>>, LogError> {
+        let runs = self.read();
+        if runs.list.is_empty() {
+            return Ok(None);
+        }
+        let hash = KeyHash::of((self.shape.known_by)(key));
+        for run in runs.list.iter().rev().filter(|run| run.filter.has(hash)) {
+            if let Some(value) = self.find(store, run.number, key)? {
+                return Ok(value);
+            }
+        }
+        Ok(None)
+    }
+
+    /// What one run says of `key`, if anything.
+    fn find(&self, store: &dyn Storage, run: u64, key: &[u8]) -> Result<Option<Option<Vec<u8>>>, LogError> {
+        let mut cursor = Cursor::new(self, store, run, key)?;
+        Ok(cursor.next()?.filter(|(found, _)| found == key).map(|(_, value)| value))
+    }
+
+    /// Shows the entries from `from` up to, not including, `to`, in order, until `take` has enough.
+    /// `known_by` names what all keys sought are known by, if they have that in common.
+    pub(crate) fn each(
+        &self,
+        store: &dyn Storage,
+        from: &[u8],
+        to: Option<&[u8]>,
+        known_by: Option<&[u8]>,
+        mut take: impl FnMut(&[u8], Vec<u8>) -> Result<bool, LogError>,
+    ) -> Result<(), LogError> {
+        let runs = self.read();
+        let hash = known_by.filter(|_| !runs.list.is_empty()).map(KeyHash::of);
+        let runs = runs.list.iter().filter(|run| hash.is_none_or(|hash| run.filter.has(hash)));
+        let mut merged = Merged::new(self, store, runs.map(|run| run.number), from)?;
+        while let Some((key, value)) = merged.next()? {
+            if to.is_some_and(|to| key.as_slice() >= to) {
+                break;
+            }
+            if let Some(value) = value
+                && !take(&key, value)?
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what is stored is what is in use: the list and all filters.
+    pub(crate) fn is_as_stored(&self, store: &dyn Storage) -> Result<bool, LogError> {
+        let runs = self.read();
+        let list = store.get(&keys::table(self.shape.letter))?;
+        if list.as_deref().is_some_and(|list| list != runs.to_bytes()) || list.is_none() && runs.upto > 0 {
+            return Ok(false);
+        }
+        for run in &runs.list {
+            if self.read_filter(store, run.number)?.as_ref() != Some(&run.filter) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Begins a run of about `keys` keys, newer than all others.
+    pub(crate) fn begin(&self, keys: usize) -> Building {
+        self.building(keys as u64, 0)
+    }
+
+    fn building(&self, keys: u64, level: u8) -> Building {
+        let mut work = self.work();
+        let number = work.next;
+        work.next += 1;
+        Building { number, level, keys: 0, filter: Filter::with_keys(keys), after: None }
+    }
+
+    /// Writes up to `blocks` more blocks of a run. `entries` are those after
+    /// [`Building::after`], in order. Answers whether that was all of them.
+    pub(crate) fn write<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &self,
+        store: &dyn Storage,
+        building: &mut Building,
+        entries: impl Iterator<Item = Result<(K, Option<V>), LogError>>,
+        blocks: usize,
+    ) -> Result<bool, LogError> {
+        let mut writing = Writing { table: self, store, building, batch: Batch::new(), block: Block::default() };
+        let mut written = 0;
+        for entry in entries {
+            let (key, value) = entry?;
+            let (key, value) = (key.as_ref(), value.as_ref().map(AsRef::as_ref));
+            let bytes = key.len() + value.map_or(0, <[u8]>::len) + 4;
+            let large = bytes > ENTRY_BYTES_MAX && value.is_some();
+            if large || writing.block.bytes.len() + bytes > self.shape.block_bytes {
+                written += usize::from(!writing.block.bytes.is_empty());
+                writing.end_block()?;
+                if written >= blocks {
+                    return writing.hand_on().map(|()| false);
+                }
+            }
+            match value {
+                Some(value) if large => {
+                    writing.put_large(key, value)?;
+                    written += 1;
+                }
+                value => writing.block.put(key, value),
+            }
+        }
+        writing.end_block()?;
+        writing.hand_on()?;
+        Ok(true)
+    }
+
+    /// Puts a run that has been written whole into the list, and notes how far the table goes now.
+    pub(crate) fn end(&self, store: &dyn Storage, building: Building, upto: u64) -> Result<(), LogError> {
+        self.put_in(store, building, &[], upto)
+    }
+
+    /// Puts a run in the place of those it was made of.
+    fn put_in(
+        &self,
+        store: &dyn Storage,
+        building: Building,
+        inputs: &[Arc<Run>],
+        upto: u64,
+    ) -> Result<(), LogError> {
+        let Building { number, level, keys, filter, .. } = building;
+        let letter = self.shape.letter;
+        let is_input = |run: &Arc<Run>| inputs.iter().any(|input| input.number == run.number);
+        let mut next = self.read().clone();
+        let place = next.list.iter().position(is_input).unwrap_or(next.list.len());
+        next.list.retain(|run| !is_input(run));
+        next.upto = upto;
+        if keys > 0 {
+            let bytes = filter.to_bytes();
+            let parts = (0u32..).zip(bytes.chunks(PART_BYTES)).collect::<Vec<_>>();
+            for some in parts.chunks(BATCH_VALUES) {
+                let part = |(n, bytes): &(u32, &[u8])| {
+                    (keys::filter_part(letter, number, *n), Some(bytes.to_vec()))
+                };
+                store.apply(some.iter().map(part).collect())?;
+            }
+            next.list.insert(place.min(next.list.len()), Arc::new(Run { number, level, keys, filter }));
+        }
+        // Whoever reads the old list has it until they are done.
+        let mut runs = self.runs.write().unwrap_or_else(PoisonError::into_inner);
+        store.apply(vec![(keys::table(letter), Some(next.to_bytes()))])?;
+        *runs = next;
+        drop(runs);
+        self.work().garbage.extend(inputs.iter().map(|run| run.number));
+        Ok(())
+    }
+
+    /// Merges and clears away, up to `blocks` blocks. Answers whether more is due.
+    pub(crate) fn tend(&self, store: &dyn Storage, blocks: usize) -> Result<bool, LogError> {
+        let garbage = self.work().garbage.last().copied();
+        if let Some(run) = garbage {
+            if self.remove_some(store, run)? {
+                self.work().garbage.retain(|other| *other != run);
+            }
+            return Ok(true);
+        }
+        let merge = self.work().merge.take();
+        let Some(mut merge) = merge.or_else(|| self.next_merge()) else { return Ok(false) };
+        let from = merge.building.after().map_or_else(Vec::new, |after| [after, &[0]].concat());
+        let inputs = merge.inputs.iter().map(|run| run.number);
+        let mut merged = Merged::new(self, store, inputs, &from)?;
+        let entries = std::iter::from_fn(|| merged.next().transpose())
+            .filter(|entry| !merge.oldest || !matches!(entry, Ok((_, None))));
+        if self.write(store, &mut merge.building, entries, blocks)? {
+            let upto = self.upto();
+            self.put_in(store, merge.building, &merge.inputs, upto)?;
+        } else {
+            self.work().merge = Some(merge);
+        }
+        Ok(true)
+    }
+
+    /// The runs to be merged next: the youngest that are enough.
+    fn next_merge(&self) -> Option<Merge> {
+        let runs = self.read();
+        let same = |a: &Arc<Run>, b: &Arc<Run>| a.level == b.level;
+        let groups: Vec<&[Arc<Run>]> = runs.list.chunk_by(same).collect();
+        let inputs = groups.iter().rev().find(|group| group.len() >= self.shape.fan_out)?.to_vec();
+        let first = |runs: &[Arc<Run>]| runs.first().map(|run| run.number);
+        let oldest = first(&inputs) == first(&runs.list);
+        let keys = inputs.iter().map(|run| run.keys).sum();
+        let level = inputs.first().map_or(0, |run| run.level).saturating_add(1);
+        drop(runs);
+        let building = self.building(keys, level);
+        Some(Merge { inputs, oldest, building })
+    }
+
+    /// Removes a part of a run from the store. Answers whether that was all.
+    fn remove_some(&self, store: &dyn Storage, number: u64) -> Result<bool, LogError> {
+        let span = Span { from: keys::run(self.shape.letter, number), to: keys::run_end(self.shape.letter, number) };
+        let entries = store.scan(span, Order::Ascending).take(BATCH_REMOVED);
+        let batch = entries.map(|entry| Ok((entry?.0.to_vec(), None))).collect::<Result<Batch, LogError>>()?;
+        let all = batch.len() < BATCH_REMOVED;
+        store.apply(batch)?;
+        Ok(all)
+    }
+
+    /// Removes everything.
+    pub(crate) fn clear(&self, store: &dyn Storage) -> Result<(), LogError> {
+        let mut runs = self.runs.write().unwrap_or_else(PoisonError::into_inner);
+        store.apply(vec![(keys::table(self.shape.letter), None)])?;
+        let old = std::mem::take(&mut *runs);
+        drop(runs);
+        let mut work = self.work();
+        if let Some(merge) = work.merge.take() {
+            work.garbage.push(merge.building.number);
+        }
+        work.garbage.extend(old.list.iter().map(|run| run.number));
+        drop(work);
+        loop {
+            let garbage = self.work().garbage.pop();
+            let Some(run) = garbage else { return Ok(()) };
+            while !self.remove_some(store, run)? {}
+        }
+    }
+
+    fn damaged(&self, key: &[u8]) -> LogError {
+        let table = if self.shape.letter == keys::VIEW { "views" } else { "index" };
+        LogError::DamagedTable { table, key: key.escape_ascii().to_string() }
+    }
+
+    /// A value kept in parts, if `value` stands for one.
+    fn join(&self, store: &dyn Storage, run: u64, key: &[u8], value: &[u8]) -> Result<Option<Vec<u8>>, LogError> {
+        let Some(rest) = value.strip_prefix(&PARTS) else { return Ok(None) };
+        let damaged = || self.damaged(key);
+        let (parts, hash) = rest.split_first_chunk::<4>().ok_or_else(damaged)?;
+        let mut whole = Vec::new();
+        for part in 0..u32::from_be_bytes(*parts) {
+            let bytes = store.get(&keys::run_part(self.shape.letter, run, key, part))?.ok_or_else(damaged)?;
+            whole.extend_from_slice(&bytes);
+        }
+        if large_hash(key, &whole).as_slice() == hash { Ok(Some(whole)) } else { Err(damaged()) }
+    }
+}
+
+fn large_hash(key: &[u8], value: &[u8]) -> [u8; 32] {
+    let length = (key.len() as u64).to_be_bytes();
+    *blake3::Hasher::new().update(&length).update(key).update(value).finalize().as_bytes()
+}
+
+/// A block being filled: for each entry the lengths of key and value, both u16, then both.
+#[derive(Debug, Default)]
+struct Block {
+    bytes: Vec<u8>,
+    first: Vec<u8>,
+    last: Vec<u8>,
+    keys: u64,
+}
+
+impl Block {
+    fn put(&mut self, key: &[u8], value: Option<&[u8]>) {
+        if self.bytes.is_empty() {
+            self.first = key.to_vec();
+        }
+        let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap_or(REMOVED - 1);
+        self.bytes.extend_from_slice(&length(key).to_be_bytes());
+        self.bytes.extend_from_slice(&value.map_or(REMOVED, length).to_be_bytes());
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value.unwrap_or_default());
+        self.last.clear();
+        self.last.extend_from_slice(key);
+        self.keys += 1;
+    }
+}
+
+/// The entry at `at` of a block, and where the next one begins.
+fn read_entry(block: &[u8], at: usize) -> Option<(&[u8], Option<&[u8]>, usize)> {
+    let (lengths, rest) = block.get(at..)?.split_first_chunk::<4>()?;
+    let [a, b, c, d] = *lengths;
+    let (key, value) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+    let (key, rest) = rest.split_at_checked(key.into())?;
+    if value == REMOVED {
+        return Some((key, None, at + 4 + key.len()));
+    }
+    let value = rest.get(..value.into())?;
+    Some((key, Some(value), at + 4 + key.len() + value.len()))
+}
+
+/// A run that blocks are being added to.
+struct Writing<'a> {
+    table: &'a Table,
+    store: &'a dyn Storage,
+    building: &'a mut Building,
+    batch: Batch,
+    block: Block,
+}
+
+impl Writing<'_> {
+    fn end_block(&mut self) -> Result<(), LogError> {
+        let block = std::mem::take(&mut self.block);
+        if block.bytes.is_empty() {
+            return Ok(());
+        }
+        let mut at = 0;
+        while let Some((key, _, next)) = read_entry(&block.bytes, at) {
+            self.building.filter.put(KeyHash::of((self.table.shape.known_by)(key)));
+            at = next;
+        }
+        let letter = self.table.shape.letter;
+        let packed = pack::compress(BLOCK, &block.bytes).ok_or_else(|| self.table.damaged(&block.first))?;
+        self.batch.push((keys::block(letter, self.building.number, &block.first), Some(packed)));
+        self.building.keys += block.keys;
+        self.building.after = Some(block.last);
+        if self.batch.len() >= BATCH_VALUES { self.hand_on() } else { Ok(()) }
+    }
+
+    fn put_large(&mut self, key: &[u8], value: &[u8]) -> Result<(), LogError> {
+        self.hand_on()?;
+        let (letter, run) = (self.table.shape.letter, self.building.number);
+        let mut parts = 0u32;
+        for bytes in value.chunks(PART_BYTES) {
+            self.batch.push((keys::run_part(letter, run, key, parts), Some(bytes.to_vec())));
+            parts += 1;
+            if self.batch.len() >= BATCH_VALUES {
+                self.hand_on()?;
+            }
+        }
+        let stands = [&PARTS, parts.to_be_bytes().as_slice(), &large_hash(key, value)].concat();
+        self.batch.push((keys::block(letter, run, key), Some(stands)));
+        self.building.filter.put(KeyHash::of((self.table.shape.known_by)(key)));
+        self.building.keys += 1;
+        self.building.after = Some(key.to_vec());
+        self.hand_on()
+    }
+
+    fn hand_on(&mut self) -> Result<(), LogError> {
+        if self.batch.is_empty() { Ok(()) } else { self.store.apply(std::mem::take(&mut self.batch)) }
+    }
+}
+
+/// A key, and its value unless it is removed.
+type Pair = (Vec<u8>, Option<Vec<u8>>);
+
+/// Goes through one run in order.
+struct Cursor<'a> {
+    table: &'a Table,
+    store: &'a dyn Storage,
+    run: u64,
+    blocks: Box<dyn Iterator<Item = Result<crate::storage::Entry, LogError>> + 'a>,
+    block: Vec<u8>,
+    at: usize,
+    from: Vec<u8>,
+}
+
+impl<'a> Cursor<'a> {
+    /// Begins at `from`.
+    fn new(table: &'a Table, store: &'a dyn Storage, run: u64, from: &[u8]) -> Result<Self, LogError> {
+        let letter = table.shape.letter;
+        let (first, end) = (keys::block(letter, run, &[]), keys::filter(letter, run));
+        // The block that begins at `from` or before it holds `from`, if any does.
+        let upto = keys::block(letter, run, &[from, &[0]].concat());
+        let before = Span { from: first.clone(), to: upto };
+        let start = match store.scan(before, Order::Descending).next() {
+            Some(entry) if !from.is_empty() => entry?.0.to_vec(),
+            _ => first,
+        };
+        let blocks = store.scan(Span { from: start, to: end }, Order::Ascending);
+        Ok(Self { table, store, run, blocks, block: Vec::new(), at: 0, from: from.to_vec() })
+    }
+
+    fn next(&mut self) -> Result<Option<Pair>, LogError> {
+        loop {
+            if let Some((key, value, next)) = read_entry(&self.block, self.at) {
+                self.at = next;
+                if key < self.from.as_slice() {
+                    continue;
+                }
+                return Ok(Some((key.to_vec(), value.map(<[u8]>::to_vec))));
+            }
+            let Some(entry) = self.blocks.next() else { return Ok(None) };
+            let (place, value) = entry?;
+            let first = keys::block_first(&place).unwrap_or_default();
+            (self.block, self.at) = (Vec::new(), 0);
+            if let Some(value) = self.table.join(self.store, self.run, first, &value)? {
+                if first >= self.from.as_slice() {
+                    return Ok(Some((first.to_vec(), Some(value))));
+                }
+                continue;
+            }
+            let damaged = || self.table.damaged(first);
+            self.block = pack::unpack(BLOCK, &value).ok_or_else(damaged)?.map_err(|_| damaged())?;
+            if read_entry(&self.block, 0).is_none_or(|(key, _, _)| key != first) {
+                return Err(damaged());
+            }
+        }
+    }
+}
+
+/// Goes through several runs as one: of a key that several have, the last one's value stands.
+struct Merged<'a> {
+    /// Older first.
+    cursors: Vec<(Cursor<'a>, Option<Pair>)>,
+}
+
+impl<'a> Merged<'a> {
+    fn new(
+        table: &'a Table,
+        store: &'a dyn Storage,
+        runs: impl Iterator<Item = u64>,
+        from: &[u8],
+    ) -> Result<Self, LogError> {
+        let cursor = |run| {
+            let mut cursor = Cursor::new(table, store, run, from)?;
+            let head = cursor.next()?;
+            Ok((cursor, head))
+        };
+        Ok(Self { cursors: runs.map(cursor).collect::<Result<_, LogError>>()? })
+    }
+
+    fn next(&mut self) -> Result<Option<Pair>, LogError> {
+        let Some(least) = self.cursors.iter().filter_map(|(_, head)| head.as_ref().map(|(k, _)| k)).min() else {
+            return Ok(None);
+        };
+        let least = least.clone();
+        let mut newest = None;
+        for (cursor, head) in &mut self.cursors {
+            if head.as_ref().is_some_and(|(key, _)| *key == least) {
+                newest = std::mem::replace(head, cursor.next()?);
+            }
+        }
+        Ok(newest)
+    }
+}
