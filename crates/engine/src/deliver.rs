@@ -397,7 +397,7 @@ impl Machine {
         let side = place.side;
         let nobody = SideState::default();
         let part = entry.state.sides.get(side).unwrap_or(&nobody);
-        let Some(write) = part.write_of(of).cloned() else { return Ok(()) };
+        let Some(write) = part.write_of(of) else { return Ok(()) };
         let (id, tag, doc) = match written {
             Some(Written { id, tag, stored }) => (Some(id), tag, stored),
             None => (part.id.clone(), None, None),
@@ -408,12 +408,12 @@ impl Machine {
         let unkept = results.values().any(|result| *result == FieldResult::NotKept);
         self.counts.delivered += 1;
         let after = now.wall.since(entry.state.edited_at).as_micros();
-        let told = What::Delivered {
+        let told = self.tells_all.then(|| What::Delivered {
             side: side.clone(),
             operation: write.operation,
-            fields: write.fields,
+            fields: write.fields.clone(),
             after_us: u64::try_from(after).unwrap_or(u64::MAX),
-        };
+        });
         let deleted = write.operation == Operation::Delete;
         let whole = stored.is_some() && !deleted;
         let body = Body::Applied {
@@ -427,7 +427,9 @@ impl Machine {
         self.emit(record, entry, body, now)?;
         let lane = self.lanes.open(record, &Track::Deliver(side.clone()));
         (lane.look, lane.due, lane.failed_reads, lane.refused) = (None, None, 0, None);
-        self.tell(Some(record), told, now);
+        if let Some(told) = told {
+            self.tell(Some(record), told, now);
+        }
         if let (true, Some(fields), Some(id)) = (whole, stored, id) {
             // What else the answer shows is the side's own doing, with our write before its eyes.
             let seen = Seen { id, tag, modified: None, fields, source: Source::Answer, began: now.wall };

@@ -25,13 +25,6 @@ use tokio::sync::{Semaphore, oneshot, watch};
 /// Messages taken in before their effects are carried out together: one group commit.
 const GROUP_MAX: usize = 256;
 
-/// While so many records wait for room at a side, messages are gathered before they
-/// are taken in: fewer wake-ups and larger commits, and nothing comes later for it.
-const PRESSED: usize = 128;
-/// The fewest messages taken in at once then, and how long they are waited for.
-const GATHER_MIN: usize = 48;
-const GATHER: Duration = Duration::from_micros(1_500);
-
 /// The longest a clean stop waits for what is in flight.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -112,7 +105,8 @@ impl Engine {
         let (tell_end, ended) = watch::channel(None);
         let plan = Arc::new(parts.plan);
         let log = parts.log.clone();
-        let machine = Machine::open(Arc::clone(&plan), log.clone(), fastrand::u64(..))?;
+        let mut machine = Machine::open(Arc::clone(&plan), log.clone(), fastrand::u64(..))?;
+        machine.tell_all(parts.watcher.is_some() || tracing::enabled!(tracing::Level::DEBUG));
         let kept = Arc::new(Mutex::new(Some(log.clone())));
         let engine = Self { inbox: inbox.clone(), ended, log: Arc::clone(&kept) };
         let ways = plan.sides.iter().map(|(side, p)| (side.clone(), Arc::new(Way::new(p.in_flight_max))));
@@ -303,22 +297,20 @@ impl Driver {
         kept: &Mutex<Option<Log>>,
     ) -> Result<(), EngineError> {
         let mut stop_by: Option<Instant> = None;
-        let mut gathered = Vec::new();
         loop {
-            gathered.extend(self.wait(messages, stop_by));
-            gathered.extend(messages.try_iter().take(GROUP_MAX));
-            if gathered.len() < GATHER_MIN && self.machine.waiting() > PRESSED {
-                std::thread::sleep(GATHER);
-                gathered.extend(messages.try_iter().take(GROUP_MAX));
-            }
-            if gathered.is_empty() {
-                self.step(Wake::Timer)?;
-            }
-            for message in gathered.drain(..) {
+            let first = self.wait(messages, stop_by);
+            let mut next = first;
+            let mut count = 0;
+            while let Some(message) = next {
                 if matches!(message, Message::Stop) && stop_by.is_none() {
                     stop_by = Some(Instant::now() + STOP_PATIENCE);
                 }
                 self.take(message)?;
+                count += 1;
+                next = if count < GROUP_MAX { messages.try_recv().ok() } else { None };
+            }
+            if count == 0 {
+                self.step(Wake::Timer)?;
             }
             self.commit();
             if let Some(by) = stop_by

@@ -8,12 +8,14 @@
 //! records to sides, `handle` calls handlers, `operate` serves people.
 
 use crate::error::EngineError;
+use crate::fold::side_of;
 use crate::gate::{Gate, Health, Turn};
 use crate::happening::{Happening, What};
 use crate::lane::{Lanes, Track};
 use crate::pass::Passes;
 use crate::plan::{CollectionPlan, Plan, Retry};
 use crate::project::settled_fields;
+use crate::state::RecordState;
 use crate::views::{Entry, Views, is_parked};
 use crate::wake::{Effect, Now, Reply, ReplyTo, Wake};
 use hms_sync_changelog::{Log, Sealed, seal};
@@ -26,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How many times as many intents as requests may be open to a side.
-const QUEUE_DEPTH: usize = 8;
+const QUEUE_DEPTH: usize = 16;
 
 /// The engine of one sync, without its hands.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ pub struct Machine {
     pub(crate) counts: crate::report::Counts,
     pub(crate) quiet: crate::quiet::Quiet,
     pub(crate) stopping: bool,
+    /// Whether anyone wants to hear of each record's way.
+    pub(crate) tells_all: bool,
     next_seq: u64,
     random: fastrand::Rng,
     batch: Vec<Sealed>,
@@ -68,6 +72,7 @@ impl Machine {
             counts: crate::report::Counts::default(),
             quiet: crate::quiet::Quiet::default(),
             stopping: false,
+            tells_all: true,
             next_seq,
             random: fastrand::Rng::with_seed(seed),
             batch: Vec::new(),
@@ -117,6 +122,11 @@ impl Machine {
         Ok(self.take_effects())
     }
 
+    /// Whether to tell of each record's way, or only of what matters to all.
+    pub fn tell_all(&mut self, all: bool) {
+        self.tells_all = all;
+    }
+
     /// The log that the machine's events go to.
     pub fn log(&self) -> &Log {
         self.views.log()
@@ -136,11 +146,6 @@ impl Machine {
     /// Whether a stop may end now: nothing is in flight and nothing being saved.
     pub fn is_idle(&self) -> bool {
         !self.lanes.is_busy()
-    }
-
-    /// How many records wait for room at a side.
-    pub(crate) fn waiting(&self) -> usize {
-        self.lanes.ready()
     }
 
     /// Hands over everything that is not saved yet, for a clean stop.
@@ -182,11 +187,17 @@ impl Machine {
         let sealed = seal(&event)
             .map_err(|why| EngineError::Seal { record: record.to_string(), why: why.to_string() })?;
         self.next_seq += 1;
-        // By the ids it had, and by those that it has now.
-        self.quiet.forget(record, &entry.state);
+        if std::mem::take(&mut entry.noted) {
+            self.quiet.forget(record, &entry.state);
+        }
+        let id_of = |state: &RecordState| state.sides.get(side_of(&event.body)?)?.id.clone();
+        let old_id = id_of(&entry.state);
         self.views.fold(&mut entry.state, sealed.id, &event);
         entry.changed_by(event.seq);
-        self.quiet.forget(record, &entry.state);
+        if id_of(&entry.state) != old_id {
+            // What is shown under its new id was noted for another record, if at all.
+            self.quiet.forget(record, &entry.state);
+        }
         self.counts.events += 1;
         self.batch.push(sealed);
         Ok(event.version)

@@ -245,8 +245,10 @@ impl Machine {
     ) -> Result<(), EngineError> {
         let there = seen.fields.iter().filter(|(_, value)| **value != Value::Absent);
         let fields: FieldMap = there.map(|(field, value)| (field.clone(), value.clone())).collect();
-        let told = What::Appeared { side: place.side.clone(), linked, fields: fields.clone() };
-        self.tell(Some(record), told, now);
+        if self.tells_all {
+            let told = What::Appeared { side: place.side.clone(), linked, fields: fields.clone() };
+            self.tell(Some(record), told, now);
+        }
         self.edit(place, record, entry, seen, fields, true, now)
     }
 

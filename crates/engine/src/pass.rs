@@ -258,12 +258,14 @@ impl Machine {
         let mut seen = Vec::new();
         let count = page.records.len();
         let events = self.counts.events;
+        // What a first listing shows is all new, and there is more to do for it.
+        let first = full && self.passes.all.get(key).is_some_and(|pass| !pass.listed);
         for record in page.records {
             let link = link_hash(side, collection.as_str(), &record.id);
             if full {
                 seen.push(link);
             }
-            let shown = self.quiet.shown(&record);
+            let shown = if first { None } else { self.quiet.shown(&record) };
             if shown.is_some_and(|shown| self.quiet.knows(link, shown)) {
                 self.counts.observations += 1;
                 continue;

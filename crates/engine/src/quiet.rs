@@ -88,6 +88,7 @@ impl Machine {
         }
         let quiet = |state: &RecordState| is_quiet(collection, state, side, id).then_some(());
         if self.views.peek_if(&record, quiet)?.is_some() {
+            self.views.note(&record);
             self.quiet.note(link_hash(side, name.as_str(), id), shown);
         }
         Ok(())

@@ -98,6 +98,8 @@ pub struct Entry {
     snapshot: u64,
     /// Whether it stands in the queue of those in memory.
     queued: bool,
+    /// Whether what a side showed of it may have been noted (`quiet.rs`).
+    pub(crate) noted: bool,
 }
 
 impl Entry {
@@ -197,7 +199,8 @@ impl Views {
             return Ok(entry);
         }
         let (state, snapshot) = self.load(record)?;
-        Ok(Entry { state: Box::new(state), last: 0, snapshot, queued: false })
+        let noted = state.version > 0;
+        Ok(Entry { state: Box::new(state), last: 0, snapshot, queued: false, noted })
     }
 
     /// A record's state, from its last snapshot and the events since; and the
@@ -272,6 +275,14 @@ impl Views {
             return Ok(look(&entry.state));
         }
         Ok(self.peek(record)?.as_ref().and_then(look))
+    }
+
+    /// Notes that what a side showed of a record has been noted. One that is not in
+    /// memory is taken to have been when it comes.
+    pub(crate) fn note(&mut self, record: &RecordId) {
+        if let Some(entry) = self.records.get_mut(record) {
+            entry.noted = true;
+        }
     }
 
     /// Folds one event into a record's state and keeps the indexes in step.

@@ -163,10 +163,16 @@ impl<K: Ord, V> VecMap<K, V> {
 
 impl<K: Ord, V> FromIterator<(K, V)> for VecMap<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        let pairs = pairs.into_iter();
-        let mut map = Self { entries: Vec::with_capacity(pairs.size_hint().0.min(64)) };
+        let mut map = Self { entries: Vec::new() };
         for (key, value) in pairs {
-            map.insert(key, value);
+            // Here it may grow by doubling; what is too much is given back.
+            match map.entries.last() {
+                Some((last, _)) if *last >= key => drop(map.insert(key, value)),
+                _ => map.entries.push((key, value)),
+            }
+        }
+        if map.entries.capacity() > map.entries.len() + map.entries.len() / 2 {
+            map.entries.shrink_to_fit();
         }
         map
     }
