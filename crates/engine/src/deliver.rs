@@ -376,7 +376,7 @@ impl Machine {
                 self.applied(place, record, &mut entry, version, Some(written), now)?;
                 self.finish(record.clone(), entry, now)?;
                 // A listing will show the same.
-                return shown.map_or(Ok(()), |shown| self.note_quiet(side, name, &id, shown));
+                return shown.map_or(Ok(()), |shown| self.note_quiet(side, name, &id, record, shown));
             }
             Outcome::Noop => self.applied(place, record, &mut entry, version, None, now)?,
             failed => self.failed(place, record, &mut entry, version, failed, now)?,

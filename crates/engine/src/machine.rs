@@ -155,16 +155,11 @@ impl Machine {
 
     /// Takes up what was left to be done when the last process ended.
     pub(crate) fn start(&mut self, now: Now) -> Result<(), EngineError> {
-        let mut after = None;
-        loop {
-            let page = self.views.todo(after.as_ref(), 512);
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.clone());
-            for record in page {
-                let entry = self.views.take(&record)?;
-                self.finish(record, entry, now)?;
-            }
+        for record in self.views.todo() {
+            let entry = self.views.take(&record)?;
+            self.finish(record, entry, now)?;
         }
+        Ok(())
     }
 
     /// Makes an event of what was learnt or is to be done, and folds it at once.

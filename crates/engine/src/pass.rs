@@ -10,10 +10,10 @@ use crate::happening::What;
 use crate::lane::Track;
 use crate::machine::Machine;
 use crate::plan::{Plan, Retry};
-use crate::stream::stream_of;
+use crate::stream::{Place, stream_of};
 use crate::views::{Views, hash_of, link_hash};
 use crate::wake::{Effect, Now};
-use hms_sync_connector::{Content, Cursor, Observation, Page, ReadError, ReadRequest, Scope};
+use hms_sync_connector::{Content, Cursor, Observation, Page, PageToken, ReadError, ReadRequest, Scope};
 use hms_sync_model::{
     Body, Clock, CollectionName, Lane, ParkReason, Parked, RecordId, SideName, Source, Time,
 };
@@ -27,6 +27,10 @@ const READ_RETRY: Retry =
 /// How many times as long as the last poll took it is until the next, if it brought
 /// nothing new while the side is being filled.
 const ECHO_REST: u32 = 4;
+
+/// How old the place of a first listing may be for it to go on from there. In a
+/// longer time too much may have moved to other pages.
+const PLACE_AGE_MAX: Duration = Duration::from_mins(10);
 
 /// All collections of all sides that are read.
 #[derive(Debug)]
@@ -51,6 +55,8 @@ pub(crate) struct Pass {
     pub(crate) trouble: Option<String>,
     /// A page that is not asked for until deliveries have caught up.
     waiting: Option<ReadRequest>,
+    /// How far a first listing had come when it was cut short.
+    place: Option<Place>,
     /// When everything was last read.
     listed_at: Time,
     /// When the last pass that ended well began: what it did not show was not there then.
@@ -95,6 +101,7 @@ impl Passes {
                     failures: 0,
                     trouble: None,
                     waiting: None,
+                    place: state.place,
                     last_began: state.at,
                 };
                 all.insert((side.clone(), collection.clone()), pass);
@@ -197,20 +204,25 @@ impl Machine {
                 Some(cursor) if !full => Scope::Since(cursor.clone()),
                 _ => Scope::Everything,
             };
+            let place = pass.place.clone().filter(|place| {
+                full && !pass.listed && now.wall < place.at.plus(PLACE_AGE_MAX)
+            });
             pass.running = Some(Running {
                 id,
                 full,
                 scheduled,
-                began: now.wall,
+                began: place.as_ref().map_or(now.wall, |place| place.began),
                 began_mono: now.mono,
                 page_began: now.wall,
                 seen: HashSet::new(),
                 records: 0,
                 news: 0,
-                sound: true,
+                // What it showed before it was cut short is no longer known.
+                sound: place.is_none(),
                 cursor: None,
             });
-            let request = ReadRequest { collection: collection.clone(), scope, after: None };
+            let after = place.map(|place| PageToken(place.next));
+            let request = ReadRequest { collection: collection.clone(), scope, after };
             effects.push(Effect::Read { side: side.clone(), pass: id, request });
         }
         for effect in effects {
@@ -272,8 +284,10 @@ impl Machine {
             }
             let id = record.id.clone();
             self.intake(side, collection, record, Source::Page, began, now)?;
-            if let Some(shown) = shown {
-                self.note_quiet(side, collection, &id, shown)?;
+            if let Some(shown) = shown
+                && let Some(record) = self.views.linked(side, collection, &id)?
+            {
+                self.note_quiet(side, collection, &id, &record, shown)?;
             }
         }
         let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
@@ -289,11 +303,12 @@ impl Machine {
             Some(next) => {
                 let scope = if running.full { None } else { pass.cursor.clone() };
                 let scope = scope.map_or(Scope::Everything, Scope::Since);
+                let place = (running.full && !pass.listed).then(|| next.0.clone());
                 pass.waiting = Some(ReadRequest { collection: collection.clone(), scope, after: Some(next) });
                 if !full && page.cursor.is_some() {
                     self.move_cursor(key, page.cursor, false, now)?;
                 }
-                Ok(())
+                place.map_or(Ok(()), |next| self.note_place(key, next, now))
             }
             None => self.pass_ended(key, now),
         }
@@ -310,6 +325,10 @@ impl Machine {
         }
         if let Some(pass) = self.passes.all.get_mut(key) {
             let full = pass.running.take().is_some_and(|running| running.full);
+            if matches!(why, ReadError::Broken { .. }) {
+                // Perhaps because of where it went on from.
+                pass.place = None;
+            }
             pass.waiting = None;
             pass.failures = failures.saturating_add(1);
             pass.trouble = Some(why.to_string());
@@ -320,6 +339,21 @@ impl Machine {
             }
         }
         self.tell(None, What::ReadFailed { side, collection, reason: why.to_string() }, now);
+    }
+
+    /// Writes down how far a first listing has come: after a restart it goes on from there.
+    fn note_place(
+        &mut self,
+        key: &(SideName, CollectionName),
+        next: String,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
+        let began = pass.running.as_ref().map_or(now.wall, |running| running.began);
+        pass.place = Some(Place { next: next.clone(), began, at: now.wall });
+        let stream = pass.stream.clone();
+        let body = Body::Cursor { side: key.0.clone(), cursor: None, listed: false, next: Some(next) };
+        self.emit_stream(&stream, body, now)
     }
 
     /// Writes down how far a collection has been read.
@@ -340,7 +374,7 @@ impl Machine {
         }
         pass.listed |= listed;
         let stream = pass.stream.clone();
-        let body = Body::Cursor { side: key.0.clone(), cursor: cursor.map(|cursor| cursor.0), listed };
+        let body = Body::Cursor { side: key.0.clone(), cursor: cursor.map(|cursor| cursor.0), listed, next: None };
         self.emit_stream(&stream, body, now)
     }
 
@@ -352,6 +386,7 @@ impl Machine {
         let Some(running) = pass.running.take() else { return Ok(()) };
         pass.failures = 0;
         pass.trouble = None;
+        pass.place = None;
         pass.last_began = running.began;
         // While a side is being filled, most of what a poll reads is what we wrote
         // just now: then reading gets a share of the time, not all of it.

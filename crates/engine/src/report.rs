@@ -201,28 +201,10 @@ impl Machine {
             sync: self.plan.name.clone(),
             events: self.views.log().head(),
             sides,
-            pending: self.count(false)?,
-            parked: self.count(true)?,
+            pending: self.views.todo_count(),
+            parked: self.views.parked_count() + self.held_streams()?.len(),
             counts: self.counts,
         })
-    }
-
-    fn count(&self, parked: bool) -> Result<usize, EngineError> {
-        let (mut count, mut after) = (0, None);
-        loop {
-            let page = if parked {
-                self.views.parked(after.as_ref(), 4_096)
-            } else {
-                self.views.todo(after.as_ref(), 4_096)
-            };
-            let Some(last) = page.last() else { break };
-            count += page.len();
-            after = Some(last.clone());
-        }
-        if parked {
-            count += self.held_streams()?.len();
-        }
-        Ok(count)
     }
 
     fn held_streams(&self) -> Result<Vec<(RecordId, Parked)>, EngineError> {

@@ -24,6 +24,9 @@ pub struct StreamState {
     /// When everything was last read.
     #[serde(rename = "f", default)]
     pub listed_at: Time,
+    /// How far the first listing has come, while it goes on.
+    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     /// When the cursor last moved.
     #[serde(rename = "t", default)]
     pub at: Time,
@@ -35,13 +38,32 @@ pub struct StreamState {
     pub approved: bool,
 }
 
+/// A place in a listing that goes on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Place {
+    /// The page that comes next, in the connector's own words.
+    #[serde(rename = "n")]
+    pub next: String,
+    /// When the listing began, or a little later.
+    #[serde(rename = "b")]
+    pub began: Time,
+    /// When this page was known to be next.
+    #[serde(rename = "t")]
+    pub at: Time,
+}
+
 impl StreamState {
     /// Takes in one event.
     pub fn fold(&mut self, id: EventId, event: &Event) {
         self.version = event.version;
         self.head = id;
         match &event.body {
+            Body::Cursor { next: Some(next), .. } => {
+                let began = self.place.as_ref().map_or(event.at, |place| place.began);
+                self.place = Some(Place { next: next.clone(), began, at: event.at });
+            }
             Body::Cursor { cursor, listed, .. } => {
+                self.place = None;
                 self.at = event.at;
                 if cursor.is_some() {
                     self.cursor.clone_from(cursor);

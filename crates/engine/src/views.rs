@@ -24,8 +24,7 @@ use hms_sync_model::{
 };
 use hms_sync_resolver::Rules;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::Bound;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, LazyLock};
 
 /// What a save hands to the log: keys with their new values, and up to which event.
@@ -33,6 +32,9 @@ pub type Saved = (Arc<Changes>, u64);
 
 /// Events of a record between two snapshots of its state.
 const SNAPSHOT_EVERY: u64 = 12;
+
+/// Events read at once when a process catches up.
+const CATCH_UP_EVENTS: usize = 512;
 
 /// All views of one sync, with what has changed and is not saved yet.
 #[derive(Debug)]
@@ -56,7 +58,7 @@ pub struct Views {
 /// A set of records, all of it in memory, and how it differs from what is saved.
 #[derive(Debug, Default)]
 struct Marks {
-    on: BTreeSet<RecordId>,
+    on: FxHashSet<RecordId>,
     unsaved: FxHashSet<RecordId>,
 }
 
@@ -64,12 +66,15 @@ impl Marks {
     /// Puts a record in or takes it out. Most come and go between two saves, and
     /// those need not be saved at all.
     fn mark(&mut self, record: &RecordId, on: bool) {
-        let turned = if on {
-            !self.on.contains(record) && self.on.insert(record.clone())
+        if on == self.on.contains(record) {
+            return;
+        }
+        if on {
+            self.on.insert(record.clone());
         } else {
-            self.on.remove(record)
-        };
-        if turned && !self.unsaved.remove(record) {
+            self.on.remove(record);
+        }
+        if !self.unsaved.remove(record) {
             self.unsaved.insert(record.clone());
         }
     }
@@ -81,9 +86,11 @@ impl Marks {
         }
     }
 
-    fn after(&self, record: Option<&RecordId>, limit: usize) -> Vec<RecordId> {
-        let from = record.map_or(Bound::Unbounded, Bound::Excluded);
-        self.on.range::<RecordId, _>((from, Bound::Unbounded)).take(limit).cloned().collect()
+    /// All of them, in order.
+    fn sorted(&self) -> Vec<RecordId> {
+        let mut all: Vec<RecordId> = self.on.iter().cloned().collect();
+        all.sort_unstable();
+        all
     }
 }
 
@@ -129,34 +136,52 @@ impl Views {
         &self.log
     }
 
-    /// Indexes what came after the last save.
+    /// Indexes what came after the last save. The next events are read while some are folded.
     pub fn catch_up(&mut self) -> Result<(), EngineError> {
         self.todo.on = self.marked(b't')?;
         self.parked.on = self.marked(b'k')?;
-        let mut next = self.log.views_upto().saturating_add(1);
-        loop {
-            let mut touched = FxHashSet::default();
-            let events = self.log.events(next, 1_024)?;
-            let Some((_, last)) = events.last() else { return Ok(()) };
-            next = last.seq.saturating_add(1);
-            for (id, event) in &events {
-                if event.record.is_own_stream() {
-                    self.fold_stream(*id, event)?;
-                } else {
-                    self.replay(*id, event)?;
-                    touched.insert(event.record.clone());
+        let (log, first) = (self.log.clone(), self.log.views_upto().saturating_add(1));
+        std::thread::scope(|scope| {
+            let (give, take) = std::sync::mpsc::sync_channel(2);
+            scope.spawn(move || {
+                let mut next = first;
+                loop {
+                    let events = log.events(next, CATCH_UP_EVENTS);
+                    let last = events.as_ref().ok().and_then(|events| events.last()).map(|(_, last)| last.seq);
+                    // Whoever takes them may have ended with an error.
+                    let gone = give.send(events).is_err();
+                    match last {
+                        Some(last) if !gone => next = last.saturating_add(1),
+                        _ => return,
+                    }
                 }
-            }
-            for record in &touched {
-                self.index_anew(record)?;
-            }
-            if self.unsaved() > self.plan.unsaved_max
-                && let Some((changes, upto)) = self.begin_save(next.saturating_sub(1))
-            {
-                self.log.save_views(&changes, upto)?;
-                self.end_save();
+            });
+            take.into_iter().try_for_each(|events| self.take_in(&events?))
+        })
+    }
+
+    /// Folds events that come next, and indexes their records.
+    fn take_in(&mut self, events: &[(EventId, Event)]) -> Result<(), EngineError> {
+        let mut touched = FxHashSet::default();
+        for (id, event) in events {
+            if event.record.is_own_stream() {
+                self.fold_stream(*id, event)?;
+            } else {
+                self.replay(*id, event)?;
+                touched.insert(event.record.clone());
             }
         }
+        for record in &touched {
+            self.index_anew(record)?;
+        }
+        let last = events.last().map_or(0, |(_, last)| last.seq);
+        if self.unsaved() > self.plan.unsaved_max
+            && let Some((changes, upto)) = self.begin_save(last)
+        {
+            self.log.save_views(&changes, upto)?;
+            self.end_save();
+        }
+        Ok(())
     }
 
     /// Folds an event that comes next in its record, so that the record need not
@@ -181,8 +206,8 @@ impl Views {
         Ok(())
     }
 
-    fn marked(&self, letter: u8) -> Result<BTreeSet<RecordId>, EngineError> {
-        let (mut found, mut after) = (BTreeSet::new(), None);
+    fn marked(&self, letter: u8) -> Result<FxHashSet<RecordId>, EngineError> {
+        let (mut found, mut after) = (FxHashSet::default(), None);
         loop {
             let page = self.log.views(&[letter], after.as_deref(), 1_024)?;
             let Some((last, _)) = page.last() else { return Ok(found) };
@@ -387,7 +412,7 @@ impl Views {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, RecordId)>, EngineError> {
-        let prefix = link_prefix(side, collection.as_str());
+        let prefix = link_prefix(side, collection.as_str(), 0);
         let found = self.scan(&prefix, after, limit)?;
         Ok(found
             .into_iter()
@@ -395,14 +420,28 @@ impl Views {
             .collect())
     }
 
-    /// Records with work to do, in pages.
-    pub fn todo(&self, after: Option<&RecordId>, limit: usize) -> Vec<RecordId> {
-        self.todo.after(after, limit)
+    /// Records with work to do, in order.
+    pub fn todo(&self) -> Vec<RecordId> {
+        self.todo.sorted()
+    }
+
+    /// How many they are.
+    pub fn todo_count(&self) -> usize {
+        self.todo.on.len()
+    }
+
+    /// How many records have something parked.
+    pub fn parked_count(&self) -> usize {
+        self.parked.on.len()
     }
 
     /// Records with something parked, in pages.
     pub fn parked(&self, after: Option<&RecordId>, limit: usize) -> Vec<RecordId> {
-        self.parked.after(after, limit)
+        let mut all = self.parked.sorted();
+        let from = after.map_or(0, |after| all.partition_point(|record| record <= after));
+        all.drain(..from);
+        all.truncate(limit);
+        all
     }
 
     /// A stream of the sync's own.
@@ -519,13 +558,17 @@ fn key(letter: u8, rest: &[u8]) -> Vec<u8> {
     key
 }
 
-fn link_prefix(side: &SideName, collection: &str) -> Vec<u8> {
-    [b"l", side.as_str().as_bytes(), b"/", collection.as_bytes(), b"\0"].concat()
+fn link_prefix(side: &SideName, collection: &str, room: usize) -> Vec<u8> {
+    let mut key = Vec::with_capacity(side.as_str().len() + collection.len() + 3 + room);
+    for part in [b"l", side.as_str().as_bytes(), b"/", collection.as_bytes(), b"\0"] {
+        key.extend_from_slice(part);
+    }
+    key
 }
 
 /// Native ids may be long; a long one stands as its hash, which the record's state confirms.
 fn link_key(side: &SideName, collection: &str, id: &NativeId) -> Vec<u8> {
-    let mut key = link_prefix(side, collection);
+    let mut key = link_prefix(side, collection, id.as_str().len().min(200));
     if id.as_str().len() <= 200 {
         key.extend_from_slice(id.as_str().as_bytes());
     } else {

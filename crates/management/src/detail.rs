@@ -45,7 +45,9 @@ pub(crate) fn detail(event: &Event) -> Json {
         }
         Body::Handled { job, clock } => json!({ "job": job, "clock": seen(clock) }),
         Body::HandlerFailed { job, words } => json!({ "job": job, "words": words }),
-        Body::Cursor { side, cursor, listed } => json!({ "side": side, "cursor": cursor, "listed": listed }),
+        Body::Cursor { side, cursor, listed, next } => {
+            json!({ "side": side, "cursor": cursor, "listed": listed, "next": next })
+        }
         Body::Received { message } => json!({ "message": message }),
     }
 }

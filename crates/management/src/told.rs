@@ -111,7 +111,10 @@ impl Teller {
             Body::HandlerFailed { job, words } => {
                 ("handler_failed", None, format!("handler {job} failed: {}", short(words)))
             }
-            Body::Cursor { side, cursor, listed } => {
+            Body::Cursor { side, next: Some(_), .. } => {
+                ("cursor", Some(side.clone()), format!("{side}: a page of the first listing was read"))
+            }
+            Body::Cursor { side, cursor, listed, .. } => {
                 let to =
                     cursor.as_ref().map_or_else(String::new, |cursor| format!(" up to {}", short(cursor)));
                 let all = if *listed { "; everything has been listed" } else { "" };

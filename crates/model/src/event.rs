@@ -363,6 +363,9 @@ pub enum Body {
         /// Whether a complete listing ended here.
         #[serde(rename = "l", default)]
         listed: bool,
+        /// The page of a first listing that comes next, in the connector's own words.
+        #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+        next: Option<String>,
     },
     /// A webhook was taken in. On a stream of the sync's own; its message id
     /// is remembered so that the sender's retries change nothing.
