@@ -34,6 +34,11 @@ impl Filter {
         Self { words: vec![0; usize::try_from(words).unwrap_or(usize::MAX)] }
     }
 
+    /// One that denies nothing.
+    pub(crate) fn of_all() -> Self {
+        Self { words: vec![u64::MAX] }
+    }
+
     fn bits(&self, key: KeyHash) -> impl Iterator<Item = (usize, u64)> + use<> {
         let bits = self.words.len() as u64 * 64;
         (0..PROBES).map(move |probe| {

@@ -272,7 +272,7 @@ fn find_head(store: &dyn Storage) -> Result<(u64, Option<String>), LogError> {
     };
     let (key, chunk) = entry?;
     let first = keys::read_chunk(&key).unwrap_or(u64::MAX);
-    let stored = match pack::unpack(pack::PACKED, &chunk) {
+    let stored = match pack::unpack(pack::PACKED, &[], &chunk) {
         Some(frames) => frames.ok().and_then(|frames| last_in(first, &frames)),
         None if pack::parts_of(&chunk).is_some() => Some(first),
         None => last_in(first, &chunk),

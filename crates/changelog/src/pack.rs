@@ -101,7 +101,7 @@ impl Packing<'_> {
     /// One chunk of these events; more, if they do not fit into one value.
     fn add_chunk(&mut self, events: &[&Sealed]) {
         let frames = events.iter().map(|event| event.frame.as_slice()).collect::<Vec<_>>().concat();
-        let packed = compress(PACKED, &frames).filter(|packed| packed.len() < frames.len());
+        let packed = compress(PACKED, &[], &frames).filter(|packed| packed.len() < frames.len());
         match packed.unwrap_or(frames) {
             value if value.is_empty() => {}
             value if value.len() <= VALUE_BYTES_MAX => self.put(events, value),
@@ -135,10 +135,10 @@ impl Packing<'_> {
     }
 }
 
-/// Bytes in compressed form: magic, the BLAKE3 hash of all that follows it, their
-/// length, an LZ4 block. Without the hash, some changes of the block
-/// would not change what comes out of it.
-pub(crate) fn compress(magic: [u8; 4], frames: &[u8]) -> Option<Vec<u8>> {
+/// Bytes in compressed form: magic, the BLAKE3 hash of the place they belong to and of
+/// all that follows, their length, an LZ4 block. Without the hash, some changes of the
+/// block would not change what comes out of it, and a block could lie elsewhere unseen.
+pub(crate) fn compress(magic: [u8; 4], place: &[u8], frames: &[u8]) -> Option<Vec<u8>> {
     let length = u32::try_from(frames.len()).ok()?.to_be_bytes();
     let mut packed = Vec::with_capacity(PACKED_HEAD + lz4_flex::block::get_maximum_output_size(frames.len()));
     packed.resize(PACKED_HEAD, 0);
@@ -146,7 +146,7 @@ pub(crate) fn compress(magic: [u8; 4], frames: &[u8]) -> Option<Vec<u8>> {
     let written = lz4_flex::block::compress_into(frames, packed.get_mut(PACKED_HEAD..)?).ok()?;
     packed.truncate(PACKED_HEAD + written);
     let (head, block) = packed.split_at_mut_checked(PACKED_HEAD)?;
-    let hash = packed_hash(length, block);
+    let hash = packed_hash(place, length, block);
     let parts: [&[u8]; 3] = [&magic, &hash, &length];
     head.iter_mut().zip(parts.into_iter().flatten()).for_each(|(place, byte)| *place = *byte);
     Some(packed)
@@ -155,20 +155,20 @@ pub(crate) fn compress(magic: [u8; 4], frames: &[u8]) -> Option<Vec<u8>> {
 /// Bytes before the block.
 const PACKED_HEAD: usize = 4 + 32 + 4;
 
-fn packed_hash(length: [u8; 4], block: &[u8]) -> [u8; 32] {
-    *blake3::Hasher::new().update(&length).update(block).finalize().as_bytes()
+fn packed_hash(place: &[u8], length: [u8; 4], block: &[u8]) -> [u8; 32] {
+    *blake3::Hasher::new().update(place).update(&length).update(block).finalize().as_bytes()
 }
 
-/// What was compressed under `magic`; nothing if `value` does not begin with it.
-pub(crate) fn unpack(magic: [u8; 4], value: &[u8]) -> Option<Result<Vec<u8>, Damage>> {
+/// What was compressed under `magic` for `place`; nothing if `value` does not begin with it.
+pub(crate) fn unpack(magic: [u8; 4], place: &[u8], value: &[u8]) -> Option<Result<Vec<u8>, Damage>> {
     let rest = value.strip_prefix(&magic)?;
-    Some(unpack_rest(rest))
+    Some(unpack_rest(place, rest))
 }
 
-fn unpack_rest(rest: &[u8]) -> Result<Vec<u8>, Damage> {
+fn unpack_rest(place: &[u8], rest: &[u8]) -> Result<Vec<u8>, Damage> {
     let (hash, rest) = rest.split_first_chunk::<32>().ok_or(Damage::Cut)?;
     let (length, block) = rest.split_first_chunk::<4>().ok_or(Damage::Cut)?;
-    if packed_hash(*length, block) != *hash {
+    if packed_hash(place, *length, block) != *hash {
         return Err(Damage::Hash);
     }
     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);

@@ -12,7 +12,7 @@ use hms_sync_model::{Event, EventId, RecordId};
 /// The frames of the chunk stored as `value` under `first`: decompressed, parts put together.
 pub(crate) fn load(store: &dyn Storage, first: u64, value: Value) -> Result<Value, LogError> {
     let damaged = |damage| LogError::Damaged { seq: first, damage };
-    if let Some(frames) = pack::unpack(pack::PACKED, &value) {
+    if let Some(frames) = pack::unpack(pack::PACKED, &[], &value) {
         return frames.map(Value::Owned).map_err(damaged);
     }
     let Some(parts) = pack::parts_of(&value) else { return Ok(value) };
