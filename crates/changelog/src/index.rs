@@ -130,9 +130,10 @@ impl Index {
         let after = run.after().and_then(|after| Some(keys::read_index(after)?.0));
         let from = after.as_ref().map_or(Bound::Unbounded, Bound::Included);
         let written = run.after().map(<[u8]>::to_vec);
-        let entries = flush.layer.range::<RecordId, _>((from, Bound::Unbounded)).flat_map(|(record, entries)| {
-            runs(entries).into_iter().map(|(version, run)| (keys::index(record, version), Some(run)))
-        });
+        let entries =
+            flush.layer.range::<RecordId, _>((from, Bound::Unbounded)).flat_map(|(record, entries)| {
+                runs(entries).into_iter().map(|(version, run)| (keys::index(record, version), Some(run)))
+            });
         let entries = entries.filter(|(key, _)| written.as_ref().is_none_or(|written| key > written)).map(Ok);
         if !self.table.write(store, run, entries, blocks)? {
             return Ok(true);
@@ -376,4 +377,3 @@ pub(crate) fn split_run(version: u64, value: &[u8]) -> Option<Entries> {
     let slots = value.chunks(Slot::BYTES).map(Slot::read);
     slots.zip(version..).map(|(slot, version)| Some((version, slot?))).collect()
 }
-

@@ -305,7 +305,8 @@ impl Table {
         entries: impl Iterator<Item = Result<(K, Option<V>), LogError>>,
         blocks: usize,
     ) -> Result<bool, LogError> {
-        let mut writing = Writing { table: self, store, building, batch: Batch::new(), block: Block::default() };
+        let mut writing =
+            Writing { table: self, store, building, batch: Batch::new(), block: Block::default() };
         let mut written = 0;
         for entry in entries {
             let (key, value) = entry?;
@@ -356,9 +357,8 @@ impl Table {
             let bytes = filter.to_bytes();
             let parts = (0u32..).zip(bytes.chunks(PART_BYTES)).collect::<Vec<_>>();
             for some in parts.chunks(BATCH_VALUES) {
-                let part = |(n, bytes): &(u32, &[u8])| {
-                    (keys::filter_part(letter, number, *n), Some(bytes.to_vec()))
-                };
+                let part =
+                    |(n, bytes): &(u32, &[u8])| (keys::filter_part(letter, number, *n), Some(bytes.to_vec()));
                 store.apply(some.iter().map(part).collect())?;
             }
             next.list.insert(place.min(next.list.len()), Arc::new(Run { number, level, keys, filter }));
@@ -414,9 +414,11 @@ impl Table {
 
     /// Removes a part of a run from the store. Answers whether that was all.
     fn remove_some(&self, store: &dyn Storage, number: u64) -> Result<bool, LogError> {
-        let span = Span { from: keys::run(self.shape.letter, number), to: keys::run_end(self.shape.letter, number) };
+        let span =
+            Span { from: keys::run(self.shape.letter, number), to: keys::run_end(self.shape.letter, number) };
         let entries = store.scan(span, Order::Ascending).take(BATCH_REMOVED);
-        let batch = entries.map(|entry| Ok((entry?.0.to_vec(), None))).collect::<Result<Batch, LogError>>()?;
+        let batch =
+            entries.map(|entry| Ok((entry?.0.to_vec(), None))).collect::<Result<Batch, LogError>>()?;
         let all = batch.len() < BATCH_REMOVED;
         store.apply(batch)?;
         Ok(all)
@@ -447,7 +449,13 @@ impl Table {
     }
 
     /// A value kept in parts, if `value` stands for one.
-    fn join(&self, store: &dyn Storage, run: u64, key: &[u8], value: &[u8]) -> Result<Option<Vec<u8>>, LogError> {
+    fn join(
+        &self,
+        store: &dyn Storage,
+        run: u64,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<Option<Vec<u8>>, LogError> {
         let Some(rest) = value.strip_prefix(&PARTS) else { return Ok(None) };
         let damaged = || self.damaged(key);
         let (parts, hash) = rest.split_first_chunk::<4>().ok_or_else(damaged)?;
@@ -636,7 +644,8 @@ impl<'a> Merged<'a> {
     }
 
     fn next(&mut self) -> Result<Option<Pair>, LogError> {
-        let Some(least) = self.cursors.iter().filter_map(|(_, head)| head.as_ref().map(|(k, _)| k)).min() else {
+        let Some(least) = self.cursors.iter().filter_map(|(_, head)| head.as_ref().map(|(k, _)| k)).min()
+        else {
             return Ok(None);
         };
         let least = least.clone();
@@ -671,7 +680,12 @@ mod tests {
 
     /// Lengths about the bound between blocks and parts among them.
     fn value(n: u16) -> Vec<u8> {
-        n.to_be_bytes().iter().copied().cycle().take(usize::from(if n % 9 == 0 { n } else { n % 40 })).collect()
+        n.to_be_bytes()
+            .iter()
+            .copied()
+            .cycle()
+            .take(usize::from(if n % 9 == 0 { n } else { n % 40 }))
+            .collect()
     }
 
     proptest! {

@@ -264,13 +264,11 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
                 let entry = self.hasher.entry(event.record.as_str(), event.version, slot);
                 self.expected = self.expected.wrapping_add(entry);
             }
-            Pass::Exact => {
-                match self.index.stored_place(self.store, &event.record, event.version) {
-                    Ok(place) if place == Some(slot) => {}
-                    Ok(_) | Err(LogError::DamagedTable { .. }) => return Err(wrong(Damage::Index)),
-                    Err(why) => return Err(why.into()),
-                }
-            }
+            Pass::Exact => match self.index.stored_place(self.store, &event.record, event.version) {
+                Ok(place) if place == Some(slot) => {}
+                Ok(_) | Err(LogError::DamagedTable { .. }) => return Err(wrong(Damage::Index)),
+                Err(why) => return Err(why.into()),
+            },
         }
         let record = self.hasher.hash(event.record.as_str());
         let place = usize::try_from(record % self.seen.len().max(1) as u128).unwrap_or(0);

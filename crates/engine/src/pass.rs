@@ -204,9 +204,10 @@ impl Machine {
                 Some(cursor) if !full => Scope::Since(cursor.clone()),
                 _ => Scope::Everything,
             };
-            let place = pass.place.clone().filter(|place| {
-                full && !pass.listed && now.wall < place.at.plus(PLACE_AGE_MAX)
-            });
+            let place = pass
+                .place
+                .clone()
+                .filter(|place| full && !pass.listed && now.wall < place.at.plus(PLACE_AGE_MAX));
             pass.running = Some(Running {
                 id,
                 full,
@@ -374,7 +375,8 @@ impl Machine {
         }
         pass.listed |= listed;
         let stream = pass.stream.clone();
-        let body = Body::Cursor { side: key.0.clone(), cursor: cursor.map(|cursor| cursor.0), listed, next: None };
+        let body =
+            Body::Cursor { side: key.0.clone(), cursor: cursor.map(|cursor| cursor.0), listed, next: None };
         self.emit_stream(&stream, body, now)
     }
 

@@ -147,7 +147,8 @@ impl Views {
                 let mut next = first;
                 loop {
                     let events = log.events(next, CATCH_UP_EVENTS);
-                    let last = events.as_ref().ok().and_then(|events| events.last()).map(|(_, last)| last.seq);
+                    let last =
+                        events.as_ref().ok().and_then(|events| events.last()).map(|(_, last)| last.seq);
                     // Whoever takes them may have ended with an error.
                     let gone = give.send(events).is_err();
                     match last {

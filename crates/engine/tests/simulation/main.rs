@@ -47,6 +47,13 @@ fn ends_equal_and_quiet() {
 }
 
 #[test]
+fn a_first_listing_that_was_cut_short_goes_on_from_its_page() {
+    let reads = World::new(3, false).cut_short();
+    assert!(reads[0].is_some(), "{reads:?}");
+    assert!(reads.len() < 9, "{reads:?}");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_history() {
     for seed in [1, 5, 9, 40] {
         let histories: Vec<_> = (0..2).map(|_| World::new(seed, false).run()).collect();

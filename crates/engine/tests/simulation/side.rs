@@ -115,6 +115,10 @@ impl SimSide {
         })
     }
 
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     pub fn fetch(&self, id: &NativeId) -> Observation {
         let gone = Observation { id: id.clone(), tag: None, modified: None, content: Content::Gone };
         self.view(id.as_str()).unwrap_or(gone)
