@@ -16,7 +16,7 @@
 //! - A write of its threads that fails can leave a `flush` waiting for ever; a
 //!   second `flush` wakes it. A thread here does that ([`Pulse`]).
 //!
-//! Nothing is compressed: frames can be found in the raw file.
+//! sled's own compression is off: chunks that we compress can be found in the raw file.
 
 use crate::error::LogError;
 use crate::folder::{self, Held, io};

@@ -237,6 +237,7 @@ impl Table {
     }
 
     /// What one run says of `key`, if anything.
+    #[expect(clippy::option_option, reason = "not in this run, or removed by it")]
     fn find(&self, store: &dyn Storage, run: u64, key: &[u8]) -> Result<Option<Option<Vec<u8>>>, LogError> {
         let mut cursor = Cursor::new(self, store, run, key)?;
         Ok(cursor.next()?.filter(|(found, _)| found == key).map(|(_, value)| value))
@@ -499,17 +500,20 @@ impl Block {
     }
 }
 
+/// A key, and its value unless it is removed, as they lie in a block.
+type Lying<'a> = (&'a [u8], Option<&'a [u8]>);
+
 /// The entry at `at` of a block, and where the next one begins.
-fn read_entry(block: &[u8], at: usize) -> Option<(&[u8], Option<&[u8]>, usize)> {
+fn read_entry(block: &[u8], at: usize) -> Option<(Lying<'_>, usize)> {
     let (lengths, rest) = block.get(at..)?.split_first_chunk::<4>()?;
     let [a, b, c, d] = *lengths;
     let (key, value) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
     let (key, rest) = rest.split_at_checked(key.into())?;
     if value == REMOVED {
-        return Some((key, None, at + 4 + key.len()));
+        return Some(((key, None), at + 4 + key.len()));
     }
     let value = rest.get(..value.into())?;
-    Some((key, Some(value), at + 4 + key.len() + value.len()))
+    Some(((key, Some(value)), at + 4 + key.len() + value.len()))
 }
 
 /// A run that blocks are being added to.
@@ -528,7 +532,7 @@ impl Writing<'_> {
             return Ok(());
         }
         let mut at = 0;
-        while let Some((key, _, next)) = read_entry(&block.bytes, at) {
+        while let Some(((key, _), next)) = read_entry(&block.bytes, at) {
             self.building.filter.put(KeyHash::of((self.table.shape.known_by)(key)));
             at = next;
         }
@@ -599,7 +603,7 @@ impl<'a> Cursor<'a> {
 
     fn next(&mut self) -> Result<Option<Pair>, LogError> {
         loop {
-            if let Some((key, value, next)) = read_entry(&self.block, self.at) {
+            if let Some(((key, value), next)) = read_entry(&self.block, self.at) {
                 self.at = next;
                 if key < self.from.as_slice() {
                     continue;
@@ -684,7 +688,7 @@ mod tests {
             .iter()
             .copied()
             .cycle()
-            .take(usize::from(if n % 9 == 0 { n } else { n % 40 }))
+            .take(usize::from(if n.is_multiple_of(9) { n } else { n % 40 }))
             .collect()
     }
 
