@@ -175,9 +175,9 @@ impl Views {
         for record in &touched {
             self.index_anew(record)?;
         }
-        let last = events.last().map_or(0, |(_, last)| last.seq);
+        let Some((_, last)) = events.last() else { return Ok(()) };
         if self.unsaved() > self.plan.unsaved_max
-            && let Some((changes, upto)) = self.begin_save(last)
+            && let Some((changes, upto)) = self.begin_save(last.seq)
         {
             self.log.save_views(&changes, upto)?;
             self.end_save();
