@@ -13,8 +13,9 @@ use crate::views::Changes;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// Called once, on the writer's thread, when the events are durable or will not
 /// be. Should be quick, and must not wait for the writer.
@@ -26,6 +27,14 @@ const QUEUE_MAX: usize = 4_096;
 const GROUP_EVENTS_MAX: usize = 8_192;
 /// The most bytes that share a sync; one submission may be larger.
 const GROUP_BYTES_MAX: usize = 16 << 20;
+
+/// So many events in one commit, and more are on their way: the next waits a little for
+/// company, as PostgreSQL's `commit_delay` does. A single change never waits.
+const BUSY_EVENTS: usize = 48;
+/// How many are company enough.
+const COMPANY_EVENTS: usize = 224;
+/// The longest wait for it.
+const COMPANY_WAIT: Duration = Duration::from_micros(2_500);
 
 enum Job {
     Append(Vec<Sealed>, Done),
@@ -125,6 +134,7 @@ fn run(log: &Log, jobs: &Receiver<Job>) {
     let mut saving: VecDeque<Saving> = VecDeque::new();
     let mut waiting = None;
     let mut behind = false;
+    let mut events = 0;
     loop {
         // With something left to save, nobody is waited for.
         let job = match waiting.take() {
@@ -140,10 +150,11 @@ fn run(log: &Log, jobs: &Receiver<Job>) {
                 Err(TryRecvError::Disconnected) => None,
             },
         };
-        let mut events = 0;
+        let busy = std::mem::take(&mut events) >= BUSY_EVENTS;
         match job {
             Some(Job::Append(first, done)) => {
-                let (group, next) = gather(jobs, first, done);
+                let wait = if busy { COMPANY_WAIT } else { Duration::ZERO };
+                let (group, next) = gather(jobs, first, done, wait);
                 events = group.iter().map(|(events, _)| events.len()).sum();
                 commit(log, group);
                 waiting = next;
@@ -186,19 +197,30 @@ fn end_save(saving: &mut VecDeque<Saving>, result: Result<(), LogError>) {
 
 /// The appends that wait, up to a bound or the next job of another kind, which
 /// comes back beside them.
-fn gather(jobs: &Receiver<Job>, events: Vec<Sealed>, done: Done) -> (Vec<(Vec<Sealed>, Done)>, Option<Job>) {
+fn gather(
+    jobs: &Receiver<Job>,
+    events: Vec<Sealed>,
+    done: Done,
+    wait: Duration,
+) -> (Vec<(Vec<Sealed>, Done)>, Option<Job>) {
+    let until = Instant::now() + wait;
     let bytes_of = |events: &[Sealed]| events.iter().map(|event| event.frame.len()).sum::<usize>();
     let (mut count, mut bytes) = (events.len(), bytes_of(&events));
     let mut group = vec![(events, done)];
     while count < GROUP_EVENTS_MAX && bytes < GROUP_BYTES_MAX {
-        match jobs.try_recv() {
+        let wait = if count < COMPANY_EVENTS {
+            until.saturating_duration_since(Instant::now())
+        } else {
+            Duration::ZERO
+        };
+        match jobs.recv_timeout(wait) {
             Ok(Job::Append(events, done)) => {
                 count += events.len();
                 bytes += bytes_of(&events);
                 group.push((events, done));
             }
             Ok(other) => return (group, Some(other)),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         }
     }
     (group, None)
