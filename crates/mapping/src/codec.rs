@@ -167,7 +167,8 @@ impl Codec {
         }
     }
 
-    /// Elements whose image is still shown stay as they were; the others are taken as shown.
+    /// Elements whose image is still shown stay as they were, if the side then shows
+    /// what it showed; the others are taken as shown.
     fn put_set(&self, view: &[Value], source: &[Value]) -> Value {
         let image_of = |element: &Value| match self.write_one(element).and_then(|json| self.read_one(&json)) {
             Ok(image) => image,
@@ -177,7 +178,9 @@ impl Codec {
         let kept =
             known.iter().filter(|(image, _)| view.binary_search(image).is_ok()).map(|(_, e)| (*e).clone());
         let new = view.iter().filter(|v| !known.iter().any(|(image, _)| image == *v)).cloned();
-        Value::set(kept.chain(new))
+        let put = Value::set(kept.chain(new));
+        let view = Value::Set(view.into());
+        if self.image(&put) == view { put } else { view }
     }
 }
 
