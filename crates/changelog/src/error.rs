@@ -89,7 +89,7 @@ pub enum LogError {
         damage: Damage,
     },
     /// A part of the index or of the saved views is not as it was written.
-    #[error("the {table} are not as they were written, at {key}; the events are not concerned by this")]
+    #[error("a block of the {table} is not as it was written, at {key}; no event is concerned by this")]
     DamagedTable {
         /// Which of both.
         table: &'static str,

@@ -40,7 +40,7 @@ impl Filter {
     }
 
     fn bits(&self, key: KeyHash) -> impl Iterator<Item = (usize, u64)> + use<> {
-        let bits = self.words.len() as u64 * 64;
+        let bits = self.bits_max();
         (0..PROBES).map(move |probe| {
             let bit = key.0.wrapping_add(key.1.wrapping_mul(probe)) % bits.max(1);
             (usize::try_from(bit / 64).unwrap_or(0), 1 << (bit % 64))
@@ -58,6 +58,16 @@ impl Filter {
     /// Whether the key may have been put in.
     pub(crate) fn has(&self, key: KeyHash) -> bool {
         self.bits(key).all(|(word, bit)| self.words.get(word).is_some_and(|word| word & bit != 0))
+    }
+
+    /// How many bits there are: no more keys can have been put in one by one.
+    pub(crate) fn bits_max(&self) -> u64 {
+        self.words.len() as u64 * 64
+    }
+
+    /// The BLAKE3 hash of its stored form.
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        *blake3::hash(&self.to_bytes()).as_bytes()
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {

@@ -147,11 +147,6 @@ impl Index {
         Ok(layers.gathered >= self.generation)
     }
 
-    /// Merges some of what is stored. Answers whether more is due.
-    pub(crate) fn merge_some(&self, store: &dyn Storage, blocks: usize) -> Result<bool, LogError> {
-        self.table.tend(store, blocks)
-    }
-
     /// Brings everything to the store.
     pub(crate) fn flush_all(&self, store: &dyn Storage) -> Result<(), LogError> {
         loop {
@@ -174,7 +169,7 @@ impl Index {
     ) -> Result<Entries, LogError> {
         let layers = self.read();
         let (mut found, mut next) = (Entries::new(), from);
-        self.stored_runs(store, record, |version, run| {
+        self.stored_runs(store, record, from, |version, run| {
             for (version, slot) in read_run(record, version, run)? {
                 if version >= next && found.len() < limit {
                     found.push((version, slot));
@@ -191,14 +186,17 @@ impl Index {
         Ok(found)
     }
 
-    /// The stored values of one record, in order, each with its first version.
+    /// The stored values of one record that can hold version `from` or later ones, in
+    /// order, each with its first version.
     fn stored_runs(
         &self,
         store: &dyn Storage,
         record: &RecordId,
+        from: u64,
         mut take: impl FnMut(u64, &[u8]) -> Result<bool, LogError>,
     ) -> Result<(), LogError> {
-        let (from, to) = (keys::index(record, 0), keys::index_end(record));
+        let first = from.saturating_sub(RUN_MAX as u64 - 1);
+        let (from, to) = (keys::index(record, first), keys::index_end(record));
         let known_by = record.as_str().as_bytes();
         self.table.each(store, &from, Some(&to), Some(known_by), |key, run| take(version_of(key), &run))
     }
@@ -211,7 +209,7 @@ impl Index {
         version: u64,
     ) -> Result<Option<Slot>, LogError> {
         let mut place = None;
-        self.stored_runs(store, record, |first, run| {
+        self.stored_runs(store, record, version, |first, run| {
             let run = split_run(first, run).unwrap_or_default();
             place = run.into_iter().find(|(found, _)| *found == version).map(|(_, slot)| slot);
             Ok(place.is_none() && first <= version)
@@ -233,7 +231,7 @@ impl Index {
             return Ok(Some(*last));
         }
         let mut last = None;
-        self.stored_runs(store, record, |version, run| {
+        self.stored_runs(store, record, 0, |version, run| {
             let run = read_run(record, version, run)?;
             last = run.into_iter().rfind(|(_, slot)| slot.seq() <= head).or(last);
             Ok(true)
@@ -297,7 +295,7 @@ impl Index {
 
 /// The table of the index, of runs that are merged when there are `fan_out`.
 pub(crate) fn shape(fan_out: usize, block_bytes: usize) -> Shape {
-    Shape { letter: keys::INDEX, known_by: keys::index_record, fan_out, block_bytes }
+    Shape { letter: keys::INDEX, name: "index", known_by: keys::index_record, fan_out, block_bytes }
 }
 
 impl Layers {

@@ -184,9 +184,8 @@ impl Log {
         let Ok(_writing) = self.inner.write() else { return Ok(false) };
         let (store, blocks) = (self.inner.store.as_ref(), blocks_for(events));
         let tended = self.inner.index.flush_some(store, blocks).and_then(|flushing| {
-            Ok(flushing
-                || self.inner.index.merge_some(store, blocks)?
-                || self.inner.views.tend(store, blocks)?)
+            let index = flushing || self.inner.index.table().tend(store, blocks)?;
+            Ok(self.inner.views.tend(store, blocks)? || index)
         });
         tended.inspect_err(|why| self.inner.poison(&why.in_one_line()))
     }

@@ -138,12 +138,10 @@ impl Packing<'_> {
 /// Bytes in compressed form: magic, the BLAKE3 hash of the place they belong to and of
 /// all that follows, their length, an LZ4 block. Without the hash, some changes of the
 /// block would not change what comes out of it, and a block could lie elsewhere unseen.
-pub(crate) fn compress(magic: [u8; 4], place: &[u8], frames: &[u8]) -> Option<Vec<u8>> {
-    let length = u32::try_from(frames.len()).ok()?.to_be_bytes();
-    let mut packed = Vec::with_capacity(PACKED_HEAD + lz4_flex::block::get_maximum_output_size(frames.len()));
-    packed.resize(PACKED_HEAD, 0);
-    packed.resize(packed.capacity(), 0);
-    let written = lz4_flex::block::compress_into(frames, packed.get_mut(PACKED_HEAD..)?).ok()?;
+pub(crate) fn compress(magic: [u8; 4], place: &[u8], bytes: &[u8]) -> Option<Vec<u8>> {
+    let length = u32::try_from(bytes.len()).ok()?.to_be_bytes();
+    let mut packed = vec![0; PACKED_HEAD + lz4_flex::block::get_maximum_output_size(bytes.len())];
+    let written = lz4_flex::block::compress_into(bytes, packed.get_mut(PACKED_HEAD..)?).ok()?;
     packed.truncate(PACKED_HEAD + written);
     let (head, block) = packed.split_at_mut_checked(PACKED_HEAD)?;
     let hash = packed_hash(place, length, block);

@@ -25,6 +25,10 @@ const ENTRY_BYTES_MAX: usize = 3_500;
 const BATCH_VALUES: usize = 8;
 /// The most keys removed in one batch.
 const BATCH_REMOVED: usize = 64;
+/// Removals that a merge may drop in the time of a block.
+const DROPPED_PER_BLOCK: usize = 32;
+/// Entries shown before the list is let go for a moment, so that no writer waits for a whole scan.
+const SLICE_ENTRIES: usize = 4_096;
 /// Begins a block.
 const BLOCK: [u8; 4] = [0xf5, b'h', b'm', b'B'];
 /// Begins what stands for one entry kept in parts.
@@ -32,11 +36,16 @@ const PARTS: [u8; 4] = [0xf5, b'h', b'm', b'P'];
 /// In place of the length of a value: the key is removed.
 const REMOVED: u16 = u16::MAX;
 
+/// Past the number of any run.
+const RUN_NUMBERS_END: u64 = u64::MAX / 2;
+
 /// What a table is like.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
     /// Its letter in the keys of the store.
     pub(crate) letter: u8,
+    /// Its name, for people.
+    pub(crate) name: &'static str,
     /// The part of a key that look-ups know.
     pub(crate) known_by: fn(&[u8]) -> &[u8],
     /// Runs of a size that are merged to one.
@@ -68,6 +77,8 @@ struct Run {
     level: u8,
     keys: u64,
     filter: Filter,
+    /// The hash of its filter, as the list has it.
+    hash: [u8; 32],
 }
 
 /// What the writer has in hand.
@@ -78,13 +89,13 @@ struct Work {
     merge: Option<Merge>,
     /// Runs that count no more, to be removed.
     garbage: Vec<u64>,
+    /// A merge came to something damaged: there are no more until the table is opened anew.
+    stuck: bool,
 }
 
 #[derive(Debug)]
 struct Merge {
     inputs: Vec<Arc<Run>>,
-    /// Whether nothing older is left that a removal could hide.
-    oldest: bool,
     building: Building,
 }
 
@@ -95,12 +106,14 @@ pub(crate) struct Building {
     level: u8,
     keys: u64,
     filter: Filter,
-    /// The last key that was written.
+    /// Whether removals are dropped: nothing older is left that they could hide.
+    drops_removed: bool,
+    /// The last key that was written, or dropped.
     after: Option<Vec<u8>>,
 }
 
 impl Building {
-    /// The last key that was written.
+    /// The last key that was written, or dropped.
     pub(crate) fn after(&self) -> Option<&[u8]> {
         self.after.as_deref()
     }
@@ -114,7 +127,7 @@ impl Runs {
             rest.extend_from_slice(&run.number.to_be_bytes());
             rest.push(run.level);
             rest.extend_from_slice(&run.keys.to_be_bytes());
-            rest.extend_from_slice(blake3::hash(&run.filter.to_bytes()).as_bytes());
+            rest.extend_from_slice(&run.hash);
         }
         [blake3::hash(&rest).as_bytes(), rest.as_slice()].concat()
     }
@@ -134,7 +147,8 @@ fn read_list(bytes: &[u8]) -> Option<(u64, Vec<Listed>)> {
         let (number, rest) = bytes.split_first_chunk::<8>()?;
         let (level, rest) = rest.split_first()?;
         let (keys, hash) = rest.split_first_chunk::<8>()?;
-        Some((u64::from_be_bytes(*number), *level, u64::from_be_bytes(*keys), hash.try_into().ok()?))
+        let number = Some(u64::from_be_bytes(*number)).filter(|number| *number < RUN_NUMBERS_END)?;
+        Some((number, *level, u64::from_be_bytes(*keys), hash.try_into().ok()?))
     };
     let runs = runs.iter().map(run).collect::<Option<Vec<_>>>()?;
     rest.is_empty().then_some((u64::from_be_bytes(*upto), runs))
@@ -154,14 +168,16 @@ impl Table {
         let mut list = Vec::with_capacity(listed.len());
         for (number, level, keys, hash) in listed {
             let filter = match table.read_filter(store, number)? {
-                Some(filter) if *blake3::hash(&filter.to_bytes()).as_bytes() == hash => filter,
+                Some(filter) if filter.hash() == hash => filter,
                 _ => match table.filter_anew(store, number, keys) {
                     // A block of it is damaged: whoever comes to that one is told.
                     Err(LogError::DamagedTable { .. }) => Filter::of_all(),
                     filter => filter?,
                 },
             };
-            list.push(Arc::new(Run { number, level, keys, filter }));
+            // Anyone can write a list: it counts no more keys than there are bits for.
+            let keys = keys.min(filter.bits_max());
+            list.push(Arc::new(Run { number, level, keys, filter, hash }));
         }
         table.work = Mutex::new(table.leftovers(store, &list)?);
         table.runs = RwLock::new(Runs { upto, list });
@@ -173,14 +189,22 @@ impl Table {
         let mut work = Work::default();
         let mut span = Span::prefix(&keys::runs(self.shape.letter));
         while let Some(entry) = store.scan(span.clone(), Order::Ascending).next() {
-            let Some(number) = keys::read_run(&entry?.0) else { break };
+            let key = entry?.0;
+            let Some(number) = keys::read_run(&key) else {
+                // None of ours.
+                span.from = [&*key, &[0]].concat();
+                continue;
+            };
+            if number >= RUN_NUMBERS_END {
+                break;
+            }
             if !list.iter().any(|run| run.number == number) {
                 work.garbage.push(number);
             }
-            work.next = work.next.max(number.saturating_add(1));
-            span.from = keys::run(self.shape.letter, number.saturating_add(1));
+            work.next = work.next.max(number + 1);
+            span.from = keys::run(self.shape.letter, number + 1);
         }
-        let listed = list.iter().map(|run| run.number.saturating_add(1)).max();
+        let listed = list.iter().map(|run| run.number + 1).max();
         work.next = work.next.max(listed.unwrap_or(0));
         Ok(work)
     }
@@ -253,21 +277,42 @@ impl Table {
         known_by: Option<&[u8]>,
         mut take: impl FnMut(&[u8], Vec<u8>) -> Result<bool, LogError>,
     ) -> Result<(), LogError> {
+        let hash = known_by.map(KeyHash::of);
+        let mut from = from.to_vec();
+        while let Some(last) = self.slice(store, &from, to, hash, &mut take)? {
+            from = [last.as_slice(), &[0]].concat();
+        }
+        Ok(())
+    }
+
+    /// Shows some of the entries. Answers the last key shown if there may be more.
+    fn slice(
+        &self,
+        store: &dyn Storage,
+        from: &[u8],
+        to: Option<&[u8]>,
+        hash: Option<KeyHash>,
+        take: &mut impl FnMut(&[u8], Vec<u8>) -> Result<bool, LogError>,
+    ) -> Result<Option<Vec<u8>>, LogError> {
         let runs = self.read();
-        let hash = known_by.filter(|_| !runs.list.is_empty()).map(KeyHash::of);
         let runs = runs.list.iter().filter(|run| hash.is_none_or(|hash| run.filter.has(hash)));
         let mut merged = Merged::new(self, store, runs.map(|run| run.number), from)?;
+        let mut shown = 0;
         while let Some((key, value)) = merged.next()? {
             if to.is_some_and(|to| key.as_slice() >= to) {
-                break;
+                return Ok(None);
             }
             if let Some(value) = value
                 && !take(&key, value)?
             {
-                break;
+                return Ok(None);
+            }
+            shown += 1;
+            if shown == SLICE_ENTRIES {
+                return Ok(Some(key));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Whether what is stored is what is in use: the list and all filters.
@@ -287,14 +332,14 @@ impl Table {
 
     /// Begins a run of about `keys` keys, newer than all others.
     pub(crate) fn begin(&self, keys: usize) -> Building {
-        self.building(keys as u64, 0)
+        self.building(keys as u64, 0, false)
     }
 
-    fn building(&self, keys: u64, level: u8) -> Building {
+    fn building(&self, keys: u64, level: u8, drops_removed: bool) -> Building {
         let mut work = self.work();
         let number = work.next;
         work.next += 1;
-        Building { number, level, keys: 0, filter: Filter::with_keys(keys), after: None }
+        Building { number, level, keys: 0, filter: Filter::with_keys(keys), drops_removed, after: None }
     }
 
     /// Writes up to `blocks` more blocks of a run. `entries` are those after
@@ -308,10 +353,19 @@ impl Table {
     ) -> Result<bool, LogError> {
         let mut writing =
             Writing { table: self, store, building, batch: Batch::new(), block: Block::default() };
-        let mut written = 0;
+        let (mut written, mut dropped) = (0usize, 0usize);
         for entry in entries {
             let (key, value) = entry?;
             let (key, value) = (key.as_ref(), value.as_ref().map(AsRef::as_ref));
+            if value.is_none() && writing.building.drops_removed {
+                dropped += 1;
+                if dropped < blocks.saturating_mul(DROPPED_PER_BLOCK) {
+                    continue;
+                }
+                writing.end_block()?;
+                writing.building.after = Some(key.to_vec());
+                return writing.hand_on().map(|()| false);
+            }
             let bytes = key.len() + value.map_or(0, <[u8]>::len) + 4;
             let large = bytes > ENTRY_BYTES_MAX && value.is_some();
             if large || writing.block.bytes.len() + bytes > self.shape.block_bytes {
@@ -362,7 +416,8 @@ impl Table {
                     |(n, bytes): &(u32, &[u8])| (keys::filter_part(letter, number, *n), Some(bytes.to_vec()));
                 store.apply(some.iter().map(part).collect())?;
             }
-            next.list.insert(place.min(next.list.len()), Arc::new(Run { number, level, keys, filter }));
+            let hash = filter.hash();
+            next.list.insert(place.min(next.list.len()), Arc::new(Run { number, level, keys, filter, hash }));
         }
         // Whoever reads the old list has it until they are done.
         let mut runs = self.runs.write().unwrap_or_else(PoisonError::into_inner);
@@ -374,55 +429,78 @@ impl Table {
     }
 
     /// Merges and clears away, up to `blocks` blocks. Answers whether more is due.
+    ///
+    /// A block that is not as it was written ends the merging, and nothing else: what
+    /// is in a table can be made anew from the events, so writing events goes on.
     pub(crate) fn tend(&self, store: &dyn Storage, blocks: usize) -> Result<bool, LogError> {
         let garbage = self.work().garbage.last().copied();
         if let Some(run) = garbage {
-            if self.remove_some(store, run)? {
+            if self.remove_some(store, run, blocks)? {
                 self.work().garbage.retain(|other| *other != run);
             }
             return Ok(true);
         }
         let merge = self.work().merge.take();
         let Some(mut merge) = merge.or_else(|| self.next_merge()) else { return Ok(false) };
-        let from = merge.building.after().map_or_else(Vec::new, |after| [after, &[0]].concat());
-        let inputs = merge.inputs.iter().map(|run| run.number);
-        let mut merged = Merged::new(self, store, inputs, &from)?;
-        let entries = std::iter::from_fn(|| merged.next().transpose())
-            .filter(|entry| !merge.oldest || !matches!(entry, Ok((_, None))));
-        if self.write(store, &mut merge.building, entries, blocks)? {
-            let upto = self.upto();
-            self.put_in(store, merge.building, &merge.inputs, upto)?;
-        } else {
-            self.work().merge = Some(merge);
+        match self.merge_some(store, &mut merge, blocks) {
+            Ok(true) => {
+                let upto = self.upto();
+                self.put_in(store, merge.building, &merge.inputs, upto)?;
+            }
+            Ok(false) => self.work().merge = Some(merge),
+            Err(why @ LogError::DamagedTable { .. }) => {
+                tracing::error!(why = why.in_one_line(), "its runs are no longer merged");
+                let mut work = self.work();
+                work.stuck = true;
+                work.garbage.push(merge.building.number);
+            }
+            Err(why) => return Err(why),
         }
         Ok(true)
     }
 
-    /// The runs to be merged next: the youngest that are enough.
+    /// Answers whether that was all.
+    fn merge_some(&self, store: &dyn Storage, merge: &mut Merge, blocks: usize) -> Result<bool, LogError> {
+        let from = merge.building.after().map_or_else(Vec::new, |after| [after, &[0]].concat());
+        let inputs = merge.inputs.iter().map(|run| run.number);
+        let mut merged = Merged::new(self, store, inputs, &from)?;
+        let entries = std::iter::from_fn(|| merged.next().transpose());
+        self.write(store, &mut merge.building, entries, blocks)
+    }
+
+    /// The runs to be merged next: of the smallest that are enough the oldest.
     fn next_merge(&self) -> Option<Merge> {
+        if self.work().stuck {
+            return None;
+        }
         let runs = self.read();
         let same = |a: &Arc<Run>, b: &Arc<Run>| a.level == b.level;
         let groups: Vec<&[Arc<Run>]> = runs.list.chunk_by(same).collect();
-        let inputs = groups.iter().rev().find(|group| group.len() >= self.shape.fan_out)?.to_vec();
+        let inputs = groups.iter().rev().find_map(|group| group.get(..self.shape.fan_out))?.to_vec();
         let first = |runs: &[Arc<Run>]| runs.first().map(|run| run.number);
         let oldest = first(&inputs) == first(&runs.list);
-        let keys = inputs.iter().map(|run| run.keys).sum();
+        let keys = inputs.iter().fold(0u64, |keys, run| keys.saturating_add(run.keys));
         let level = inputs.first().map_or(0, |run| run.level).saturating_add(1);
         drop(runs);
-        let building = self.building(keys, level);
-        Some(Merge { inputs, oldest, building })
+        let building = self.building(keys, level, oldest);
+        Some(Merge { inputs, building })
     }
 
-    /// Removes a part of a run from the store. Answers whether that was all.
-    fn remove_some(&self, store: &dyn Storage, number: u64) -> Result<bool, LogError> {
-        let span =
-            Span { from: keys::run(self.shape.letter, number), to: keys::run_end(self.shape.letter, number) };
-        let entries = store.scan(span, Order::Ascending).take(BATCH_REMOVED);
-        let batch =
-            entries.map(|entry| Ok((entry?.0.to_vec(), None))).collect::<Result<Batch, LogError>>()?;
-        let all = batch.len() < BATCH_REMOVED;
-        store.apply(batch)?;
-        Ok(all)
+    /// Removes up to `batches` batches of a run from the store. Answers whether that was all.
+    fn remove_some(&self, store: &dyn Storage, number: u64, batches: usize) -> Result<bool, LogError> {
+        let letter = self.shape.letter;
+        for _ in 0..batches {
+            let span = Span { from: keys::run(letter, number), to: keys::run_end(letter, number) };
+            let entries = store.scan(span, Order::Ascending).take(BATCH_REMOVED);
+            let batch =
+                entries.map(|entry| Ok((entry?.0.to_vec(), None))).collect::<Result<Batch, LogError>>()?;
+            let all = batch.len() < BATCH_REMOVED;
+            store.apply(batch)?;
+            if all {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Removes everything.
@@ -436,17 +514,17 @@ impl Table {
             work.garbage.push(merge.building.number);
         }
         work.garbage.extend(old.list.iter().map(|run| run.number));
+        work.stuck = false;
         drop(work);
         loop {
             let garbage = self.work().garbage.pop();
             let Some(run) = garbage else { return Ok(()) };
-            while !self.remove_some(store, run)? {}
+            self.remove_some(store, run, usize::MAX)?;
         }
     }
 
     fn damaged(&self, key: &[u8]) -> LogError {
-        let table = if self.shape.letter == keys::VIEW { "views" } else { "index" };
-        LogError::DamagedTable { table, key: key.escape_ascii().to_string() }
+        LogError::DamagedTable { table: self.shape.name, key: key.escape_ascii().to_string() }
     }
 
     /// A value kept in parts, if `value` stands for one.
@@ -671,7 +749,8 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    const SHAPE: Shape = Shape { letter: b'v', known_by: |key| key, fan_out: 3, block_bytes: 120 };
+    const SHAPE: Shape =
+        Shape { letter: b'v', name: "views", known_by: |key| key, fan_out: 3, block_bytes: 120 };
 
     /// Of each save its entries, after how many blocks it stops for a merge, and how
     /// many blocks are merged before the next; whether the table is opened anew.

@@ -125,7 +125,7 @@ impl Log {
 
 /// The table of views, of runs that are merged when there are `fan_out`.
 pub(crate) fn shape(fan_out: usize, block_bytes: usize) -> crate::table::Shape {
-    crate::table::Shape { letter: keys::VIEW, known_by: |key| key, fan_out, block_bytes }
+    crate::table::Shape { letter: keys::VIEW, name: "views", known_by: |key| key, fan_out, block_bytes }
 }
 
 fn check_size(what: &'static str, bytes: usize, max: usize) -> Result<(), LogError> {

@@ -177,18 +177,127 @@ fn blocks(entries: &Entries) -> Vec<usize> {
     places(entries, b'r').into_iter().filter(is_block).collect()
 }
 
+/// The entries of a block, by the form on disk alone: key and value.
+fn unpack(block: &[u8]) -> Entries {
+    let length = u32::from_be_bytes(block[36..40].try_into().unwrap()) as usize;
+    let bytes = lz4_flex::block::decompress(&block[40..], length).unwrap();
+    let (mut found, mut rest) = (Entries::new(), bytes.as_slice());
+    while !rest.is_empty() {
+        let length = |at: usize| usize::from(u16::from_be_bytes([rest[at], rest[at + 1]]));
+        let (key, value) = (length(0), length(2));
+        found.push((rest[4..4 + key].to_vec(), rest[4 + key..4 + key + value].to_vec()));
+        rest = &rest[4 + key + value..];
+    }
+    found
+}
+
+/// A block of these entries, as it would have been written at `place`.
+fn pack(place: &[u8], entries: &Entries) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (key, value) in entries {
+        bytes.extend_from_slice(&(key.len() as u16).to_be_bytes());
+        bytes.extend_from_slice(&(value.len() as u16).to_be_bytes());
+        bytes.extend_from_slice(&[key.as_slice(), value].concat());
+    }
+    let length = (bytes.len() as u32).to_be_bytes();
+    let block = lz4_flex::block::compress(&bytes);
+    let hash = blake3::Hasher::new().update(place).update(&length).update(&block).finalize();
+    [b"\xf5hmB", hash.as_bytes().as_slice(), &length, &block].concat()
+}
+
+/// The events that a value of the index leads to.
+fn led_to(value: &[u8]) -> impl Iterator<Item = u64> {
+    value.chunks(9).map(|slot| u64::from_be_bytes(slot[..8].try_into().unwrap()) + u64::from(slot[8]))
+}
+
+#[test]
+fn a_missing_index_entry_is_named_with_its_event() {
+    let whole = &log().1;
+    for n in blocks(whole) {
+        let all = unpack(&whole[n].1);
+        for at in 0..all.len() {
+            let mut rest = all.clone();
+            let (key, value) = rest.remove(at);
+            let mut entries = whole.clone();
+            entries[n].1 = pack(&whole[n].0, &rest);
+            let found = examine(disk(&entries)).unwrap();
+            assert_eq!((found.seq, found.what), (led_to(&value).min().unwrap(), Damage::Index));
+            assert!(key.starts_with(found.record.unwrap().as_str().as_bytes()));
+        }
+    }
+}
+
 #[test]
 fn a_missing_block_of_the_index_is_named_with_its_first_event() {
-    let entries = &log().1;
-    assert!(blocks(entries).len() > 3);
-    for n in blocks(entries) {
-        let mut entries = entries.clone();
-        let (key, _) = entries.remove(n);
+    let whole = &log().1;
+    assert!(blocks(whole).len() > 3);
+    for n in blocks(whole) {
+        let mut entries = whole.clone();
+        let (_, block) = entries.remove(n);
+        let first = unpack(&block).iter().flat_map(|(_, value)| led_to(value)).min().unwrap();
         let found = examine(disk(&entries)).unwrap();
-        assert_eq!(found.what, Damage::Index);
-        let first = key[11..].split(|byte| *byte == 0).next().unwrap();
-        assert!(found.record.unwrap().as_str().as_bytes() >= first);
+        assert_eq!((found.seq, found.what), (first, Damage::Index));
     }
+}
+
+#[test]
+fn an_index_entry_of_no_event_is_named() {
+    let mut entries = log().1.clone();
+    let n = blocks(&entries)[0];
+    let mut block = unpack(&entries[n].1);
+    let (mut key, value) = block[0].clone();
+    *key.last_mut().unwrap() = 200;
+    block.insert(1, (key, value[..9].to_vec()));
+    entries[n].1 = pack(&entries[n].0, &block);
+    let found = examine(disk(&entries)).unwrap();
+    assert_eq!((found.seq, found.what), (led_to(&value).next().unwrap(), Damage::IndexExtra));
+}
+
+#[test]
+fn an_index_that_claims_too_much_is_found_and_one_that_claims_too_little_is_made_whole() {
+    let whole = &log().1;
+    let list = whole.iter().position(|(key, _)| key == b"mti").unwrap();
+    let claiming = |upto: u64| {
+        let mut entries = whole.clone();
+        let rest = [&upto.to_be_bytes(), &entries[list].1[40..]].concat();
+        entries[list].1 = [blake3::hash(&rest).as_bytes().as_slice(), &rest].concat();
+        entries
+    };
+    for upto in [0u64, 1, 60, 119] {
+        assert_eq!(examine(disk(&claiming(upto))), None);
+        let log = Log::on(disk(&claiming(upto))).unwrap();
+        assert_eq!(log.history(&record(3), 1, 99).unwrap().len(), 17);
+    }
+    let mut entries = claiming(120);
+    entries.remove(blocks(whole).pop().unwrap());
+    assert_eq!(examine(disk(&entries)).unwrap().what, Damage::Index);
+}
+
+#[test]
+fn run_numbers_of_another_hand_end_nothing() {
+    for key in [b"ri".to_vec(), b"ri\0\0".to_vec(), [b"ri".as_slice(), &[0xff; 8], &[0]].concat()] {
+        let mut entries = log().1.clone();
+        entries.push((key, vec![1]));
+        let log = Log::on(disk(&entries)).unwrap();
+        assert_eq!(log.history(&record(3), 1, 99).unwrap().len(), 17);
+    }
+}
+
+/// What can be made anew never stops what cannot.
+#[test]
+fn a_damaged_block_of_the_views_stops_merging_and_not_writing() {
+    let memory = MemoryDisk::new();
+    let log = Log::on(memory.clone()).unwrap();
+    let save = |n: u8| log.save_views(&[(vec![b'k', n], Some(vec![n]))].into(), 0).unwrap();
+    save(1);
+    let (key, mut block) = memory.entries().into_iter().find(|(key, _)| key.starts_with(b"rv")).unwrap();
+    *block.last_mut().unwrap() ^= 1;
+    memory.tamper(&key, Some(&block));
+    (2..9).for_each(save);
+    log.append(&[seal(&doubt(1, &record(0), 1, EventId::default(), 9)).unwrap()]).unwrap();
+    assert_eq!(log.stats().poisoned, None);
+    assert_eq!(log.view(b"k\x08").unwrap(), Some(vec![8]));
+    assert!(log.view(b"k\x01").unwrap_err().to_string().contains("a block of the views"));
 }
 
 #[test]
