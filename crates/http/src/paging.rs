@@ -89,6 +89,8 @@ pub(crate) struct Progress {
     pub(crate) key: Option<(String, String)>,
     /// The pass reads only what changed.
     pub(crate) since: bool,
+    /// The settings of the listing that the pass is of.
+    pub(crate) settings: u64,
     /// When the pass began, in microseconds of our clock.
     pub(crate) began: i64,
     /// The cursor that the pass started from.
@@ -114,9 +116,9 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// A pass that begins now, in microseconds of our clock.
-    pub(crate) fn begin(now: i64) -> Self {
-        Self { began: now, ..Self::default() }
+    /// A pass of a listing with these settings that begins now, in microseconds of our clock.
+    pub(crate) fn begin(settings: u64, now: i64) -> Self {
+        Self { settings, began: now, ..Self::default() }
     }
 }
 
@@ -359,7 +361,8 @@ fn marks(page: &Facts) -> Vec<Option<u64>> {
     page.ids.iter().enumerate().map(mark).collect()
 }
 
-fn hash(what: &impl std::hash::Hash) -> u64 {
+/// The same for the same thing in another process too.
+pub(crate) fn hash(what: &impl std::hash::Hash) -> u64 {
     use std::hash::{DefaultHasher, Hasher};
     let mut hasher = DefaultHasher::new();
     what.hash(&mut hasher);

@@ -1,7 +1,7 @@
 //! Reading: pages of a listing, one record, records by their identity.
 
 use crate::error::{SpecError, quote};
-use crate::paging::{Facts, Paging, Progress, Style};
+use crate::paging::{Facts, Paging, Progress, Style, hash};
 use crate::request::{Ask, Parts};
 use crate::select::{self, Lens, RECORD_MAX};
 use crate::spec::{BaseUrl, CursorFrom, HttpCollection, IncrementalSync, LookupSpec, Paginator, ReadSpec};
@@ -29,6 +29,8 @@ pub(crate) struct Listing {
     pages: Pages,
     paging: Paging,
     since: Option<Since>,
+    /// A number for all that says what is read, and in which pages.
+    settings: u64,
 }
 
 /// The names of a paginator's parameters.
@@ -83,7 +85,8 @@ impl Listing {
                 Scale::new(field, None, None).map_err(|e| SpecError::new(format!("{key}.paginator"), e))?;
             since = Some(Since { scale, parameter: None, last_run: true });
         }
-        Ok(Self { ask, pages, paging, since })
+        let settings = hash(&format!("{base} {spec:?}"));
+        Ok(Self { ask, pages, paging, since, settings })
     }
 
     pub(crate) fn is_incremental(&self) -> bool {
@@ -99,7 +102,13 @@ impl Listing {
     ) -> Result<Page, ReadError> {
         let progress = match &request.after {
             Some(token) => {
-                serde_json::from_str(&token.0).map_err(|_| self.broken("a page token that is not ours"))?
+                let progress: Progress = serde_json::from_str(&token.0)
+                    .map_err(|_| self.broken("a page token that is not ours"))?;
+                if progress.settings != self.settings {
+                    let why = "it was under way when its settings were changed; it begins anew";
+                    return Err(self.broken(why));
+                }
+                progress
             }
             None => self.start(&request.scope),
         };
@@ -134,7 +143,7 @@ impl Listing {
     }
 
     fn start(&self, scope: &Scope) -> Progress {
-        let mut progress = Progress::begin(Utc::now().timestamp_micros());
+        let mut progress = Progress::begin(self.settings, Utc::now().timestamp_micros());
         let (Scope::Since(cursor), Some(since)) = (scope, &self.since) else { return progress };
         match (serde_json::from_str(&cursor.0), since.last_run) {
             (Ok(Mark::Value(json)), false) => {

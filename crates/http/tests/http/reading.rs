@@ -6,7 +6,7 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use hms_sync_connector::{Connector, Content, LookupRequest, ReadError, Scope};
+use hms_sync_connector::{Connector, Content, LookupRequest, ReadError, ReadRequest, Scope};
 use hms_sync_doubles::{BadAnswer, Double, Down, Faults, Kind};
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
@@ -79,6 +79,27 @@ async fn cursor_of(double: &Double) -> hms_sync_connector::Cursor {
     let cursor = pass(&of(double), Scope::Everything, || {}).await.unwrap().1.unwrap();
     double.set_faults(Faults { answer: Some(BadAnswer::Endless), ..Faults::default() });
     cursor
+}
+
+/// A listing goes on only in the pages it began with.
+#[tokio::test]
+async fn a_page_of_other_settings_is_refused() {
+    let clerk = Double::clerk().await.unwrap();
+    clerk.seed_records(1, 30);
+    let after = first(&of(&clerk)).await.unwrap().next;
+    let next = async |permits: &Json| {
+        let request =
+            ReadRequest { collection: collection(), scope: Scope::Everything, after: after.clone() };
+        connector(&side(&clerk), permits).read(request).await
+    };
+    let same = permits(Kind::Clerk);
+    assert!(!next(&same).await.unwrap().records.is_empty());
+    for (key, value) in [("paginator/page_size", json!(10)), ("path", json!("/permits?x=1"))] {
+        let mut other = same.clone();
+        *other.pointer_mut(&format!("/read/{key}")).unwrap() = value;
+        let said = broken(next(&other).await);
+        assert!(said.contains("its settings were changed; it begins anew"), "{said}");
+    }
 }
 
 /// Memory in use, in kB.
