@@ -18,10 +18,7 @@ pub struct EventId(pub [u8; 32]);
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Byte by byte through the formatter would cost more than the hash itself.
-        let digit = |n: u8| char::from(if n < 10 { b'0' + n } else { b'a' + n - 10 });
-        let text: String = self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
-        f.write_str(&text)
+        f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
     }
 }
 

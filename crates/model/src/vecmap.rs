@@ -166,10 +166,8 @@ impl<K: Ord, V> FromIterator<(K, V)> for VecMap<K, V> {
         let mut map = Self { entries: Vec::new() };
         for (key, value) in pairs {
             // Here it may grow by doubling; what is too much is given back.
-            match map.entries.last() {
-                Some((last, _)) if *last >= key => drop(map.insert(key, value)),
-                _ => map.entries.push((key, value)),
-            }
+            map.entries.reserve(1);
+            map.insert(key, value);
         }
         if map.entries.capacity() > map.entries.len() + map.entries.len() / 2 {
             map.entries.shrink_to_fit();
