@@ -376,7 +376,7 @@ impl Machine {
                 self.applied(place, record, &mut entry, version, Some(written), now)?;
                 self.finish(record.clone(), entry, now)?;
                 // A listing will show the same.
-                return shown.map_or(Ok(()), |shown| self.note_quiet(side, name, &id, record, shown));
+                return shown.map_or(Ok(()), |shown| self.note_quiet(side, name, &id, shown));
             }
             Outcome::Noop => self.applied(place, record, &mut entry, version, None, now)?,
             failed => self.failed(place, record, &mut entry, version, failed, now)?,
@@ -408,7 +408,7 @@ impl Machine {
         let unkept = results.values().any(|result| *result == FieldResult::NotKept);
         self.counts.delivered += 1;
         let after = now.wall.since(entry.state.edited_at).as_micros();
-        let told = self.tells_all.then(|| What::Delivered {
+        self.tell_way(record, now, || What::Delivered {
             side: side.clone(),
             operation: write.operation,
             fields: write.fields.clone(),
@@ -427,9 +427,6 @@ impl Machine {
         self.emit(record, entry, body, now)?;
         let lane = self.lanes.open(record, &Track::Deliver(side.clone()));
         (lane.look, lane.due, lane.failed_reads, lane.refused) = (None, None, 0, None);
-        if let Some(told) = told {
-            self.tell(Some(record), told, now);
-        }
         if let (true, Some(fields), Some(id)) = (whole, stored, id) {
             // What else the answer shows is the side's own doing, with our write before its eyes.
             let seen = Seen { id, tag, modified: None, fields, source: Source::Answer, began: now.wall };

@@ -43,7 +43,7 @@ pub struct Machine {
     pub(crate) quiet: crate::quiet::Quiet,
     pub(crate) stopping: bool,
     /// Whether anyone wants to hear of each record's way.
-    pub(crate) tells_all: bool,
+    tells_all: bool,
     next_seq: u64,
     random: fastrand::Rng,
     batch: Vec<Sealed>,
@@ -306,6 +306,13 @@ impl Machine {
 
     pub(crate) fn tell(&mut self, record: Option<&RecordId>, what: What, now: Now) {
         self.effects.push(Effect::Tell(Happening { at: now.wall, record: record.cloned(), what }));
+    }
+
+    /// Tells of a record's way, if anyone listens: what is told is made only then.
+    pub(crate) fn tell_way(&mut self, record: &RecordId, now: Now, what: impl FnOnce() -> What) {
+        if self.tells_all {
+            self.tell(Some(record), what(), now);
+        }
     }
 
     pub(crate) fn draw(&mut self) -> f64 {

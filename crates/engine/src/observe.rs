@@ -245,10 +245,8 @@ impl Machine {
     ) -> Result<(), EngineError> {
         let there = seen.fields.iter().filter(|(_, value)| **value != Value::Absent);
         let fields: FieldMap = there.map(|(field, value)| (field.clone(), value.clone())).collect();
-        if self.tells_all {
-            let told = What::Appeared { side: place.side.clone(), linked, fields: fields.clone() };
-            self.tell(Some(record), told, now);
-        }
+        let side = place.side;
+        self.tell_way(record, now, || What::Appeared { side: side.clone(), linked, fields: fields.clone() });
         self.edit(place, record, entry, seen, fields, true, now)
     }
 
@@ -284,8 +282,8 @@ impl Machine {
             Verdict::Stale(words) => self.doubt(place, record, entry, words, now),
             Verdict::NotKept(fields) => self.park_not_kept(place, record, entry, fields, now),
             Verdict::Edit(fields, stale) => {
-                let told = What::Edited { side: place.side.clone(), fields: fields.clone() };
-                self.tell(Some(record), told, now);
+                let side = place.side;
+                self.tell_way(record, now, || What::Edited { side: side.clone(), fields: fields.clone() });
                 self.edit(place, record, entry, seen, fields, certain, now)?;
                 if stale {
                     self.doubt(place, record, entry, "part of it may be older than our write", now)

@@ -30,7 +30,7 @@ const ECHO_REST: u32 = 4;
 
 /// How old the place of a first listing may be for it to go on from there. In a
 /// longer time too much may have moved to other pages.
-const PLACE_AGE_MAX: Duration = Duration::from_mins(10);
+const PLACE_AGE_MAX: Duration = Duration::from_mins(1);
 
 /// All collections of all sides that are read.
 #[derive(Debug)]
@@ -285,10 +285,8 @@ impl Machine {
             }
             let id = record.id.clone();
             self.intake(side, collection, record, Source::Page, began, now)?;
-            if let Some(shown) = shown
-                && let Some(record) = self.views.linked(side, collection, &id)?
-            {
-                self.note_quiet(side, collection, &id, &record, shown)?;
+            if let Some(shown) = shown {
+                self.note_quiet(side, collection, &id, shown)?;
             }
         }
         let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
@@ -326,7 +324,7 @@ impl Machine {
         }
         if let Some(pass) = self.passes.all.get_mut(key) {
             let full = pass.running.take().is_some_and(|running| running.full);
-            if matches!(why, ReadError::Broken { .. }) {
+            if !matches!(why, ReadError::Later { .. }) {
                 // Perhaps because of where it went on from.
                 pass.place = None;
             }
@@ -349,12 +347,15 @@ impl Machine {
         next: String,
         now: Now,
     ) -> Result<(), EngineError> {
-        let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
-        let began = pass.running.as_ref().map_or(now.wall, |running| running.began);
-        pass.place = Some(Place { next: next.clone(), began, at: now.wall });
+        let Some(pass) = self.passes.all.get(key) else { return Ok(()) };
         let stream = pass.stream.clone();
         let body = Body::Cursor { side: key.0.clone(), cursor: None, listed: false, next: Some(next) };
-        self.emit_stream(&stream, body, now)
+        self.emit_stream(&stream, body, now)?;
+        let place = self.views.stream(&stream)?.place;
+        if let Some(pass) = self.passes.all.get_mut(key) {
+            pass.place = place;
+        }
+        Ok(())
     }
 
     /// Writes down how far a collection has been read.

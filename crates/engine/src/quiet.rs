@@ -78,17 +78,17 @@ impl Machine {
         side: &SideName,
         name: &CollectionName,
         id: &NativeId,
-        record: &RecordId,
         shown: u64,
     ) -> Result<(), EngineError> {
         let Some(collection) = self.plan.collections.get(name) else { return Ok(()) };
+        let Some(record) = self.views.linked(side, name, id)? else { return Ok(()) };
         // What is still to be done for the record would take it out again.
-        if !self.lanes.rests(record) {
+        if !self.lanes.rests(&record) {
             return Ok(());
         }
         let quiet = |state: &RecordState| is_quiet(collection, state, side, id).then_some(());
-        if self.views.peek_if(record, quiet)?.is_some() {
-            self.views.note(record);
+        if self.views.peek_if(&record, quiet)?.is_some() {
+            self.views.note(&record);
             self.quiet.note(link_hash(side, name.as_str(), id), shown);
         }
         Ok(())

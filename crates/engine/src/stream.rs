@@ -58,6 +58,8 @@ impl StreamState {
         self.version = event.version;
         self.head = id;
         match &event.body {
+            // A listing on which deletes depend is read from its start to its end.
+            Body::Cursor { next: Some(_), .. } if self.held.is_some() || self.approved => {}
             Body::Cursor { next: Some(next), .. } => {
                 let began = self.place.as_ref().map_or(event.at, |place| place.began);
                 self.place = Some(Place { next: next.clone(), began, at: event.at });
@@ -75,8 +77,12 @@ impl StreamState {
                     self.held = None;
                 }
             }
-            Body::Parked { parked, .. } => self.held = Some(parked.clone()),
+            Body::Parked { parked, .. } => {
+                self.place = None;
+                self.held = Some(parked.clone());
+            }
             Body::Released { action, .. } => {
+                self.place = None;
                 self.held = None;
                 self.approved = *action == Released::Replay;
             }
@@ -94,4 +100,54 @@ pub fn stream_of(side: &SideName, collection: &CollectionName) -> Result<RecordI
 pub fn parse_stream(stream: &RecordId) -> Option<(SideName, CollectionName)> {
     let (side, collection) = stream.as_str().strip_prefix("@sync/")?.split_once('/')?;
     Some((SideName::try_new(side).ok()?, CollectionName::try_new(collection).ok()?))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use hms_sync_model::{Clock, Lane, ParkReason};
+
+    fn after(bodies: Vec<Body>) -> StreamState {
+        let mut state = StreamState::default();
+        for (version, body) in (1..).zip(bodies) {
+            let record = RecordId::try_new("@sync/clerk/permits").unwrap();
+            let at = Time::default();
+            let event = Event { seq: version, record, version, at, prev: EventId::default(), body };
+            state.fold(EventId::default(), &event);
+        }
+        state
+    }
+
+    /// Deletes are told only by a listing that was read in one go.
+    #[test]
+    fn a_place_is_kept_only_while_no_deletes_wait() {
+        let side = SideName::try_new("clerk").unwrap();
+        let lane = || Lane::Side(side.clone());
+        let place =
+            || Body::Cursor { side: side.clone(), cursor: None, listed: false, next: Some("2".into()) };
+        let parked = Parked {
+            reason: ParkReason::MassDelete,
+            words: String::new(),
+            attempts: 0,
+            fields: Vec::new(),
+            clock: Clock::default(),
+            given_up: false,
+        };
+        let held = || Body::Parked { lane: lane(), parked: parked.clone() };
+        let let_go = |action| Body::Released { lane: lane(), action };
+        assert!(after(vec![place()]).place.is_some());
+        for bodies in [
+            vec![place(), held()],
+            vec![held(), place()],
+            vec![held(), let_go(Released::Replay), place()],
+            vec![place(), held(), let_go(Released::Replay)],
+        ] {
+            let words = format!("{bodies:?}");
+            let state = after(bodies);
+            assert_eq!(state.place, None, "{words}");
+            assert!(state.held.is_some() || state.approved, "{words}");
+        }
+        assert!(after(vec![held(), let_go(Released::Discard), place()]).place.is_some());
+    }
 }

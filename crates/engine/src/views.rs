@@ -438,11 +438,14 @@ impl Views {
 
     /// Records with something parked, in pages.
     pub fn parked(&self, after: Option<&RecordId>, limit: usize) -> Vec<RecordId> {
-        let mut all = self.parked.sorted();
-        let from = after.map_or(0, |after| all.partition_point(|record| record <= after));
-        all.drain(..from);
-        all.truncate(limit);
-        all
+        let later = self.parked.on.iter().filter(|record| after.is_none_or(|after| *record > after));
+        let mut page: Vec<RecordId> = later.cloned().collect();
+        if limit < page.len() {
+            page.select_nth_unstable(limit);
+            page.truncate(limit);
+        }
+        page.sort_unstable();
+        page
     }
 
     /// A stream of the sync's own.
