@@ -492,21 +492,30 @@ impl Views {
         Ok(self.log.view(key)?)
     }
 
-    /// Entries under `prefix` in order of key, unsaved ones included.
+    /// Entries under `prefix` in order of key after `after`, unsaved ones included: `limit`
+    /// or a few more, and none only if there are no more.
     fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<View>, EngineError> {
-        let from = after.map_or_else(|| prefix.to_vec(), |a| [a, &[0]].concat());
-        let saved = self.log.views(prefix, after, limit)?;
-        // Past the last saved key of a full page nothing may be taken from memory yet.
-        let end = if saved.len() < limit { None } else { saved.last().map(|(key, _)| key.clone()) };
-        let mut merged: BTreeMap<Vec<u8>, Option<Vec<u8>>> =
-            saved.into_iter().map(|(key, value)| (key, Some(value))).collect();
-        for layer in [self.saving.as_deref(), Some(&self.fresh)].into_iter().flatten() {
-            let entries = layer
-                .range(from.clone()..)
-                .take_while(|(key, _)| key.starts_with(prefix) && end.as_ref().is_none_or(|end| *key <= end));
-            merged.extend(entries.map(|(key, value)| (key.clone(), value.clone())));
+        let mut after = after.map(<[u8]>::to_vec);
+        loop {
+            let from = after.as_ref().map_or_else(|| prefix.to_vec(), |after| [after.as_slice(), &[0]].concat());
+            let saved = self.log.views(prefix, after.as_deref(), limit)?;
+            // Past the last saved key of a full page nothing may be taken from memory yet.
+            let end = if saved.len() < limit { None } else { saved.last().map(|(key, _)| key.clone()) };
+            let mut merged: BTreeMap<Vec<u8>, Option<Vec<u8>>> =
+                saved.into_iter().map(|(key, value)| (key, Some(value))).collect();
+            for layer in [self.saving.as_deref(), Some(&self.fresh)].into_iter().flatten() {
+                let entries = layer.range(from.clone()..).take_while(|(key, _)| {
+                    key.starts_with(prefix) && end.as_ref().is_none_or(|end| *key <= end)
+                });
+                merged.extend(entries.map(|(key, value)| (key.clone(), value.clone())));
+            }
+            let found: Vec<View> = merged.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+            if !found.is_empty() || end.is_none() {
+                return Ok(found);
+            }
+            // All of the page has been removed since it was saved.
+            after = end;
         }
-        Ok(merged.into_iter().filter_map(|(key, value)| Some((key, value?))).collect())
     }
 
     /// Keys that wait to be saved.
@@ -619,4 +628,31 @@ fn identity_of_values(collection: &str, values: &[Value]) -> Option<Vec<u8>> {
     let hash = (bytes.len() > 100).then(|| blake3::hash(&bytes));
     let bytes = hash.as_ref().map_or(bytes.as_slice(), |hash| hash.as_bytes().as_slice());
     Some([b"n", collection.as_bytes(), b"\0", bytes].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::*;
+    use hms_sync_changelog::MemoryDisk;
+
+    /// Once failed: pages of which nothing is left looked like the end.
+    #[test]
+    fn a_scan_goes_on_where_whole_pages_have_been_removed() {
+        let log = Log::on(MemoryDisk::new()).unwrap();
+        let mut views = Views::new(log.clone(), Arc::new(Plan::new("test")));
+        views.fresh.extend((0..10_u8).map(|n| (vec![b'l', n], Some(vec![n]))));
+        let (changes, _) = views.begin_save(0).unwrap();
+        log.save_views(&changes, 0).unwrap();
+        views.end_save();
+        views.fresh.extend((2..7_u8).map(|n| (vec![b'l', n], None)));
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = views.scan(b"l", after.as_deref(), 2).unwrap();
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.clone());
+            found.extend(page.into_iter().map(|(key, _)| key[1]));
+        }
+        assert_eq!(found, [0, 1, 7, 8, 9]);
+    }
 }
