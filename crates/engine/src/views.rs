@@ -497,7 +497,8 @@ impl Views {
     fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<View>, EngineError> {
         let mut after = after.map(<[u8]>::to_vec);
         loop {
-            let from = after.as_ref().map_or_else(|| prefix.to_vec(), |after| [after.as_slice(), &[0]].concat());
+            let from =
+                after.as_ref().map_or_else(|| prefix.to_vec(), |after| [after.as_slice(), &[0]].concat());
             let saved = self.log.views(prefix, after.as_deref(), limit)?;
             // Past the last saved key of a full page nothing may be taken from memory yet.
             let end = if saved.len() < limit { None } else { saved.last().map(|(key, _)| key.clone()) };
@@ -509,7 +510,8 @@ impl Views {
                 });
                 merged.extend(entries.map(|(key, value)| (key.clone(), value.clone())));
             }
-            let found: Vec<View> = merged.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+            let found: Vec<View> =
+                merged.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
             if !found.is_empty() || end.is_none() {
                 return Ok(found);
             }
