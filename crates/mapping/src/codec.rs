@@ -146,29 +146,18 @@ impl Codec {
         if *view == image {
             return source.clone();
         }
-        match (view, source, &image) {
+        let kept = match (view, source, &image) {
             (Value::Datetime(view), Value::Datetime(source), Value::Datetime(image)) => {
-                self.put_instant(*view, *source, *image)
+                put_instant(*view, *source, *image)
             }
-            (Value::Set(view), Value::Set(source), _) => self.put_set(view, source),
-            _ => view.clone(),
-        }
+            (Value::Set(view), Value::Set(source), _) => Some(self.put_set(view, source)),
+            _ => None,
+        };
+        // Only if the side then shows what it showed.
+        kept.filter(|kept| self.image(kept) == *view).unwrap_or_else(|| view.clone())
     }
 
-    /// The part of the instant that the side does not hold is carried over, if
-    /// the side then shows what it showed.
-    fn put_instant(&self, view: Time, source: Time, image: Time) -> Value {
-        let moved = source.0.checked_sub(image.0).and_then(|rest| view.0.checked_add(rest));
-        let moved = moved.map(|at| Value::Datetime(Time(at)));
-        let view = Value::Datetime(view);
-        match moved {
-            Some(moved) if self.image(&moved) == view => moved,
-            _ => view,
-        }
-    }
-
-    /// Elements whose image is still shown stay as they were, if the side then shows
-    /// what it showed; the others are taken as shown.
+    /// Elements whose image is still shown stay as they were; the others are taken as shown.
     fn put_set(&self, view: &[Value], source: &[Value]) -> Value {
         let image_of = |element: &Value| match self.write_one(element).and_then(|json| self.read_one(&json)) {
             Ok(image) => image,
@@ -178,10 +167,14 @@ impl Codec {
         let kept =
             known.iter().filter(|(image, _)| view.binary_search(image).is_ok()).map(|(_, e)| (*e).clone());
         let new = view.iter().filter(|v| !known.iter().any(|(image, _)| image == *v)).cloned();
-        let put = Value::set(kept.chain(new));
-        let view = Value::Set(view.into());
-        if self.image(&put) == view { put } else { view }
+        Value::set(kept.chain(new))
     }
+}
+
+/// The part of the instant that the side does not hold, carried over.
+fn put_instant(view: Time, source: Time, image: Time) -> Option<Value> {
+    let moved = source.0.checked_sub(image.0).and_then(|rest| view.0.checked_add(rest));
+    moved.map(|at| Value::Datetime(Time(at)))
 }
 
 /// The type of what stands in a set; of anything else the type itself.
