@@ -40,6 +40,11 @@ pub(crate) fn index_record(key: &[u8]) -> &[u8] {
     key.split_last_chunk::<8>().and_then(|(rest, _)| rest.split_last()).map_or(key, |(_, record)| record)
 }
 
+/// The least key after `key`.
+pub(crate) fn just_after(key: &[u8]) -> Vec<u8> {
+    [key, &[0]].concat()
+}
+
 /// The list of a table's runs.
 pub(crate) fn table(letter: u8) -> Vec<u8> {
     vec![b'm', b't', letter]

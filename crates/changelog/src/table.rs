@@ -9,9 +9,14 @@
 //! A run counts from the moment the table's list names it. The list is one value and
 //! says up to which event the table goes, so both change at once, or neither; what a
 //! run cut short leaves behind is removed. All writing goes through the log's one
-//! writer, a few blocks at a time; readers hold the list while they read, and no run
-//! goes before they are done.
+//! writer, a few blocks at a time; readers hold the list while they read some thousand
+//! entries, and no run goes before that; for the next they take the list anew.
 
+mod block;
+mod merged;
+
+use self::block::{Block, read_entry};
+use self::merged::{Cursor, Merged};
 use crate::error::LogError;
 use crate::filter::{Filter, KeyHash};
 use crate::keys;
@@ -29,12 +34,8 @@ const BATCH_REMOVED: usize = 64;
 const DROPPED_PER_BLOCK: usize = 32;
 /// Entries shown before the list is let go for a moment, so that no writer waits for a whole scan.
 const SLICE_ENTRIES: usize = 4_096;
-/// Begins a block.
-const BLOCK: [u8; 4] = [0xf5, b'h', b'm', b'B'];
 /// Begins what stands for one entry kept in parts.
 const PARTS: [u8; 4] = [0xf5, b'h', b'm', b'P'];
-/// In place of the length of a value: the key is removed.
-const REMOVED: u16 = u16::MAX;
 
 /// Past the number of any run.
 const RUN_NUMBERS_END: u64 = u64::MAX / 2;
@@ -192,7 +193,7 @@ impl Table {
             let key = entry?.0;
             let Some(number) = keys::read_run(&key) else {
                 // None of ours.
-                span.from = [&*key, &[0]].concat();
+                span.from = keys::just_after(&key);
                 continue;
             };
             if number >= RUN_NUMBERS_END {
@@ -280,7 +281,7 @@ impl Table {
         let hash = known_by.map(KeyHash::of);
         let mut from = from.to_vec();
         while let Some(last) = self.slice(store, &from, to, hash, &mut take)? {
-            from = [last.as_slice(), &[0]].concat();
+            from = keys::just_after(&last);
         }
         Ok(())
     }
@@ -461,7 +462,7 @@ impl Table {
 
     /// Answers whether that was all.
     fn merge_some(&self, store: &dyn Storage, merge: &mut Merge, blocks: usize) -> Result<bool, LogError> {
-        let from = merge.building.after().map_or_else(Vec::new, |after| [after, &[0]].concat());
+        let from = merge.building.after().map_or_else(Vec::new, keys::just_after);
         let inputs = merge.inputs.iter().map(|run| run.number);
         let mut merged = Merged::new(self, store, inputs, &from)?;
         let entries = std::iter::from_fn(|| merged.next().transpose());
@@ -553,47 +554,6 @@ fn large_hash(place: &[u8], value: &[u8]) -> [u8; 32] {
     *blake3::Hasher::new().update(&length).update(place).update(value).finalize().as_bytes()
 }
 
-/// A block being filled: for each entry the lengths of key and value, both u16, then both.
-#[derive(Debug, Default)]
-struct Block {
-    bytes: Vec<u8>,
-    first: Vec<u8>,
-    last: Vec<u8>,
-    keys: u64,
-}
-
-impl Block {
-    fn put(&mut self, key: &[u8], value: Option<&[u8]>) {
-        if self.bytes.is_empty() {
-            self.first = key.to_vec();
-        }
-        let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap_or(REMOVED - 1);
-        self.bytes.extend_from_slice(&length(key).to_be_bytes());
-        self.bytes.extend_from_slice(&value.map_or(REMOVED, length).to_be_bytes());
-        self.bytes.extend_from_slice(key);
-        self.bytes.extend_from_slice(value.unwrap_or_default());
-        self.last.clear();
-        self.last.extend_from_slice(key);
-        self.keys += 1;
-    }
-}
-
-/// A key, and its value unless it is removed, as they lie in a block.
-type Lying<'a> = (&'a [u8], Option<&'a [u8]>);
-
-/// The entry at `at` of a block, and where the next one begins.
-fn read_entry(block: &[u8], at: usize) -> Option<(Lying<'_>, usize)> {
-    let (lengths, rest) = block.get(at..)?.split_first_chunk::<4>()?;
-    let [a, b, c, d] = *lengths;
-    let (key, value) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
-    let (key, rest) = rest.split_at_checked(key.into())?;
-    if value == REMOVED {
-        return Some(((key, None), at + 4 + key.len()));
-    }
-    let value = rest.get(..value.into())?;
-    Some(((key, Some(value)), at + 4 + key.len() + value.len()))
-}
-
 /// A run that blocks are being added to.
 struct Writing<'a> {
     table: &'a Table,
@@ -616,7 +576,7 @@ impl Writing<'_> {
         }
         let letter = self.table.shape.letter;
         let place = keys::block(letter, self.building.number, &block.first);
-        let packed = pack::compress(BLOCK, &place, &block.bytes);
+        let packed = pack::compress(block::MAGIC, &place, &block.bytes);
         let packed = packed.ok_or_else(|| self.table.damaged(&block.first))?;
         self.batch.push((place, Some(packed)));
         self.building.keys += block.keys;
@@ -646,98 +606,6 @@ impl Writing<'_> {
 
     fn hand_on(&mut self) -> Result<(), LogError> {
         if self.batch.is_empty() { Ok(()) } else { self.store.apply(std::mem::take(&mut self.batch)) }
-    }
-}
-
-/// A key, and its value unless it is removed.
-type Pair = (Vec<u8>, Option<Vec<u8>>);
-
-/// Goes through one run in order.
-struct Cursor<'a> {
-    table: &'a Table,
-    store: &'a dyn Storage,
-    run: u64,
-    blocks: Box<dyn Iterator<Item = Result<crate::storage::Entry, LogError>> + 'a>,
-    block: Vec<u8>,
-    at: usize,
-    from: Vec<u8>,
-}
-
-impl<'a> Cursor<'a> {
-    /// Begins at `from`.
-    fn new(table: &'a Table, store: &'a dyn Storage, run: u64, from: &[u8]) -> Result<Self, LogError> {
-        let letter = table.shape.letter;
-        let (first, end) = (keys::block(letter, run, &[]), keys::filter(letter, run));
-        // The block that begins at `from` or before it holds `from`, if any does.
-        let upto = keys::block(letter, run, &[from, &[0]].concat());
-        let before = Span { from: first.clone(), to: upto };
-        let start = match store.scan(before, Order::Descending).next() {
-            Some(entry) if !from.is_empty() => entry?.0.to_vec(),
-            _ => first,
-        };
-        let blocks = store.scan(Span { from: start, to: end }, Order::Ascending);
-        Ok(Self { table, store, run, blocks, block: Vec::new(), at: 0, from: from.to_vec() })
-    }
-
-    fn next(&mut self) -> Result<Option<Pair>, LogError> {
-        loop {
-            if let Some(((key, value), next)) = read_entry(&self.block, self.at) {
-                self.at = next;
-                if key < self.from.as_slice() {
-                    continue;
-                }
-                return Ok(Some((key.to_vec(), value.map(<[u8]>::to_vec))));
-            }
-            let Some(entry) = self.blocks.next() else { return Ok(None) };
-            let (place, value) = entry?;
-            let first = keys::block_first(&place).unwrap_or_default();
-            (self.block, self.at) = (Vec::new(), 0);
-            if let Some(value) = self.table.join(self.store, self.run, first, &value)? {
-                if first >= self.from.as_slice() {
-                    return Ok(Some((first.to_vec(), Some(value))));
-                }
-                continue;
-            }
-            let damaged = || self.table.damaged(first);
-            self.block = pack::unpack(BLOCK, &place, &value).ok_or_else(damaged)?.map_err(|_| damaged())?;
-        }
-    }
-}
-
-/// Goes through several runs as one: of a key that several have, the last one's value stands.
-struct Merged<'a> {
-    /// Older first.
-    cursors: Vec<(Cursor<'a>, Option<Pair>)>,
-}
-
-impl<'a> Merged<'a> {
-    fn new(
-        table: &'a Table,
-        store: &'a dyn Storage,
-        runs: impl Iterator<Item = u64>,
-        from: &[u8],
-    ) -> Result<Self, LogError> {
-        let cursor = |run| {
-            let mut cursor = Cursor::new(table, store, run, from)?;
-            let head = cursor.next()?;
-            Ok((cursor, head))
-        };
-        Ok(Self { cursors: runs.map(cursor).collect::<Result<_, LogError>>()? })
-    }
-
-    fn next(&mut self) -> Result<Option<Pair>, LogError> {
-        let Some(least) = self.cursors.iter().filter_map(|(_, head)| head.as_ref().map(|(k, _)| k)).min()
-        else {
-            return Ok(None);
-        };
-        let least = least.clone();
-        let mut newest = None;
-        for (cursor, head) in &mut self.cursors {
-            if head.as_ref().is_some_and(|(key, _)| *key == least) {
-                newest = std::mem::replace(head, cursor.next()?);
-            }
-        }
-        Ok(newest)
     }
 }
 

@@ -93,7 +93,7 @@ impl Log {
     /// As [`Log::view`].
     pub fn views(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<View>, LogError> {
         let span = Span::prefix(prefix);
-        let after = after.map_or_else(Vec::new, |after| [after, &[0]].concat());
+        let after = after.map_or_else(Vec::new, keys::just_after);
         let (from, to) = (span.from.max(after), (!prefix.is_empty()).then_some(span.to));
         let mut found = Vec::new();
         if limit == 0 {

@@ -1,0 +1,107 @@
+//! Reading a table in order: through one run, and through several as one. Nothing
+//! is written here.
+
+use super::Table;
+use super::block::{self, read_entry};
+use crate::error::LogError;
+use crate::keys;
+use crate::pack;
+use crate::storage::{Entry, Order, Span, Storage};
+
+/// A key, and its value unless it is removed.
+pub(super) type Pair = (Vec<u8>, Option<Vec<u8>>);
+
+/// Goes through one run in order.
+pub(super) struct Cursor<'a> {
+    table: &'a Table,
+    store: &'a dyn Storage,
+    run: u64,
+    blocks: Box<dyn Iterator<Item = Result<Entry, LogError>> + 'a>,
+    block: Vec<u8>,
+    at: usize,
+    from: Vec<u8>,
+}
+
+impl<'a> Cursor<'a> {
+    /// Begins at `from`.
+    pub(super) fn new(
+        table: &'a Table,
+        store: &'a dyn Storage,
+        run: u64,
+        from: &[u8],
+    ) -> Result<Self, LogError> {
+        let letter = table.shape.letter;
+        let (first, end) = (keys::block(letter, run, &[]), keys::filter(letter, run));
+        // The block that begins at `from` or before it holds `from`, if any does.
+        let upto = keys::block(letter, run, &keys::just_after(from));
+        let before = Span { from: first.clone(), to: upto };
+        let start = match store.scan(before, Order::Descending).next() {
+            Some(entry) if !from.is_empty() => entry?.0.to_vec(),
+            _ => first,
+        };
+        let blocks = store.scan(Span { from: start, to: end }, Order::Ascending);
+        Ok(Self { table, store, run, blocks, block: Vec::new(), at: 0, from: from.to_vec() })
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<Pair>, LogError> {
+        loop {
+            if let Some(((key, value), next)) = read_entry(&self.block, self.at) {
+                self.at = next;
+                if key < self.from.as_slice() {
+                    continue;
+                }
+                return Ok(Some((key.to_vec(), value.map(<[u8]>::to_vec))));
+            }
+            let Some(entry) = self.blocks.next() else { return Ok(None) };
+            let (place, value) = entry?;
+            let first = keys::block_first(&place).unwrap_or_default();
+            (self.block, self.at) = (Vec::new(), 0);
+            if let Some(value) = self.table.join(self.store, self.run, first, &value)? {
+                if first >= self.from.as_slice() {
+                    return Ok(Some((first.to_vec(), Some(value))));
+                }
+                continue;
+            }
+            let damaged = || self.table.damaged(first);
+            self.block =
+                pack::unpack(block::MAGIC, &place, &value).ok_or_else(damaged)?.map_err(|_| damaged())?;
+        }
+    }
+}
+
+/// Goes through several runs as one: of a key that several have, the last one's value stands.
+pub(super) struct Merged<'a> {
+    /// Older first.
+    cursors: Vec<(Cursor<'a>, Option<Pair>)>,
+}
+
+impl<'a> Merged<'a> {
+    pub(super) fn new(
+        table: &'a Table,
+        store: &'a dyn Storage,
+        runs: impl Iterator<Item = u64>,
+        from: &[u8],
+    ) -> Result<Self, LogError> {
+        let cursor = |run| {
+            let mut cursor = Cursor::new(table, store, run, from)?;
+            let head = cursor.next()?;
+            Ok((cursor, head))
+        };
+        Ok(Self { cursors: runs.map(cursor).collect::<Result<_, LogError>>()? })
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<Pair>, LogError> {
+        let Some(least) = self.cursors.iter().filter_map(|(_, head)| head.as_ref().map(|(k, _)| k)).min()
+        else {
+            return Ok(None);
+        };
+        let least = least.clone();
+        let mut newest = None;
+        for (cursor, head) in &mut self.cursors {
+            if head.as_ref().is_some_and(|(key, _)| *key == least) {
+                newest = std::mem::replace(head, cursor.next()?);
+            }
+        }
+        Ok(newest)
+    }
+}
