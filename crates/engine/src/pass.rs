@@ -32,6 +32,11 @@ const ECHO_REST: u32 = 4;
 /// longer time too much may have moved to other pages.
 const PLACE_AGE_MAX: Duration = Duration::from_mins(1);
 
+/// How old what is known of a side may be after a start for records to be created
+/// there before it is read again: no older than it may be between two polls, and
+/// never more than this.
+const KNOWN_AGE_MAX: Duration = Duration::from_secs(10);
+
 /// All collections of all sides that are read.
 #[derive(Debug)]
 pub(crate) struct Passes {
@@ -45,8 +50,8 @@ pub(crate) struct Pass {
     stream: RecordId,
     cursor: Option<Cursor>,
     pub(crate) listed: bool,
-    /// Whether a pass has ended since the process started: until then, what came
-    /// to the side while nobody looked is not known.
+    /// Whether a pass has ended since the process started, or shortly before: until
+    /// then, what came to the side while nobody looked is not known.
     current: bool,
     running: Option<Running>,
     next_poll: Option<Time>,
@@ -166,14 +171,20 @@ impl Machine {
         }
     }
 
-    /// After a start, a full listing is due when it would have been without it.
+    /// After a start, a full listing is due when it would have been without it, and a
+    /// side that was read just now is known as well as it was.
     pub(crate) fn resume_listings(&mut self, now: Now) {
         for ((side, collection), pass) in &mut self.passes.all {
-            let part = self.plan.collections.get(collection).and_then(|of| of.sides.get(side));
-            if let (true, Some(interval)) = (pass.listed, part.and_then(|part| part.full_interval)) {
+            let Some(part) = self.plan.collections.get(collection).and_then(|of| of.sides.get(side)) else {
+                continue;
+            };
+            if let (true, Some(interval)) = (pass.listed, part.full_interval) {
                 let wait = pass.listed_at.plus(interval).since(now.wall).min(interval);
                 pass.next_full = Some(now.mono.plus(wait));
             }
+            let age_max = part.poll_interval.map(|interval| interval.min(KNOWN_AGE_MAX));
+            pass.current = age_max
+                .is_some_and(|max| pass.last_began <= now.wall && now.wall < pass.last_began.plus(max));
         }
     }
 
@@ -302,12 +313,14 @@ impl Machine {
             Some(next) => {
                 let scope = if running.full { None } else { pass.cursor.clone() };
                 let scope = scope.map_or(Scope::Everything, Scope::Since);
-                let place = (running.full && !pass.listed).then(|| next.0.clone());
+                let first = running.full && !pass.listed;
+                let token = next.0.clone();
                 pass.waiting = Some(ReadRequest { collection: collection.clone(), scope, after: Some(next) });
-                if !full && page.cursor.is_some() {
-                    self.move_cursor(key, page.cursor, false, now)?;
+                match page.cursor {
+                    Some(cursor) if !full => self.move_cursor(key, Some(cursor), Some(token), false, now),
+                    _ if first => self.note_place(key, token, now),
+                    _ => Ok(()),
                 }
-                place.map_or(Ok(()), |next| self.note_place(key, next, now))
             }
             None => self.pass_ended(key, now),
         }
@@ -358,11 +371,13 @@ impl Machine {
         Ok(())
     }
 
-    /// Writes down how far a collection has been read.
+    /// Writes down how far a collection has been read. `next` is the page that comes next
+    /// in the pass, if there is one.
     fn move_cursor(
         &mut self,
         key: &(SideName, CollectionName),
         cursor: Option<Cursor>,
+        next: Option<String>,
         listed: bool,
         now: Now,
     ) -> Result<(), EngineError> {
@@ -376,8 +391,7 @@ impl Machine {
         }
         pass.listed |= listed;
         let stream = pass.stream.clone();
-        let body =
-            Body::Cursor { side: key.0.clone(), cursor: cursor.map(|cursor| cursor.0), listed, next: None };
+        let body = Body::Cursor { side: key.0.clone(), cursor: cursor.map(|cursor| cursor.0), listed, next };
         self.emit_stream(&stream, body, now)
     }
 
@@ -409,9 +423,9 @@ impl Machine {
                 self.tell(None, told, now);
             }
             let swept = !running.sound || self.sweep(key, &running, now)?;
-            self.move_cursor(key, running.cursor, swept && worth_noting, now)?;
+            self.move_cursor(key, running.cursor, None, swept && worth_noting, now)?;
         } else {
-            self.move_cursor(key, running.cursor, false, now)?;
+            self.move_cursor(key, running.cursor, None, false, now)?;
         }
         if first_listing || caught_up {
             // What waited for the listing may go out now.

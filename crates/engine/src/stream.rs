@@ -27,7 +27,7 @@ pub struct StreamState {
     /// How far the first listing has come, while it goes on.
     #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
-    /// When the cursor last moved.
+    /// When the last pass ended that moved the cursor.
     #[serde(rename = "t", default)]
     pub at: Time,
     /// Deletes that wait for a person.
@@ -58,6 +58,8 @@ impl StreamState {
         self.version = event.version;
         self.head = id;
         match &event.body {
+            // More pages come: what was there when the pass began is not known yet.
+            Body::Cursor { cursor: Some(cursor), next: Some(_), .. } => self.cursor = Some(cursor.clone()),
             // A listing on which deletes depend is read from its start to its end.
             Body::Cursor { next: Some(_), .. } if self.held.is_some() || self.approved => {}
             Body::Cursor { next: Some(next), .. } => {

@@ -111,7 +111,7 @@ impl Teller {
             Body::HandlerFailed { job, words } => {
                 ("handler_failed", None, format!("handler {job} failed: {}", short(words)))
             }
-            Body::Cursor { side, next: Some(_), .. } => {
+            Body::Cursor { side, cursor: None, next: Some(_), .. } => {
                 ("cursor", Some(side.clone()), format!("{side}: a page of the first listing was read"))
             }
             Body::Cursor { side, cursor, listed, .. } => {

@@ -360,7 +360,8 @@ pub enum Body {
         /// Whether a complete listing ended here.
         #[serde(rename = "l", default)]
         listed: bool,
-        /// The page of a first listing that comes next, in the connector's own words.
+        /// The page that comes next in the same pass, in the connector's own words. Without a
+        /// cursor it is where a first listing stands, which goes on from there after a restart.
         #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
         next: Option<String>,
     },

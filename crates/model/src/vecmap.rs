@@ -17,6 +17,9 @@ pub struct VecMap<K, V> {
     entries: Vec<(K, V)>,
 }
 
+/// Entries for which room is made before they have come.
+const ROOM_MAX: usize = 64;
+
 impl<K, V> Default for VecMap<K, V> {
     fn default() -> Self {
         Self { entries: Vec::new() }
@@ -164,9 +167,13 @@ impl<K: Ord, V> VecMap<K, V> {
 impl<K: Ord, V> FromIterator<(K, V)> for VecMap<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         let mut map = Self { entries: Vec::new() };
-        for (key, value) in pairs {
-            // Here it may grow by doubling; what is too much is given back.
-            map.entries.reserve(1);
+        let mut pairs = pairs.into_iter();
+        while let Some((key, value)) = pairs.next() {
+            if map.entries.len() == map.entries.capacity() {
+                // What is too much is given back.
+                let (fewest, most) = pairs.size_hint();
+                map.entries.reserve(1 + most.unwrap_or(fewest).min(ROOM_MAX));
+            }
             map.insert(key, value);
         }
         if map.entries.capacity() > map.entries.len() + map.entries.len() / 2 {
