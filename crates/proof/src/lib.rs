@@ -35,7 +35,7 @@
 //! // The auditor: has name and key from elsewhere, and believes nothing else.
 //! let trust = Trust::new(name.as_str(), [signer.verifier_key()], [])?;
 //! let opened = trust.open(note.as_bytes())?;
-//! proof.verify(&[2; 32], opened.checkpoint.head())?;
+//! proof.verify(&[2; 32], opened.checkpoint().head())?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -50,12 +50,12 @@ pub use key::{PublicKey, SigningKey};
 pub use note::signer::Signer;
 pub use note::vkey::{KeyId, KeyName, KnownKeys, SignatureType, VerifierKey};
 pub use note::{Note, NoteError, NoteSignature, Verified};
+pub use tree::ProofError;
 pub use tree::frontier::Frontier;
 pub use tree::hash::TreeHash;
 pub use tree::proof::{ConsistencyProof, InclusionProof, TreeHead};
 pub use tree::prove::{MemoryNodes, NodeSource, ProveError};
 pub use tree::shape::NodeAt;
-pub use tree::ProofError;
 
 /// The limits on what comes from outside, in one place.
 pub mod limits {

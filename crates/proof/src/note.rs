@@ -61,7 +61,9 @@ pub enum NoteError {
     #[error("no known key has signed it")]
     Unsigned,
     /// Not a name for a key.
-    #[error("not a name for a key: it has no spaces, no control characters and no plus sign, and is not empty")]
+    #[error(
+        "not a name for a key: it has no spaces, no control characters and no plus sign, and is not empty"
+    )]
     KeyName,
     /// Not a verifier key.
     #[error("not a verifier key (name+id+key): {why}")]
@@ -131,7 +133,8 @@ impl FromStr for NoteSignature {
     /// From one line, without the newline at its end.
     fn from_str(line: &str) -> Result<Self, NoteError> {
         let malformed = |why| NoteError::MalformedLine { why };
-        let rest = line.strip_prefix(DASH).ok_or(malformed("it does not begin with an em dash and a space"))?;
+        let rest =
+            line.strip_prefix(DASH).ok_or(malformed("it does not begin with an em dash and a space"))?;
         let (name, bytes) = rest.split_once(' ').ok_or(malformed("it has no key name and signature"))?;
         let name = name.parse()?;
         let bytes = STANDARD.decode(bytes).map_err(|_| malformed("the signature is not base64"))?;

@@ -81,7 +81,10 @@ impl Trust {
         }
         let checkpoint: Checkpoint = text.parse()?;
         if checkpoint.origin != self.origin {
-            return Err(CheckpointError::OtherLog { expected: self.origin.clone(), found: checkpoint.origin });
+            return Err(CheckpointError::OtherLog {
+                expected: self.origin.clone(),
+                found: checkpoint.origin,
+            });
         }
         Ok(OpenedCheckpoint { checkpoint, log, witnesses })
     }
@@ -95,7 +98,8 @@ impl Trust {
         line: &NoteSignature,
     ) -> Result<Option<Verified>, NoteError> {
         let key = self.known.find(line.name(), line.id());
-        let witness = |key: &&VerifierKey| key.kind() == SignatureType::CosignatureV1 && !self.log.contains(key);
+        let witness =
+            |key: &&VerifierKey| key.kind() == SignatureType::CosignatureV1 && !self.log.contains(key);
         let Some(key) = key.filter(witness) else { return Ok(None) };
         let time = key.check(&checkpoint.to_string(), line)?;
         Ok(Some(Verified { key: key.clone(), time }))

@@ -17,6 +17,9 @@ use super::hash::TreeHash;
 pub const PATH_HASHES_MAX: usize = 65;
 
 /// What a checkpoint says of a tree: how many leaves, and which root.
+///
+/// The two belong together and come from one signed checkpoint: a root by itself does
+/// not say its size, and with a wrong size the same hashes can fit another place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TreeHead {
     /// How many leaves.
@@ -105,7 +108,13 @@ impl ConsistencyProof {
     }
 
     /// The case in which both have leaves and the newer has more of them.
-    fn grown(&self, last: u64, last_newer: u64, older: &TreeHead, newer: &TreeHead) -> Result<(), ProofError> {
+    fn grown(
+        &self,
+        last: u64,
+        last_newer: u64,
+        older: &TreeHead,
+        newer: &TreeHead,
+    ) -> Result<(), ProofError> {
         // The proof begins at the smallest complete subtree that ends where the older tree
         // ends. If that is the whole older tree, its root is known and left out.
         let way = Way::of(last, last_newer).above(older.size.trailing_zeros());
@@ -163,7 +172,11 @@ impl Way {
 
     /// A path cut where the border begins, if it is exactly as long as the way;
     /// `before` hashes of the proof are not in it.
-    fn cut<'p>(&self, path: &'p [TreeHash], before: usize) -> Result<(&'p [TreeHash], &'p [TreeHash]), ProofError> {
+    fn cut<'p>(
+        &self,
+        path: &'p [TreeHash],
+        before: usize,
+    ) -> Result<(&'p [TreeHash], &'p [TreeHash]), ProofError> {
         expect_length(self.len().saturating_add(before), path.len().saturating_add(before))?;
         let inner = usize::try_from(self.inner).unwrap_or(usize::MAX);
         Ok(path.split_at_checked(inner).unwrap_or((path, &[])))

@@ -4,11 +4,11 @@
 //!
 //! What never happens here: reading leaves, or all of anything.
 
+use super::ProofError;
 use super::frontier::fold;
 use super::hash::TreeHash;
 use super::proof::{ConsistencyProof, InclusionProof};
 use super::shape::{NodeAt, Stretch};
-use super::ProofError;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::error::Error;
