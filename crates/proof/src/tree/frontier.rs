@@ -7,7 +7,7 @@
 use super::ProofError;
 use super::hash::TreeHash;
 use super::proof::TreeHead;
-use super::prove::{NodeSource, ProveError};
+use super::prove::{NodeSource, ProveError, kept};
 use super::shape::{NodeAt, Stretch};
 
 /// The growing edge of a tree.
@@ -30,7 +30,7 @@ impl Frontier {
     /// The edge of a tree of `size` leaves whose subtrees are stored.
     pub fn restore<S: NodeSource>(source: &S, size: u64) -> Result<Self, ProveError<S::Error>> {
         let places = Stretch { from: 0, to: size }.complete();
-        let peaks = places.map(|at| source.get(at)).collect::<Result<_, _>>()?;
+        let peaks = places.map(|at| kept(source, at)).collect::<Result<_, _>>()?;
         Ok(Self { size, peaks })
     }
 

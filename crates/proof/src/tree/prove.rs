@@ -21,12 +21,6 @@ pub trait NodeSource {
     /// The hash of the complete subtree there, if it is kept. A source that keeps
     /// only some levels computes the others (see [`crate::Frontier`]).
     fn node(&self, at: NodeAt) -> Result<Option<TreeHash>, Self::Error>;
-
-    /// The same, where it must be there.
-    #[doc(hidden)]
-    fn get(&self, at: NodeAt) -> Result<TreeHash, ProveError<Self::Error>> {
-        self.node(at).map_err(ProveError::Source)?.ok_or(ProveError::Missing { at })
-    }
 }
 
 /// Why no proof could be made.
@@ -111,8 +105,13 @@ impl ConsistencyProof {
     }
 }
 
+/// The hash of a complete subtree that must be kept.
+pub(crate) fn kept<S: NodeSource>(source: &S, at: NodeAt) -> Result<TreeHash, ProveError<S::Error>> {
+    source.node(at).map_err(ProveError::Source)?.ok_or(ProveError::Missing { at })
+}
+
 /// The hash of a stretch of leaves.
 fn subtree<S: NodeSource>(source: &S, stretch: Stretch) -> Result<TreeHash, ProveError<S::Error>> {
-    let peaks = stretch.complete().map(|at| source.get(at)).collect::<Result<Vec<_>, _>>()?;
+    let peaks = stretch.complete().map(|at| kept(source, at)).collect::<Result<Vec<_>, _>>()?;
     Ok(fold(peaks.into_iter()))
 }

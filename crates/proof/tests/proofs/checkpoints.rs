@@ -157,6 +157,9 @@ fn a_cosignature_fits_its_checkpoint_and_time_only() {
     let plain = Checkpoint::new("witness.example", *right.head()).unwrap().sign(&witness).unwrap();
     assert_eq!(trust.cosignature(&right, &plain.signatures()[0]).unwrap(), None);
     assert_eq!(trust.cosignature(&right, &right.sign(&log).unwrap().signatures()[0]).unwrap(), None);
+    let plainly = Trust::new(ORIGIN, [log.verifier_key()], [witness.verifier_key()]).unwrap();
+    assert_eq!(plainly.cosignature(&right, &plain.signatures()[0]).unwrap(), None);
+    assert_eq!(plainly.cosignature(&right, &line).unwrap(), None);
     assert_eq!(witness.cosign(&right, 1 << 63), Err(NoteError::Time { found: 1 << 63 }));
 }
 

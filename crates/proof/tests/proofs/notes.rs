@@ -1,6 +1,8 @@
 //! Notes and keys: published examples, the form in every detail, and that nothing
 //! changed in a note passes.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hms_sync_proof::{
     Checkpoint, KeyName, KnownKeys, Note, NoteError, NoteSignature, SignatureType, Signer, SigningKey,
     TreeHash, TreeHead, VerifierKey, limits,
@@ -112,6 +114,30 @@ fn no_bit_of_a_note_can_be_changed() {
     }
     refused(&[text.as_bytes(), b"\n"].concat(), &keys);
     refused(&[text.as_bytes(), text.as_bytes()].concat(), &keys);
+}
+
+/// The order of Ed25519's group (RFC 8032 §5.1), little-endian.
+const ORDER: [u8; 32] = [
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+];
+
+#[test]
+fn a_signature_has_one_form() {
+    // A signature's second half plus the group's order is the same to a verifier that
+    // does not look (RFC 8032 §5.1.7).
+    let (key, text) = C2SP;
+    let base64 = text.trim_end().rsplit_once(' ').unwrap().1;
+    let mut bytes = STANDARD.decode(base64).unwrap();
+    let mut carry = 0;
+    for (byte, more) in bytes[36..].iter_mut().zip(ORDER) {
+        let sum = u16::from(*byte) + u16::from(more) + carry;
+        (*byte, carry) = (sum as u8, sum >> 8);
+    }
+    assert_eq!(carry, 0);
+    let changed = text.replace(base64, &STANDARD.encode(bytes));
+    let wrong = refused(changed.as_bytes(), &known([key.parse().unwrap()]));
+    assert!(matches!(wrong, NoteError::WrongSignature { .. }), "{wrong}");
 }
 
 #[test]

@@ -221,6 +221,7 @@ fn trees_without_leaves_have_their_rules() {
     let refused = Err(ProofError::EmptyRoot { stated: three.root });
     assert_eq!(none.verify(&wrong, &three), refused);
     assert_eq!(none.verify(&wrong, &wrong), refused);
+    assert_eq!(none.verify(&empty, &wrong), refused);
     let path = Vec::new();
     let beyond = InclusionProof { index: 0, path }.verify(&[], &empty);
     assert_eq!(beyond, Err(ProofError::BeyondTree { index: 0, size: 0 }));
