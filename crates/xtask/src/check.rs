@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 /// Rooms, lowest first. A room may name those before it.
 const LAYERS: &[&str] = &[
+    "proof",
     "model",
     "changelog",
     "resolver",

@@ -1,0 +1,21 @@
+//! What the crate promises, each a file: the tree is that of RFC 6962 (`vectors`, and
+//! `tree` against an obvious model), nothing tampered with passes (`tampered`), notes,
+//! keys and checkpoints are those of C2SP (`notes`, `checkpoints`), bytes of any kind
+//! do no harm (`any_bytes`), and programs that we did not write agree (`outside`).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    reason = "tests may panic, and count in small numbers"
+)]
+
+mod model;
+mod vectors;
+mod tree;
+mod tampered;
+mod notes;
+mod checkpoints;
+mod any_bytes;
+mod outside;
