@@ -110,15 +110,31 @@ mod tests {
     use super::*;
     use hms_sync_model::{Clock, Lane, ParkReason};
 
+    /// All that these make, one microsecond after the other.
     fn after(bodies: Vec<Body>) -> StreamState {
         let mut state = StreamState::default();
         for (version, body) in (1..).zip(bodies) {
             let record = RecordId::try_new("@sync/clerk/permits").unwrap();
-            let at = Time::default();
+            let at = Time(i64::try_from(version).unwrap());
             let event = Event { seq: version, record, version, at, prev: EventId::default(), body };
             state.fold(EventId::default(), &event);
         }
         state
+    }
+
+    /// Until a pass has ended, what it has not come to is not known.
+    #[test]
+    fn a_page_moves_the_cursor_and_does_not_end_the_pass() {
+        let body = |cursor: &str, next: Option<&str>| Body::Cursor {
+            side: SideName::try_new("clerk").unwrap(),
+            cursor: Some(cursor.into()),
+            listed: false,
+            next: next.map(Into::into),
+        };
+        let state = after(vec![body("a", None), body("b", Some("2"))]);
+        assert_eq!((state.cursor.as_deref(), state.at), (Some("b"), Time(1)));
+        let state = after(vec![body("a", None), body("b", Some("2")), body("c", None)]);
+        assert_eq!((state.cursor.as_deref(), state.at), (Some("c"), Time(3)));
     }
 
     /// Deletes are told only by a listing that was read in one go.

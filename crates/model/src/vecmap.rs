@@ -217,7 +217,7 @@ impl<'de, K: Ord + Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for V
             }
             fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<VecMap<K, V>, A::Error> {
                 let mut map = VecMap::new();
-                map.entries.reserve(access.size_hint().unwrap_or(0).min(64));
+                map.entries.reserve(access.size_hint().unwrap_or(0).min(ROOM_MAX));
                 while let Some((key, value)) = access.next_entry()? {
                     map.insert(key, value);
                 }

@@ -53,6 +53,15 @@ fn a_first_listing_that_was_cut_short_goes_on_from_its_page() {
     assert!(reads.len() < 9, "{reads:?}");
 }
 
+/// The sides are polled every two seconds.
+#[test]
+fn after_a_start_a_side_is_written_to_unread_only_if_it_was_read_just_before() {
+    for seed in 0..8 {
+        assert!(World::new(seed, false).is_created_unread(300_000), "seed {seed}");
+        assert!(!World::new(seed, false).is_created_unread(2_000_000), "seed {seed}");
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_history() {
     for seed in [1, 5, 9, 40] {

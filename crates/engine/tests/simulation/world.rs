@@ -167,6 +167,29 @@ impl World {
         reads.map(|(_, _, after)| after).collect()
     }
 
+    /// Dies once both sides are known, and comes back after `down_us` to a new record of
+    /// the first side, while the second cannot be read. Answers whether it is created there.
+    pub fn is_created_unread(mut self, down_us: i64) -> bool {
+        self.faults = 0.0;
+        self.boot();
+        while !self.queue.is_empty() {
+            self.turn();
+        }
+        self.machine = None;
+        self.disk.crash(self.seed);
+        self.create(0);
+        self.now += down_us;
+        self.boot();
+        let (marshal, until) = (side_name(1), self.now + 1_000_000);
+        while self.now < until {
+            self.queue.retain(
+                |_, due| !matches!(due, Due::Arrive(_, Effect::Read { side, .. }) if *side == marshal),
+            );
+            self.turn();
+        }
+        self.sides[1].len() > 0
+    }
+
     fn say(&self, words: impl FnOnce() -> String) {
         if self.trace {
             eprintln!("{:>9.3} {}", self.now as f64 / 1e6, words());
