@@ -57,8 +57,8 @@ fn a_first_listing_that_was_cut_short_goes_on_from_its_page() {
 #[test]
 fn after_a_start_a_side_is_written_to_unread_only_if_it_was_read_just_before() {
     for seed in 0..8 {
-        assert!(World::new(seed, false).is_created_unread(300_000), "seed {seed}");
-        assert!(!World::new(seed, false).is_created_unread(2_000_000), "seed {seed}");
+        assert!(World::new(seed, false).creates_unread(300_000), "seed {seed}");
+        assert!(!World::new(seed, false).creates_unread(2_000_000), "seed {seed}");
     }
 }
 

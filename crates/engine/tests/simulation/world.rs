@@ -168,8 +168,8 @@ impl World {
     }
 
     /// Dies once both sides are known, and comes back after `down_us` to a new record of
-    /// the first side, while the second cannot be read. Answers whether it is created there.
-    pub fn is_created_unread(mut self, down_us: i64) -> bool {
+    /// the first side, while the second cannot be read. Answers whether it creates it there.
+    pub fn creates_unread(mut self, down_us: i64) -> bool {
         self.faults = 0.0;
         self.boot();
         while !self.queue.is_empty() {
