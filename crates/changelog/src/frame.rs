@@ -5,6 +5,7 @@
 //! payload. Nothing is read out of a frame before its hash fits.
 
 use crate::error::{Damage, LogError};
+use crate::head::Head;
 use crate::msgpack;
 use hms_sync_model::{Event, EventId, RecordId};
 
@@ -35,6 +36,16 @@ impl Sealed {
     /// What it takes in the log, in bytes, head included.
     pub fn frame_bytes(&self) -> usize {
         self.frame.len()
+    }
+
+    /// The bytes it takes in the log, head included.
+    pub fn frame(&self) -> &[u8] {
+        &self.frame
+    }
+
+    /// The event as it is encoded, without the head: what its id is the hash of.
+    pub fn payload(&self) -> &[u8] {
+        self.frame.get(HEAD_BYTES..).unwrap_or_default()
     }
 }
 
@@ -99,24 +110,25 @@ impl<'a> Frame<'a> {
         if rest.is_empty() { Err(Damage::Missing) } else { Ok(Self::split(rest)?.0) }
     }
 
-    /// The record and the version of the event, if its content is sound; its hash is not checked.
-    pub(crate) fn place(self, seq: u64) -> Option<(RecordId, u64)> {
-        #[derive(serde::Deserialize)]
-        struct Place {
-            q: u64,
-            r: RecordId,
-            n: u64,
-        }
-        msgpack::check(self.payload).ok()?;
-        let place: Place = rmp_serde::from_slice(self.payload).ok()?;
-        (place.q == seq).then_some((place.r, place.n))
+    /// The head of the event, if its content is sound; its hash is not checked.
+    pub(crate) fn unproved(self, seq: u64) -> Option<Head<'a>> {
+        Head::read(self.payload).ok().filter(|head| head.seq == seq)
+    }
+
+    /// The id and the head of the event, after its hash, its form and its place have been checked.
+    pub(crate) fn head(self, seq: u64) -> Result<(EventId, Head<'a>), Damage> {
+        self.prove()?;
+        let head = Head::read(self.payload).map_err(|why| Damage::Content(why.to_string()))?;
+        if head.seq == seq { Ok((self.id, head)) } else { Err(Damage::Place(head.seq)) }
+    }
+
+    fn prove(self) -> Result<(), Damage> {
+        if *blake3::hash(self.payload).as_bytes() == self.id.0 { Ok(()) } else { Err(Damage::Hash) }
     }
 
     /// The event, after its hash, its form and its place have been checked.
     pub(crate) fn open(self, seq: u64) -> Result<(EventId, Event), Damage> {
-        if *blake3::hash(self.payload).as_bytes() != self.id.0 {
-            return Err(Damage::Hash);
-        }
+        self.prove()?;
         msgpack::check(self.payload).map_err(|why| Damage::Content(why.to_string()))?;
         let event: Event =
             rmp_serde::from_slice(self.payload).map_err(|why| Damage::Content(why.to_string()))?;

@@ -329,8 +329,11 @@ fn gather(store: &dyn Storage, stored: u64, head: u64, layers: &mut Layers) -> R
                 return Ok(());
             }
             let place = u8::try_from(seq.saturating_sub(first)).map(|slot| Slot { first, slot });
-            if let (true, Ok(slot), Some((record, version))) = (seq > stored, place, frame.place(seq)) {
-                layers.put(record, version, slot);
+            if seq > stored
+                && let (Ok(slot), Some(head)) = (place, frame.unproved(seq))
+                && let Ok(record) = RecordId::try_new(head.record)
+            {
+                layers.put(record, head.version, slot);
             }
             (rest, seq) = (after, seq.saturating_add(1));
         }

@@ -9,6 +9,7 @@
 
 mod error;
 mod msgpack;
+mod head;
 mod frame;
 mod keys;
 mod storage;

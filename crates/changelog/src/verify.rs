@@ -19,13 +19,14 @@
 
 use crate::error::{Damage, LogError};
 use crate::frame::Frame;
+use crate::head::Head;
 use crate::index::{self, Index};
 use crate::keys::{self, Slot};
 use crate::log::{Log, read_number};
 use crate::pack;
 use crate::read::{LastChunk, load, open_at};
 use crate::storage::{Order, Span, Storage};
-use hms_sync_model::{Event, EventId, RecordId};
+use hms_sync_model::{EventId, RecordId};
 use std::hash::{BuildHasher, Hash, RandomState};
 
 /// Records whose last event is remembered; about 14 MB.
@@ -91,8 +92,14 @@ impl From<LogError> for Stop {
     }
 }
 
-fn bad(seq: u64, record: Option<&RecordId>, what: Damage) -> Stop {
-    Stop::Bad(BadEntry { seq, record: record.cloned(), what })
+fn bad(seq: u64, record: Option<&str>, what: Damage) -> Stop {
+    let record = record.and_then(|record| RecordId::try_new(record).ok());
+    Stop::Bad(BadEntry { seq, record, what })
+}
+
+fn record_of(event: &Head<'_>) -> Result<RecordId, Stop> {
+    let no_id = |_| bad(event.seq, None, Damage::Content("it has no record id".into()));
+    RecordId::try_new(event.record).map_err(no_id)
 }
 
 impl Log {
@@ -242,8 +249,8 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
         while !rest.is_empty() && seq <= self.head {
             let (frame, after) = Frame::split(rest).map_err(|what| bad(seq, None, what))?;
             rest = after;
-            let (id, event) = frame.open(seq).map_err(|what| bad(seq, None, what))?;
-            self.event(first, id, &event)?;
+            let (id, head) = frame.head(seq).map_err(|what| bad(seq, None, what))?;
+            self.event(first, id, &head)?;
             self.events += 1;
             if self.events.is_multiple_of(PROGRESS_EVERY) {
                 (self.progress)(self.events);
@@ -254,23 +261,23 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
     }
 
     /// One event: its index entry, its version, its previous event.
-    fn event(&mut self, first: u64, id: EventId, event: &Event) -> Result<(), Stop> {
-        let wrong = |what| bad(event.seq, Some(&event.record), what);
+    fn event(&mut self, first: u64, id: EventId, event: &Head<'_>) -> Result<(), Stop> {
+        let wrong = |what| bad(event.seq, Some(event.record), what);
         let slot = u8::try_from(event.seq.saturating_sub(first)).map_err(|_| wrong(Damage::Index))?;
         let slot = Slot { first, slot };
         match self.pass {
             _ if event.seq > self.indexed => {}
             Pass::Fast => {
-                let entry = self.hasher.entry(event.record.as_str(), event.version, slot);
+                let entry = self.hasher.entry(event.record, event.version, slot);
                 self.expected = self.expected.wrapping_add(entry);
             }
-            Pass::Exact => match self.index.stored_place(self.store, &event.record, event.version) {
+            Pass::Exact => match self.index.stored_place(self.store, &record_of(event)?, event.version) {
                 Ok(place) if place == Some(slot) => {}
                 Ok(_) | Err(LogError::DamagedTable { .. }) => return Err(wrong(Damage::Index)),
                 Err(why) => return Err(why.into()),
             },
         }
-        let record = self.hasher.hash(event.record.as_str());
+        let record = self.hasher.hash(event.record);
         let place = usize::try_from(record % self.seen.len().max(1) as u128).unwrap_or(0);
         if event.version == 1 {
             self.records += 1;
@@ -296,12 +303,13 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
 
     /// The id of the version before, through the index. All events before this
     /// one have been checked, so a look at an earlier one that fails is a gap.
-    fn previous(&mut self, event: &Event) -> Result<Option<EventId>, Stop> {
+    fn previous(&mut self, event: &Head<'_>) -> Result<Option<EventId>, Stop> {
         let Some(version) = event.version.checked_sub(1) else { return Ok(None) };
-        let slot = match self.index.entries(self.store, &event.record, version, 1) {
+        let record = record_of(event)?;
+        let slot = match self.index.entries(self.store, &record, version, 1) {
             Ok(found) => found.first().filter(|(found, _)| *found == version).map(|(_, slot)| *slot),
             Err(LogError::DamagedIndex { .. } | LogError::DamagedTable { .. }) => {
-                return Err(bad(event.seq, Some(&event.record), Damage::Index));
+                return Err(bad(event.seq, Some(event.record), Damage::Index));
             }
             Err(why) => return Err(why.into()),
         };
@@ -309,7 +317,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
         if slot.seq() >= event.seq {
             return Ok(None);
         }
-        match open_at(self.store, &mut self.chunk, &event.record, version, slot) {
+        match open_at(self.store, &mut self.chunk, &record, version, slot) {
             Ok((id, _)) => Ok(Some(id)),
             Err(LogError::Damaged { .. } | LogError::DamagedIndex { .. }) => Ok(None),
             Err(why) => Err(why.into()),
