@@ -40,6 +40,13 @@ fn main() -> anyhow::Result<()> {
             tell(&fill(Path::new(dir), events.parse()?, Some(Path::new(beside)))?)
         }
         ["look", dir, rest @ ..] => tell(&look(Path::new(dir), rest == ["verify"])?),
+        // One size of groups alone, for whoever tunes.
+        ["compare", group, groups, turns] => {
+            let rates = compare(&home()?, group.parse()?, groups.parse()?, turns.parse()?)?;
+            Kept::ALL.iter().zip(rates).try_for_each(|(kept, rates)| {
+                say(&format!("{:24} {:9.0} events/s  {rates:.0?}", kept.name(), median(&rates)))
+            })
+        }
         _ => measure(if is_quick() { &QUICK } else { &FULL }),
     }
 }
@@ -191,7 +198,7 @@ fn grown_figures(figures: &mut Figures, all: &[Grown]) {
         figures.at_most("history_p50_us_1m", looked.history_p50_us, 250.0);
     }
     if let Some(Grown { looked, .. }) = large.or(small) {
-        figures.at_least("verify_events_per_s", looked.verify_rate, 300_000.0);
+        figures.at_least("verify_events_per_s", looked.verify_rate.unwrap_or(f64::NAN), 300_000.0);
     }
     if let (Some(small), Some(very)) = (small, very) {
         let turns: Vec<f64> = very.filled.turns.iter().map(|(small, large)| large / small).collect();
@@ -222,7 +229,7 @@ fn grown_table(all: &[Grown]) -> anyhow::Result<()> {
             format!("{:.3}", looked.open_s),
             format!("{:.0}", looked.history_p50_us),
             format!("{:.0}", looked.history_p99_us),
-            format!("{:.0}", looked.verify_rate),
+            format!("{:.0}", looked.verify_rate.unwrap_or(f64::NAN)),
         ]);
     }
     table.say()

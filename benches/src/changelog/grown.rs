@@ -50,8 +50,8 @@ pub struct Looked {
     pub history_p50_us: f64,
     /// Of a hundred, the second slowest.
     pub history_p99_us: f64,
-    /// Events a second.
-    pub verify_rate: f64,
+    /// Events a second, if it was verified.
+    pub verify_rate: Option<f64>,
     /// The most memory the process had, in MiB.
     pub peak_rss_mib: f64,
 }
@@ -138,12 +138,12 @@ pub fn look(dir: &Path, verify: bool) -> anyhow::Result<Looked> {
     let mut took = histories(&log)?;
     took.sort_by(f64::total_cmp);
     let at = |percent: usize| took.get(took.len() * percent / 100).copied().unwrap_or(f64::NAN);
-    let mut verify_rate = f64::NAN;
+    let mut verify_rate = None;
     if verify {
         let begun = Instant::now();
         let report = log.verify(|_| {})?;
         anyhow::ensure!(report.is_sound() && report.events == log.head(), "the log is not sound: {report:?}");
-        verify_rate = report.events as f64 / begun.elapsed().as_secs_f64();
+        verify_rate = Some(report.events as f64 / begun.elapsed().as_secs_f64());
     }
     let (history_p50_us, history_p99_us) = (at(50), at(99));
     log.close()?;

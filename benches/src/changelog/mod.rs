@@ -1,9 +1,9 @@
 //! The change log beside others that keep the same events: each engine, the
 //! events, and a log that has grown large.
 //!
-//! Every engine answers only when a group is on the disk, and keeps what is
-//! needed to find a record's events again. Only ours encodes and hashes events
-//! while it is timed; the others are handed the bytes.
+//! Every engine is handed events as values, encodes them alike, answers only when
+//! the group is on the disk, and keeps what is needed to find a record's events
+//! again. Only ours also hashes and chains them. The bare file is handed the bytes.
 
 mod events;
 mod fjall;
@@ -16,6 +16,7 @@ mod sqlite;
 pub use events::{Group, Maker};
 pub use grown::{Filled, Looked, ask, fill, look, payload_of};
 
+use hms_sync_model::Event;
 use std::path::Path;
 
 /// Something that keeps events.
@@ -70,6 +71,13 @@ impl Kept {
             Self::Fjall => Box::new(fjall::Fjall::open(dir)?),
         })
     }
+}
+
+/// An event as the engines keep it that know no hashes.
+fn encoded(event: &Event) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(448);
+    rmp_serde::encode::write_named(&mut bytes, event)?;
+    Ok(bytes)
 }
 
 /// The key of an event in the engines that have keys: `e` | seq.

@@ -1,7 +1,7 @@
 //! sled as one would use it first: an event a value, an index entry beside it.
 //! With the same cache and the same guard as ours: its `flush` alone is no sync.
 
-use super::{Engine, Group, event_key, place_key};
+use super::{Engine, Group, encoded, event_key, place_key};
 use std::fs::File;
 use std::path::Path;
 
@@ -23,10 +23,10 @@ impl Plain {
 
 impl Engine for Plain {
     fn append(&mut self, group: &Group) -> anyhow::Result<()> {
-        for some in group.sealed.chunks(BATCH_EVENTS) {
+        for some in group.events.chunks(BATCH_EVENTS) {
             let mut batch = sled::Batch::default();
             for event in some {
-                batch.insert(event_key(event.seq), event.frame());
+                batch.insert(event_key(event.seq), encoded(event)?);
                 batch.insert(place_key(event.record.as_str(), event.version), &event.seq.to_be_bytes());
                 batch.insert(b"mhead", &event.seq.to_be_bytes());
             }

@@ -1,7 +1,7 @@
 //! `SQLite`, as its manual says one keeps a log safely: WAL, and a sync with
 //! every commit. Tables instead of prefixes, which is what it is good at.
 
-use super::{Engine, Group};
+use super::{Engine, Group, encoded};
 use rusqlite::{Connection, params};
 use std::path::Path;
 
@@ -31,10 +31,10 @@ impl Engine for Sqlite {
         {
             let mut event = commit.prepare_cached("INSERT INTO event VALUES (?, ?)")?;
             let mut place = commit.prepare_cached("INSERT INTO place VALUES (?, ?, ?)")?;
-            for sealed in &group.sealed {
-                let (seq, version) = (i64::try_from(sealed.seq)?, i64::try_from(sealed.version)?);
-                event.execute(params![seq, sealed.frame()])?;
-                place.execute(params![sealed.record.as_str(), version, seq])?;
+            for one in &group.events {
+                let (seq, version) = (i64::try_from(one.seq)?, i64::try_from(one.version)?);
+                event.execute(params![seq, encoded(one)?])?;
+                place.execute(params![one.record.as_str(), version, seq])?;
             }
         }
         Ok(commit.commit()?)

@@ -43,6 +43,15 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), Unsound> {
     rest.end()
 }
 
+/// Whether bytes that an encoder made have so many that could open an array or a map
+/// that they may be nested too deep. Much cheaper than to walk them.
+pub(crate) fn may_be_deep(bytes: &[u8]) -> bool {
+    let opens = |byte: &u8| u8::from(matches!(byte, 0x80..=0x9f | 0xdc..=0xdf));
+    // So many fit into one byte, and the sum is made for many bytes at once.
+    let opening = bytes.chunks(128).map(|some| usize::from(some.iter().map(opens).sum::<u8>()));
+    opening.sum::<usize>() > DEPTH_MAX
+}
+
 /// What has not been read yet. Reads values one after the other, and takes only the
 /// forms that we write.
 #[derive(Debug, Clone, Copy)]
@@ -225,6 +234,24 @@ mod tests {
         assert_eq!(check(&[]), Err(Unsound::Cut));
         assert_eq!(check(&[0xc0, 0xc0]), Err(Unsound::Trailing));
         assert_eq!(check(&[0xd4, 1, 1]), Err(Unsound::Foreign(0xd4)));
+    }
+
+    #[test]
+    fn what_is_too_deep_may_be_deep() {
+        for opening in [
+            &[0x91][..],
+            &[0x81, 0xc0],
+            &[0xdc, 0, 1],
+            &[0xdd, 0, 0, 0, 1],
+            &[0xde, 0, 1, 0xc0],
+            &[0xdf, 0, 0, 0, 1, 0xc0],
+        ] {
+            let nested = |depth: usize| [opening.repeat(depth), vec![0xc0]].concat();
+            assert_eq!(check(&nested(DEPTH_MAX)), Ok(()));
+            assert_eq!(check(&nested(DEPTH_MAX + 1)), Err(Unsound::TooDeep));
+            assert!(may_be_deep(&nested(DEPTH_MAX + 1)), "{opening:?}");
+        }
+        assert!(!may_be_deep(&[b'a'; 5_000]));
     }
 
     proptest! {
