@@ -7,6 +7,7 @@
 use crate::error::{Damage, LogError};
 use crate::msgpack;
 use hms_sync_model::{Event, EventId, RecordId};
+use hms_sync_proof::TreeHash;
 
 /// Begins every frame. F5 occurs nowhere in UTF-8.
 pub(crate) const MAGIC: [u8; 4] = [0xf5, b'h', b'm', b'E'];
@@ -29,6 +30,8 @@ pub struct Sealed {
     /// The BLAKE3 hash of its encoded content.
     pub id: EventId,
     pub(crate) frame: Vec<u8>,
+    /// The hash of its leaf in the tree.
+    pub(crate) leaf: TreeHash,
 }
 
 impl Sealed {
@@ -59,7 +62,18 @@ pub fn seal(event: &Event) -> Result<Sealed, LogError> {
     let id = EventId(*blake3::hash(payload).as_bytes());
     let parts: [&[u8]; 4] = [&MAGIC, &[VERSION], &length.to_be_bytes(), &id.0];
     head.iter_mut().zip(parts.into_iter().flatten()).for_each(|(place, byte)| *place = *byte);
-    Ok(Sealed { seq: event.seq, record: event.record.clone(), version: event.version, id, frame })
+    let (record, leaf) = (event.record.clone(), TreeHash::leaf(&id.0));
+    Ok(Sealed { seq: event.seq, record, version: event.version, id, frame, leaf })
+}
+
+/// What of an event says where it belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Brief<'a> {
+    pub(crate) seq: u64,
+    /// Not checked to be an id.
+    pub(crate) record: &'a str,
+    pub(crate) version: u64,
+    pub(crate) prev: EventId,
 }
 
 /// A frame as it lies in a chunk. Its hash is not checked yet.
@@ -87,6 +101,11 @@ impl<'a> Frame<'a> {
         Ok((Self { id: EventId(*id), payload }, rest))
     }
 
+    /// The id under which it is stored.
+    pub(crate) const fn id(self) -> EventId {
+        self.id
+    }
+
     /// The `slot`-th frame of a chunk, from 0.
     pub(crate) fn nth(chunk: &'a [u8], slot: u64) -> Result<Self, Damage> {
         let mut rest = chunk;
@@ -110,6 +129,15 @@ impl<'a> Frame<'a> {
         msgpack::check(self.payload).ok()?;
         let place: Place = rmp_serde::from_slice(self.payload).ok()?;
         (place.q == seq).then_some((place.r, place.n))
+    }
+
+    /// What a verification compares, after hash, form and place have been checked.
+    pub(crate) fn brief(self, seq: u64) -> Result<Brief<'a>, Damage> {
+        if *blake3::hash(self.payload).as_bytes() != self.id.0 {
+            return Err(Damage::Hash);
+        }
+        let brief = msgpack::brief(self.payload).map_err(|why| Damage::Content(why.to_string()))?;
+        if brief.seq == seq { Ok(brief) } else { Err(Damage::Place(brief.seq)) }
     }
 
     /// The event, after its hash, its form and its place have been checked.

@@ -5,6 +5,9 @@
 //! bytes that are left, so that what passes is safe to decode. Never panics,
 //! whatever the bytes.
 
+use crate::frame::Brief;
+use hms_sync_model::EventId;
+
 /// The deepest nesting of arrays and maps that an event may have.
 pub(crate) const DEPTH_MAX: usize = 64;
 
@@ -23,6 +26,9 @@ pub(crate) enum Unsound {
     /// A marker that we never write.
     #[error("it has a marker {0:#04x}, which the log never writes")]
     Foreign(u8),
+    /// Not the members that every event has.
+    #[error("it has not the members of an event")]
+    NoEvent,
 }
 
 /// What one marker opens.
@@ -36,6 +42,40 @@ enum Item {
 /// Checks that `bytes` are exactly one value, no deeper than [`DEPTH_MAX`].
 pub(crate) fn check(bytes: &[u8]) -> Result<(), Unsound> {
     let mut rest = Rest(bytes);
+    rest.value(DEPTH_MAX)?;
+    if rest.0.is_empty() { Ok(()) } else { Err(Unsound::Trailing) }
+}
+
+/// The members that say where an event belongs; the whole is checked as in [`check`].
+pub(crate) fn brief(bytes: &[u8]) -> Result<Brief<'_>, Unsound> {
+    let mut rest = Rest(bytes);
+    let Item::Holds(items) = rest.item()? else { return Err(Unsound::NoEvent) };
+    let (mut seq, mut record, mut version, mut prev, mut body) = (None, None, None, None, false);
+    for _ in 0..items / 2 {
+        match rest.bytes()? {
+            b"q" => seq = Some(rest.integer()?),
+            b"r" => record = std::str::from_utf8(rest.bytes()?).ok(),
+            b"n" => version = Some(rest.integer()?),
+            b"p" => prev = rest.bytes()?.try_into().ok().map(EventId),
+            other => {
+                body |= other == b"b";
+                rest.value(DEPTH_MAX - 1)?;
+            }
+        }
+    }
+    if !rest.0.is_empty() {
+        return Err(Unsound::Trailing);
+    }
+    match (seq, record, version, prev, body) {
+        (Some(seq), Some(record), Some(version), Some(prev), true) => {
+            Ok(Brief { seq, record, version, prev })
+        }
+        _ => Err(Unsound::NoEvent),
+    }
+}
+
+/// Where values stand inside each other.
+fn walk(rest: &mut Rest<'_>, depth_max: usize) -> Result<(), Unsound> {
     // How many values are still to come in each array or map that is open.
     let mut open: Vec<usize> = Vec::with_capacity(8);
     loop {
@@ -44,7 +84,7 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), Unsound> {
                 if count > rest.0.len() {
                     return Err(Unsound::Cut);
                 }
-                if open.len() == DEPTH_MAX {
+                if open.len() == depth_max {
                     return Err(Unsound::TooDeep);
                 }
                 open.push(count);
@@ -58,7 +98,7 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), Unsound> {
                     open.pop();
                 }
                 if open.is_empty() {
-                    return if rest.0.is_empty() { Ok(()) } else { Err(Unsound::Trailing) };
+                    return Ok(());
                 }
             }
         }
@@ -67,7 +107,43 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), Unsound> {
 
 struct Rest<'a>(&'a [u8]);
 
-impl Rest<'_> {
+impl<'a> Rest<'a> {
+    /// Passes over one value, nested so deep at most.
+    fn value(&mut self, depth_max: usize) -> Result<(), Unsound> {
+        walk(self, depth_max)
+    }
+
+    /// A whole number that is not negative.
+    fn integer(&mut self) -> Result<u64, Unsound> {
+        let (&marker, rest) = self.0.split_first().ok_or(Unsound::Cut)?;
+        self.0 = rest;
+        let number = match marker {
+            0x00..=0x7f => Ok(usize::from(marker)),
+            0xcc => self.number::<1>(),
+            0xcd => self.number::<2>(),
+            0xce => self.number::<4>(),
+            0xcf => self.number::<8>(),
+            _ => Err(Unsound::NoEvent),
+        };
+        number.map(|number| number as u64)
+    }
+
+    /// Text or bytes.
+    fn bytes(&mut self) -> Result<&'a [u8], Unsound> {
+        let (&marker, rest) = self.0.split_first().ok_or(Unsound::Cut)?;
+        self.0 = rest;
+        let length = match marker {
+            0xa0..=0xbf => usize::from(marker & 0x1f),
+            0xc4 | 0xd9 => self.number::<1>()?,
+            0xc5 | 0xda => self.number::<2>()?,
+            0xc6 | 0xdb => self.number::<4>()?,
+            _ => return Err(Unsound::NoEvent),
+        };
+        let (bytes, rest) = self.0.split_at_checked(length).ok_or(Unsound::Cut)?;
+        self.0 = rest;
+        Ok(bytes)
+    }
+
     fn number<const N: usize>(&mut self) -> Result<usize, Unsound> {
         let (head, rest) = self.0.split_first_chunk::<N>().ok_or(Unsound::Cut)?;
         self.0 = rest;
