@@ -8,6 +8,7 @@ use crate::error::{Damage, LogError};
 use crate::head::Head;
 use crate::msgpack;
 use hms_sync_model::{Event, EventId, RecordId};
+use hms_sync_proof::TreeHash;
 
 /// Begins every frame. F5 occurs nowhere in UTF-8.
 pub(crate) const MAGIC: [u8; 4] = [0xf5, b'h', b'm', b'E'];
@@ -30,6 +31,8 @@ pub struct Sealed {
     /// The BLAKE3 hash of its encoded content.
     pub id: EventId,
     pub(crate) frame: Vec<u8>,
+    /// The hash of its leaf in the tree.
+    pub(crate) leaf: TreeHash,
 }
 
 impl Sealed {
@@ -72,7 +75,8 @@ pub fn seal(event: &Event) -> Result<Sealed, LogError> {
     let id = EventId(*blake3::hash(payload).as_bytes());
     let parts: [&[u8]; 4] = [&MAGIC, &[VERSION], &length.to_be_bytes(), &id.0];
     head.iter_mut().zip(parts.into_iter().flatten()).for_each(|(place, byte)| *place = *byte);
-    Ok(Sealed { seq: event.seq, record: event.record.clone(), version: event.version, id, frame })
+    let (record, leaf) = (event.record.clone(), TreeHash::leaf(&id.0));
+    Ok(Sealed { seq: event.seq, record, version: event.version, id, frame, leaf })
 }
 
 /// A frame as it lies in a chunk. Its hash is not checked yet.
@@ -98,6 +102,11 @@ impl<'a> Frame<'a> {
         let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| Damage::Cut)?;
         let (payload, rest) = rest.split_at_checked(length).ok_or(Damage::Cut)?;
         Ok((Self { id: EventId(*id), payload }, rest))
+    }
+
+    /// The id under which it is stored.
+    pub(crate) const fn id(self) -> EventId {
+        self.id
     }
 
     /// The `slot`-th frame of a chunk, from 0.

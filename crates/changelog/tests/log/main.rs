@@ -18,4 +18,5 @@ mod group;
 mod large;
 mod folder;
 mod tamper;
+mod tree;
 mod damage;
