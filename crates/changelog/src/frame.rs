@@ -109,6 +109,11 @@ impl<'a> Frame<'a> {
         self.id
     }
 
+    /// How long the event is, as it is encoded.
+    pub(crate) const fn bytes(self) -> usize {
+        self.payload.len()
+    }
+
     /// The `slot`-th frame of a chunk, from 0.
     pub(crate) fn nth(chunk: &'a [u8], slot: u64) -> Result<Self, Damage> {
         let mut rest = chunk;

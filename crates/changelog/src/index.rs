@@ -2,15 +2,17 @@
 //!
 //! Entries gather in memory, and go to a table of the store a generation at a time,
 //! all of a record's together, in slices between the commits. What comes after the
-//! last generation is made anew from the events when a log is opened.
+//! last generation is made anew from the events when a log is opened. So is the tally
+//! of what there is (`tally.rs`), which is kept here because it takes in the same events.
 
 use crate::error::{Damage, LogError};
 use crate::frame::Frame;
 use crate::keys::{self, Slot};
 use crate::pack::Placed;
-use crate::read::load;
+use crate::read::{each_frame, load};
 use crate::storage::{Order, Span, Storage};
 use crate::table::{Building, Shape, Table};
+use crate::tally::Tally;
 use hms_sync_model::RecordId;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -60,6 +62,10 @@ struct Layers {
     gathered: u64,
     /// The last event in it.
     last: u64,
+    /// How much there is up to the last event; nothing if nobody has counted.
+    tally: Option<Tally>,
+    /// Up to which event the stored tally goes.
+    tally_stored: u64,
 }
 
 /// A generation on its way to the store.
@@ -106,7 +112,12 @@ impl Index {
     ) -> Result<Self, LogError> {
         let table = Table::open(store, shape)?;
         let (stored, mut layers) = (table.upto(), Layers::default());
-        if stored < head {
+        let tally = stored_tally(store)?.unwrap_or_default();
+        layers.tally_stored = tally.upto;
+        // One that is far behind is not worth the wait: it is made when it is asked for.
+        let near = stored.saturating_sub(generation.saturating_mul(2));
+        layers.tally = (near..=head).contains(&tally.upto).then_some(tally);
+        if stored < head || layers.tally.as_ref().is_some_and(|tally| tally.upto < head) {
             gather(store, stored, head, &mut layers)?;
         }
         Ok(Self { table, layers: RwLock::new(layers), generation })
@@ -125,9 +136,35 @@ impl Index {
     /// Takes in where events are that have just become durable.
     pub(crate) fn add(&self, placed: Vec<Placed>) {
         let mut layers = self.write();
-        for Placed { record, version, slot } in placed {
+        for Placed { record, version, slot, bytes } in placed {
             layers.put(&record, version, slot);
+            layers.count(slot.seq(), record.as_str(), version, bytes);
         }
+    }
+
+    /// How much there is of each kind of record, up to the last event. Counts all
+    /// events if nobody has so far.
+    pub(crate) fn tally(&self, store: &dyn Storage, head: u64) -> Result<Tally, LogError> {
+        if let Some(tally) = &self.read().tally {
+            return Ok(tally.clone());
+        }
+        let mut tally = Tally::default();
+        count_up(store, head, &mut tally)?;
+        // What came meanwhile is little. No more comes while this is held.
+        let mut layers = self.write();
+        count_up(store, layers.last.max(self.table.upto()), &mut tally)?;
+        Ok(layers.tally.get_or_insert(tally).clone())
+    }
+
+    /// Stores the tally, if it has changed. A cache, as the rest of the index is.
+    fn store_tally(&self, store: &dyn Storage) -> Result<(), LogError> {
+        let mut layers = self.write();
+        let Some(tally) = layers.tally.clone().filter(|tally| tally.upto > layers.tally_stored) else {
+            return Ok(());
+        };
+        layers.tally_stored = tally.upto;
+        drop(layers);
+        store.apply(vec![(keys::TALLY.to_vec(), Some(tally.to_bytes()))])
     }
 
     /// Brings up to `blocks` blocks of what waits to the store, if a generation is
@@ -157,6 +194,7 @@ impl Index {
         if let Some(run) = building.take() {
             // Whoever looks meanwhile finds it twice, which is seen.
             self.table.end(store, run, flush.upto)?;
+            self.store_tally(store)?;
         }
         let mut layers = self.write();
         layers.old = None;
@@ -170,7 +208,8 @@ impl Index {
             let mut layers = self.write();
             layers.turn();
             if layers.old.is_none() {
-                return Ok(());
+                drop(layers);
+                return self.store_tally(store);
             }
         }
     }
@@ -318,6 +357,12 @@ pub(crate) fn shape(fan_out: usize, block_bytes: usize) -> Shape {
 }
 
 impl Layers {
+    fn count(&mut self, seq: u64, record: &str, version: u64, bytes: usize) {
+        if let Some(tally) = self.tally.as_mut().filter(|tally| tally.upto < seq) {
+            tally.add(seq, record, version, bytes);
+        }
+    }
+
     fn put(&mut self, record: &RecordId, version: u64, slot: Slot) {
         self.last = self.last.max(slot.seq());
         self.gathered += 1;
@@ -330,9 +375,24 @@ impl Layers {
     }
 }
 
-/// Reads the events after `stored` for where they are.
+/// The tally as it is stored; nothing if it is not what was written.
+pub(crate) fn stored_tally(store: &dyn Storage) -> Result<Option<Tally>, LogError> {
+    Ok(store.get(keys::TALLY)?.and_then(|bytes| Tally::from_bytes(&bytes)))
+}
+
+/// Counts the events after those counted, up to `last`.
+fn count_up(store: &dyn Storage, last: u64, tally: &mut Tally) -> Result<(), LogError> {
+    each_frame(store, tally.upto.saturating_add(1), last, |seq, frame| {
+        let head = frame.unproved(seq).ok_or(LogError::Damaged { seq, damage: Damage::Head })?;
+        tally.add(seq, head.record, head.version, frame.bytes());
+        Ok(true)
+    })
+}
+
+/// Reads the events after `stored` for where they are, and those after the tally to count them.
 fn gather(store: &dyn Storage, stored: u64, head: u64, layers: &mut Layers) -> Result<(), LogError> {
-    let before = Span { from: keys::chunk(0), to: keys::chunk(stored.saturating_add(2)) };
+    let known = layers.tally.as_ref().map_or(stored, |tally| tally.upto.min(stored));
+    let before = Span { from: keys::chunk(0), to: keys::chunk(known.saturating_add(2)) };
     let start = match store.scan(before, Order::Descending).next() {
         Some(entry) => keys::read_chunk(&entry?.0).unwrap_or(0),
         None => 0,
@@ -348,11 +408,13 @@ fn gather(store: &dyn Storage, stored: u64, head: u64, layers: &mut Layers) -> R
                 return Ok(());
             }
             let place = u8::try_from(seq.saturating_sub(first)).map(|slot| Slot { first, slot });
-            if seq > stored
-                && let (Ok(slot), Some(head)) = (place, frame.unproved(seq))
-                && let Ok(record) = RecordId::try_new(head.record)
-            {
-                layers.put(&record, head.version, slot);
+            if let (Ok(slot), Some(head)) = (place, frame.unproved(seq)) {
+                layers.count(seq, head.record, head.version, frame.bytes());
+                if seq > stored
+                    && let Ok(record) = RecordId::try_new(head.record)
+                {
+                    layers.put(&record, head.version, slot);
+                }
             }
             (rest, seq) = (after, seq.saturating_add(1));
         }

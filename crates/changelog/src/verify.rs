@@ -32,6 +32,7 @@ use crate::log::{Log, counted};
 use crate::pack;
 use crate::read::{LastChunk, load, open_at};
 use crate::storage::{Order, Span, Storage};
+use crate::tally::Tally;
 use crate::tree::{Differs, Tree};
 use hms_sync_model::{EventId, RecordId};
 use hms_sync_proof::{TreeHash, TreeHead};
@@ -186,6 +187,9 @@ struct Check<'a, P> {
     records: u64,
     /// Parts of large events that have an event.
     parts: u64,
+    /// What is counted of the events, and what was stored of that.
+    tally: Tally,
+    tallied: Option<Tally>,
     /// The sum over the index entries that the events ought to have.
     expected: u128,
     seen: Seen,
@@ -213,6 +217,8 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             events: 0,
             records: 0,
             parts: 0,
+            tally: Tally::default(),
+            tallied: None,
             expected: 0,
             seen: Seen::for_events(head),
             hasher: Hasher::default(),
@@ -236,6 +242,10 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
     /// All chunks in order.
     fn events(&mut self) -> Result<(), Stop> {
         let mut next = 1;
+        self.tallied = match self.store.get(keys::TALLY)? {
+            Some(stored) => Some(Tally::from_bytes(&stored).ok_or_else(|| bad(0, None, Damage::Table))?),
+            None => None,
+        };
         self.checkpoints_here()?;
         for entry in self.store.scan(Span::prefix(&[keys::CHUNK]), Order::Ascending) {
             if next > self.head {
@@ -273,6 +283,9 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             let (id, head) = frame.head(seq).map_err(|what| bad(seq, None, what))?;
             self.event(first, id, &head)?;
             self.leaf(id)?;
+            if self.tallied.as_ref().is_some_and(|tallied| tallied.upto >= seq) {
+                self.tally.add(seq, head.record, head.version, frame.bytes());
+            }
             self.events += 1;
             if self.events.is_multiple_of(PROGRESS_EVERY) {
                 (self.progress)(self.events);
@@ -390,9 +403,19 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
         }
     }
 
+    /// Whether the stored tally is not what the events come to.
+    fn is_miscounted(&self) -> Result<bool, LogError> {
+        match &self.tallied {
+            Some(tallied) if tallied.upto <= self.head => Ok(*tallied != self.tally),
+            // Stored since this began, if there are so many events.
+            Some(tallied) => Ok(counted(self.store)?.is_none_or(|counted| counted < tallied.upto)),
+            None => Ok(false),
+        }
+    }
+
     /// What is beside the events: the index as a whole, and parts.
     fn surplus(&mut self) -> Result<(), Stop> {
-        if !self.index.table().is_as_stored(self.store)? {
+        if !self.index.table().is_as_stored(self.store)? || self.is_miscounted()? {
             return Err(bad(0, None, Damage::Table));
         }
         let (mut entries, mut found) = (0, 0u128);
