@@ -10,6 +10,7 @@ mod line;
 mod told;
 mod detail;
 mod answers;
+mod stats;
 mod error;
 mod desk;
 mod offline;
@@ -20,8 +21,8 @@ mod api;
 mod serve;
 
 pub use answers::{
-    EventReport, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatsReport,
-    StatusReport, Verified,
+    EventReport, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatusReport,
+    Verified,
 };
 pub use api::api_routes;
 pub use desk::Desk;
@@ -29,5 +30,6 @@ pub use error::{DeskError, ServeError};
 pub use hooks::HookRoute;
 pub use line::one_line;
 pub use serve::{Limits, Options, Serving, serve};
+pub use stats::{CollectionStats, EventMark, StatsReport, StoredSize};
 pub use token::{ACCESS_FILE, Access};
 pub use told::{Teller, Told};

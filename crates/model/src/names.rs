@@ -127,6 +127,11 @@ macro_rules! name {
             #[doc = concat!("Checks a text that is to be a ", $what, ".")]
             pub fn try_new(text: impl Into<Arc<str>>) -> Result<Self, InvalidName> {
                 let text: Arc<str> = text.into();
+                Self::check(&text).map(|()| Self(text.into()))
+            }
+
+            #[doc = concat!("Whether a text can be a ", $what, ".")]
+            pub fn check(text: &str) -> Result<(), InvalidName> {
                 if text.is_empty() {
                     return Err(InvalidName::Empty { what: $what });
                 }
@@ -136,7 +141,7 @@ macro_rules! name {
                 let allowed: fn(char) -> bool = $allowed;
                 match text.chars().find(|c| !allowed(*c)) {
                     Some(found) => Err(InvalidName::Character { what: $what, found }),
-                    None => Ok(Self(text.into())),
+                    None => Ok(()),
                 }
             }
 
