@@ -801,6 +801,12 @@ fn judge(
     results
 }
 
+/// A side keeps a field that is not mentioned: what is absent elsewhere is null there.
+fn nothing_absent(fields: &FieldMap) -> FieldMap {
+    let named = |value: &Value| if *value == Value::Absent { Value::Null } else { value.clone() };
+    fields.iter().map(|(field, value)| (field.clone(), named(value))).collect()
+}
+
 /// The request for a write: a patch of what it changes and the whole record.
 fn request(
     place: Place<'_>,
@@ -818,23 +824,18 @@ fn request(
         Operation::Update => Target::Update(id(part)?, tag(part)),
         Operation::Delete => Target::Delete(id(part)?, tag(part)),
     };
-    // A side keeps a field that is not mentioned: what is absent elsewhere is null there.
-    let sent: FieldMap = write
-        .fields
-        .iter()
-        .map(|(field, value)| {
-            let gone = *value == Value::Absent && write.operation == Operation::Update;
-            (field.clone(), if gone { Value::Null } else { value.clone() })
-        })
-        .collect();
-    let changed = place.plan.shape.write(&sent).map_err(|why| why.to_string())?;
-    let whole = match write.operation {
-        Operation::Update => {
-            let all = whole(place.collection, place.plan, state);
-            place.plan.shape.write(&all).map_err(|why| why.to_string())?
+    let shaped = |fields: &FieldMap| -> Result<Arc<Json>, String> {
+        place.plan.shape.write(fields).map(Arc::new).map_err(|why| why.to_string())
+    };
+    let (changed, whole) = match write.operation {
+        Operation::Create => {
+            let all = shaped(&write.fields)?;
+            (Arc::clone(&all), all)
         }
-        Operation::Create => changed.clone(),
-        Operation::Delete => Json::Null,
+        Operation::Update => {
+            (shaped(&nothing_absent(&write.fields))?, shaped(&whole(place.collection, place.plan, state))?)
+        }
+        Operation::Delete => (shaped(&write.fields)?, Arc::default()),
     };
     let key = write.event.to_string();
     let key = IdempotencyKey::try_new(key.get(..32).unwrap_or(&key)).map_err(|why| why.to_string())?;

@@ -408,18 +408,17 @@ impl Machine {
             let known = part.parked.is_some();
             return if known { Ok(()) } else { self.park_not_kept(place, record, entry, refused, now) };
         }
-        let quiet = seen.began > state.edited_at
-            && part.write.is_none()
-            && projection(place.collection, state, place.side, true).is_none();
+        let pending = || projection(place.collection, state, place.side, true).is_some();
+        let quiet = || seen.began > state.edited_at && part.write.is_none() && !pending();
         let new_tag = seen.tag.is_some() && seen.tag != part.tag;
         let lesson = part.doubt.is_some()
-            || new_tag && projection(place.collection, state, place.side, true).is_some()
+            || new_tag && pending()
             || part.last_write.as_ref().is_some_and(|last| !last.shown && seen.began > last.ended)
-            || quiet && is_unconfirmed(place.plan, state, place.side);
+            || is_unconfirmed(place.plan, state, place.side) && quiet();
         if !lesson {
             return Ok(());
         }
-        let clock = if quiet { state.merged.clock.clone() } else { part.acked.clone() };
+        let clock = if quiet() { state.merged.clock.clone() } else { part.acked.clone() };
         self.emit(
             record,
             entry,
