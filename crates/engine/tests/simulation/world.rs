@@ -170,6 +170,20 @@ impl World {
     /// Dies once both sides are known, and comes back after `down_us` to a new record of
     /// the first side, while the second cannot be read. Answers whether it creates it there.
     pub fn creates_unread(mut self, down_us: i64) -> bool {
+        self.crash_when_quiet(down_us);
+        let (marshal, until) = (side_name(1), self.now + 3_000_000);
+        while self.now < until {
+            self.queue.retain(
+                |_, due| !matches!(due, Due::Arrive(_, Effect::Read { side, .. }) if *side == marshal),
+            );
+            self.turn();
+        }
+        self.sides[1].len() > 0
+    }
+
+    /// Both sides are known; then a record comes to one of them, and a process is started
+    /// anew after so long.
+    fn crash_when_quiet(&mut self, down_us: i64) {
         self.faults = 0.0;
         self.boot();
         while !self.queue.is_empty() {
@@ -180,14 +194,17 @@ impl World {
         self.create(0);
         self.now += down_us;
         self.boot();
-        let (marshal, until) = (side_name(1), self.now + 1_000_000);
-        while self.now < until {
-            self.queue.retain(
-                |_, due| !matches!(due, Due::Arrive(_, Effect::Read { side, .. }) if *side == marshal),
-            );
+    }
+
+    /// How long after a start, when nobody ran for so long, a side is first read.
+    pub fn first_read_after(mut self, down_us: i64) -> i64 {
+        self.crash_when_quiet(down_us);
+        let began = self.now;
+        let reads = |due: &Due| matches!(due, Due::Arrive(_, Effect::Read { .. }));
+        while !self.queue.values().any(reads) {
             self.turn();
         }
-        self.sides[1].len() > 0
+        self.now - began
     }
 
     fn say(&self, words: impl FnOnce() -> String) {
