@@ -16,8 +16,9 @@ pub(crate) const MAGIC: [u8; 4] = [0xf5, b'h', b'm', b'E'];
 const VERSION: u8 = 1;
 /// Bytes before the payload.
 pub(crate) const HEAD_BYTES: usize = 4 + 1 + 4 + 32;
-/// The largest event, encoded, in bytes: 16 MiB.
-pub const EVENT_BYTES_MAX: usize = 16 << 20;
+/// The largest event, encoded, in bytes: 64 MiB, room for the values before and after
+/// a change of the largest record that is taken in.
+pub const EVENT_BYTES_MAX: usize = 64 << 20;
 
 /// An event in its final form, with its id. Made by [`seal`].
 #[derive(Debug, Clone)]

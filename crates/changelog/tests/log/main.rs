@@ -21,3 +21,4 @@ mod tamper;
 mod tree;
 mod damage;
 mod counts;
+mod space;
