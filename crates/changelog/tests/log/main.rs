@@ -22,3 +22,4 @@ mod tree;
 mod damage;
 mod counts;
 mod space;
+mod ids;
