@@ -23,3 +23,4 @@ mod damage;
 mod counts;
 mod space;
 mod ids;
+mod golden;
