@@ -436,7 +436,7 @@ impl Machine {
         }
         if first_listing || caught_up {
             // What waited for the listing may go out now.
-            self.start(now)?;
+            self.look_at_all();
         }
         Ok(())
     }
