@@ -49,6 +49,12 @@ fn the_log_tells_what_the_running_sync_told() {
     assert!(told.starts_with(&format!("{events} events in ")), "{told}");
     assert!(told.contains("oldest: event 1, 20"), "{told}");
     assert!(told.contains("permit ") && told.contains("(the sync's own)"), "{told}");
+    let copy = bench.folder.path().join("copy");
+    let copied = bench.ask(&["log", "compact", "--into", &copy.display().to_string(), "--json"]).json();
+    assert_eq!(copied["events"], events);
+    assert!(copy.join("db").exists());
+    let again = bench.ask(&["log", "compact", "--into", &copy.display().to_string()]);
+    assert_eq!((again.code, again.err.contains("cannot make the folder")), (5, true), "{again:?}");
     let poll = bench.ask(&["poll", "clerk", "permit"]);
     assert_eq!(poll.code, 1);
     assert!(poll.err.contains("not running"), "{poll:?}");
