@@ -238,6 +238,15 @@ pub(crate) enum LogAction {
         #[arg(long)]
         json: bool,
     },
+    /// Make a copy of the log in less room, while the sync is stopped; the log stays as it is
+    Compact {
+        /// The folder to make, which must not be there
+        #[arg(long, value_name = "FOLDER")]
+        into: PathBuf,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[cfg(test)]

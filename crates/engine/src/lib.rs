@@ -36,7 +36,10 @@ pub use fold::side_of;
 pub use happening::{Happening, What};
 pub use machine::Machine;
 pub use operate::parked_lanes;
-pub use plan::{CollectionPlan, CollectionSide, DOCUMENT, Guard, JobPlan, Plan, Retry, Shape, SidePlan};
+pub use plan::{
+    CollectionPlan, CollectionSide, DOCUMENT, FIELDS_BYTES_MAX, Guard, JobPlan, Plan, Retry, Shape, SidePlan,
+    Unreadable,
+};
 pub use report::{
     CollectionStatus, Counts, FieldReport, ParkedItem, RecordReport, SiblingReport, SidePart, SideStatus,
     Status,

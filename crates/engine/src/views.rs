@@ -18,7 +18,7 @@ use crate::fold::side_of;
 use crate::plan::Plan;
 use crate::state::RecordState;
 use crate::stream::StreamState;
-use hms_sync_changelog::{Changes, Log, View};
+use hms_sync_changelog::{Changes, Log, VIEW_BYTES_MAX, View};
 use hms_sync_model::{
     Body, CollectionName, Event, EventId, FieldName, NativeId, RecordId, SideName, Time, Value,
 };
@@ -274,6 +274,8 @@ impl Views {
             return;
         }
         match rmp_serde::to_vec_named(&entry.state) {
+            // The log takes no larger view: such a record is folded from its events each time.
+            Ok(bytes) if bytes.len() > VIEW_BYTES_MAX => {}
             Ok(bytes) => {
                 self.fresh.insert(key(b'r', record.as_str().as_bytes()), Some(bytes));
             }
