@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 const LAYERS: &[&str] = &[
     "proof",
     "model",
+    "audit",
     "changelog",
     "resolver",
     "mapping",
