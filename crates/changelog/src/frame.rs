@@ -106,6 +106,11 @@ impl<'a> Frame<'a> {
         self.id
     }
 
+    /// The bytes that were hashed.
+    pub(crate) const fn payload(self) -> &'a [u8] {
+        self.payload
+    }
+
     /// The `slot`-th frame of a chunk, from 0.
     pub(crate) fn nth(chunk: &'a [u8], slot: u64) -> Result<Self, Damage> {
         let mut rest = chunk;
