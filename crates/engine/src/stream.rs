@@ -99,7 +99,7 @@ pub fn stream_of(side: &SideName, collection: &CollectionName) -> Result<RecordI
 }
 
 /// The stream of the keys that the log signs with.
-pub fn keys_stream() -> Result<RecordId, InvalidName> {
+pub(crate) fn keys_stream() -> Result<RecordId, InvalidName> {
     RecordId::try_new(hms_sync_model::KEYS_STREAM)
 }
 
