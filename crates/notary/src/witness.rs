@@ -95,8 +95,9 @@ async fn show(
     let (log, size) = (log.clone(), signed.head.size);
     let proof = tokio::task::spawn_blocking(move || log.consistency(seen, size)).await;
     let proof = proof.map_err(|why| why.to_string())?.map_err(|why| why.to_string())?;
-    let proof: String = proof.path.iter().map(|hash| format!("{hash}\n")).collect();
-    let body = format!("old {seen}\n{proof}\n{}", signed.note);
+    let head = [format!("old {seen}")];
+    let lines: Vec<String> = head.into_iter().chain(proof.path.iter().map(ToString::to_string)).collect();
+    let body = format!("{}\n\n{}", lines.join("\n"), signed.note);
     let url = format!("{}/add-checkpoint", witness.url.trim_end_matches('/'));
     let sent = http.post(url).body(body).send().await.map_err(|why| words(&why))?;
     let status = sent.status();
