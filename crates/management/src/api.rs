@@ -241,7 +241,7 @@ async fn verify(
         let hint = "wait until it is done";
         return Err(Refusal::new(StatusCode::CONFLICT, "the log is being verified already", hint));
     };
-    Ok(Json(room.desk.verify(heads).await?))
+    Ok(Json(room.desk.verify_against(heads).await?))
 }
 
 #[derive(Deserialize)]

@@ -198,9 +198,14 @@ impl Desk {
         .await
     }
 
-    /// Checks the whole log, beside whatever goes on: by itself, against every checkpoint on
-    /// record, and against these, whose signatures are the caller's to check.
-    pub async fn verify(&self, checkpoints: Vec<TreeHead>) -> Result<Verified, DeskError> {
+    /// Checks the whole log, beside whatever goes on: by itself, and against every checkpoint
+    /// on record.
+    pub async fn verify(&self) -> Result<Verified, DeskError> {
+        self.verify_against(Vec::new()).await
+    }
+
+    /// The same, and against these checkpoints, whose signatures are the caller's to check.
+    pub async fn verify_against(&self, checkpoints: Vec<TreeHead>) -> Result<Verified, DeskError> {
         let (log, notary) = (self.log()?, self.notary.clone());
         beside(move || Verified::of(&log, notary.as_ref(), checkpoints)).await
     }

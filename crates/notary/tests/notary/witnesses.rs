@@ -95,7 +95,7 @@ async fn run(
             tokio::task::yield_now().await;
         }
     });
-    let status = found.await.expect("in time");
+    let status = found.await.unwrap();
     signing.stop().await;
     status
 }
