@@ -5,6 +5,7 @@
 //! payload. Nothing is read out of a frame before its hash fits.
 
 use crate::error::{Damage, LogError};
+use crate::head::Head;
 use crate::msgpack;
 use hms_sync_model::{Event, EventId, RecordId};
 use hms_sync_proof::TreeHash;
@@ -39,6 +40,16 @@ impl Sealed {
     pub fn frame_bytes(&self) -> usize {
         self.frame.len()
     }
+
+    /// The bytes it takes in the log, head included.
+    pub fn frame(&self) -> &[u8] {
+        &self.frame
+    }
+
+    /// The event as it is encoded, without the head: what its id is the hash of.
+    pub fn payload(&self) -> &[u8] {
+        self.frame.get(HEAD_BYTES..).unwrap_or_default()
+    }
 }
 
 /// Encodes an event and computes its id. Pure; the caller's thread pays.
@@ -58,22 +69,14 @@ pub fn seal(event: &Event) -> Result<Sealed, LogError> {
     if payload.len() > EVENT_BYTES_MAX {
         return Err(LogError::TooLarge { what: "event", bytes: payload.len(), max: EVENT_BYTES_MAX });
     }
-    msgpack::check(payload).map_err(|why| failed(why.to_string()))?;
+    if msgpack::may_be_deep(payload) {
+        msgpack::check(payload).map_err(|why| failed(why.to_string()))?;
+    }
     let id = EventId(*blake3::hash(payload).as_bytes());
     let parts: [&[u8]; 4] = [&MAGIC, &[VERSION], &length.to_be_bytes(), &id.0];
     head.iter_mut().zip(parts.into_iter().flatten()).for_each(|(place, byte)| *place = *byte);
     let (record, leaf) = (event.record.clone(), TreeHash::leaf(&id.0));
     Ok(Sealed { seq: event.seq, record, version: event.version, id, frame, leaf })
-}
-
-/// What of an event says where it belongs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Brief<'a> {
-    pub(crate) seq: u64,
-    /// Not checked to be an id.
-    pub(crate) record: &'a str,
-    pub(crate) version: u64,
-    pub(crate) prev: EventId,
 }
 
 /// A frame as it lies in a chunk. Its hash is not checked yet.
@@ -111,6 +114,11 @@ impl<'a> Frame<'a> {
         self.payload
     }
 
+    /// How long the event is, as it is encoded.
+    pub(crate) const fn bytes(self) -> usize {
+        self.payload.len()
+    }
+
     /// The `slot`-th frame of a chunk, from 0.
     pub(crate) fn nth(chunk: &'a [u8], slot: u64) -> Result<Self, Damage> {
         let mut rest = chunk;
@@ -123,33 +131,25 @@ impl<'a> Frame<'a> {
         if rest.is_empty() { Err(Damage::Missing) } else { Ok(Self::split(rest)?.0) }
     }
 
-    /// The record and the version of the event, if its content is sound; its hash is not checked.
-    pub(crate) fn place(self, seq: u64) -> Option<(RecordId, u64)> {
-        #[derive(serde::Deserialize)]
-        struct Place {
-            q: u64,
-            r: RecordId,
-            n: u64,
-        }
-        msgpack::check(self.payload).ok()?;
-        let place: Place = rmp_serde::from_slice(self.payload).ok()?;
-        (place.q == seq).then_some((place.r, place.n))
+    /// The head of the event, if its content is sound; its hash is not checked.
+    pub(crate) fn unproved(self, seq: u64) -> Option<Head<'a>> {
+        Head::read(self.payload).ok().filter(|head| head.seq == seq)
     }
 
-    /// What a verification compares, after hash, form and place have been checked.
-    pub(crate) fn brief(self, seq: u64) -> Result<Brief<'a>, Damage> {
-        if *blake3::hash(self.payload).as_bytes() != self.id.0 {
-            return Err(Damage::Hash);
-        }
-        let brief = msgpack::brief(self.payload).map_err(|why| Damage::Content(why.to_string()))?;
-        if brief.seq == seq { Ok(brief) } else { Err(Damage::Place(brief.seq)) }
+    /// The id and the head of the event, after its hash, its form and its place have been checked.
+    pub(crate) fn head(self, seq: u64) -> Result<(EventId, Head<'a>), Damage> {
+        self.prove()?;
+        let head = Head::read(self.payload).map_err(|why| Damage::Content(why.to_string()))?;
+        if head.seq == seq { Ok((self.id, head)) } else { Err(Damage::Place(head.seq)) }
+    }
+
+    fn prove(self) -> Result<(), Damage> {
+        if *blake3::hash(self.payload).as_bytes() == self.id.0 { Ok(()) } else { Err(Damage::Hash) }
     }
 
     /// The event, after its hash, its form and its place have been checked.
     pub(crate) fn open(self, seq: u64) -> Result<(EventId, Event), Damage> {
-        if *blake3::hash(self.payload).as_bytes() != self.id.0 {
-            return Err(Damage::Hash);
-        }
+        self.prove()?;
         msgpack::check(self.payload).map_err(|why| Damage::Content(why.to_string()))?;
         let event: Event =
             rmp_serde::from_slice(self.payload).map_err(|why| Damage::Content(why.to_string()))?;

@@ -20,6 +20,9 @@ pub(crate) const NODE: u8 = b'n';
 /// The last event written, and the edge of the tree.
 pub(crate) const HEAD: &[u8] = b"mhead";
 
+/// How much there is of each kind of record.
+pub(crate) const TALLY: &[u8] = b"mtally";
+
 pub(crate) fn chunk(first: u64) -> Vec<u8> {
     numbered(CHUNK, &[], first)
 }

@@ -9,6 +9,7 @@
 
 mod error;
 mod msgpack;
+mod head;
 mod frame;
 mod keys;
 mod storage;
@@ -18,7 +19,9 @@ mod memory;
 mod tree;
 mod pack;
 mod filter;
+mod chunks;
 mod table;
+mod tally;
 mod index;
 mod log;
 mod read;
@@ -30,6 +33,8 @@ pub use error::{Damage, LogError};
 pub use frame::{EVENT_BYTES_MAX, Sealed, seal};
 pub use log::{Log, LogStats, Options};
 pub use memory::MemoryDisk;
+pub use table::TableSize;
+pub use tally::Count;
 pub use tree::Prover;
 pub use verify::{BadEntry, VerifyReport};
 pub use views::{Changes, VIEW_BYTES_MAX, VIEW_KEY_BYTES_MAX, View};

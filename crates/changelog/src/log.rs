@@ -4,6 +4,7 @@
 //! readers see nothing beyond it. The first error of a write stops all writing
 //! until a restart, because nobody knows what of it reached the disk.
 
+use crate::chunks::Chunks;
 use crate::disk::Disk;
 use crate::error::LogError;
 use crate::frame::{Frame, Sealed};
@@ -12,9 +13,11 @@ use crate::keys;
 use crate::memory::{Memory, MemoryDisk};
 use crate::pack;
 use crate::storage::{Order, Span, Storage};
-use crate::table::Table;
+use crate::table::{Table, TableSize};
+use crate::tally::Count;
 use crate::tree::{KEPT_LEVEL, KEPT_LEVEL_SMALL, Tree};
 use crate::views;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -71,6 +74,10 @@ pub struct LogStats {
     pub views_upto: u64,
     /// What it takes on disk, in bytes.
     pub bytes: u64,
+    /// The stored index.
+    pub index: TableSize,
+    /// The saved views.
+    pub views: TableSize,
     /// Why it takes no more writes, if it does not.
     pub poisoned: Option<Arc<str>>,
 }
@@ -90,6 +97,7 @@ pub(crate) struct Inner {
     tree: Mutex<Tree>,
     pub(crate) index: Index,
     pub(crate) views: Table,
+    pub(crate) chunks: Chunks,
     writing: Mutex<()>,
     poison: OnceLock<Arc<str>>,
     closed: AtomicBool,
@@ -131,6 +139,7 @@ impl Log {
             head: AtomicU64::new(head),
             tree: Mutex::new(tree),
             views,
+            chunks: Chunks::default(),
             writing: Mutex::new(()),
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),
@@ -210,8 +219,20 @@ impl Log {
             events: self.head(),
             views_upto: self.views_upto(),
             bytes: self.inner.store.bytes(),
+            index: self.inner.index.table().size(),
+            views: self.inner.views.size(),
             poisoned: self.inner.poison.get().cloned(),
         }
+    }
+
+    /// How much there is of each collection, by name, and of the sync's own streams.
+    /// Kept up to date with each commit. A log from before that was so reads all its
+    /// events, once each time it is open.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`] if that comes to an event that cannot be read.
+    pub fn counts(&self) -> Result<BTreeMap<String, Count>, LogError> {
+        Ok(self.inner.index.tally(self.inner.store.as_ref(), self.head())?.into_groups())
     }
 
     /// Makes everything durable and refuses further writes. The last handle to

@@ -41,6 +41,8 @@ pub(crate) struct Placed {
     pub(crate) record: RecordId,
     pub(crate) version: u64,
     pub(crate) slot: Slot,
+    /// Of the event as it is encoded.
+    pub(crate) bytes: usize,
 }
 
 /// Packs events, which follow each other, and hands on each batch when it is
@@ -132,7 +134,8 @@ impl Packing<'_> {
         let Some(first) = events.first().map(|event| event.seq) else { return };
         for (event, slot) in events.iter().zip(0u8..) {
             let (record, slot) = (event.record.clone(), Slot { first, slot });
-            self.placed.push(Placed { record, version: event.version, slot });
+            let bytes = event.payload().len();
+            self.placed.push(Placed { record, version: event.version, slot, bytes });
             self.tree.grow(event.leaf, &mut self.nodes);
         }
         self.batch.push((keys::chunk(first), Some(value)));

@@ -24,13 +24,15 @@ mod seen;
 
 use self::seen::{Hasher, Seen};
 use crate::error::{Damage, LogError};
-use crate::frame::{Brief, Frame};
+use crate::frame::Frame;
+use crate::head::Head;
 use crate::index::{self, Index};
 use crate::keys::{self, Slot};
 use crate::log::{Log, counted};
 use crate::pack;
 use crate::read::{LastChunk, load, open_at};
 use crate::storage::{Order, Span, Storage};
+use crate::tally::Tally;
 use crate::tree::{Differs, Tree};
 use hms_sync_model::{EventId, RecordId};
 use hms_sync_proof::{TreeHash, TreeHead};
@@ -185,11 +187,14 @@ struct Check<'a, P> {
     records: u64,
     /// Parts of large events that have an event.
     parts: u64,
+    /// What is counted of the events, and what was stored of that.
+    tally: Tally,
+    tallied: Option<Tally>,
     /// The sum over the index entries that the events ought to have.
     expected: u128,
     seen: Seen,
     hasher: Hasher,
-    chunk: LastChunk,
+    chunk: LastChunk<'a>,
     /// The tree of the log, and the one that is made anew.
     tree: &'a Tree,
     made: Tree,
@@ -212,6 +217,8 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             events: 0,
             records: 0,
             parts: 0,
+            tally: Tally::default(),
+            tallied: None,
             expected: 0,
             seen: Seen::for_events(head),
             hasher: Hasher::default(),
@@ -235,6 +242,10 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
     /// All chunks in order.
     fn events(&mut self) -> Result<(), Stop> {
         let mut next = 1;
+        self.tallied = match self.store.get(keys::TALLY)? {
+            Some(stored) => Some(Tally::from_bytes(&stored).ok_or_else(|| bad(0, None, Damage::Table))?),
+            None => None,
+        };
         self.checkpoints_here()?;
         for entry in self.store.scan(Span::prefix(&[keys::CHUNK]), Order::Ascending) {
             if next > self.head {
@@ -269,9 +280,12 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
         while !rest.is_empty() && seq <= self.head {
             let (frame, after) = Frame::split(rest).map_err(|what| bad(seq, None, what))?;
             rest = after;
-            let brief = frame.brief(seq).map_err(|what| bad(seq, None, what))?;
-            self.event(first, frame.id(), &brief)?;
-            self.leaf(frame.id())?;
+            let (id, head) = frame.head(seq).map_err(|what| bad(seq, None, what))?;
+            self.event(first, id, &head)?;
+            self.leaf(id)?;
+            if self.tallied.as_ref().is_some_and(|tallied| tallied.upto >= seq) {
+                self.tally.add(seq, head.record, head.version, frame.bytes());
+            }
             self.events += 1;
             if self.events.is_multiple_of(PROGRESS_EVERY) {
                 (self.progress)(self.events);
@@ -282,7 +296,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
     }
 
     /// One event: its index entry, its version, its previous event.
-    fn event(&mut self, first: u64, id: EventId, event: &Brief<'_>) -> Result<(), Stop> {
+    fn event(&mut self, first: u64, id: EventId, event: &Head<'_>) -> Result<(), Stop> {
         let wrong = |what| bad(event.seq, Some(event.record), what);
         let slot = u8::try_from(event.seq.saturating_sub(first)).map_err(|_| wrong(Damage::Index))?;
         let slot = Slot { first, slot };
@@ -317,7 +331,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
     }
 
     /// Whether the index leads to the event.
-    fn indexed_at(&self, event: &Brief<'_>, slot: Slot) -> Result<(), Stop> {
+    fn indexed_at(&self, event: &Head<'_>, slot: Slot) -> Result<(), Stop> {
         let wrong = || bad(event.seq, Some(event.record), Damage::Index);
         let record = RecordId::try_new(event.record).map_err(|_| wrong())?;
         match self.index.stored_place(self.store, &record, event.version) {
@@ -368,7 +382,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
 
     /// The id of the version before, through the index. All events before this
     /// one have been checked, so a look at an earlier one that fails is a gap.
-    fn previous(&mut self, event: &Brief<'_>) -> Result<Option<EventId>, Stop> {
+    fn previous(&mut self, event: &Head<'_>) -> Result<Option<EventId>, Stop> {
         let Some(version) = event.version.checked_sub(1) else { return Ok(None) };
         let Ok(record) = RecordId::try_new(event.record) else { return Ok(None) };
         let slot = match self.index.entries(self.store, &record, version, 1) {
@@ -389,9 +403,19 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
         }
     }
 
+    /// Whether the stored tally is not what the events come to.
+    fn is_miscounted(&self) -> Result<bool, LogError> {
+        match &self.tallied {
+            Some(tallied) if tallied.upto <= self.head => Ok(*tallied != self.tally),
+            // Stored since this began, if there are so many events.
+            Some(tallied) => Ok(counted(self.store)?.is_none_or(|counted| counted < tallied.upto)),
+            None => Ok(false),
+        }
+    }
+
     /// What is beside the events: the index as a whole, and parts.
     fn surplus(&mut self) -> Result<(), Stop> {
-        if !self.index.table().is_as_stored(self.store)? {
+        if !self.index.table().is_as_stored(self.store)? || self.is_miscounted()? {
             return Err(bad(0, None, Damage::Table));
         }
         let (mut entries, mut found) = (0, 0u128);

@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Poll(PollArgs),
     /// Check the change log, sign it, and hand it to auditors
     Audit(AuditArgs),
+    /// Look into the change log as a whole
+    Log(LogArgs),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Print a completion script for a shell
@@ -287,6 +289,24 @@ pub(crate) struct ExportArgs {
     /// A checkpoint from earlier that the export is to show itself to continue
     #[arg(long, value_name = "NOTE_FILE")]
     pub(crate) checkpoint: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// The configuration
+    pub(crate) file: PathBuf,
+    #[command(subcommand)]
+    pub(crate) action: LogAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogAction {
+    /// Show how much the change log holds
+    Stats {
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use hms_sync_config::Config;
 use hms_sync_engine::RecordReport;
 use hms_sync_management::{
     Access, CheckpointReport, Desk, DeskError, Explanation, History, ParkedFilter, ParkedItem, ParkedPage,
-    Released, StatusReport, Verified,
+    Released, StatsReport, StatusReport, Verified,
 };
 use hms_sync_model::Released as Action;
 use hms_sync_notary::{Notary, NotaryStatus};
@@ -217,7 +217,21 @@ pub(crate) async fn verify(file: &Path, heads: Vec<TreeHead>) -> Result<Verified
     verified.map_err(|why| Failure::new(Exit::Store, in_one_line(&why)))
 }
 
-pub(crate) fn access(config: &Config) -> Result<Option<Access>, Failure> {
+/// How much the change log of a configuration holds. Needs no views either.
+pub(crate) async fn log_stats(file: &Path) -> Result<StatsReport, Failure> {
+    let config = library::load(file)?;
+    let access = access(&config)?;
+    if let Some(access) = access.clone()
+        && let Some(client) = Client::reach(access).await
+    {
+        return client.get("/api/log/stats", &[]).await;
+    }
+    let log = library::open_log(&config, access.as_ref())?;
+    let stats = tokio::task::spawn_blocking(move || StatsReport::of(&log));
+    stats.await.map_err(|why| Failure::new(Exit::Failed, format!("the count was cut off: {why}")))
+}
+
+fn access(config: &Config) -> Result<Option<Access>, Failure> {
     Access::read(&config.data_dir).map_err(|why| {
         let path = config.data_dir.join(hms_sync_management::ACCESS_FILE);
         Failure::new(Exit::Failed, format!("{} cannot be read: {why}", path.display()))

@@ -36,6 +36,7 @@ pub(crate) fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Room>>)> {
         (Method::GET, "/api/history", get(history)),
         (Method::GET, "/api/explain", get(explain)),
         (Method::GET, "/api/verify", get(verify)),
+        (Method::GET, "/api/log/stats", get(log_stats)),
         (Method::POST, "/api/poll", post(poll)),
         (Method::GET, "/api/audit/export", get(audit::export)),
         (Method::POST, "/api/audit/checkpoint", post(audit::checkpoint)),
@@ -242,6 +243,10 @@ async fn verify(
         return Err(Refusal::new(StatusCode::CONFLICT, "the log is being verified already", hint));
     };
     Ok(Json(room.desk.verify_against(heads).await?))
+}
+
+async fn log_stats(State(room): Ask) -> Answer<crate::StatsReport> {
+    in_time(&room, room.desk.log_stats()).await
 }
 
 #[derive(Deserialize)]

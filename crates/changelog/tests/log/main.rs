@@ -20,3 +20,4 @@ mod folder;
 mod tamper;
 mod tree;
 mod damage;
+mod counts;

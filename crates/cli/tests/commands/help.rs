@@ -4,7 +4,7 @@ use crate::bench::hms_sync;
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 20] = [
         &[],
         &["demo"],
         &["run"],
@@ -21,6 +21,8 @@ fn every_command_explains_itself() {
         &["audit", "FILE", "verify"],
         &["audit", "FILE", "export"],
         &["audit", "FILE", "new-origin"],
+        &["log"],
+        &["log", "FILE", "stats"],
         &["schema"],
         &["completions"],
     ];
