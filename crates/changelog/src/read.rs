@@ -136,6 +136,31 @@ impl Log {
         Ok(found)
     }
 
+    /// Shows the events from `from` to `to` and their bytes as they were hashed, ascending, until
+    /// `take` has enough. One chunk is in memory at a time.
+    ///
+    /// # Errors
+    /// As [`Log::events`], and what `take` answers.
+    pub fn walk<E: From<LogError>>(
+        &self,
+        from: u64,
+        to: u64,
+        mut take: impl FnMut(&Event, &[u8]) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let mut stopped = None;
+        each_frame(self.inner.store.as_ref(), from, to.min(self.head()), |seq, frame| {
+            let (_, event) = frame.open(seq).map_err(|damage| LogError::Damaged { seq, damage })?;
+            match take(&event, frame.payload()) {
+                Ok(more) => Ok(more),
+                Err(why) => {
+                    stopped = Some(why);
+                    Ok(false)
+                }
+            }
+        })?;
+        stopped.map_or(Ok(()), Err)
+    }
+
     /// Up to `limit` events of a record from `from_version` on, ascending.
     ///
     /// # Errors

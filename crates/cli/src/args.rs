@@ -69,7 +69,7 @@ pub(crate) enum Command {
     Parked(ParkedArgs),
     /// Have a side's collection read now
     Poll(PollArgs),
-    /// Check the change log
+    /// Check the change log, sign it, and hand it to auditors
     Audit(AuditArgs),
     /// Look into the change log as a whole
     Log(LogArgs),
@@ -206,7 +206,7 @@ pub(crate) struct PollArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
-    /// The configuration
+    /// The configuration; to verify, an export as well
     pub(crate) file: PathBuf,
     #[command(subcommand)]
     pub(crate) action: AuditAction,
@@ -214,12 +214,81 @@ pub(crate) struct AuditArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditAction {
-    /// Check every event against its hash, its place, and the event before it
-    Verify {
+    /// Check a change log, or an export, and name the first entry that is not as it was written
+    Verify(VerifyArgs),
+    /// Write the log, or a part of it, to be checked elsewhere
+    Export(ExportArgs),
+    /// Sign the log as it is now, and show the checkpoint
+    Checkpoint {
         /// Answer in JSON
         #[arg(long)]
         json: bool,
     },
+    /// Show the verifier key to hand to auditors, and how it stands with checkpoints
+    Key {
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sign with another key from here on
+    RotateKey {
+        /// Why, for the record
+        #[arg(long)]
+        reason: String,
+    },
+    /// Begin a new history in the open, after a break with what was signed
+    NewOrigin {
+        /// Why, for the record
+        #[arg(long)]
+        reason: String,
+        /// The new name; made up if nothing is said
+        #[arg(long)]
+        origin: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The log's verifier key, from elsewhere; several, if it has changed
+    #[arg(long, value_name = "VKEY")]
+    pub(crate) key: Vec<String>,
+    /// The key of a witness who is believed
+    #[arg(long, value_name = "VKEY")]
+    pub(crate) witness: Vec<String>,
+    /// A checkpoint from earlier: the log must continue it
+    #[arg(long, value_name = "NOTE_FILE")]
+    pub(crate) checkpoint: Vec<PathBuf>,
+    /// Of an export: it must be the whole history of this record, by its id
+    #[arg(long)]
+    pub(crate) record: Option<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The file to write, which must not be there; standard output, if nothing is said
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// The whole history of one record
+    #[arg(long)]
+    pub(crate) record: Option<String>,
+    /// Events written at or after this time, as 2026-01-31 or 2026-01-31T08:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// Events written before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+    /// Events about one side
+    #[arg(long)]
+    pub(crate) side: Option<String>,
+    /// Events about one field
+    #[arg(long)]
+    pub(crate) field: Option<String>,
+    /// A checkpoint from earlier that the export is to show itself to continue
+    #[arg(long, value_name = "NOTE_FILE")]
+    pub(crate) checkpoint: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 use crate::error::EngineError;
 use crate::machine::Machine;
 use crate::state::RecordState;
-use crate::stream::{parse_stream, stream_of};
+use crate::stream::{keys_stream, parse_stream, stream_of};
 use crate::wake::{Command, Now, Reply, ReplyTo};
 use hms_sync_connector::Delivery;
 use hms_sync_model::{Body, CollectionName, Lane, NativeId, RecordId, Released, SideName, Source};
@@ -76,6 +76,10 @@ impl Machine {
                 } else {
                     Reply::Refused(format!("{side} has no collection {collection:?} that is read"))
                 }
+            }
+            Command::Signing { key, before, words, last } => {
+                self.emit_stream(&keys_stream()?, Body::Signing { key, before, words, last }, now)?;
+                Reply::Done
             }
         };
         self.reply(reply, answer);

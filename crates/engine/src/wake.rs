@@ -167,6 +167,17 @@ pub enum Command {
         /// Everything, or what changed.
         full: bool,
     },
+    /// Record that the log signs with another key from here on.
+    Signing {
+        /// The verifier key.
+        key: String,
+        /// The one until now.
+        before: Option<String>,
+        /// Why.
+        words: String,
+        /// The last checkpoint under an origin that ends here.
+        last: Option<String>,
+    },
 }
 
 /// What somebody who waited is told.

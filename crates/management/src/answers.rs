@@ -2,6 +2,7 @@
 
 pub use hms_sync_engine::ParkedItem;
 use hms_sync_engine::{FieldReport, SidePart, Status};
+use hms_sync_notary::NotaryStatus;
 use serde::{Deserialize, Serialize};
 
 /// Whether and where a sync runs.
@@ -22,6 +23,20 @@ pub struct StatusReport {
     /// The rest.
     #[serde(flatten)]
     pub status: Status,
+    /// Key and last checkpoint of the log, and why it signs no more if that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<NotaryStatus>,
+}
+
+/// A signed checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointReport {
+    /// Events in it.
+    pub size: u64,
+    /// The root over them, in base64.
+    pub root: String,
+    /// The signed note.
+    pub note: String,
 }
 
 /// Which parked things are meant. Every part that is given must fit.
@@ -142,4 +157,7 @@ pub struct Verified {
     pub records: u64,
     /// The first bad entry: where it is and what is wrong with it.
     pub problem: Option<String>,
+    /// Checkpoints on record, each of which the log continues.
+    #[serde(default)]
+    pub recorded: u64,
 }

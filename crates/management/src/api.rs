@@ -1,6 +1,8 @@
 //! The JSON API: every question of the desk under `/api`, for whoever has the
 //! token. A GET never writes; an error is always `{"error": …, "hint": …}`.
 
+mod audit;
+
 use crate::answers::ParkedFilter;
 use crate::body::{Refusal, read};
 use crate::desk::{EVENTS_MAX, PARKED_MAX};
@@ -21,8 +23,8 @@ use std::time::Duration;
 /// How long `/healthz` waits for the engine.
 const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
 
-type Answer<T> = Result<Json<T>, Refusal>;
-type Ask = State<Arc<Room>>;
+pub(crate) type Answer<T> = Result<Json<T>, Refusal>;
+pub(crate) type Ask = State<Arc<Room>>;
 
 /// Every route of the API, with its method.
 pub(crate) fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Room>>)> {
@@ -36,6 +38,10 @@ pub(crate) fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Room>>)> {
         (Method::GET, "/api/verify", get(verify)),
         (Method::GET, "/api/log/stats", get(log_stats)),
         (Method::POST, "/api/poll", post(poll)),
+        (Method::GET, "/api/audit/export", get(audit::export)),
+        (Method::POST, "/api/audit/checkpoint", post(audit::checkpoint)),
+        (Method::POST, "/api/audit/rotate-key", post(audit::rotate_key)),
+        (Method::POST, "/api/audit/new-origin", post(audit::new_origin)),
     ]
 }
 
@@ -220,13 +226,23 @@ async fn explain(
     in_time(&room, room.desk.explain(&asked.name, asked.field.as_deref())).await
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VerifyQuery {
+    heads: Option<String>,
+}
+
 /// Takes as long as it takes, one at a time.
-async fn verify(State(room): Ask) -> Answer<crate::Verified> {
+async fn verify(
+    State(room): Ask,
+    query: Result<Query<VerifyQuery>, QueryRejection>,
+) -> Answer<crate::Verified> {
+    let heads = asked(query)?.heads.map_or(Ok(Vec::new()), |heads| crate::audit::read_heads(&heads))?;
     let Ok(_one) = room.verifying.try_lock() else {
         let hint = "wait until it is done";
         return Err(Refusal::new(StatusCode::CONFLICT, "the log is being verified already", hint));
     };
-    Ok(Json(room.desk.verify().await?))
+    Ok(Json(room.desk.verify_against(heads).await?))
 }
 
 async fn log_stats(State(room): Ask) -> Answer<crate::StatsReport> {

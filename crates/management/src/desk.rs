@@ -6,7 +6,6 @@
 
 use crate::answers::{
     EventReport, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatusReport,
-    Verified,
 };
 use crate::detail::detail;
 use crate::error::DeskError;
@@ -16,6 +15,7 @@ use crate::told::Teller;
 use hms_sync_changelog::Log;
 use hms_sync_engine::{Command, Engine, EngineError, Machine, Plan, RecordReport, Reply, Wake};
 use hms_sync_model::{CollectionName, Event, EventId, JobName, Lane, RecordId, Released as Action, SideName};
+use hms_sync_notary::Notary;
 use std::sync::Arc;
 
 /// Most parked items in one answer.
@@ -31,6 +31,8 @@ pub struct Desk {
     place: Place,
     /// Nothing if the engine had ended already.
     log: Option<Log>,
+    /// Nothing if nobody signs.
+    pub(crate) notary: Option<Notary>,
 }
 
 #[derive(Debug, Clone)]
@@ -43,17 +45,17 @@ impl Desk {
     /// The desk of a sync that runs.
     pub fn live(engine: Engine) -> Self {
         let log = engine.log();
-        Self { place: Place::Live(engine), log }
+        Self { place: Place::Live(engine), log, notary: None }
     }
 
     /// The desk of a sync that nobody is running, on what its log holds. No side
     /// is reached. Blocks while views that lag behind the log are made anew.
     pub fn stopped(plan: Plan, log: Log) -> Result<Self, DeskError> {
         let stopped = Stopped::open(plan, log.clone())?;
-        Ok(Self { place: Place::Stopped(Arc::new(stopped)), log: Some(log) })
+        Ok(Self { place: Place::Stopped(Arc::new(stopped)), log: Some(log), notary: None })
     }
 
-    fn log(&self) -> Result<Log, DeskError> {
+    pub(crate) fn log(&self) -> Result<Log, DeskError> {
         self.log.clone().ok_or_else(|| EngineError::Stopped.into())
     }
 
@@ -75,7 +77,7 @@ impl Desk {
         }
     }
 
-    async fn command(&self, command: Command) -> Result<Reply, DeskError> {
+    pub(crate) async fn command(&self, command: Command) -> Result<Reply, DeskError> {
         let reply = match &self.place {
             Place::Live(engine) => engine.ask(|reply| Wake::Command { command, reply }).await?,
             Place::Stopped(stopped) => stopped.command(command)?,
@@ -89,7 +91,8 @@ impl Desk {
     /// The sync at a glance.
     pub async fn status(&self) -> Result<StatusReport, DeskError> {
         let running = if self.engine().is_some() { Running::Live } else { Running::Stopped };
-        Ok(StatusReport { running, status: self.look(Machine::status).await? })
+        let audit = self.audit_status();
+        Ok(StatusReport { running, status: self.look(Machine::status).await?, audit })
     }
 
     /// How much the log holds.
@@ -99,7 +102,7 @@ impl Desk {
     }
 
     /// The record that goes by a name.
-    async fn find(&self, name: &str) -> Result<RecordId, DeskError> {
+    pub(crate) async fn find(&self, name: &str) -> Result<RecordId, DeskError> {
         let asked = name.to_owned();
         let found = self.look(move |machine| machine.find(&asked)).await?;
         found.ok_or_else(|| DeskError::NoSuchRecord { name: name.to_owned() })
@@ -243,12 +246,6 @@ impl Desk {
         })
     }
 
-    /// Checks the whole log, beside whatever goes on.
-    pub async fn verify(&self) -> Result<Verified, DeskError> {
-        let log = self.log()?;
-        beside(move || Ok(Verified::of(&log, |_| {})?)).await
-    }
-
     /// Has a side's collection read now.
     pub async fn poll(&self, side: &str, collection: &str, full: bool) -> Result<(), DeskError> {
         let invalid = |why: hms_sync_model::InvalidName| DeskError::Invalid {
@@ -261,18 +258,8 @@ impl Desk {
     }
 }
 
-impl Verified {
-    /// Checks every event of a log and its index. Blocks; `progress` is told now
-    /// and then how many events have been looked at.
-    pub fn of(log: &Log, progress: impl FnMut(u64)) -> Result<Self, hms_sync_changelog::LogError> {
-        let found = log.verify(progress)?;
-        let problem = found.first_bad.as_ref().map(ToString::to_string);
-        Ok(Self { sound: found.is_sound(), events: found.events, records: found.records, problem })
-    }
-}
-
 /// Runs what blocks on a thread of its own.
-async fn beside<T: Send + 'static>(
+pub(crate) async fn beside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, DeskError> + Send + 'static,
 ) -> Result<T, DeskError> {
     let done = tokio::task::spawn_blocking(work).await;

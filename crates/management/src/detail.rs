@@ -49,6 +49,9 @@ pub(crate) fn detail(event: &Event) -> Json {
             json!({ "side": side, "cursor": cursor, "listed": listed, "next": next })
         }
         Body::Received { message } => json!({ "message": message }),
+        Body::Signing { key, before, words, last } => {
+            json!({ "key": key, "before": before, "words": words, "last": last })
+        }
     }
 }
 

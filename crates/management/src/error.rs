@@ -2,6 +2,7 @@
 
 use hms_sync_changelog::LogError;
 use hms_sync_engine::EngineError;
+use hms_sync_notary::{ExportError, NotaryError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -53,6 +54,15 @@ pub enum DeskError {
     /// The log cannot be read.
     #[error("the change log cannot be read")]
     Log(#[from] LogError),
+    /// Nobody signs for this log.
+    #[error("there is no key for this log")]
+    NoNotary,
+    /// Nothing can be signed.
+    #[error(transparent)]
+    Notary(Box<NotaryError>),
+    /// There is no export.
+    #[error(transparent)]
+    Export(Box<ExportError>),
     /// The work was cut off.
     #[error("the answer was cut off: {why}")]
     CutOff {
@@ -67,6 +77,18 @@ impl From<EngineError> for DeskError {
             EngineError::Stopped => Self::Stopped,
             why => Self::Engine(why),
         }
+    }
+}
+
+impl From<NotaryError> for DeskError {
+    fn from(why: NotaryError) -> Self {
+        Self::Notary(Box::new(why))
+    }
+}
+
+impl From<ExportError> for DeskError {
+    fn from(why: ExportError) -> Self {
+        Self::Export(Box::new(why))
     }
 }
 
@@ -88,6 +110,11 @@ impl DeskError {
             }
             Self::Engine(_) | Self::Log(_) => {
                 "`hms-sync audit FILE verify` shows whether the change log is sound".into()
+            }
+            Self::NoNotary => "it is made when the sync starts: `hms-sync run FILE`".into(),
+            Self::Notary(_) | Self::Export(_) => {
+                "`hms-sync status FILE` shows the last checkpoint; docs/audit.md says what breaks there are"
+                    .into()
             }
             Self::CutOff { .. } => "ask again".into(),
         }

@@ -10,6 +10,7 @@ mod line;
 mod told;
 mod detail;
 mod answers;
+mod audit;
 mod stats;
 mod error;
 mod desk;
@@ -21,10 +22,11 @@ mod api;
 mod serve;
 
 pub use answers::{
-    EventReport, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatusReport,
-    Verified,
+    CheckpointReport, EventReport, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released,
+    Running, StatusReport, Verified,
 };
 pub use api::api_routes;
+pub use audit::ExportAsk;
 pub use desk::Desk;
 pub use error::{DeskError, ServeError};
 pub use hooks::HookRoute;

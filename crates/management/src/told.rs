@@ -123,6 +123,9 @@ impl Teller {
             Body::Received { message } => {
                 ("received", None, format!("webhook message {} taken in", short(message)))
             }
+            Body::Signing { key, words, .. } => {
+                ("signing", None, format!("the log signs with {} from here on: {}", short(key), short(words)))
+            }
             Body::Edited { .. }
             | Body::Intended { .. }
             | Body::Applied { .. }

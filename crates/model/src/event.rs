@@ -373,6 +373,24 @@ pub enum Body {
         #[serde(rename = "i")]
         message: String,
     },
+    /// From here on the log signs its checkpoints with this key. On a stream of the
+    /// sync's own, `@log/keys`.
+    #[serde(rename = "S")]
+    Signing {
+        /// The verifier key, as C2SP signed-note writes it. Its name is the log's origin.
+        #[serde(rename = "k")]
+        key: String,
+        /// The verifier key until now; nothing for the first.
+        #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+        before: Option<String>,
+        /// Why.
+        #[serde(rename = "w")]
+        words: String,
+        /// The last checkpoint signed under the origin until now, a signed note, where a
+        /// new origin begins: what the log no longer continues.
+        #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+        last: Option<String>,
+    },
 }
 
 /// Which part of a record's way something concerns.

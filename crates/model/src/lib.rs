@@ -19,7 +19,8 @@ pub use decimal::{Decimal, InvalidDecimal};
 pub use edit::{Change, Edit, FieldMap, Stamp};
 pub use event::{Body, Event, EventId, Failure, Lane, ParkReason, Parked, Released, Request, Source};
 pub use names::{
-    CollectionName, FieldName, IdempotencyKey, InvalidName, JobName, NativeId, RecordId, SideName, Tag,
+    CollectionName, FieldName, IdempotencyKey, InvalidName, JobName, KEYS_STREAM, NativeId, RecordId,
+    SideName, Tag,
 };
 pub use time::Time;
 pub use value::{Date, FieldType, Value};

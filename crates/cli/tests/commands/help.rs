@@ -4,7 +4,7 @@ use crate::bench::hms_sync;
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 21] = [
         &[],
         &["demo"],
         &["run"],
@@ -18,6 +18,9 @@ fn every_command_explains_itself() {
         &["parked", "FILE", "discard"],
         &["poll"],
         &["audit"],
+        &["audit", "FILE", "verify"],
+        &["audit", "FILE", "export"],
+        &["audit", "FILE", "new-origin"],
         &["log"],
         &["log", "FILE", "stats"],
         &["log", "FILE", "compact"],
