@@ -140,7 +140,7 @@ fn made_event(seq: u64, n: usize, version: u64, prev: EventId) -> Event {
     };
     let id = hms_sync_model::NativeId::try_new(format!("{n}")).ok();
     let tag = hms_sync_model::Tag::try_new(format!("W/\"{version}\"")).ok();
-    let body = Body::Edited { edit, id, tag, source: Source::Page };
+    let body = Body::Edited { edit, id, tag, source: Source::Page, raw: None };
     let record = RecordId::try_new(format!("permit/{:013x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).unwrap();
     Event { seq, record, version, at: Time(1_700_000_000_000_000), prev, body }
 }

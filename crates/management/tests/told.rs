@@ -35,7 +35,7 @@ fn edit(by: &str, n: u64, seen: &[(&str, u64)], changes: &[(&str, &str, &str)], 
         certain: true,
     };
     let id = id.map(|id| NativeId::try_new(id).unwrap());
-    Body::Edited { edit, id, tag: None, source: Source::Page }
+    Body::Edited { edit, id, tag: None, source: Source::Page, raw: None }
 }
 
 fn told(bodies: Vec<Body>) -> Vec<String> {
@@ -161,6 +161,6 @@ fn hms_sync_speaks_for_itself() {
         unreachable!()
     };
     edit.dot = Dot { actor: Actor { author: Author::Engine, epoch: 0 }, n: 1 };
-    let settled = Body::Edited { edit, id: None, tag: None, source: Source::Engine };
+    let settled = Body::Edited { edit, id: None, tag: None, source: Source::Engine, raw: None };
     check(vec![settled], &["hms-sync noted that all sides agree: status=revoked"]);
 }
