@@ -67,7 +67,7 @@ impl From<DeskError> for Refusal {
             DeskError::NoSuchRecord { .. } | DeskError::NoSuchField { .. } | DeskError::NothingParked => {
                 StatusCode::NOT_FOUND
             }
-            DeskError::Invalid { .. } => StatusCode::BAD_REQUEST,
+            DeskError::Invalid { .. } | DeskError::NoTime { .. } => StatusCode::BAD_REQUEST,
             DeskError::Refused { .. } => StatusCode::CONFLICT,
             DeskError::NotRunning | DeskError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
             DeskError::Engine(_) | DeskError::Log(_) | DeskError::CutOff { .. } => {

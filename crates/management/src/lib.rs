@@ -7,11 +7,15 @@
 //! through the engine's own commands; no body and no secret is ever logged.
 
 mod line;
+mod when;
 mod told;
 mod detail;
 mod answers;
 mod error;
 mod desk;
+mod chain;
+mod past;
+mod listing;
 mod offline;
 mod token;
 mod body;
@@ -20,8 +24,9 @@ mod api;
 mod serve;
 
 pub use answers::{
-    EventReport, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatsReport,
-    StatusReport, Verified,
+    AsOf, Diff, EditStory, EventReport, Explanation, FieldDiff, FieldStory, History, LogPage, LogQuery,
+    NotSeen, Noted, ParkedFilter, ParkedItem, ParkedPage, PointReport, Released, Running, SideStory,
+    StatsReport, StatusReport, ValueStory, Verified, WriteStory,
 };
 pub use api::api_routes;
 pub use desk::Desk;
@@ -30,4 +35,5 @@ pub use hooks::HookRoute;
 pub use line::one_line;
 pub use serve::{Limits, Options, Serving, serve};
 pub use token::{ACCESS_FILE, Access};
-pub use told::{Teller, Told};
+pub use told::{Teller, Told, Unseen};
+pub use when::{Moment, NoTime, Point};
