@@ -8,6 +8,7 @@ use crate::log::Log;
 use crate::pack;
 use crate::storage::{Entry, Order, Span, Storage, Value};
 use hms_sync_model::{Event, EventId, RecordId};
+use std::sync::atomic::Ordering;
 
 /// The frames of the chunk stored as `value` under `first`: decompressed, parts put together.
 pub(crate) fn load(store: &dyn Storage, first: u64, value: Value) -> Result<Value, LogError> {
@@ -87,6 +88,7 @@ impl Log {
                 rest = after;
                 if seq == next {
                     found.push(frame.open(seq).map_err(damaged)?);
+                    self.inner.reads.fetch_add(1, Ordering::Relaxed);
                     next = next.saturating_add(1);
                     if found.len() == limit || next > head {
                         return Ok(found);
@@ -115,6 +117,7 @@ impl Log {
                 break;
             }
             found.push(open_at(store, &mut chunk, record, version, slot)?);
+            self.inner.reads.fetch_add(1, Ordering::Relaxed);
         }
         Ok(found)
     }
@@ -127,6 +130,7 @@ impl Log {
         let (store, head) = (self.inner.store.as_ref(), self.head());
         let Some((version, slot)) = self.inner.index.last(store, record, head)? else { return Ok(None) };
         let (id, event) = open_at(store, &mut LastChunk::default(), record, version, slot)?;
+        self.inner.reads.fetch_add(1, Ordering::Relaxed);
         Ok(Some((event.version, id)))
     }
 

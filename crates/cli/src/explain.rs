@@ -18,6 +18,10 @@ pub(crate) async fn explain(screen: Screen, options: &ExplainArgs) -> Result<(),
         return screen.json(&found);
     }
     head(screen, &found);
+    if found.version == 0 {
+        screen.out("hms-sync did not know it yet");
+        return Ok(());
+    }
     match (&options.field, found.stories.as_slice()) {
         (Some(_), [story]) => the_way(screen, story),
         _ => overview(screen, &found),
@@ -35,7 +39,7 @@ fn head(screen: Screen, found: &Explanation) {
     if let Some(asked) = &found.asked {
         screen.out(&format!("as it was at {}: version {}", clock_time(asked), found.version));
     }
-    if let Some(words) = presence_words(&found.presence) {
+    if let Some(words) = presence_words(&found.presence).filter(|_| found.version > 0) {
         screen.out(&screen.paint(Tone::Warn, words));
     }
     for says in found.presence_values.iter().filter(|says| says.value == false) {
@@ -147,7 +151,7 @@ fn side_lines(screen: Screen, story: &FieldStory, side: &SideStory) {
         Some(shows) if *shows != story.value => format!("; it shows {}", value(shows)),
         _ => String::new(),
     };
-    screen.out(&format!("  {} {words}{shows}", screen.paint(Tone::Head, &side.side)));
+    screen.out(&format!("  {}: {words}{shows}", screen.paint(Tone::Head, &side.side)));
     side.writes.iter().for_each(|write| write_lines(screen, write));
 }
 

@@ -8,7 +8,7 @@ use crate::screen::{Screen, Tone};
 use crate::source::Source;
 use crate::words::{clock_time, value};
 use hms_sync_engine::{FieldReport, SiblingReport, SidePart};
-use hms_sync_management::{AsOf, Diff, FieldDiff, PointReport, one_line};
+use hms_sync_management::{AsOf, Diff, FieldDiff, PointReport, author_words};
 use serde_json::Value as Json;
 
 pub(crate) async fn as_of(screen: Screen, options: &AsOfArgs) -> Result<(), Failure> {
@@ -56,7 +56,10 @@ fn field_line(screen: Screen, field: &FieldReport) {
 }
 
 fn by(of: &SiblingReport) -> String {
-    format!("by {}", one_line(&of.by))
+    match author_words(&of.by) {
+        agreed if of.by.starts_with("@engine") => agreed,
+        author => format!("by {author}"),
+    }
 }
 
 /// What a side held that was not the record's value.

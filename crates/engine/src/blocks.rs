@@ -118,7 +118,13 @@ impl Block {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
     use super::*;
+    use crate::plan::Plan;
+    use crate::views::Views;
+    use hms_sync_changelog::{Log, MemoryDisk, seal};
+    use hms_sync_model::{Body, Clock, EventId, RecordId, SideName, Time};
+    use std::sync::Arc;
 
     #[test]
     fn every_kind_has_a_bit() {
@@ -130,5 +136,77 @@ mod tests {
     fn blocks_follow_each_other() {
         assert_eq!([1, BLOCK_EVENTS, BLOCK_EVENTS + 1].map(block_of), [0, 0, 1]);
         assert_eq!([0, 1].map(first_of), [1, BLOCK_EVENTS + 1]);
+    }
+
+    /// An event of one of several sides and kinds, alone in its record.
+    fn event(seq: u64) -> Event {
+        let side = SideName::try_new(["clerk", "marshal", "court"][usize::try_from(seq / 700 % 3).unwrap()])
+            .unwrap();
+        let body = match seq % 611 {
+            0 => Body::Unlinked { side },
+            _ => Body::Confirmed { side, clock: Clock::new(), tag: None },
+        };
+        let record = RecordId::try_new(format!("c{}/{seq}", seq / 900)).unwrap();
+        Event { seq, record, version: 1, at: Time(1), prev: EventId::default(), body }
+    }
+
+    fn views(log: &Log) -> Views {
+        let mut views = Views::new(log.clone(), Arc::new(Plan::new("Test")));
+        views.catch_up().unwrap();
+        views
+    }
+
+    /// What the views know of each block is what the events make of it.
+    fn check(log: &Log, views: &Views) {
+        for block in 0..=block_of(log.head()) {
+            let mut made = Block::default();
+            for (_, event) in log.events(first_of(block), 1_024).unwrap() {
+                made.add(&event);
+            }
+            assert_eq!(views.block(block).as_ref(), made.whole(), "block {block} of {}", log.head());
+        }
+    }
+
+    #[test]
+    fn a_summary_tells_of_its_block_across_restarts_and_is_made_anew() {
+        let log = Log::on(MemoryDisk::new()).unwrap();
+        let mut life = views(&log);
+        for (count, save) in
+            [(1, false), (500, true), (523, true), (1_024, false), (1_500, true), (700, false)]
+        {
+            for seq in log.head() + 1..=log.head() + count {
+                let event = event(seq);
+                log.append(&[seal(&event).unwrap()]).unwrap();
+                life.sum_up(&event);
+                life.mark_todo(&event.record, true);
+            }
+            check(&log, &life);
+            if save {
+                let (changes, upto) = life.begin_save(log.head()).unwrap();
+                log.save_views(&changes, upto).unwrap();
+            }
+            life = views(&log);
+            check(&log, &life);
+        }
+        assert!(life.block(3).is_some() && life.block(4).is_none());
+        let gone = log.views(b"b", None, 100).unwrap().into_iter().map(|(key, _)| (key, None)).collect();
+        log.save_views(&gone, log.head()).unwrap();
+        life = views(&log);
+        assert!((0..5).all(|block| life.block(block).is_none()));
+        life.sum_up_missing();
+        check(&log, &life);
+        log.drop_views().unwrap();
+        check(&log, &views(&log));
+    }
+
+    #[test]
+    fn what_is_in_a_block_may_be_held_and_nothing_else() {
+        let mut summary = Summary::default();
+        summary.add(&event(1));
+        assert!(summary.may_hold(None, None, &[]));
+        assert!(summary.may_hold(Some("clerk"), Some("c0"), &[Kind::Edited, Kind::Confirmed]));
+        assert!(!summary.may_hold(Some("marshal"), None, &[]));
+        assert!(!summary.may_hold(None, Some("c1"), &[]));
+        assert!(!summary.may_hold(None, None, &[Kind::Edited]));
     }
 }

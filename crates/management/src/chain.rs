@@ -190,8 +190,11 @@ impl<'a> Walk<'a> {
         let agreed = !now.siblings.is_empty() && now.siblings.iter().all(by_engine);
         let settled = self.settled.get(field).filter(|_| agreed);
         let decision = settled.map_or(&now, |(before, _)| before);
-        let mut values: Vec<ValueStory> =
-            decision.siblings.iter().map(|(sibling, wins)| self.value(field, sibling, *wins)).collect();
+        let mut values: Vec<ValueStory> = decision
+            .siblings
+            .iter()
+            .map(|(sibling, wins)| self.value(field, sibling, *wins, &decision.siblings))
+            .collect();
         values.sort_by_key(|value| !value.stands);
         if decision.siblings.is_empty() {
             values = self.together(field);
@@ -214,13 +217,37 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn value(&self, field: &FieldName, sibling: &Sibling, stands: bool) -> ValueStory {
+    fn value(
+        &self,
+        field: &FieldName,
+        sibling: &Sibling,
+        stands: bool,
+        others: &[(Sibling, bool)],
+    ) -> ValueStory {
         ValueStory {
             stands,
             value: sibling.change.after.to_json(),
             by: who(&sibling.dot.actor.author),
-            edit: self.made.get(&sibling.dot).map(|made| made.story(Some(field))),
+            edit: self
+                .made
+                .get(&sibling.dot)
+                .map(|made| made.story(Some(field), &self.came_later(made, field, others))),
         }
+    }
+
+    /// Those of the values that met which were not known yet when an edit came in.
+    fn came_later(&self, made: &Made, field: &FieldName, others: &[(Sibling, bool)]) -> Vec<Unseen> {
+        let others =
+            others.iter().filter_map(|(other, _)| Some((&other.dot, &self.made.get(&other.dot)?.event)));
+        let later = others.filter(|(_, event)| event.version > made.event.version);
+        let unseen = later.map(|(dot, event)| Unseen {
+            by: dot.actor.author.clone(),
+            field: Some(field.clone()),
+            same: true,
+            at: event.at,
+            version: event.version,
+        });
+        unseen.collect()
     }
 
     /// The latest edits of a field to which everybody adds.
@@ -230,7 +257,7 @@ impl<'a> Walk<'a> {
         all.sort_by_key(|made| made.event.version);
         let latest = all.split_off(all.len().saturating_sub(TOGETHER_MAX));
         let story = |made: &Made| {
-            let edit = made.story(Some(field));
+            let edit = made.story(Some(field), &[]);
             ValueStory { stands: true, value: edit.after.clone(), by: edit.by.clone(), edit: Some(edit) }
         };
         latest.into_iter().map(story).collect()
@@ -249,7 +276,7 @@ impl<'a> Walk<'a> {
                 stands: says == there,
                 value: says.into(),
                 by: who(&sibling.dot.actor.author),
-                edit: self.made.get(&sibling.dot).map(|made| made.story(None)),
+                edit: self.made.get(&sibling.dot).map(|made| made.story(None, &[])),
             }
         };
         siblings.iter().map(value).collect()
@@ -275,21 +302,25 @@ impl<'a> Walk<'a> {
         let last = writes.last();
         let not_kept = parked.is_some_and(|p| p.reason == ParkReason::NotKept && p.fields.contains(field));
         let (state, words) = match (parked, last) {
-            _ if !known => ("not_of_this_side", "has no such field".to_owned()),
-            _ if not_kept => ("not_kept", "answered that all was well and kept its old value".to_owned()),
+            _ if !known => ("not_of_this_side", "it has no such field".to_owned()),
+            _ if not_kept => ("not_kept", "it answered that all was well and kept its old value".to_owned()),
             (Some(parked), _) if !same => (
                 "parked",
                 format!("set aside, {}: {}", phrases::park_reason(parked.reason), short(&parked.words)),
             ),
             _ if made_there => ("made_there", "the change was made there".to_owned()),
-            (_, Some(write)) if write.outcome == "applied" => ("delivered", "was brought there".to_owned()),
-            (_, Some(write)) if write.outcome == "open" => ("under_way", "is being brought there".to_owned()),
-            _ if !part.has_it() => ("not_there", "has no such record".to_owned()),
-            _ if same => ("holds_it", "had the same already".to_owned()),
-            _ if plan.is_some_and(|plan| !plan.shape.takes(field)) => {
-                ("not_of_this_side", "is not written there".to_owned())
+            (_, Some(write)) if write.outcome == "applied" => {
+                ("delivered", "it was brought there".to_owned())
             }
-            _ => ("to_be_brought", "is still to be brought there".to_owned()),
+            (_, Some(write)) if write.outcome == "open" => {
+                ("under_way", "it is being brought there".to_owned())
+            }
+            _ if !part.has_it() => ("not_there", "it has no such record".to_owned()),
+            _ if same => ("holds_it", "it had the same already".to_owned()),
+            _ if plan.is_some_and(|plan| !plan.shape.takes(field)) => {
+                ("not_of_this_side", "the field is only read there".to_owned())
+            }
+            _ => ("to_be_brought", "it is still to be brought there".to_owned()),
         };
         let shows = (part.has_it() && shown != Value::Absent).then(|| shown.to_json());
         SideStory { side: side.to_string(), state: state.to_owned(), words, shows, writes }
@@ -304,7 +335,8 @@ fn alike(a: &Value, b: &Value) -> bool {
 
 impl Made {
     /// The edit, as far as it is about one field; or about whether the record is there.
-    fn story(&self, field: Option<&FieldName>) -> EditStory {
+    /// `later` are the values it met that came in after it.
+    fn story(&self, field: Option<&FieldName>, later: &[Unseen]) -> EditStory {
         let event = &self.event;
         let blank = EditStory {
             version: event.version,
@@ -320,7 +352,7 @@ impl Made {
             webhook: None,
             source_words: String::new(),
             raw: None,
-            not_seen: self.unseen.iter().map(not_seen).collect(),
+            not_seen: self.unseen.iter().chain(later).map(not_seen).collect(),
             context_words: String::new(),
             certain: true,
         };
@@ -345,7 +377,7 @@ impl Made {
             source_words: self.source_words(source),
             webhook: told,
             raw: raw.map(|hash| hash.to_string()),
-            context_words: self.context_words(edit.certain),
+            context_words: self.context_words(edit.certain, later),
             certain: edit.certain,
             ..blank
         }
@@ -360,14 +392,16 @@ impl Made {
         }
     }
 
-    fn context_words(&self, certain: bool) -> String {
+    fn context_words(&self, certain: bool, later: &[Unseen]) -> String {
         let known = match phrases::unseen(&self.unseen, self.event.at) {
             Some(words) => words,
             None if self.first => "was the first to show the record".to_owned(),
-            None => "had seen the changes of all others".to_owned(),
+            None => "had seen all changes of others until then".to_owned(),
         };
+        let later =
+            phrases::later(later, self.event.at).map_or_else(String::new, |words| format!("; {words}"));
         let doubt = if certain { "" } else { "; how much exactly could not be found out" };
-        format!("{known}{doubt}")
+        format!("{known}{later}{doubt}")
     }
 }
 

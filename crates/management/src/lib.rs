@@ -35,5 +35,6 @@ pub use hooks::HookRoute;
 pub use line::one_line;
 pub use serve::{Limits, Options, Serving, serve};
 pub use token::{ACCESS_FILE, Access};
+pub use told::phrases::author_words;
 pub use told::{Teller, Told, Unseen};
 pub use when::{Moment, NoTime, Point};

@@ -24,8 +24,8 @@ const LOOK_MAX: u64 = 16_384;
 const BLOCKS_AT_ONCE: u64 = 64;
 /// Most blocks gone through for one answer.
 const BLOCKS_MAX: u64 = 4_096;
-/// Events of a record that are read at once.
-const PAGE_EVENTS: u64 = 256;
+/// Events that are read at once.
+const STRETCH_EVENTS: u64 = 128;
 /// Records whose titles are asked for at once.
 const TITLES_AT_ONCE: usize = 32;
 /// Tellers kept for one answer.
@@ -50,6 +50,21 @@ struct Span {
 impl Span {
     fn is_empty(self) -> bool {
         self.low > self.high
+    }
+
+    fn count(self) -> usize {
+        usize::try_from(self.high.saturating_add(1).saturating_sub(self.low)).unwrap_or(usize::MAX)
+    }
+
+    /// The stretch that is read next, and what is left after it.
+    fn stretch(self, reverse: bool) -> (Self, Self) {
+        if reverse {
+            let low = self.low.max(self.high.saturating_sub(STRETCH_EVENTS - 1));
+            (Self { low, ..self }, Self { high: low.saturating_sub(1), ..self })
+        } else {
+            let high = self.high.min(self.low.saturating_add(STRETCH_EVENTS - 1));
+            (Self { high, ..self }, Self { low: high.saturating_add(1), ..self })
+        }
     }
 }
 
@@ -239,8 +254,17 @@ fn beyond(span: Span, last: u64, reverse: bool) -> Span {
 }
 
 impl Found {
-    /// Takes in events that were read, in the order asked for. Answers false once there are enough.
-    fn take(&mut self, wanted: &Wanted, events: Vec<(EventId, Event)>, limit: usize) -> bool {
+    /// Takes in events that were read. Answers false once there are enough.
+    fn take(
+        &mut self,
+        wanted: &Wanted,
+        mut events: Vec<(EventId, Event)>,
+        limit: usize,
+        reverse: bool,
+    ) -> bool {
+        if reverse {
+            events.reverse();
+        }
         for (id, event) in events {
             self.looked_at += 1;
             self.last = event.seq;
@@ -269,13 +293,11 @@ fn scan(
         let low = first_of(*block).max(span.low);
         let high = first_of(block.saturating_add(1)).saturating_sub(1).min(span.high);
         let held = summary.as_ref().is_none_or(|summary| wanted.may_be_in(summary));
-        if held {
-            let count = usize::try_from(high.saturating_add(1).saturating_sub(low)).unwrap_or(usize::MAX);
-            let mut events = log.events(low, count)?;
-            if reverse {
-                events.reverse();
-            }
-            if !found.take(wanted, events, limit) {
+        let mut left = Span { low, high };
+        while held && !left.is_empty() {
+            let (stretch, rest) = left.stretch(reverse);
+            left = rest;
+            if !found.take(wanted, log.events(stretch.low, stretch.count())?, limit, reverse) {
                 return Ok(found);
             }
         }
@@ -300,17 +322,11 @@ fn scan_record(
     let mut left = Span { low, high: version_upto(log, record, span.high)? };
     let mut found = Found::default();
     while !left.is_empty() && found.looked_at < LOOK_MAX {
-        let from = if reverse { left.low.max(left.high.saturating_sub(PAGE_EVENTS - 1)) } else { left.low };
-        let to = if reverse { left.high } else { left.high.min(left.low.saturating_add(PAGE_EVENTS - 1)) };
-        let count = usize::try_from(to.saturating_add(1).saturating_sub(from)).unwrap_or(usize::MAX);
-        let mut events = log.history(record, from, count)?;
-        if reverse {
-            events.reverse();
-        }
-        if !found.take(wanted, events, limit) {
+        let (stretch, rest) = left.stretch(reverse);
+        left = rest;
+        if !found.take(wanted, log.history(record, stretch.low, stretch.count())?, limit, reverse) {
             return Ok(found);
         }
-        left = if reverse { beyond(left, from, true) } else { beyond(left, to, false) };
     }
     if left.is_empty() {
         // Nothing of the record is left in the span.

@@ -21,6 +21,18 @@ const EVENTS_MAX: usize = 100;
 pub(crate) const CONTEXT_EVENTS: u64 = 63;
 
 impl Desk {
+    /// The record that goes by a name, and not a stream of the sync's own.
+    async fn find_record(&self, name: &str) -> Result<RecordId, DeskError> {
+        let record = self.find(name).await?;
+        if record.is_own_stream() {
+            return Err(DeskError::Invalid {
+                why: format!("{record} is what a side's collection went through itself, and has no fields"),
+                hint: format!("`hms-sync history FILE {record}` shows it"),
+            });
+        }
+        Ok(record)
+    }
+
     async fn plan(&self) -> Result<Arc<Plan>, DeskError> {
         self.look(|machine| Ok(Arc::clone(machine.plan()))).await
     }
@@ -39,7 +51,7 @@ impl Desk {
         at: Option<&str>,
     ) -> Result<Explanation, DeskError> {
         let at = at.map(|at| Moment::parse(at, now().wall)).transpose()?.map(|moment| moment.last);
-        let record = self.find(name).await?;
+        let record = self.find_record(name).await?;
         let (log, plan, of, one) =
             (self.log()?, self.plan().await?, record.clone(), field.map(str::to_owned));
         let found = beside(move || {
@@ -60,7 +72,7 @@ impl Desk {
         }
         Ok(Explanation {
             record: report.record,
-            title: report.title,
+            title: if report.version == 0 { self.title(&record).await? } else { report.title },
             asked: at.map(|at| at.to_string()),
             version: report.version,
             presence: report.presence,
@@ -75,7 +87,7 @@ impl Desk {
     /// A record as it stood at a time: at the last moment that `at` names.
     pub async fn as_of(&self, name: &str, at: &str) -> Result<AsOf, DeskError> {
         let at = Moment::parse(at, now().wall)?.last;
-        let record = self.find(name).await?;
+        let record = self.find_record(name).await?;
         let (log, plan, of) = (self.log()?, self.plan().await?, record.clone());
         let found = beside(move || {
             let version = version_at(&log, &of, at)?;
@@ -103,7 +115,7 @@ impl Desk {
     pub async fn diff(&self, name: &str, from: &str, to: &str) -> Result<Diff, DeskError> {
         let now = now().wall;
         let (from, to) = (Point::parse(from, now)?, Point::parse(to, now)?);
-        let record = self.find(name).await?;
+        let record = self.find_record(name).await?;
         let (log, plan, of) = (self.log()?, self.plan().await?, record.clone());
         let found = beside(move || {
             let (from, to) = (version_of(&log, &of, from)?, version_of(&log, &of, to)?);

@@ -4,7 +4,7 @@ use crate::bench::hms_sync;
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 17] = [
+    let commands: [&[&str]; 20] = [
         &[],
         &["demo"],
         &["run"],
@@ -12,6 +12,8 @@ fn every_command_explains_itself() {
         &["status"],
         &["history"],
         &["explain"],
+        &["as-of"],
+        &["diff"],
         &["parked"],
         &["parked", "FILE", "list"],
         &["parked", "FILE", "replay"],
@@ -19,6 +21,7 @@ fn every_command_explains_itself() {
         &["poll"],
         &["audit"],
         &["log"],
+        &["log", "FILE", "list"],
         &["log", "FILE", "stats"],
         &["schema"],
         &["completions"],

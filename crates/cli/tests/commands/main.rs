@@ -15,5 +15,6 @@ mod help;
 mod check;
 mod codes;
 mod answers;
+mod asking;
 mod parked;
 mod stop;

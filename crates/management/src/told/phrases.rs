@@ -28,6 +28,16 @@ fn whose(author: &Author) -> String {
     }
 }
 
+/// Who is meant by the name of an author as the API has it: `clerk`, `clerk#1`, `@engine`.
+pub fn author_words(name: &str) -> String {
+    match name.split('#').next().unwrap_or_default() {
+        "@engine" => "all sides agree".to_owned(),
+        "@operator" => who(&Author::Operator),
+        "@join" => who(&Author::Join),
+        side => short(side),
+    }
+}
+
 /// `10:41:07`, with the day if it is another one than that of `beside`. UTC.
 pub(crate) fn clock(at: Time, beside: Time) -> String {
     let (at, beside) = (at.to_chrono(), beside.to_chrono());
@@ -38,18 +48,26 @@ pub(crate) fn clock(at: Time, beside: Time) -> String {
 
 /// The changes that an edit's author had not been shown, told beside a time.
 pub(crate) fn unseen(all: &[Unseen], beside: Time) -> Option<String> {
-    let one = |unseen: &Unseen| {
-        let (whose, at) = (whose(&unseen.by), clock(unseen.at, beside));
-        match &unseen.field {
-            None => format!("{whose} delete at {at}"),
-            Some(field) if unseen.same => format!("{whose} change of {field} at {at}"),
-            Some(_) => format!("{whose} change at {at}"),
-        }
-    };
     let same = all.iter().any(|unseen| unseen.same);
-    let mut found: Vec<String> = all.iter().filter(|unseen| unseen.same == same).map(one).collect();
+    let told = all.iter().filter(|unseen| unseen.same == same);
+    let mut found: Vec<String> = told.map(|unseen| change_of(unseen, beside)).collect();
     found.dedup();
     (!found.is_empty()).then(|| format!("had not yet seen {}", found.join(" and ")))
+}
+
+/// The changes that came in after an edit by people who had not been shown it.
+pub(crate) fn later(all: &[Unseen], beside: Time) -> Option<String> {
+    let found: Vec<String> = all.iter().map(|unseen| change_of(unseen, beside)).collect();
+    (!found.is_empty()).then(|| format!("{} came in later", found.join(" and ")))
+}
+
+fn change_of(unseen: &Unseen, beside: Time) -> String {
+    let (whose, at) = (whose(&unseen.by), clock(unseen.at, beside));
+    match &unseen.field {
+        None => format!("{whose} delete at {at}"),
+        Some(field) if unseen.same => format!("{whose} change of {field} at {at}"),
+        Some(_) => format!("{whose} change at {at}"),
+    }
 }
 
 /// How we learnt of an edit, in a word.
@@ -96,6 +114,9 @@ pub(crate) fn changed(field: &FieldName, change: &Change) -> String {
     let Change { before, after } = change;
     if before == after {
         return format!("left {field} at {}", short(after));
+    }
+    if before.is_blank() && after.is_blank() {
+        return format!("left {field} empty");
     }
     if after.is_blank() {
         return format!("cleared {field} (was {})", short(before));
@@ -226,11 +247,11 @@ fn policy_words(policy: &Policy) -> String {
         }
         Policy::Prefer(sides) => {
             let sides: Vec<&str> = sides.iter().map(hms_sync_model::SideName::as_str).collect();
-            format!("changed without knowing of each other: {} comes first", sides.join(", then "))
+            format!("changed without knowing of each other: the first of {} is heard", sides.join(", "))
         }
         Policy::Precedence(values) => {
             let values: Vec<String> = values.iter().map(short).collect();
-            format!("changed without knowing of each other: {} comes first", values.join(", then "))
+            format!("changed without knowing of each other: the first of {} stands", values.join(", "))
         }
         Policy::Max => "changed without knowing of each other: the greater value stands".to_owned(),
         Policy::Min => "changed without knowing of each other: the smaller value stands".to_owned(),
