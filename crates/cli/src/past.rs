@@ -47,7 +47,7 @@ fn field_line(screen: Screen, field: &FieldReport) {
     let several = field.siblings.len() > 1;
     let standing: Vec<String> = field.siblings.iter().filter(|of| of.wins && !several).map(by).collect();
     let faint = screen.paint(Tone::Faint, &standing.join(", "));
-    screen.out(&format!("{name} {}  {faint}", value(&field.value)));
+    screen.out(format!("{name} {}  {faint}", value(&field.value)).trim_end());
     for of in field.siblings.iter().filter(|_| several) {
         let (tone, mark) = if of.wins { (Tone::Good, "stands") } else { (Tone::Warn, "lost") };
         let mark = screen.paint(tone, &format!("{mark:>16}"));
