@@ -175,13 +175,6 @@ impl Source {
         client.get("/api/log", &query).await
     }
 
-    pub(crate) async fn log_stats(&self) -> Result<StatsReport, Failure> {
-        match self {
-            Self::Running(client) => client.get("/api/log/stats", &[]).await,
-            Self::Stopped(desk) => desk.log_stats().map_err(failure),
-        }
-    }
-
     pub(crate) async fn poll(&self, side: &str, collection: &str, full: bool) -> Result<(), Failure> {
         match self {
             Self::Running(client) => {
@@ -208,6 +201,20 @@ pub(crate) async fn verify(file: &Path) -> Result<Verified, Failure> {
     let verified =
         verified.map_err(|why| Failure::new(Exit::Failed, format!("the check was cut off: {why}")))?;
     verified.map_err(|why| Failure::new(Exit::Store, in_one_line(&why)))
+}
+
+/// How much the change log of a configuration holds. Needs no views either.
+pub(crate) async fn log_stats(file: &Path) -> Result<StatsReport, Failure> {
+    let config = library::load(file)?;
+    let access = access(&config)?;
+    if let Some(access) = access.clone()
+        && let Some(client) = Client::reach(access).await
+    {
+        return client.get("/api/log/stats", &[]).await;
+    }
+    let log = library::open_log(&config, access.as_ref())?;
+    let stats = tokio::task::spawn_blocking(move || StatsReport::of(&log));
+    stats.await.map_err(|why| Failure::new(Exit::Failed, format!("the count was cut off: {why}")))
 }
 
 fn access(config: &Config) -> Result<Option<Access>, Failure> {

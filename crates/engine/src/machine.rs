@@ -25,12 +25,16 @@ use hms_sync_model::{
     Actor, Author, Body, Change, Dot, Edit, Event, RecordId, SideName, Source, Stamp, Time, VecMap,
 };
 use hms_sync_resolver::{Presence, Reason};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How many times as many intents as requests may be open to a side.
 const QUEUE_DEPTH: usize = 16;
+
+/// How many records of those that the last process left with work are taken up in one
+/// step: what they need is on its way while the others are looked at.
+const LEFT_OVER_STEP: usize = 64;
 
 /// The engine of one sync, without its hands.
 #[derive(Debug)]
@@ -45,6 +49,8 @@ pub struct Machine {
     pub(crate) quiet: crate::quiet::Quiet,
     pub(crate) raw: RawHasher,
     pub(crate) stopping: bool,
+    /// Records with work that the last process left, not taken up yet.
+    left_over: VecDeque<RecordId>,
     /// Whether anyone wants to hear of each record's way.
     tells_all: bool,
     next_seq: u64,
@@ -78,6 +84,7 @@ impl Machine {
             quiet: crate::quiet::Quiet::default(),
             raw: RawHasher::default(),
             stopping: false,
+            left_over: VecDeque::new(),
             tells_all: true,
             next_seq,
             steady: Steady::after(last),
@@ -95,7 +102,7 @@ impl Machine {
             Wake::Start => {
                 self.views.sum_up_missing();
                 self.resume_listings(now);
-                self.start(now)?;
+                self.look_at_all();
             }
             Wake::Timer => {}
             Wake::Page { side, collection, pass, result } => {
@@ -125,6 +132,7 @@ impl Machine {
             Wake::Stop => self.stopping = true,
         }
         self.lanes.ring(now.mono);
+        self.take_up(now)?;
         self.poll_due(now);
         self.pump(now)?;
         self.save_if_due();
@@ -159,6 +167,9 @@ impl Machine {
 
     /// When to wake the machine if nothing else does.
     pub fn next_timer(&self, now: Time) -> Option<Time> {
+        if !self.left_over.is_empty() && !self.stopping {
+            return Some(now);
+        }
         let gates = self.gates.iter().filter(|(side, _)| {
             let waits = |track| self.lanes.ready_for(&track) > 0;
             !self.stopping && (waits(Track::Deliver((*side).clone())) || waits(Track::Send((*side).clone())))
@@ -178,9 +189,18 @@ impl Machine {
         self.views.begin_save(self.next_seq.saturating_sub(1))
     }
 
-    /// Takes up what was left to be done when the last process ended.
-    pub(crate) fn start(&mut self, now: Now) -> Result<(), EngineError> {
-        for record in self.views.todo() {
+    /// Has every record with work looked at, a portion in each step.
+    pub(crate) fn look_at_all(&mut self) {
+        self.left_over = self.views.todo().into();
+    }
+
+    /// Takes up some of what was left to be done when the last process ended.
+    fn take_up(&mut self, now: Now) -> Result<(), EngineError> {
+        if self.stopping {
+            return Ok(());
+        }
+        for _ in 0..LEFT_OVER_STEP {
+            let Some(record) = self.left_over.pop_front() else { return Ok(()) };
             let entry = self.views.take(&record)?;
             self.finish(record, entry, now)?;
         }

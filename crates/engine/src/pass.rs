@@ -172,7 +172,8 @@ impl Machine {
     }
 
     /// After a start, a full listing is due when it would have been without it, and a
-    /// side that was read just now is known as well as it was.
+    /// side that was read just now is known as well as it was, and read again when it
+    /// no longer is.
     pub(crate) fn resume_listings(&mut self, now: Now) {
         for ((side, collection), pass) in &mut self.passes.all {
             let Some(part) = self.plan.collections.get(collection).and_then(|of| of.sides.get(side)) else {
@@ -182,9 +183,15 @@ impl Machine {
                 let wait = pass.listed_at.plus(interval).since(now.wall).min(interval);
                 pass.next_full = Some(now.mono.plus(wait));
             }
-            let age_max = part.poll_interval.map(|interval| interval.min(KNOWN_AGE_MAX));
-            pass.current = age_max
-                .is_some_and(|max| pass.last_began <= now.wall && now.wall < pass.last_began.plus(max));
+            let Some(age_max) = part.poll_interval.map(|interval| interval.min(KNOWN_AGE_MAX)) else {
+                continue;
+            };
+            let stale_at = pass.last_began.plus(age_max);
+            pass.current = pass.last_began <= now.wall && now.wall < stale_at;
+            if pass.current {
+                // No sooner than without the restart.
+                pass.next_poll = Some(now.mono.plus(stale_at.since(now.wall)));
+            }
         }
     }
 
@@ -429,7 +436,7 @@ impl Machine {
         }
         if first_listing || caught_up {
             // What waited for the listing may go out now.
-            self.start(now)?;
+            self.look_at_all();
         }
         Ok(())
     }

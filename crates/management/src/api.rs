@@ -282,7 +282,7 @@ async fn verify(State(room): Ask) -> Answer<crate::Verified> {
 }
 
 async fn log_stats(State(room): Ask) -> Answer<crate::StatsReport> {
-    Ok(Json(room.desk.log_stats()?))
+    in_time(&room, room.desk.log_stats()).await
 }
 
 #[derive(Deserialize)]

@@ -5,12 +5,12 @@
 //! from the log beside it. Nothing is written but by the engine's own commands.
 
 use crate::answers::{
-    EventReport, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatsReport, StatusReport,
-    Verified,
+    EventReport, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatusReport, Verified,
 };
 use crate::detail::detail;
 use crate::error::DeskError;
 use crate::offline::Stopped;
+use crate::stats::StatsReport;
 use crate::told::{Teller, Told};
 use hms_sync_changelog::Log;
 use hms_sync_engine::{Command, Engine, EngineError, Machine, Plan, RecordReport, Reply, Wake};
@@ -90,10 +90,9 @@ impl Desk {
     }
 
     /// How much the log holds.
-    pub fn log_stats(&self) -> Result<StatsReport, DeskError> {
-        let found = self.log()?.stats();
-        let poisoned = found.poisoned.map(|why| why.to_string());
-        Ok(StatsReport { events: found.events, bytes: found.bytes, poisoned })
+    pub async fn log_stats(&self) -> Result<StatsReport, DeskError> {
+        let log = self.log()?;
+        beside(move || Ok(StatsReport::of(&log))).await
     }
 
     /// The record that goes by a name.

@@ -11,6 +11,7 @@ mod when;
 mod told;
 mod detail;
 mod answers;
+mod stats;
 mod error;
 mod desk;
 mod chain;
@@ -26,7 +27,7 @@ mod serve;
 pub use answers::{
     AsOf, Diff, EditStory, EventReport, Explanation, FieldDiff, FieldStory, History, LogPage, LogQuery,
     NotSeen, Noted, ParkedFilter, ParkedItem, ParkedPage, PointReport, Released, Running, SideStory,
-    StatsReport, StatusReport, ValueStory, Verified, WriteStory,
+    StatusReport, ValueStory, Verified, WriteStory,
 };
 pub use api::api_routes;
 pub use desk::Desk;
@@ -34,6 +35,7 @@ pub use error::{DeskError, ServeError};
 pub use hooks::HookRoute;
 pub use line::one_line;
 pub use serve::{Limits, Options, Serving, serve};
+pub use stats::{CollectionStats, EventMark, StatsReport, StoredSize};
 pub use token::{ACCESS_FILE, Access};
 pub use told::phrases::author_words;
 pub use told::{Teller, Told, Unseen};

@@ -45,7 +45,7 @@ fn told(bodies: Vec<Body>) -> Vec<String> {
         record: RecordId::try_new("permit/1").unwrap(),
         version: i as u64 + 1,
         // The first at 10:41:07, each next one a second later.
-        at: Time((38_467 + i as i64) * 1_000_000),
+        at: Time((38_467 + i64::try_from(i).unwrap()) * 1_000_000),
         prev: EventId::default(),
         body,
     };
