@@ -73,7 +73,7 @@ async fn what_is_listed_is_what_fits_across_pages() {
         let world = World::random(seed, 2_700);
         let (desk, mut rng) = (world.desk(), fastrand::Rng::with_seed(seed));
         let mut hits = 0;
-        for _ in 0..80 {
+        for _ in 0..40 {
             let (query, from, to) = random_query(&world, &mut rng);
             let mut expect: Vec<u64> = world
                 .events
@@ -91,7 +91,7 @@ async fn what_is_listed_is_what_fits_across_pages() {
             assert_eq!(found, expect, "seed {seed}: {query:?}");
             hits += expect.len();
         }
-        assert!(hits > 500, "{hits}");
+        assert!(hits > 300, "{hits}");
     }
 }
 
