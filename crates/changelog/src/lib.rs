@@ -19,6 +19,7 @@ mod memory;
 mod tree;
 mod pack;
 mod filter;
+mod chunks;
 mod table;
 mod tally;
 mod index;

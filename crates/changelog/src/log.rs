@@ -4,6 +4,7 @@
 //! readers see nothing beyond it. The first error of a write stops all writing
 //! until a restart, because nobody knows what of it reached the disk.
 
+use crate::chunks::Chunks;
 use crate::disk::Disk;
 use crate::error::LogError;
 use crate::frame::{Frame, Sealed};
@@ -96,6 +97,7 @@ pub(crate) struct Inner {
     tree: Mutex<Tree>,
     pub(crate) index: Index,
     pub(crate) views: Table,
+    pub(crate) chunks: Chunks,
     writing: Mutex<()>,
     poison: OnceLock<Arc<str>>,
     closed: AtomicBool,
@@ -139,6 +141,7 @@ impl Log {
             head: AtomicU64::new(head),
             tree: Mutex::new(tree),
             views,
+            chunks: Chunks::default(),
             writing: Mutex::new(()),
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),

@@ -1,6 +1,7 @@
 //! Reading events: by number, in order, by record. Nothing past the head is
 //! shown, and no event whose bytes, place or record are not the right ones.
 
+use crate::chunks::Chunks;
 use crate::error::{Damage, LogError};
 use crate::frame::Frame;
 use crate::keys::{self, Slot};
@@ -8,6 +9,7 @@ use crate::log::Log;
 use crate::pack;
 use crate::storage::{Entry, Order, Span, Storage, Value};
 use hms_sync_model::{Event, EventId, RecordId};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// The frames of the chunk stored as `value` under `first`: decompressed, parts put together.
@@ -70,17 +72,38 @@ pub(crate) fn each_frame(
 
 /// The chunk read last, so that neighbours in it cost one read.
 #[derive(Debug, Default)]
-pub(crate) struct LastChunk(Option<(u64, Value)>);
+pub(crate) struct LastChunk<'a> {
+    last: Option<(u64, Value)>,
+    /// Those read before, by whoever.
+    kept: Option<&'a Chunks>,
+}
 
-impl LastChunk {
+impl<'a> LastChunk<'a> {
+    /// One that takes what was read before from `kept`.
+    pub(crate) fn through(kept: &'a Chunks) -> Self {
+        Self { last: None, kept: Some(kept) }
+    }
+
+    fn read(&self, store: &dyn Storage, slot: Slot) -> Result<Value, LogError> {
+        if let Some(frames) = self.kept.and_then(|kept| kept.get(slot.first)) {
+            return Ok(Value::Shared(frames));
+        }
+        let missing = LogError::Damaged { seq: slot.seq(), damage: Damage::Missing };
+        let stored = store.get(&keys::chunk(slot.first))?.ok_or(missing)?;
+        let frames = load(store, slot.first, stored)?;
+        let Some(kept) = self.kept else { return Ok(frames) };
+        let frames = Arc::from(&*frames);
+        kept.keep(slot.first, &frames);
+        Ok(Value::Shared(frames))
+    }
+
     /// The frame at `slot`.
     pub(crate) fn frame(&mut self, store: &dyn Storage, slot: Slot) -> Result<Frame<'_>, LogError> {
         let damaged = |damage| LogError::Damaged { seq: slot.seq(), damage };
-        if self.0.as_ref().is_none_or(|(first, _)| *first != slot.first) {
-            let value = store.get(&keys::chunk(slot.first))?.ok_or_else(|| damaged(Damage::Missing))?;
-            self.0 = Some((slot.first, load(store, slot.first, value)?));
+        if self.last.as_ref().is_none_or(|(first, _)| *first != slot.first) {
+            self.last = Some((slot.first, self.read(store, slot)?));
         }
-        let (_, frames) = self.0.as_ref().ok_or_else(|| damaged(Damage::Missing))?;
+        let (_, frames) = self.last.as_ref().ok_or_else(|| damaged(Damage::Missing))?;
         Frame::nth(frames, slot.slot.into()).map_err(damaged)
     }
 }
@@ -126,7 +149,7 @@ impl Log {
         limit: usize,
     ) -> Result<Vec<(EventId, Event)>, LogError> {
         let (store, head) = (self.inner.store.as_ref(), self.head());
-        let (mut chunk, mut found) = (LastChunk::default(), Vec::new());
+        let (mut chunk, mut found) = (LastChunk::through(&self.inner.chunks), Vec::new());
         for (version, slot) in self.inner.index.entries(store, record, from_version, limit)? {
             if slot.seq() > head {
                 break;
@@ -144,7 +167,7 @@ impl Log {
     pub fn last(&self, record: &RecordId) -> Result<Option<(u64, EventId)>, LogError> {
         let (store, head) = (self.inner.store.as_ref(), self.head());
         let Some((version, slot)) = self.inner.index.last(store, record, head)? else { return Ok(None) };
-        let (id, event) = open_at(store, &mut LastChunk::default(), record, version, slot)?;
+        let (id, event) = open_at(store, &mut LastChunk::through(&self.inner.chunks), record, version, slot)?;
         self.inner.reads.fetch_add(1, Ordering::Relaxed);
         Ok(Some((event.version, id)))
     }
@@ -162,7 +185,7 @@ impl Log {
 /// The event that an index entry leads to, if it is the right one.
 pub(crate) fn open_at(
     store: &dyn Storage,
-    chunk: &mut LastChunk,
+    chunk: &mut LastChunk<'_>,
     record: &RecordId,
     version: u64,
     slot: Slot,

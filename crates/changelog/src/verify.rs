@@ -194,7 +194,7 @@ struct Check<'a, P> {
     expected: u128,
     seen: Seen,
     hasher: Hasher,
-    chunk: LastChunk,
+    chunk: LastChunk<'a>,
     /// The tree of the log, and the one that is made anew.
     tree: &'a Tree,
     made: Tree,

@@ -32,8 +32,8 @@ use std::time::Duration;
 /// How many times as many intents as requests may be open to a side.
 const QUEUE_DEPTH: usize = 16;
 
-/// How many records of those that the last process left with work are taken up in one
-/// step: what they need is on its way while the others are looked at.
+/// How many of the records with work are taken up in one step after a start: what
+/// they need is on its way while the others are looked at.
 const LEFT_OVER_STEP: usize = 64;
 
 /// The engine of one sync, without its hands.
@@ -49,7 +49,8 @@ pub struct Machine {
     pub(crate) quiet: crate::quiet::Quiet,
     pub(crate) raw: RawHasher,
     pub(crate) stopping: bool,
-    /// Records with work that the last process left, not taken up yet.
+    /// Records with work that are to be looked at: left by the last process, or waiting
+    /// for a listing that has ended.
     left_over: VecDeque<RecordId>,
     /// Whether anyone wants to hear of each record's way.
     tells_all: bool,
@@ -189,12 +190,12 @@ impl Machine {
         self.views.begin_save(self.next_seq.saturating_sub(1))
     }
 
-    /// Has every record with work looked at, a portion in each step.
+    /// Has every record with work looked at once more, in portions.
     pub(crate) fn look_at_all(&mut self) {
         self.left_over = self.views.todo().into();
     }
 
-    /// Takes up some of what was left to be done when the last process ended.
+    /// Looks at a portion of them.
     fn take_up(&mut self, now: Now) -> Result<(), EngineError> {
         if self.stopping {
             return Ok(());
