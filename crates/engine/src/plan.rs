@@ -39,7 +39,7 @@ impl Plan {
             jobs: VecMap::new(),
             backlog_max: 2_048,
             records_max: 8_000,
-            unsaved_max: 3_000,
+            unsaved_max: 8_000,
         }
     }
 }
