@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Poll(PollArgs),
     /// Check the change log
     Audit(AuditArgs),
+    /// Look into the change log as a whole
+    Log(LogArgs),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Print a completion script for a shell
@@ -214,6 +216,24 @@ pub(crate) struct AuditArgs {
 pub(crate) enum AuditAction {
     /// Check every event against its hash, its place, and the event before it
     Verify {
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// The configuration
+    pub(crate) file: PathBuf,
+    #[command(subcommand)]
+    pub(crate) action: LogAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogAction {
+    /// Show how much the change log holds
+    Stats {
         /// Answer in JSON
         #[arg(long)]
         json: bool,

@@ -8,7 +8,7 @@ use hms_sync_config::Config;
 use hms_sync_engine::RecordReport;
 use hms_sync_management::{
     Access, Desk, DeskError, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released,
-    StatusReport, Verified,
+    StatsReport, StatusReport, Verified,
 };
 use hms_sync_model::Released as Action;
 use std::path::Path;
@@ -123,6 +123,13 @@ impl Source {
                 client.get("/api/explain", &query).await
             }
             Self::Stopped(desk) => desk.explain(name, field).await.map_err(failure),
+        }
+    }
+
+    pub(crate) async fn log_stats(&self) -> Result<StatsReport, Failure> {
+        match self {
+            Self::Running(client) => client.get("/api/log/stats", &[]).await,
+            Self::Stopped(desk) => desk.log_stats().map_err(failure),
         }
     }
 

@@ -131,6 +131,17 @@ pub struct Explanation {
     pub edits: Vec<EventReport>,
 }
 
+/// How much the change log holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatsReport {
+    /// Durable events.
+    pub events: u64,
+    /// What the log takes on disk, in bytes.
+    pub bytes: u64,
+    /// Why it takes no more writes, if it does not.
+    pub poisoned: Option<String>,
+}
+
 /// What a check of the whole log found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {

@@ -34,6 +34,7 @@ pub(crate) fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Room>>)> {
         (Method::GET, "/api/history", get(history)),
         (Method::GET, "/api/explain", get(explain)),
         (Method::GET, "/api/verify", get(verify)),
+        (Method::GET, "/api/log/stats", get(log_stats)),
         (Method::POST, "/api/poll", post(poll)),
     ]
 }
@@ -226,6 +227,10 @@ async fn verify(State(room): Ask) -> Answer<crate::Verified> {
         return Err(Refusal::new(StatusCode::CONFLICT, "the log is being verified already", hint));
     };
     Ok(Json(room.desk.verify().await?))
+}
+
+async fn log_stats(State(room): Ask) -> Answer<crate::StatsReport> {
+    Ok(Json(room.desk.log_stats()?))
 }
 
 #[derive(Deserialize)]

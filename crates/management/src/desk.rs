@@ -5,8 +5,8 @@
 //! from the log beside it. Nothing is written but by the engine's own commands.
 
 use crate::answers::{
-    EventReport, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatusReport,
-    Verified,
+    EventReport, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatsReport,
+    StatusReport, Verified,
 };
 use crate::detail::detail;
 use crate::error::DeskError;
@@ -89,6 +89,13 @@ impl Desk {
     pub async fn status(&self) -> Result<StatusReport, DeskError> {
         let running = if self.engine().is_some() { Running::Live } else { Running::Stopped };
         Ok(StatusReport { running, status: self.look(Machine::status).await? })
+    }
+
+    /// How much the log holds.
+    pub fn log_stats(&self) -> Result<StatsReport, DeskError> {
+        let found = self.log()?.stats();
+        let poisoned = found.poisoned.map(|why| why.to_string());
+        Ok(StatsReport { events: found.events, bytes: found.bytes, poisoned })
     }
 
     /// The record that goes by a name.
