@@ -57,6 +57,31 @@ pub(crate) fn hold(dir: &Path) -> Result<Held, LogError> {
     Ok(Held { _lock: lock, fresh })
 }
 
+/// Holds a folder that will only be read, damaged as it may be: nobody else has it open,
+/// and it is not of a newer format.
+pub(crate) fn hold_for_reading(dir: &Path) -> Result<Option<File>, LogError> {
+    if let Err(why @ LogError::NewerFormat { .. }) = has_format(dir) {
+        return Err(why);
+    }
+    let path = dir.join("lock");
+    let lock = match File::open(&path) {
+        Ok(lock) => lock,
+        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(why) => return Err(io("open", &path)(why)),
+    };
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Err(LogError::InUse { place: dir.display().to_string() }),
+        Err(TryLockError::Error(why)) => Err(io("lock", &path)(why)),
+    }
+}
+
+/// Whether sled has written a snapshot here.
+pub(crate) fn has_snapshots(dir: &Path) -> Result<bool, LogError> {
+    let names = fs::read_dir(dir).map_err(io("read the folder", dir))?;
+    Ok(names.flatten().any(|name| name.file_name().to_string_lossy().starts_with("snap.")))
+}
+
 /// Removes snapshots that a crash cut short, which sled would take for damaged ones.
 fn clear_half_snapshots(dir: &Path) -> Result<(), LogError> {
     remove_all(dir, |name| name.starts_with("snap.") && name.ends_with(".generating"))
@@ -82,21 +107,31 @@ fn remove(path: &Path) -> Result<(), LogError> {
 
 /// Whether the folder is being made; its format is one we know otherwise.
 fn check_format(dir: &Path) -> Result<bool, LogError> {
+    if has_format(dir)? {
+        return Ok(false);
+    }
+    if is_being_made(dir) {
+        clear(dir)?;
+    } else if dir.join("db").exists() || dir.join("conf").exists() {
+        return Err(not_a_log(dir, "it has a database and no format file"));
+    }
+    write_format(dir).map(|()| true)
+}
+
+fn not_a_log(dir: &Path, why: &str) -> LogError {
+    LogError::NotALog { path: dir.to_owned(), why: why.to_owned() }
+}
+
+/// Whether the folder has a format, which is one we know.
+fn has_format(dir: &Path) -> Result<bool, LogError> {
     let path = dir.join("format");
-    let not_a_log = |why: &str| LogError::NotALog { path: dir.to_owned(), why: why.to_owned() };
+    let not_a_log = |why: &str| not_a_log(dir, why);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(why) if why.kind() == ErrorKind::InvalidData => {
             return Err(not_a_log("its format file is not text"));
         }
-        Err(why) if why.kind() == ErrorKind::NotFound => {
-            if is_being_made(dir) {
-                clear(dir)?;
-            } else if dir.join("db").exists() || dir.join("conf").exists() {
-                return Err(not_a_log("it has a database and no format file"));
-            }
-            return write_format(dir).map(|()| true);
-        }
+        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(false),
         Err(why) => return Err(io("read", &path)(why)),
     };
     let mut lines = text.lines();
@@ -108,7 +143,7 @@ fn check_format(dir: &Path) -> Result<bool, LogError> {
         Some(found) if found > FORMAT => {
             Err(LogError::NewerFormat { path: dir.to_owned(), found, known: FORMAT })
         }
-        Some(FORMAT) => Ok(false),
+        Some(FORMAT) => Ok(true),
         _ => Err(not_a_log("its format file names no format")),
     }
 }
@@ -142,6 +177,11 @@ pub(crate) fn sync_names(dir: &Path) -> Result<(), LogError> {
         sync(&dir.join(name))?;
     }
     sync(dir)?;
+    sync_parent(dir)
+}
+
+/// Makes the name of a folder durable.
+pub(crate) fn sync_parent(dir: &Path) -> Result<(), LogError> {
     let dir = dir.canonicalize().map_err(io("find", dir))?;
     dir.parent().map_or(Ok(()), sync)
 }

@@ -3,6 +3,7 @@
 
 use crate::error::{Damage, LogError};
 use crate::frame::Frame;
+use crate::hole;
 use crate::keys::{self, Slot};
 use crate::log::Log;
 use crate::pack;
@@ -49,16 +50,30 @@ impl Log {
     /// The event with this number and its id; nothing past the head.
     ///
     /// # Errors
-    /// [`LogError::Damaged`] rather than any byte that is not as it was written.
+    /// [`LogError::Damaged`] rather than any byte that is not as it was written, and
+    /// for an event that was lost in a recovery.
     pub fn event(&self, seq: u64) -> Result<Option<(EventId, Event)>, LogError> {
         if seq == 0 || seq > self.head() {
             return Ok(None);
         }
-        self.events(seq, 1).map(|mut found| found.pop())
+        let found = self.events(seq, 1)?.pop().filter(|(_, event)| event.seq == seq);
+        match found {
+            Some(found) => Ok(Some(found)),
+            None => Err(LogError::Damaged { seq, damage: self.loss_of(seq)? }),
+        }
+    }
+
+    /// Why `seq`, which reads pass over, is not there.
+    fn loss_of(&self, seq: u64) -> Result<Damage, LogError> {
+        let until = Span { from: keys::chunk(0), to: keys::chunk(seq.saturating_add(1)) };
+        let last = self.inner.store.scan(until, Order::Descending).next().transpose()?;
+        let lost = last.and_then(|(_, value)| hole::read(&value)?.ok());
+        Ok(lost.map_or(Damage::Missing, |lost| Damage::Lost { at: lost.at }))
     }
 
     /// Up to `limit` events from number `from` on, ascending. Fewer come only at
-    /// the head. Whole chunks are read, so many at once are fast.
+    /// the head. Those lost in a recovery are passed over. Whole chunks are read, so
+    /// many at once are fast.
     ///
     /// # Errors
     /// [`LogError::Damaged`] for the first that is missing or not as written.
@@ -78,6 +93,14 @@ impl Log {
             let first = chunk_of(&entry)?;
             if first > next {
                 return Err(missing(next));
+            }
+            if let Some(lost) = hole::read(&entry.1) {
+                let lost = lost.map_err(|damage| LogError::Damaged { seq: first, damage })?;
+                next = next.max(lost.last().saturating_add(1));
+                if next > head {
+                    return Ok(found);
+                }
+                continue;
             }
             let chunk = load(store, first, entry.1)?;
             let (mut rest, mut seq) = (&*chunk, first);

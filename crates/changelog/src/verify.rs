@@ -3,7 +3,8 @@
 //!
 //! For each event: its bytes have the hash they are stored under, its number
 //! follows the one before, the index leads to it, its record has the version
-//! before, and it names that one's id. And the stored index holds nothing else;
+//! before, and it names that one's id. Where a recovery has noted lost events, so many
+//! versions may be missing, and no more. And the stored index holds nothing else;
 //! what of the index is in memory was made from the events themselves.
 //!
 //! It goes over the log twice at most. The first pass reads everything in the
@@ -19,6 +20,7 @@
 
 use crate::error::{Damage, LogError};
 use crate::frame::Frame;
+use crate::hole::{self, Lost};
 use crate::index::{self, Index};
 use crate::keys::{self, Slot};
 use crate::log::{Log, read_number};
@@ -40,14 +42,21 @@ pub struct VerifyReport {
     pub events: u64,
     /// Records they belong to.
     pub records: u64,
+    /// Events that are known to be lost, from earlier recoveries, up to the first bad one.
+    pub lost: Vec<Lost>,
     /// The first entry that is not as it was written.
     pub first_bad: Option<BadEntry>,
 }
 
 impl VerifyReport {
-    /// Whether everything is as it was written.
+    /// Whether everything is as it was written, but for what is known to be lost.
     pub fn is_sound(&self) -> bool {
         self.first_bad.is_none()
+    }
+
+    /// How many events are known to be lost.
+    pub fn events_lost(&self) -> u64 {
+        self.lost.iter().map(|lost| lost.count).sum()
     }
 }
 
@@ -166,7 +175,14 @@ struct Check<'a, P> {
     pass: Pass,
     progress: P,
     events: u64,
+    /// Those that the stored index ought to have.
+    events_indexed: u64,
     records: u64,
+    /// Holes so far, and how many events they stand for.
+    lost: Vec<Lost>,
+    events_lost: u64,
+    /// Versions that records lack, which are among the lost events.
+    lacking: u64,
     /// Parts of large events that have an event.
     parts: u64,
     /// The sum over the index entries that the events ought to have.
@@ -188,7 +204,11 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             pass,
             progress,
             events: 0,
+            events_indexed: 0,
             records: 0,
+            lost: Vec::new(),
+            events_lost: 0,
+            lacking: 0,
             parts: 0,
             expected: 0,
             seen: vec![Seen::default(); places],
@@ -203,7 +223,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             Err(Stop::Bad(entry)) => Some(entry),
             Err(Stop::Failed(why)) => return Err(why),
         };
-        Ok(VerifyReport { events: self.events, records: self.records, first_bad })
+        Ok(VerifyReport { events: self.events, records: self.records, lost: self.lost, first_bad })
     }
 
     /// All chunks in order.
@@ -219,6 +239,10 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
                 let what = if first > next { Damage::Missing } else { Damage::Place(first) };
                 return Err(bad(next, None, what));
             }
+            if let Some(lost) = hole::read(&value) {
+                next = self.hole(first, lost.map_err(|what| bad(first, None, what))?)?;
+                continue;
+            }
             self.parts += u64::from(pack::parts_of(&value).unwrap_or(0));
             let chunk = load(self.store, first, value)?;
             next = self.frames(first, &chunk)?;
@@ -231,6 +255,16 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             return Err(bad(counted.saturating_add(1), None, Damage::Uncounted));
         }
         Ok(())
+    }
+
+    /// One hole; answers the number after its last event.
+    fn hole(&mut self, first: u64, lost: Lost) -> Result<u64, Stop> {
+        if lost.first != first {
+            return Err(bad(first, None, Damage::Place(lost.first)));
+        }
+        self.events_lost = self.events_lost.saturating_add(lost.count);
+        self.lost.push(lost);
+        Ok(lost.last().saturating_add(1))
     }
 
     /// One chunk; answers the number after its last event.
@@ -258,6 +292,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
         let wrong = |what| bad(event.seq, Some(&event.record), what);
         let slot = u8::try_from(event.seq.saturating_sub(first)).map_err(|_| wrong(Damage::Index))?;
         let slot = Slot { first, slot };
+        self.events_indexed += u64::from(event.seq <= self.indexed);
         match self.pass {
             _ if event.seq > self.indexed => {}
             Pass::Fast => {
@@ -283,7 +318,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
                 None => self.previous(event)?,
             };
             match previous {
-                None => return Err(wrong(Damage::VersionGap)),
+                None => self.gap(event)?,
                 Some(previous) if previous != event.prev => return Err(wrong(Damage::Prev)),
                 Some(_) => {}
             }
@@ -291,6 +326,28 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
         if let Some(place) = self.seen.get_mut(place) {
             *place = Seen { record, version: event.version, id };
         }
+        Ok(())
+    }
+
+    /// An event whose version does not follow: sound only if so many events are lost.
+    fn gap(&mut self, event: &Event) -> Result<(), Stop> {
+        let wrong = || bad(event.seq, Some(&event.record), Damage::VersionGap);
+        if self.events_lost == 0 {
+            return Err(wrong());
+        }
+        let last = match self.index.last(self.store, &event.record, event.seq.saturating_sub(1)) {
+            Ok(last) => last.map_or(0, |(version, _)| version),
+            Err(LogError::DamagedIndex { .. } | LogError::DamagedTable { .. }) => {
+                return Err(bad(event.seq, Some(&event.record), Damage::Index));
+            }
+            Err(why) => return Err(why.into()),
+        };
+        let lacking = event.version.checked_sub(last.saturating_add(1)).filter(|lacking| *lacking > 0);
+        self.lacking = self.lacking.saturating_add(lacking.ok_or_else(wrong)?);
+        if self.lacking > self.events_lost {
+            return Err(wrong());
+        }
+        self.records += u64::from(last == 0);
         Ok(())
     }
 
@@ -339,7 +396,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             }
             Ok(true)
         })?;
-        if entries != self.events.min(self.indexed) || (self.pass == Pass::Fast && found != self.expected) {
+        if entries != self.events_indexed || (self.pass == Pass::Fast && found != self.expected) {
             return self.first_surplus();
         }
         let mut parts = 0;
