@@ -59,7 +59,7 @@ pub fn recover(dir: &Path, into: &Path, now: Time) -> Result<Recovery, LogError>
         let copied = work.join(name);
         match copy::open(dir, &copied, way, raw.bytes)? {
             Opened::Sound(found) if found.head >= farthest => {
-                finish(&copied, into, &work)?;
+                finish(dir, &copied, into, &work)?;
                 return Ok(Recovery::opened(dir, into, way, &found, reasons));
             }
             Opened::Sound(found) => {
@@ -75,7 +75,7 @@ pub fn recover(dir: &Path, into: &Path, now: Time) -> Result<Recovery, LogError>
     let fresh = work.join("third");
     let chosen = choose::choose(&raw, &finds)?;
     let rebuilt = rebuild::rebuild(&fresh, &raw, &finds, chosen, head, now)?;
-    finish(&fresh, into, &work)?;
+    finish(dir, &fresh, into, &work)?;
     Ok(Recovery::salvaged(dir, into, rebuilt, reasons))
 }
 
@@ -91,8 +91,9 @@ fn begin(into: &Path) -> Result<PathBuf, LogError> {
     Ok(work)
 }
 
-/// Gives the new log its name.
-fn finish(made: &Path, into: &Path, work: &Path) -> Result<(), LogError> {
+/// Gives the new log what lies beside the storage in the damaged folder, and its name.
+fn finish(dir: &Path, made: &Path, into: &Path, work: &Path) -> Result<(), LogError> {
+    copy::beside(dir, made)?;
     fs::rename(made, into).map_err(io("rename", made))?;
     folder::sync_parent(into)?;
     fs::remove_dir_all(work).map_err(io("clear away", work))
@@ -110,7 +111,10 @@ pub fn replace(dir: &Path, recovered: &Path, now: Time) -> Result<PathBuf, LogEr
     if aside.exists() {
         return Err(LogError::InTheWay { path: aside });
     }
-    fs::rename(dir, &aside).map_err(io("rename", dir))?;
+    // It may have been cut off between the two.
+    if dir.exists() {
+        fs::rename(dir, &aside).map_err(io("rename", dir))?;
+    }
     fs::rename(recovered, dir).map_err(io("rename", recovered))?;
     folder::sync_parent(dir)?;
     Ok(aside)

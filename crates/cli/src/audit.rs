@@ -19,6 +19,12 @@ pub(crate) async fn audit(screen: Screen, options: &AuditArgs) -> Result<(), Fai
             "{} {events} of {records}, each as it was written",
             screen.paint(Tone::Good, "sound:")
         ));
+        for lost in &found.lost {
+            let events = count(lost.last.saturating_sub(lost.first).saturating_add(1), "event", "events");
+            let (first, last, at) = (lost.first, lost.last, &lost.found);
+            screen
+                .out(&format!("but for {events} lost in a recovery of {}: {first} to {last}", one_line(at)));
+        }
     }
     if found.sound {
         return Ok(());
@@ -29,5 +35,5 @@ pub(crate) async fn audit(screen: Screen, options: &AuditArgs) -> Result<(), Fai
         Exit::Store,
         format!("the change log is damaged: {}; {sound} sound", one_line(&problem)),
     )
-    .hint("keep a copy of the folder; the sides hold what they hold, and a new log can be made from them"))
+    .hint("`hms-sync log FILE recover` makes a new log of every event that is whole"))
 }

@@ -1,6 +1,7 @@
 //! `log`: the change log as a whole. Each action has a file of its own below;
 //! here is only the way to it.
 
+mod recover;
 mod stats;
 
 use crate::args::{LogAction, LogArgs};
@@ -8,7 +9,8 @@ use crate::exit::Failure;
 use crate::screen::Screen;
 
 pub(crate) async fn log(screen: Screen, options: &LogArgs) -> Result<(), Failure> {
-    match options.action {
-        LogAction::Stats { json } => stats::stats(screen, &options.file, json).await,
+    match &options.action {
+        LogAction::Stats { json } => stats::stats(screen, &options.file, *json).await,
+        LogAction::Recover(with) => recover::recover_log(screen, &options.file, with).await,
     }
 }

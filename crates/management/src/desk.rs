@@ -5,8 +5,8 @@
 //! from the log beside it. Nothing is written but by the engine's own commands.
 
 use crate::answers::{
-    EventReport, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatsReport,
-    StatusReport, Verified,
+    EventReport, Explanation, History, LostEvents, ParkedFilter, ParkedItem, ParkedPage, Released, Running,
+    StatsReport, StatusReport, Verified,
 };
 use crate::detail::detail;
 use crate::error::DeskError;
@@ -267,7 +267,15 @@ impl Verified {
     pub fn of(log: &Log, progress: impl FnMut(u64)) -> Result<Self, hms_sync_changelog::LogError> {
         let found = log.verify(progress)?;
         let problem = found.first_bad.as_ref().map(ToString::to_string);
-        Ok(Self { sound: found.is_sound(), events: found.events, records: found.records, problem })
+        let lost = found.lost.iter().map(LostEvents::of).collect();
+        Ok(Self { sound: found.is_sound(), events: found.events, records: found.records, lost, problem })
+    }
+}
+
+impl LostEvents {
+    fn of(lost: &hms_sync_changelog::Lost) -> Self {
+        let found = lost.at.to_string();
+        Self { first: lost.first, last: lost.last(), found }
     }
 }
 

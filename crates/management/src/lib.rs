@@ -20,8 +20,8 @@ mod api;
 mod serve;
 
 pub use answers::{
-    EventReport, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatsReport,
-    StatusReport, Verified,
+    EventReport, Explanation, History, LostEvents, ParkedFilter, ParkedItem, ParkedPage, Released, Running,
+    StatsReport, StatusReport, Verified,
 };
 pub use api::api_routes;
 pub use desk::Desk;

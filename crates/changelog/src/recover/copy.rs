@@ -3,7 +3,7 @@
 
 use super::{Held, Way};
 use crate::error::LogError;
-use crate::folder::io;
+use crate::folder::{self, io};
 use crate::log::{Log, Options};
 use std::fs;
 use std::path::Path;
@@ -31,8 +31,8 @@ pub(super) fn open(dir: &Path, copy: &Path, way: Way, bytes: u64) -> Result<Open
         let entry = entry.map_err(io("read the folder", dir))?;
         let name = entry.file_name();
         let snapshot = name.to_string_lossy().starts_with("snap.");
-        let file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        if !file || name == "lock" || snapshot && way == Way::OpenedWithoutSnapshots {
+        let without = snapshot && way == Way::OpenedWithoutSnapshots;
+        if without || name == "lock" || !is_storage(&name.to_string_lossy()) {
             continue;
         }
         let path = entry.path();
@@ -55,9 +55,41 @@ pub(super) fn open(dir: &Path, copy: &Path, way: Way, bytes: u64) -> Result<Open
     }))
 }
 
+/// Whether a name in a log's folder is the storage's or the folder's own.
+fn is_storage(name: &str) -> bool {
+    ["conf", "db", "lock", "format", "format.new"].contains(&name) || name.starts_with("snap.")
+}
+
+/// Copies what lies in the folder beside the storage: keys, checkpoints, and what else
+/// is kept there. Not what belongs to a running process.
+pub(super) fn beside(dir: &Path, made: &Path) -> Result<(), LogError> {
+    copy_all(dir, made, |name| !is_storage(name) && !["blobs", "management.json"].contains(&name))
+}
+
+fn copy_all(from: &Path, to: &Path, which: fn(&str) -> bool) -> Result<(), LogError> {
+    for entry in fs::read_dir(from).map_err(io("read the folder", from))? {
+        let entry = entry.map_err(io("read the folder", from))?;
+        let (path, kind) = (entry.path(), entry.file_type().map_err(io("read", &entry.path()))?);
+        let target = to.join(entry.file_name());
+        if !which(&entry.file_name().to_string_lossy()) {
+            continue;
+        }
+        if kind.is_dir() {
+            fs::create_dir_all(&target).map_err(io("make the folder", &target))?;
+            copy_all(&path, &target, |_| true)?;
+            folder::sync(&target)?;
+        } else if kind.is_file() {
+            fs::copy(&path, &target).map_err(io("copy", &path))?;
+            folder::sync(&target)?;
+        }
+    }
+    folder::sync(to)
+}
+
 fn try_open(copy: &Path) -> Opened {
     let log = match Log::open(copy, Options::default()) {
         Ok(log) => log,
+        Err(LogError::Corrupt { why, .. }) => return Opened::Damaged { head: 0, why },
         Err(why) => return Opened::Damaged { head: 0, why: why.in_one_line() },
     };
     let found = Held::of(&log);

@@ -19,3 +19,4 @@ mod image;
 mod power;
 mod faults;
 mod kill;
+mod refused;

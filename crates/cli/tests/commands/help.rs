@@ -4,7 +4,7 @@ use crate::bench::hms_sync;
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 17] = [
+    let commands: [&[&str]; 18] = [
         &[],
         &["demo"],
         &["run"],
@@ -20,6 +20,7 @@ fn every_command_explains_itself() {
         &["audit"],
         &["log"],
         &["log", "FILE", "stats"],
+        &["log", "FILE", "recover"],
         &["schema"],
         &["completions"],
     ];

@@ -16,4 +16,5 @@ mod check;
 mod codes;
 mod answers;
 mod parked;
+mod recover;
 mod stop;
