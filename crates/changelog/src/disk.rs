@@ -4,20 +4,28 @@
 //!   disk, so `sync` calls `sync_data` on a handle of its own to `db` afterwards.
 //! - Values stay small enough (see `pack.rs`) that it never writes blob files,
 //!   which it would not sync.
-//! - As its source reads, it may write over a segment whose pages were rewritten
-//!   elsewhere once its log is a segment (512 KiB) further, durable or not; a
-//!   power cut then could take old and new copy. To make that unlikely, a sync
-//!   comes before a batch that would bring the unsynced bytes past
-//!   [`UNSYNCED_MAX`], those of views included, and its background thread is off,
-//!   which rewrites pages on its own. This narrows the window and does not close
-//!   it: one batch may be larger than the bound, and how much log a byte takes is
-//!   an estimate. The price is space: of segments that hold events and outdated
-//!   views, the latter's part is not given back.
+//! - Its recovery takes a segment (512 KiB of its log) for durable once a later one says
+//!   so, and it writes over segments whose pages are newer elsewhere; it calls durable
+//!   what it has merely written. Should a power cut take one of them and leave a later
+//!   one, the whole log can be gone. So between two syncs its log never grows by more
+//!   than a segment: how far it grew is measured, how far a batch may take it is bounded
+//!   ([`growth_max`]), and a sync comes first where both together could be too much.
+//!   What an earlier process has left unsynced is synced before sled opens, and its
+//!   background thread is off, which rewrites pages on its own. The price is space: of
+//!   segments that hold events and outdated views, the latter's part is not given back.
+//! - After a sync that failed nobody knows what the disk has, and a second one may
+//!   say yes to pages that are gone. sled writes and syncs once more while it is being
+//!   dropped, so after that it is not dropped: it holds its files until the process ends.
 //! - A write of its threads that fails can leave a `flush` waiting for ever; a
 //!   second `flush` wakes it. A thread here does that ([`Pulse`]).
 //!
 //! sled's own compression is off: chunks that we compress can be found in the raw file.
 
+mod meter;
+mod pulse;
+
+use self::meter::Meter;
+use self::pulse::Pulse;
 use crate::error::LogError;
 use crate::folder::{self, Held, io};
 use crate::log::Options;
@@ -25,21 +33,25 @@ use crate::storage::{Batch, Entry, Order, Span, Storage, Value};
 use std::fs::{File, OpenOptions};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
-use std::thread::{self, JoinHandle};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
-/// Bytes of keys and values between two syncs, if no batch is larger. The file
-/// grew by about four bytes for each when measured with small events; with large
-/// values beside small changes it is more.
-const UNSYNCED_MAX: usize = 112 << 10;
-/// What a removed key counts as: leaves of blocks are rewritten for every few.
-const REMOVED_BYTES: usize = 2 << 10;
+/// A segment of sled's log.
+const SEGMENT: u64 = 512 << 10;
+/// What may be written between two syncs: a little less, for what ends a segment.
+const UNSYNCED_MAX: u64 = SEGMENT - (16 << 10);
+
+/// The most that sled's log grows by for a batch of so many bytes and removed keys: some
+/// leaves are rewritten, others split. In 90,000 batches of all kinds it was 294 KiB for
+/// 45 KiB and 155 KiB for ten removed keys.
+fn growth_max(bytes: usize, removed: usize) -> u64 {
+    (160 << 10) + 4 * bytes as u64 + (10 << 10) * removed as u64
+}
+
 /// How long a handle of this process may take to let go of a closed log.
 const LET_GO: Duration = Duration::from_secs(3);
-/// How often a flush that is still under way is looked at.
-const PULSE: Duration = Duration::from_millis(250);
 
 /// A folder with sled's files in it.
 #[derive(Debug)]
@@ -50,10 +62,12 @@ pub(crate) struct Disk {
     dir: PathBuf,
     options: Options,
     pulse: Pulse,
-    /// Bytes applied since the last sync.
-    unsynced: AtomicUsize,
+    /// What was written since the last sync.
+    meter: Meter,
+    /// A sync has failed: nothing must be written or synced any more.
+    failed: AtomicBool,
     /// Last, so that the lock is let go after sled has let go of its files.
-    _held: Held,
+    held: Held,
 }
 
 impl Disk {
@@ -62,17 +76,19 @@ impl Disk {
         let db = open_sled(dir, &options)?;
         let path = dir.join("db");
         let file = OpenOptions::new().read(true).write(true).open(&path).map_err(io("open", &path))?;
-        let disk = Self {
+        let mut disk = Self {
             pulse: Pulse::start(db.clone())?,
             db: Some(db),
             file,
             dir: dir.to_owned(),
             options,
-            unsynced: AtomicUsize::new(0),
-            _held: held,
+            meter: Meter::new(),
+            failed: AtomicBool::new(false),
+            held,
         };
         disk.sync()?;
-        folder::sync_names(dir)?;
+        let named = folder::sync_names(dir).and_then(|()| disk.held.made(dir));
+        named.inspect_err(|_| disk.failed.store(true, Ordering::Release))?;
         Ok(disk)
     }
 
@@ -116,13 +132,23 @@ fn panic_words(panic: &(dyn std::any::Any + Send)) -> String {
     words.or(panic.downcast_ref::<&str>().copied()).unwrap_or("it gave up without a word").to_owned()
 }
 
-fn failed(doing: &'static str) -> impl FnOnce(sled::Error) -> LogError {
-    move |why| LogError::Storage { doing, source: Arc::new(why) }
+/// What sled said in a panic.
+#[derive(Debug, thiserror::Error)]
+#[error("it gave up: {0}")]
+struct GaveUp(String);
+
+/// Has sled do something. On damaged files it asserts, and that is a panic, while reading too.
+fn guarded<T>(doing: &'static str, work: impl FnOnce() -> sled::Result<T>) -> Result<T, LogError> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|why| LogError::Storage { doing, source: Arc::new(why) }),
+        Err(panic) => Err(LogError::Storage { doing, source: Arc::new(GaveUp(panic_words(panic.as_ref()))) }),
+    }
 }
 
 impl Storage for Disk {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, LogError> {
-        Ok(self.db()?.get(key).map_err(failed("read"))?.map(Value::Sled))
+        let db = self.db()?;
+        Ok(guarded("read", || db.get(key))?.map(Value::Sled))
     }
 
     fn scan(&self, span: Span, order: Order) -> Box<dyn Iterator<Item = Result<Entry, LogError>> + '_> {
@@ -130,39 +156,48 @@ impl Storage for Disk {
             Ok(db) => db,
             Err(why) => return Box::new(std::iter::once(Err(why))),
         };
-        let entry = |found: sled::Result<(sled::IVec, sled::IVec)>| {
-            found.map(|(key, value)| (Value::Sled(key), Value::Sled(value))).map_err(failed("read"))
-        };
-        let range = db.range(span.from..span.to);
-        match order {
-            Order::Ascending => Box::new(range.map(entry)),
-            Order::Descending => Box::new(range.rev().map(entry)),
-        }
+        let mut range = db.range(span.from..span.to);
+        let mut over = false;
+        Box::new(std::iter::from_fn(move || {
+            if over {
+                return None;
+            }
+            let step = || match order {
+                Order::Ascending => range.next().transpose(),
+                Order::Descending => range.next_back().transpose(),
+            };
+            let found = guarded("read", step).transpose()?;
+            // After an error, what comes next in sled may be anything.
+            over = found.is_err();
+            Some(found.map(|(key, value)| (Value::Sled(key), Value::Sled(value))))
+        }))
     }
 
     fn apply(&self, batch: Batch) -> Result<(), LogError> {
         let mut all = sled::Batch::default();
-        let mut bytes = 0;
+        let (mut bytes, mut removed) = (0, 0);
         for (key, value) in batch {
-            bytes += key.len() + value.as_ref().map_or(REMOVED_BYTES, Vec::len);
-            match value {
-                Some(value) => all.insert(key, value),
-                None => all.remove(key),
+            bytes += key.len() + value.as_ref().map_or(0, Vec::len);
+            if let Some(value) = value {
+                all.insert(key, value);
+            } else {
+                removed += 1;
+                all.remove(key);
             }
         }
-        if self.unsynced.load(Ordering::Acquire) + bytes > UNSYNCED_MAX {
-            self.sync()?;
-        }
-        self.db()?.apply_batch(all).map_err(failed("write"))?;
-        self.unsynced.fetch_add(bytes, Ordering::AcqRel);
-        Ok(())
+        self.make_room(growth_max(bytes, removed))?;
+        let db = self.db()?;
+        guarded("write", || db.apply_batch(all))
     }
 
     fn sync(&self) -> Result<(), LogError> {
         let db = self.db()?;
-        self.pulse.during(|| db.flush()).map_err(failed("flush"))?;
-        self.file.sync_data().map_err(io("sync", &self.dir.join("db")))?;
-        self.unsynced.store(0, Ordering::Release);
+        guarded("flush", || self.pulse.during(|| db.flush()))?;
+        if let Err(why) = self.file.sync_data() {
+            self.failed.store(true, Ordering::Release);
+            return Err(io("sync", &self.dir.join("db"))(why));
+        }
+        self.meter.reset();
         Ok(())
     }
 
@@ -182,9 +217,24 @@ impl Storage for Disk {
 }
 
 impl Disk {
+    /// Syncs, if the log could grow by more than a segment before the next sync otherwise.
+    fn make_room(&self, growth: u64) -> Result<(), LogError> {
+        if self.meter.expect(growth) == 0 {
+            return Ok(());
+        }
+        // What sled has in hand is written now, and counted.
+        let db = self.db()?;
+        guarded("flush", || self.pulse.during(|| db.flush()))?;
+        if self.meter.written() + growth > UNSYNCED_MAX { self.sync() } else { Ok(()) }
+    }
+
     fn let_go(&mut self) {
         self.pulse.stop();
         let db = self.db.take();
+        if self.failed.load(Ordering::Acquire) {
+            std::mem::forget(db);
+            return;
+        }
         // sled unwraps its own last sync while it is being dropped.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(db))) {
             tracing::error!(why = panic_words(panic.as_ref()), "the change log's storage did not end well");
@@ -195,56 +245,5 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         self.let_go();
-    }
-}
-
-/// Wakes a flush that waits for a write which has failed.
-///
-/// sled wakes its waiters after a successful write; after a failed one it
-/// notes the error, and only the next call of `flush` looks at the note and
-/// wakes them all. So while one is under way for long, this thread calls it too.
-#[derive(Debug)]
-struct Pulse {
-    /// Odd while a flush is under way.
-    turns: Arc<AtomicU64>,
-    stop: Option<mpsc::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Pulse {
-    fn start(db: sled::Db) -> Result<Self, LogError> {
-        let turns = Arc::new(AtomicU64::new(0));
-        let (stop, stopped) = mpsc::channel::<()>();
-        let seen = Arc::clone(&turns);
-        let beat = move || {
-            let mut last = 0;
-            while stopped.recv_timeout(PULSE) == Err(mpsc::RecvTimeoutError::Timeout) {
-                let now = seen.load(Ordering::Acquire);
-                if now % 2 == 1 && now == last {
-                    // The one who waits gets the error.
-                    let _same = db.flush();
-                }
-                last = now;
-            }
-        };
-        let thread = thread::Builder::new().name("hms-sync log pulse".into()).spawn(beat);
-        let thread = thread.map_err(io("start a thread for", Path::new("the change log")))?;
-        Ok(Self { turns, stop: Some(stop), thread: Some(thread) })
-    }
-
-    fn during<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.turns.fetch_add(1, Ordering::AcqRel);
-        let result = work();
-        self.turns.fetch_add(1, Ordering::AcqRel);
-        result
-    }
-
-    fn stop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the change log's pulse ended before its time");
-        }
     }
 }

@@ -61,7 +61,7 @@ pub enum LogError {
     },
     /// The storage's own files are damaged beyond what it can open.
     #[error(
-        "the change log at {} is damaged and cannot be opened ({why}); keep a copy of the folder and recover its events",
+        "the change log at {} is damaged and cannot be opened ({why}); `hms-sync log FILE recover` makes a new one of all that is whole in it",
         path.display()
     )]
     Corrupt {
@@ -69,6 +69,18 @@ pub enum LogError {
         path: PathBuf,
         /// What the storage said.
         why: String,
+    },
+    /// Where a recovered log is to go, there is something.
+    #[error("{} is there already; nothing was done", path.display())]
+    InTheWay {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// There is no file that could hold events.
+    #[error("{} has no file named db, so there is nothing to recover from", path.display())]
+    NothingToRecover {
+        /// The folder.
+        path: PathBuf,
     },
     /// One entry is not what was written; it is not served.
     #[error("event {seq} of the change log is damaged: {damage}; `verify` shows whether others are")]
@@ -173,6 +185,12 @@ pub enum Damage {
     /// It is not there.
     #[error("it is missing")]
     Missing,
+    /// It was lost; what is left of the log was recovered.
+    #[error("it was lost, as a recovery has found at {}", at.to_chrono().format("%Y-%m-%d %H:%M:%S UTC"))]
+    Lost {
+        /// When that was found.
+        at: hms_sync_model::Time,
+    },
     /// What is there does not begin like an entry.
     #[error("its frame has no head")]
     Head,

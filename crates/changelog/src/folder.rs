@@ -2,6 +2,10 @@
 //! (`lock`), a format we know (`format`), and names that survive a power cut.
 //!
 //! Nothing is written into a folder that is in use, newer, or something else.
+//!
+//! A folder is being made until `format` stands in it, which comes last; before, it
+//! is `format.new`. What a crash leaves of one being made holds nothing that was
+//! acknowledged, and is cleared away: sled does not open a `conf` that was cut short.
 
 use crate::error::LogError;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -13,10 +17,28 @@ use std::sync::Arc;
 const FORMAT: u32 = 1;
 const FIRST_LINE: &str = "hms-sync change log";
 
+/// What [`Held::made`] renames to `format`.
+const FORMAT_NEW: &str = "format.new";
+
 /// Holds the folder for this process until dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
     _lock: File,
+    /// Whether the folder is being made.
+    fresh: bool,
+}
+
+impl Held {
+    /// The storage stands and its names are durable: now the folder is a log's.
+    pub(crate) fn made(&mut self, dir: &Path) -> Result<(), LogError> {
+        if self.fresh {
+            let new = dir.join(FORMAT_NEW);
+            fs::rename(&new, dir.join("format")).map_err(io("rename", &new))?;
+            sync(dir)?;
+            self.fresh = false;
+        }
+        Ok(())
+    }
 }
 
 /// Makes the folder if need be, takes its lock, checks or writes its format.
@@ -30,24 +52,86 @@ pub(crate) fn hold(dir: &Path) -> Result<Held, LogError> {
         Err(TryLockError::WouldBlock) => return Err(LogError::InUse { place: dir.display().to_string() }),
         Err(TryLockError::Error(why)) => return Err(io("lock", &path)(why)),
     }
-    check_format(dir)?;
-    Ok(Held { _lock: lock })
+    let fresh = check_format(dir)?;
+    clear_half_snapshots(dir)?;
+    Ok(Held { _lock: lock, fresh })
 }
 
-fn check_format(dir: &Path) -> Result<(), LogError> {
+/// Holds a folder that will only be read, damaged as it may be: nobody else has it open,
+/// and it is not of a newer format.
+pub(crate) fn hold_for_reading(dir: &Path) -> Result<Option<File>, LogError> {
+    if let Err(why @ LogError::NewerFormat { .. }) = has_format(dir) {
+        return Err(why);
+    }
+    let path = dir.join("lock");
+    let lock = match File::open(&path) {
+        Ok(lock) => lock,
+        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(why) => return Err(io("open", &path)(why)),
+    };
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Err(LogError::InUse { place: dir.display().to_string() }),
+        Err(TryLockError::Error(why)) => Err(io("lock", &path)(why)),
+    }
+}
+
+/// Whether sled has written a snapshot here.
+pub(crate) fn has_snapshots(dir: &Path) -> Result<bool, LogError> {
+    let names = fs::read_dir(dir).map_err(io("read the folder", dir))?;
+    Ok(names.flatten().any(|name| name.file_name().to_string_lossy().starts_with("snap.")))
+}
+
+/// Removes snapshots that a crash cut short, which sled would take for damaged ones.
+fn clear_half_snapshots(dir: &Path) -> Result<(), LogError> {
+    remove_all(dir, |name| name.starts_with("snap.") && name.ends_with(".generating"))
+}
+
+fn remove_all(dir: &Path, which: fn(&str) -> bool) -> Result<(), LogError> {
+    for name in fs::read_dir(dir).map_err(io("read the folder", dir))? {
+        let name = name.map_err(io("read the folder", dir))?.file_name();
+        if name.to_str().is_some_and(which) {
+            remove(&dir.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a file, if it is there.
+fn remove(path: &Path) -> Result<(), LogError> {
+    match fs::remove_file(path) {
+        Err(why) if why.kind() != ErrorKind::NotFound => Err(io("remove", path)(why)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the folder is being made; its format is one we know otherwise.
+fn check_format(dir: &Path) -> Result<bool, LogError> {
+    if has_format(dir)? {
+        return Ok(false);
+    }
+    if is_being_made(dir) {
+        clear(dir)?;
+    } else if dir.join("db").exists() || dir.join("conf").exists() {
+        return Err(not_a_log(dir, "it has a database and no format file"));
+    }
+    write_format(dir).map(|()| true)
+}
+
+fn not_a_log(dir: &Path, why: &str) -> LogError {
+    LogError::NotALog { path: dir.to_owned(), why: why.to_owned() }
+}
+
+/// Whether the folder has a format, which is one we know.
+fn has_format(dir: &Path) -> Result<bool, LogError> {
     let path = dir.join("format");
-    let not_a_log = |why: &str| LogError::NotALog { path: dir.to_owned(), why: why.to_owned() };
+    let not_a_log = |why: &str| not_a_log(dir, why);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(why) if why.kind() == ErrorKind::InvalidData => {
             return Err(not_a_log("its format file is not text"));
         }
-        Err(why) if why.kind() == ErrorKind::NotFound => {
-            if dir.join("db").exists() || dir.join("conf").exists() {
-                return Err(not_a_log("it has a database and no format file"));
-            }
-            return write_format(dir, &path);
-        }
+        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(false),
         Err(why) => return Err(io("read", &path)(why)),
     };
     let mut lines = text.lines();
@@ -59,18 +143,31 @@ fn check_format(dir: &Path) -> Result<(), LogError> {
         Some(found) if found > FORMAT => {
             Err(LogError::NewerFormat { path: dir.to_owned(), found, known: FORMAT })
         }
-        Some(FORMAT) => Ok(()),
+        Some(FORMAT) => Ok(true),
         _ => Err(not_a_log("its format file names no format")),
     }
 }
 
-/// Written under another name first, so that no half of it is ever seen.
-fn write_format(dir: &Path, path: &Path) -> Result<(), LogError> {
-    let fresh = dir.join("format.new");
-    let mut file = File::create(&fresh).map_err(io("make", &fresh))?;
-    write!(file, "{FIRST_LINE}\nformat {FORMAT}\n").map_err(io("write", &fresh))?;
-    file.sync_all().map_err(io("sync", &fresh))?;
-    fs::rename(&fresh, path).map_err(io("rename", &fresh))?;
+fn format_text() -> String {
+    format!("{FIRST_LINE}\nformat {FORMAT}\n")
+}
+
+/// Whether a log was being made here: its format was written, and not given its name.
+fn is_being_made(dir: &Path) -> bool {
+    fs::read(dir.join(FORMAT_NEW)).is_ok_and(|found| found == format_text().as_bytes())
+}
+
+/// Removes what there is of a log that was being made.
+fn clear(dir: &Path) -> Result<(), LogError> {
+    remove_all(dir, |name| name == "conf" || name == "db" || name.starts_with("snap."))
+}
+
+/// Durable before there is a database, so that one without it is somebody else's.
+fn write_format(dir: &Path) -> Result<(), LogError> {
+    let new = dir.join(FORMAT_NEW);
+    let mut file = File::create(&new).map_err(io("make", &new))?;
+    file.write_all(format_text().as_bytes()).map_err(io("write", &new))?;
+    file.sync_all().map_err(io("sync", &new))?;
     sync(dir)
 }
 
@@ -80,11 +177,17 @@ pub(crate) fn sync_names(dir: &Path) -> Result<(), LogError> {
         sync(&dir.join(name))?;
     }
     sync(dir)?;
+    sync_parent(dir)
+}
+
+/// Makes the name of a folder durable.
+pub(crate) fn sync_parent(dir: &Path) -> Result<(), LogError> {
     let dir = dir.canonicalize().map_err(io("find", dir))?;
     dir.parent().map_or(Ok(()), sync)
 }
 
-fn sync(path: &Path) -> Result<(), LogError> {
+/// Makes a file, or the names in a folder, durable.
+pub(crate) fn sync(path: &Path) -> Result<(), LogError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(io("sync", path))
 }
 

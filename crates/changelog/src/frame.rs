@@ -150,10 +150,16 @@ impl<'a> Frame<'a> {
 
     /// The event, after its hash, its form and its place have been checked.
     pub(crate) fn open(self, seq: u64) -> Result<(EventId, Event), Damage> {
+        let (id, event) = self.open_anywhere()?;
+        if event.seq == seq { Ok((id, event)) } else { Err(Damage::Place(event.seq)) }
+    }
+
+    /// The same, whatever its place.
+    pub(crate) fn open_anywhere(self) -> Result<(EventId, Event), Damage> {
         self.prove()?;
         msgpack::check(self.payload).map_err(|why| Damage::Content(why.to_string()))?;
         let event: Event = rmp_serde::from_slice(self.payload).map_err(|why| content(&why.to_string()))?;
-        if event.seq == seq { Ok((self.id, event)) } else { Err(Damage::Place(event.seq)) }
+        Ok((self.id, event))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::chunks::Chunks;
 use crate::disk::Disk;
 use crate::error::LogError;
 use crate::frame::{Frame, Sealed};
+use crate::hole::{self, Lost};
 use crate::index::{self, GENERATION_EVENTS, Index};
 use crate::keys;
 use crate::memory::{Memory, MemoryDisk};
@@ -178,6 +179,30 @@ impl Log {
         result
     }
 
+    /// Notes events that were lost, which must follow the head: a recovery's part.
+    pub(crate) fn lose(&self, lost: Lost) -> Result<(), LogError> {
+        let _writing = self.inner.write()?;
+        let expected = self.head().saturating_add(1);
+        if lost.first != expected {
+            return Err(LogError::Gap { expected, found: lost.first });
+        }
+        let (events, max) = (usize::try_from(lost.count).unwrap_or(usize::MAX), hole::EVENTS_MAX);
+        if lost.count > max {
+            let max = usize::try_from(max).unwrap_or(usize::MAX);
+            return Err(LogError::TooLarge { what: "hole, in events,", bytes: events, max });
+        }
+        let store = self.inner.store.as_ref();
+        let mut tree = self.inner.tree().clone();
+        let noted = tree.grow_lost(lost.count, store).and_then(|()| {
+            store.apply(lost.batch(tree.to_bytes()))?;
+            store.sync()
+        });
+        noted.inspect_err(|why| self.inner.poison(&why.in_one_line()))?;
+        *self.inner.tree() = tree;
+        self.inner.head.store(lost.last(), Ordering::Release);
+        Ok(())
+    }
+
     /// Appends several submissions with one sync. A submission that does not
     /// follow the one before is refused by itself.
     pub(crate) fn commit<'a>(
@@ -335,6 +360,9 @@ fn find_head(store: &dyn Storage) -> Result<(u64, Option<String>), LogError> {
     let (key, chunk) = entry?;
     let first = keys::read_chunk(&key).unwrap_or(u64::MAX);
     let stored = match pack::unpack(pack::PACKED, &[], &chunk) {
+        None if hole::read(&chunk).is_some() => {
+            hole::read(&chunk).and_then(Result::ok).filter(|lost| lost.first == first).map(|lost| lost.last())
+        }
         Some(frames) => frames.ok().and_then(|frames| last_in(first, &frames)),
         None if pack::parts_of(&chunk).is_some() => Some(first),
         None => last_in(first, &chunk),

@@ -25,7 +25,7 @@ pub(crate) const CHUNK_EVENTS_MAX: usize = 32;
 /// The most chunks in one batch: no more than [`VALUE_BYTES_MAX`] each.
 const BATCH_CHUNKS_MAX: usize = 8;
 /// The most bytes of frames in one chunk, before compression.
-const CHUNK_BYTES_MAX: usize = 12 * 1_024;
+pub(crate) const CHUNK_BYTES_MAX: usize = 12 * 1_024;
 /// Begins a chunk that stands for one event kept in parts.
 const LARGE: [u8; 4] = [0xf5, b'h', b'm', b'L'];
 /// Begins a compressed chunk.

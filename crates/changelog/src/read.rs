@@ -4,6 +4,7 @@
 use crate::chunks::Chunks;
 use crate::error::{Damage, LogError};
 use crate::frame::Frame;
+use crate::hole::{self, Lost};
 use crate::keys::{self, Slot};
 use crate::log::Log;
 use crate::pack;
@@ -31,13 +32,35 @@ fn chunk_of(entry: &Entry) -> Result<u64, LogError> {
     keys::read_chunk(&entry.0).ok_or(LogError::Damaged { seq: 0, damage: Damage::Key })
 }
 
+/// What stands in a place of the log.
+#[derive(Debug)]
+pub(crate) enum Place<'a> {
+    /// An event, by its number.
+    Event(u64, Frame<'a>),
+    /// Events that were lost.
+    Lost(Lost),
+}
+
 /// Shows the frames of the events from `from` to `last`, ascending, until `take` has enough.
-/// Whole chunks are read. A frame's hash is not checked.
+/// Whole chunks are read. A frame's hash is not checked. Lost events are passed over.
 pub(crate) fn each_frame(
     store: &dyn Storage,
     from: u64,
     last: u64,
     mut take: impl FnMut(u64, Frame<'_>) -> Result<bool, LogError>,
+) -> Result<(), LogError> {
+    each_place(store, from, last, |place| match place {
+        Place::Event(seq, frame) => take(seq, frame),
+        Place::Lost(_) => Ok(true),
+    })
+}
+
+/// The same with what was lost, as far as it lies between the two.
+pub(crate) fn each_place(
+    store: &dyn Storage,
+    from: u64,
+    last: u64,
+    mut take: impl FnMut(Place<'_>) -> Result<bool, LogError>,
 ) -> Result<(), LogError> {
     let mut next = from.max(1);
     if next > last {
@@ -53,13 +76,25 @@ pub(crate) fn each_frame(
         if first > next {
             return Err(missing(next));
         }
+        if let Some(lost) = hole::read(&entry.1) {
+            let lost = lost.map_err(|damage| LogError::Damaged { seq: first, damage })?;
+            let end = lost.last().min(last);
+            if end >= next {
+                let part = Lost { first: next, count: end - next + 1, ..lost };
+                if !take(Place::Lost(part))? || end == last {
+                    return Ok(());
+                }
+                next = end.saturating_add(1);
+            }
+            continue;
+        }
         let chunk = load(store, first, entry.1)?;
         let (mut rest, mut seq) = (&*chunk, first);
         while !rest.is_empty() {
             let (frame, after) = Frame::split(rest).map_err(|damage| LogError::Damaged { seq, damage })?;
             rest = after;
             if seq == next {
-                if !take(seq, frame)? || next == last {
+                if !take(Place::Event(seq, frame))? || next == last {
                     return Ok(());
                 }
                 next = next.saturating_add(1);
@@ -109,19 +144,49 @@ impl<'a> LastChunk<'a> {
 }
 
 impl Log {
+    /// What was lost, as recoveries have noted it. Looks at every chunk.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`] for a note that is not as it was written.
+    pub fn lost(&self) -> Result<Vec<Lost>, LogError> {
+        let mut all = Vec::new();
+        for entry in self.inner.store.scan(Span::prefix(&[keys::CHUNK]), Order::Ascending) {
+            let entry = entry?;
+            let seq = chunk_of(&entry)?;
+            if let Some(lost) = hole::read(&entry.1) {
+                all.push(lost.map_err(|damage| LogError::Damaged { seq, damage })?);
+            }
+        }
+        Ok(all)
+    }
+
     /// The event with this number and its id; nothing past the head.
     ///
     /// # Errors
-    /// [`LogError::Damaged`] rather than any byte that is not as it was written.
+    /// [`LogError::Damaged`] rather than any byte that is not as it was written, and
+    /// for an event that was lost in a recovery.
     pub fn event(&self, seq: u64) -> Result<Option<(EventId, Event)>, LogError> {
         if seq == 0 || seq > self.head() {
             return Ok(None);
         }
-        self.events(seq, 1).map(|mut found| found.pop())
+        let found = self.events(seq, 1)?.pop().filter(|(_, event)| event.seq == seq);
+        match found {
+            Some(found) => Ok(Some(found)),
+            None => Err(LogError::Damaged { seq, damage: self.loss_of(seq)? }),
+        }
+    }
+
+    /// Why `seq`, which reads pass over, is not there.
+    fn loss_of(&self, seq: u64) -> Result<Damage, LogError> {
+        let until = Span { from: keys::chunk(0), to: keys::chunk(seq.saturating_add(1)) };
+        let last = self.inner.store.scan(until, Order::Descending).next().transpose()?;
+        let lost = last.and_then(|(_, value)| hole::read(&value)?.ok());
+        Ok(lost.map_or(Damage::Missing, |lost| Damage::Lost { at: lost.at }))
     }
 
     /// Up to `limit` events from number `from` on, ascending. Fewer come only at
-    /// the head. Whole chunks are read, so many at once are fast.
+    /// the head. Those lost in a recovery are passed over. Whole chunks are read, so
+    /// many at once are fast.
     ///
     /// # Errors
     /// [`LogError::Damaged`] for the first that is missing or not as written.

@@ -29,7 +29,7 @@ const ENTRY_BYTES_MAX: usize = 3_500;
 /// The most blocks, or parts, in one batch.
 const BATCH_VALUES: usize = 8;
 /// The most keys removed in one batch.
-const BATCH_REMOVED: usize = 64;
+const BATCH_REMOVED: usize = 16;
 /// Removals that a merge may drop in the time of a block.
 const DROPPED_PER_BLOCK: usize = 32;
 /// Entries shown before the list is let go for a moment, so that no writer waits for a whole scan.

@@ -10,9 +10,10 @@
 //! tree. Where they differ nothing more is written, and a verification names the place.
 
 use crate::error::LogError;
+use crate::hole::LOST_ID;
 use crate::keys;
 use crate::log::Log;
-use crate::read::each_frame;
+use crate::read::{Place, each_place};
 use crate::storage::{Batch, Order, Span, Storage};
 use hms_sync_model::EventId;
 use hms_sync_proof::{
@@ -90,8 +91,8 @@ impl Tree {
     fn make(store: &dyn Storage, head: u64, kept: u8) -> Result<(Self, Option<String>), LogError> {
         let (mut tree, mut batch) = (Self::empty(kept), Batch::new());
         let mut differs = None;
-        let made = each_frame(store, 1, head, |_, frame| {
-            tree.grow(TreeHash::leaf(&frame.id().0), &mut batch);
+        let made = each_id(store, 1, head, |id| {
+            tree.grow(TreeHash::leaf(&id.0), &mut batch);
             if batch.len() >= BATCH_NODES {
                 differs = differs.or(put_if_new(store, std::mem::take(&mut batch))?);
             }
@@ -123,6 +124,18 @@ impl Tree {
                 batch.push((keys::node(at), Some(hash.0.to_vec())));
             }
         });
+    }
+
+    /// Takes events in that were lost; what is to be kept of them goes to the store.
+    pub(crate) fn grow_lost(&mut self, count: u64, store: &dyn Storage) -> Result<(), LogError> {
+        let (leaf, mut batch) = (TreeHash::leaf(&LOST_ID.0), Batch::new());
+        for _ in 0..count {
+            self.grow(leaf, &mut batch);
+            if batch.len() >= BATCH_NODES {
+                store.apply(std::mem::take(&mut batch))?;
+            }
+        }
+        store.apply(batch)
     }
 
     /// Takes the next event in, and compares what is kept of it with the store.
@@ -212,11 +225,26 @@ fn put_if_new(store: &dyn Storage, batch: Batch) -> Result<Option<Differs>, LogE
 /// compared with the events' content: a wrong one makes a proof that proves nothing.
 fn leaves(store: &dyn Storage, first: u64, last: u64) -> Result<Vec<EventId>, LogError> {
     let mut ids = Vec::new();
-    each_frame(store, first, last, |_, frame| {
-        ids.push(frame.id());
+    each_id(store, first, last, |id| {
+        ids.push(id);
         Ok(true)
     })?;
     Ok(ids)
+}
+
+/// The same, one after the other, until `take` has enough. Lost events have an id of zeros.
+fn each_id(
+    store: &dyn Storage,
+    first: u64,
+    last: u64,
+    mut take: impl FnMut(EventId) -> Result<bool, LogError>,
+) -> Result<(), LogError> {
+    each_place(store, first, last, |place| match place {
+        Place::Event(_, frame) => take(frame.id()),
+        Place::Lost(lost) => {
+            (0..lost.count).try_fold(true, |more, _| if more { take(LOST_ID) } else { Ok(false) })
+        }
+    })
 }
 
 /// The hashes of a few hundred leaves that stand side by side, and the tile's number.

@@ -3,7 +3,8 @@
 //!
 //! For each event: its bytes have the hash they are stored under, its number
 //! follows the one before, the index leads to it, its record has the version
-//! before, and it names that one's id. And the stored index holds nothing else;
+//! before, and it names that one's id. Where a recovery has noted lost events, so many
+//! versions may be missing, and no more. And the stored index holds nothing else;
 //! what of the index is in memory was made from the events themselves. The tree
 //! over all events is made anew: it is the one that is stored, and at the size of
 //! each checkpoint it was given it has that checkpoint's root. Bytes with the right
@@ -26,6 +27,7 @@ use self::seen::{Hasher, Seen};
 use crate::error::{Damage, LogError};
 use crate::frame::Frame;
 use crate::head::Head;
+use crate::hole::{self, Lost};
 use crate::index::{self, Index};
 use crate::keys::{self, Slot};
 use crate::log::{Log, counted};
@@ -47,14 +49,21 @@ pub struct VerifyReport {
     pub events: u64,
     /// Records they belong to.
     pub records: u64,
+    /// Events that are known to be lost, from earlier recoveries, up to the first bad one.
+    pub lost: Vec<Lost>,
     /// The first entry that is not as it was written.
     pub first_bad: Option<BadEntry>,
 }
 
 impl VerifyReport {
-    /// Whether everything is as it was written.
+    /// Whether everything is as it was written, but for what is known to be lost.
     pub fn is_sound(&self) -> bool {
         self.first_bad.is_none()
+    }
+
+    /// How many events are known to be lost.
+    pub fn events_lost(&self) -> u64 {
+        self.lost.iter().map(|lost| lost.count).sum()
     }
 }
 
@@ -184,7 +193,14 @@ struct Check<'a, P> {
     pass: Pass,
     progress: P,
     events: u64,
+    /// Those that the stored index ought to have.
+    events_indexed: u64,
     records: u64,
+    /// Holes so far, and how many events they stand for.
+    lost: Vec<Lost>,
+    events_lost: u64,
+    /// Versions that records lack, which are among the lost events.
+    lacking: u64,
     /// Parts of large events that have an event.
     parts: u64,
     /// What is counted of the events, and what was stored of that.
@@ -215,7 +231,11 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             pass,
             progress,
             events: 0,
+            events_indexed: 0,
             records: 0,
+            lost: Vec::new(),
+            events_lost: 0,
+            lacking: 0,
             parts: 0,
             tally: Tally::default(),
             tallied: None,
@@ -236,7 +256,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             Err(Stop::Bad(entry)) => Some(entry),
             Err(Stop::Failed(why)) => return Err(why),
         };
-        Ok(VerifyReport { events: self.events, records: self.records, first_bad })
+        Ok(VerifyReport { events: self.events, records: self.records, lost: self.lost, first_bad })
     }
 
     /// All chunks in order.
@@ -257,6 +277,10 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
                 let what = if first > next { Damage::Missing } else { Damage::Place(first) };
                 return Err(bad(next, None, what));
             }
+            if let Some(lost) = hole::read(&value) {
+                next = self.hole(first, lost.map_err(|what| bad(first, None, what))?)?;
+                continue;
+            }
             self.parts += u64::from(pack::parts_of(&value).unwrap_or(0));
             let chunk = load(self.store, first, value)?;
             next = self.frames(first, &chunk)?;
@@ -269,6 +293,19 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             return Err(bad(counted.saturating_add(1), None, Damage::Uncounted));
         }
         Ok(())
+    }
+
+    /// One hole; answers the number after its last event.
+    fn hole(&mut self, first: u64, lost: Lost) -> Result<u64, Stop> {
+        if lost.first != first {
+            return Err(bad(first, None, Damage::Place(lost.first)));
+        }
+        for _ in lost.first..=lost.last().min(self.head) {
+            self.leaf(hole::LOST_ID)?;
+        }
+        self.events_lost = self.events_lost.saturating_add(lost.count);
+        self.lost.push(lost);
+        Ok(lost.last().saturating_add(1))
     }
 
     /// One chunk; answers the number after its last event.
@@ -302,6 +339,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
         let slot = Slot { first, slot };
         let record = self.hasher.record(event.record);
         if event.seq <= self.indexed {
+            self.events_indexed += 1;
             match self.pass {
                 Pass::Fast => {
                     let entry = self.hasher.entry(record, event.version, slot);
@@ -321,7 +359,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
                 None => self.previous(event)?,
             };
             match previous {
-                None => return Err(wrong(Damage::VersionGap)),
+                None => self.gap(event)?,
                 Some(previous) if previous != event.prev => return Err(wrong(Damage::Prev)),
                 Some(_) => {}
             }
@@ -378,6 +416,29 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             None => Ok(()),
             Some(next) => Err(bad(self.head.saturating_add(1), None, Damage::RolledBack { last: next.size })),
         }
+    }
+
+    /// An event whose version does not follow: sound only if so many events are lost.
+    fn gap(&mut self, event: &Head<'_>) -> Result<(), Stop> {
+        let wrong = || bad(event.seq, Some(event.record), Damage::VersionGap);
+        if self.events_lost == 0 {
+            return Err(wrong());
+        }
+        let record = RecordId::try_new(event.record).map_err(|_| wrong())?;
+        let last = match self.index.last(self.store, &record, event.seq.saturating_sub(1)) {
+            Ok(last) => last.map_or(0, |(version, _)| version),
+            Err(LogError::DamagedIndex { .. } | LogError::DamagedTable { .. }) => {
+                return Err(bad(event.seq, Some(event.record), Damage::Index));
+            }
+            Err(why) => return Err(why.into()),
+        };
+        let lacking = event.version.checked_sub(last.saturating_add(1)).filter(|lacking| *lacking > 0);
+        self.lacking = self.lacking.saturating_add(lacking.ok_or_else(wrong)?);
+        if self.lacking > self.events_lost {
+            return Err(wrong());
+        }
+        self.records += u64::from(last == 0);
+        Ok(())
     }
 
     /// The id of the version before, through the index. All events before this
@@ -437,7 +498,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             }
             Ok(true)
         })?;
-        if entries != self.events.min(self.indexed) || (self.pass == Pass::Fast && found != self.expected) {
+        if entries != self.events_indexed || (self.pass == Pass::Fast && found != self.expected) {
             return self.first_surplus();
         }
         let mut parts = 0;

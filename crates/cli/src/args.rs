@@ -372,6 +372,9 @@ pub(crate) enum LogAction {
         #[arg(long)]
         json: bool,
     },
+    /// Make a new change log of all that is whole in a damaged one
+    #[command(after_help = RECOVERY)]
+    Recover(RecoverArgs),
     /// Make a copy of the log in less room, while the sync is stopped; the log stays as it is
     Compact {
         /// The folder to make, which must not be there
@@ -381,6 +384,25 @@ pub(crate) enum LogAction {
         #[arg(long)]
         json: bool,
     },
+}
+
+const RECOVERY: &str = "\
+The damaged folder is only read. Exit code 0: every event is there; 1: the new log is
+made and lacks events, which are named; 5: the log is in use, or cannot be recovered.";
+
+#[derive(Debug, Args)]
+pub(crate) struct RecoverArgs {
+    /// Where the new log goes; there must be nothing yet [default: the log's folder with
+    /// `.recovered` after its name]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) into: Option<PathBuf>,
+    /// Put the new log in the place of the damaged one, which is kept beside it under
+    /// another name
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -41,6 +41,7 @@ pub(crate) fn store_failure(why: &LogError, access: Option<&Access>) -> Failure 
             access.pid, access.url
         )),
         (LogError::InUse { .. }, None) => failure.hint("it may be starting or ending just now: try again"),
+        (LogError::InTheWay { .. }, _) => failure.hint("remove it, or name another folder with --into"),
         _ => failure.hint("keep a copy of the folder before anything else"),
     }
 }

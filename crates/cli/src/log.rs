@@ -3,6 +3,7 @@
 
 mod compact;
 mod list;
+mod recover;
 mod stats;
 
 use crate::args::{LogAction, LogArgs};
@@ -14,5 +15,6 @@ pub(crate) async fn log(screen: Screen, options: &LogArgs) -> Result<(), Failure
         LogAction::List(wanted) => list::list(screen, &options.file, wanted).await,
         LogAction::Stats { json } => stats::stats(screen, &options.file, *json).await,
         LogAction::Compact { into, json } => compact::compact(screen, &options.file, into, *json).await,
+        LogAction::Recover(with) => recover::recover_log(screen, &options.file, with).await,
     }
 }

@@ -1,7 +1,7 @@
 //! From events to state: the one place where a [`RecordState`] changes.
 //!
 //! `fold` is total: an event that cannot be applied marks the record as
-//! malformed and changes nothing else. It reads no clock and no configuration
+//! malformed and changes nothing else, and so does one that lacks some before it. It reads no clock and no configuration
 //! but the collection's rules, so a replay of the log gives what was there.
 
 use crate::state::{Doubt, Held, LastWrite, RecordState, RequestState, SideState, Write};
@@ -15,6 +15,7 @@ impl RecordState {
     /// Takes in one event. `id` is the event's own id.
     pub fn fold(&mut self, rules: &Rules, id: EventId, event: &Event) {
         let (at, version) = (event.at, event.version);
+        self.notice_gap(version);
         self.version = version;
         self.head = id;
         match &event.body {
@@ -65,6 +66,18 @@ impl RecordState {
                 self.jobs.entry_or(job.clone(), Default::default).attempts += 1;
             }
             Body::Cursor { .. } | Body::Received { .. } | Body::Signing { .. } => {}
+        }
+    }
+
+    /// Without some of its events a record is not what it was, nor is what sides are known
+    /// to hold: it is held, for a person to look at.
+    fn notice_gap(&mut self, version: u64) {
+        let next = self.version.saturating_add(1);
+        if version > next {
+            let last = version - 1;
+            let which =
+                if last == next { format!("version {next}") } else { format!("versions {next} to {last}") };
+            self.malformed = Some(format!("its {which} were lost in a recovery of the change log"));
         }
     }
 

@@ -176,9 +176,23 @@ pub struct Verified {
     pub events: u64,
     /// Records and streams they belong to.
     pub records: u64,
+    /// Events that an earlier recovery has found missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<LostEvents>,
     /// The first bad entry: where it is and what is wrong with it.
     pub problem: Option<String>,
     /// Checkpoints on record, each of which the log continues.
     #[serde(default)]
     pub recorded: u64,
+}
+
+/// Events that follow each other and were lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostEvents {
+    /// The number of the first.
+    pub first: u64,
+    /// The number of the last.
+    pub last: u64,
+    /// When a recovery found them missing.
+    pub found: String,
 }

@@ -3,7 +3,7 @@
 //! What never happens here: an event about a key that is not durable before the key is
 //! used, or a whole export in memory.
 
-use crate::answers::{CheckpointReport, Verified};
+use crate::answers::{CheckpointReport, LostEvents, Verified};
 use crate::desk::{Desk, beside};
 use crate::error::DeskError;
 use chrono::{DateTime, NaiveDate, NaiveTime};
@@ -188,7 +188,12 @@ impl Desk {
         let only_record = ask.from.is_none() && ask.to.is_none() && ask.side.is_none() && ask.field.is_none();
         let scope = match record {
             Some(record) if only_record => Scope::Record(record),
-            None if only_record => Scope::Whole,
+            // What was lost cannot be shown, and so what is left is not the whole.
+            None if only_record && log.lost()?.is_empty() => Scope::Whole,
+            None if only_record => {
+                let left = ("all but".to_owned(), "what a recovery has found lost".to_owned());
+                Scope::Part(Selection::from([left]))
+            }
             _ => Scope::Part(selection(ask)),
         };
         beside(move || {
@@ -226,7 +231,15 @@ impl Verified {
         let wrong = || on_record.as_ref().err().map(ToString::to_string);
         let problem = found.first_bad.as_ref().map(ToString::to_string).or_else(wrong);
         let recorded = checkpoints.len().saturating_sub(given) as u64;
-        Ok(Self { sound: problem.is_none(), events: found.events, records: found.records, problem, recorded })
+        let lost = found.lost.iter().map(LostEvents::of).collect();
+        let (events, records) = (found.events, found.records);
+        Ok(Self { sound: problem.is_none(), events, records, lost, problem, recorded })
+    }
+}
+
+impl LostEvents {
+    fn of(lost: &hms_sync_changelog::Lost) -> Self {
+        Self { first: lost.first, last: lost.last(), found: lost.at.to_string() }
     }
 }
 

@@ -76,3 +76,41 @@ fn folders_on_the_way_are_made() {
     Log::open(&deep, Options::default()).unwrap().append(&Maker::default().many(2, 1, 50)).unwrap();
     assert_eq!(Log::open(&deep, Options::default()).unwrap().head(), 2);
 }
+
+/// A process that was killed while sled wrote a snapshot.
+#[test]
+fn a_snapshot_cut_short_is_cleared_away() {
+    let place = Place::folder();
+    let Place::Folder(dir) = &place else { unreachable!() };
+    let log = place.open();
+    log.append(&Maker::default().many(5, 1, 50)).unwrap();
+    log.close().unwrap();
+    for left in ["", "half of it"] {
+        fs::write(dir.path().join("snap.00000000FFFFFFFF.generating"), left).unwrap();
+        assert_eq!(place.open().head(), 5);
+        assert!(!contents(dir.path()).keys().any(|name| name.ends_with(".generating")));
+    }
+}
+
+/// A first start that was cut off: nothing was acknowledged, and sled refuses what it left.
+#[test]
+fn a_log_that_was_being_made_is_made_anew() {
+    for conf in ["", "half"] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("format.new"), "hms-sync change log\nformat 1\n").unwrap();
+        fs::write(dir.path().join("conf"), conf).unwrap();
+        fs::write(dir.path().join("db"), "half").unwrap();
+        let log = Log::open(dir.path(), Options::default()).unwrap();
+        log.append(&Maker::default().many(5, 1, 50)).unwrap();
+        drop(log);
+        assert_eq!(Log::open(dir.path(), Options::default()).unwrap().head(), 5);
+        assert!(!dir.path().join("format.new").exists());
+    }
+    // Somebody else's, whatever lies beside it.
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("format.new"), "hms-sync").unwrap();
+    fs::write(dir.path().join("db"), "theirs").unwrap();
+    let why = Log::open(dir.path(), Options::default()).unwrap_err();
+    assert!(matches!(why, LogError::NotALog { .. }), "{why}");
+    assert_eq!(fs::read(dir.path().join("db")).unwrap(), b"theirs");
+}

@@ -156,6 +156,11 @@ pub(super) async fn store(screen: Screen, file: &Path, options: &VerifyArgs) -> 
             "{} {events} of {records}, each as it was written",
             screen.paint(Tone::Good, "sound:")
         ));
+        for lost in &found.lost {
+            let events = count(lost.last.saturating_sub(lost.first).saturating_add(1), "event", "events");
+            let (first, last, at) = (lost.first, lost.last, one_line(&lost.found));
+            screen.out(&format!("but for {events} lost in a recovery of {at}: {first} to {last}"));
+        }
         if found.recorded > 0 {
             let recorded = count(found.recorded, "checkpoint", "checkpoints");
             screen.out(&format!("continues {recorded} on record"));

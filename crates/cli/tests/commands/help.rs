@@ -4,7 +4,7 @@ use crate::bench::hms_sync;
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 24] = [
+    let commands: [&[&str]; 25] = [
         &[],
         &["demo"],
         &["run"],
@@ -27,6 +27,7 @@ fn every_command_explains_itself() {
         &["log", "FILE", "list"],
         &["log", "FILE", "stats"],
         &["log", "FILE", "compact"],
+        &["log", "FILE", "recover"],
         &["schema"],
         &["completions"],
     ];

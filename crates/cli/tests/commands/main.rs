@@ -18,4 +18,5 @@ mod answers;
 mod audit;
 mod asking;
 mod parked;
+mod recover;
 mod stop;

@@ -1,0 +1,77 @@
+//! How much this process has written since the last sync: not less than sled has.
+//!
+//! sled does not say how far its log has grown. Linux counts what a process writes to
+//! files (`wchar` in `/proc/self/io`), which is that and whatever else is written. Where
+//! it is not to be had, what may have been written at most is taken for written.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// More than `/proc/self/io` has up to the line that counts.
+const TEXT_BYTES: usize = 128;
+
+#[derive(Debug)]
+pub(super) struct Meter {
+    counter: Option<File>,
+    /// What the counter said at the last sync.
+    at_sync: AtomicU64,
+    /// What the batches since may have come to at most.
+    expected: AtomicU64,
+}
+
+impl Meter {
+    pub(super) fn new() -> Self {
+        let meter = Self {
+            counter: File::open("/proc/self/io").ok(),
+            at_sync: AtomicU64::new(0),
+            expected: AtomicU64::new(0),
+        };
+        meter.reset();
+        meter
+    }
+
+    fn count(&self) -> Option<u64> {
+        let mut text = [0; TEXT_BYTES];
+        let length = self.counter.as_ref()?.read_at(&mut text, 0).ok()?;
+        let text = std::str::from_utf8(text.get(..length)?).ok()?;
+        text.lines().find_map(|line| line.strip_prefix("wchar: ")?.trim().parse().ok())
+    }
+
+    /// All that was written is durable.
+    pub(super) fn reset(&self) {
+        self.at_sync.store(self.count().unwrap_or(0), Ordering::Release);
+        self.expected.store(0, Ordering::Release);
+    }
+
+    /// A batch comes that is written as so many bytes at most. Answers what those since
+    /// the last sync may have come to; 0 if there was none.
+    pub(super) fn expect(&self, growth: u64) -> u64 {
+        self.expected.fetch_add(growth, Ordering::AcqRel)
+    }
+
+    /// What was written since the last sync, at most, without the batch expected last.
+    pub(super) fn written(&self) -> u64 {
+        match self.count() {
+            Some(count) => count.saturating_sub(self.at_sync.load(Ordering::Acquire)),
+            None => self.expected.load(Ordering::Acquire),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn what_is_written_is_counted() {
+        let meter = Meter::new();
+        assert!(meter.counter.is_some(), "this system counts what a process writes");
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&vec![7; 100_000]).unwrap();
+        assert!(meter.written() >= 100_000);
+        assert_eq!(meter.expect(5), 0);
+        assert_eq!(meter.expect(5), 5);
+    }
+}

@@ -1,0 +1,147 @@
+//! Recovery: from a log that does not open, or opens and is not sound, a new one with
+//! every event that is still whole, in a folder of its own. It is a ladder:
+//!
+//! 1. a copy of the folder is opened, and if it is sound and nothing whole lies beside
+//!    it in the file, that copy is the new log;
+//! 2. the same without sled's snapshots;
+//! 3. the raw file is looked through for events, each of which proves itself by its hash,
+//!    and a log is made of them. What is missing becomes a hole.
+//!
+//! The damaged folder is only read. The new one gets its name when it is finished; until
+//! then it is `<name>.unfinished`, which the next recovery clears away and begins anew.
+
+mod choose;
+mod copy;
+mod file;
+mod lz4;
+mod parts;
+mod rebuild;
+mod report;
+mod scan;
+
+pub use self::report::{BrokenRecord, Recovery, Way};
+
+use self::copy::Opened;
+use self::file::RawFile;
+use crate::error::LogError;
+use crate::folder::{self, io};
+use crate::log::Log;
+use crate::verify::VerifyReport;
+use hms_sync_model::Time;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Brings what is whole of the log in `dir` to `into`, which must not exist yet. `now` is
+/// noted with what is lost.
+///
+/// # Errors
+/// [`LogError::InUse`] and [`LogError::NewerFormat`] before anything is done;
+/// [`LogError::NothingToRecover`] if there is no file to look at; and what the file
+/// system says. `dir` is as it was in every case.
+pub fn recover(dir: &Path, into: &Path, now: Time) -> Result<Recovery, LogError> {
+    let _held = folder::hold_for_reading(dir)?;
+    if into.exists() {
+        return Err(LogError::InTheWay { path: into.to_owned() });
+    }
+    let db = dir.join("db");
+    if !db.is_file() {
+        return Err(LogError::NothingToRecover { path: dir.to_owned() });
+    }
+    let raw = RawFile::open(&db)?;
+    let finds = scan::scan(&raw)?;
+    let work = begin(into)?;
+    let farthest = finds.events.last_key_value().map_or(0, |((seq, _), _)| *seq);
+    let (mut head, mut reasons) = (0, Vec::new());
+    for (way, name) in [(Way::Opened, "first"), (Way::OpenedWithoutSnapshots, "second")] {
+        if way == Way::OpenedWithoutSnapshots && !folder::has_snapshots(dir)? {
+            continue;
+        }
+        let copied = work.join(name);
+        match copy::open(dir, &copied, way, raw.bytes)? {
+            Opened::Sound(found) if found.head >= farthest => {
+                finish(dir, &copied, into, &work)?;
+                return Ok(Recovery::opened(dir, into, way, &found, reasons));
+            }
+            Opened::Sound(found) => {
+                head = head.max(found.head);
+                reasons.push(format!("it opens up to event {} and others lie past it", found.head));
+            }
+            Opened::Damaged { head: found, why } => {
+                head = head.max(found);
+                reasons.push(why);
+            }
+        }
+    }
+    let fresh = work.join("third");
+    let chosen = choose::choose(&raw, &finds)?;
+    let rebuilt = rebuild::rebuild(&fresh, &raw, &finds, chosen, head, now)?;
+    finish(dir, &fresh, into, &work)?;
+    Ok(Recovery::salvaged(dir, into, rebuilt, reasons))
+}
+
+/// The folder in which a new log is made until it is finished.
+fn begin(into: &Path) -> Result<PathBuf, LogError> {
+    let mut name = into.as_os_str().to_owned();
+    name.push(".unfinished");
+    let work = PathBuf::from(name);
+    if work.exists() {
+        fs::remove_dir_all(&work).map_err(io("clear away", &work))?;
+    }
+    fs::create_dir_all(&work).map_err(io("make the folder", &work))?;
+    Ok(work)
+}
+
+/// Gives the new log what lies beside the storage in the damaged folder, and its name.
+fn finish(dir: &Path, made: &Path, into: &Path, work: &Path) -> Result<(), LogError> {
+    copy::beside(dir, made)?;
+    fs::rename(made, into).map_err(io("rename", made))?;
+    folder::sync_parent(into)?;
+    fs::remove_dir_all(work).map_err(io("clear away", work))
+}
+
+/// Puts a recovered log in the place of the damaged one, which is kept beside it.
+/// Answers where.
+///
+/// # Errors
+/// What the file system says.
+pub fn replace(dir: &Path, recovered: &Path, now: Time) -> Result<PathBuf, LogError> {
+    let mut name = dir.as_os_str().to_owned();
+    name.push(format!(".damaged-{}", now.to_chrono().format("%Y%m%dT%H%M%SZ")));
+    let aside = PathBuf::from(name);
+    if aside.exists() {
+        return Err(LogError::InTheWay { path: aside });
+    }
+    // It may have been cut off between the two.
+    if dir.exists() {
+        fs::rename(dir, &aside).map_err(io("rename", dir))?;
+    }
+    fs::rename(recovered, dir).map_err(io("rename", recovered))?;
+    folder::sync_parent(dir)?;
+    Ok(aside)
+}
+
+/// What a log that opened holds.
+#[derive(Debug)]
+pub(crate) struct Held {
+    head: u64,
+    records: u64,
+    events: u64,
+    lost: Vec<crate::hole::Lost>,
+}
+
+impl Held {
+    /// Of a log that is sound; otherwise how far it goes, and what is wrong.
+    fn of(log: &Log) -> Opened {
+        let head = log.head();
+        if let Some(why) = log.stats().poisoned {
+            return Opened::Damaged { head, why: why.to_string() };
+        }
+        match log.verify(|_| {}) {
+            Ok(VerifyReport { first_bad: Some(bad), .. }) => Opened::Damaged { head, why: bad.to_string() },
+            Ok(VerifyReport { events, records, lost, .. }) => {
+                Opened::Sound(Self { head, records, events, lost })
+            }
+            Err(why) => Opened::Damaged { head, why: why.in_one_line() },
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! A new log of the events that were found, in their order and with their bytes; what is
+//! missing between them becomes holes. An event that contradicts those before it in its
+//! record is of a history that was given up, and left out.
+
+use super::file::RawFile;
+use super::report::BrokenRecord;
+use super::scan::{Finds, Found};
+use crate::error::LogError;
+use crate::frame::Sealed;
+use crate::hole::Lost;
+use crate::log::{Log, Options};
+use hms_sync_model::{Event, EventId, RecordId, Time};
+use hms_sync_proof::TreeHash;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// Events that are appended at once.
+const GROUP: usize = 512;
+
+/// What was rebuilt.
+#[derive(Debug, Default)]
+pub(super) struct Rebuilt {
+    pub(super) events: u64,
+    pub(super) records: u64,
+    pub(super) last: u64,
+    pub(super) lost: Vec<Lost>,
+    pub(super) broken: Vec<BrokenRecord>,
+    /// Numbers of events that were left out.
+    pub(super) left_out: Vec<u64>,
+}
+
+/// Makes a log in `fresh` that ends with event `head` or later.
+pub(super) fn rebuild(
+    fresh: &Path,
+    file: &RawFile,
+    finds: &Finds,
+    chosen: BTreeMap<u64, Found>,
+    head: u64,
+    now: Time,
+) -> Result<Rebuilt, LogError> {
+    let log = Log::open(fresh, Options::default())?;
+    let mut making = Making {
+        log: &log,
+        finds,
+        now,
+        group: Vec::new(),
+        next: 1,
+        last: HashMap::new(),
+        made: Rebuilt::default(),
+    };
+    let mut chunk = None;
+    for (seq, found) in &chosen {
+        if let Some((frame, event)) = finds.read(file, found, &mut chunk)? {
+            making.take(*seq, found.id, frame, &event)?;
+        }
+    }
+    let last_hole = finds.lost.iter().map(Lost::last).max().unwrap_or(0);
+    making.lose(head.max(last_hole).saturating_add(1))?;
+    making.hand_on()?;
+    let mut made = making.made;
+    (made.last, made.records) = (making.next - 1, making.last.len() as u64);
+    log.close()?;
+    Ok(made)
+}
+
+struct Making<'a> {
+    log: &'a Log,
+    finds: &'a Finds,
+    now: Time,
+    group: Vec<Sealed>,
+    /// The number that comes next.
+    next: u64,
+    /// The last event of each record.
+    last: HashMap<RecordId, (u64, EventId)>,
+    made: Rebuilt,
+}
+
+impl Making<'_> {
+    /// Appends an event, if it fits what came before.
+    fn take(&mut self, seq: u64, id: EventId, frame: Vec<u8>, event: &Event) -> Result<(), LogError> {
+        let (version, prev) = self.last.get(&event.record).copied().unwrap_or_default();
+        let follows = event.version == version.saturating_add(1);
+        if event.version <= version || follows && event.prev != prev {
+            self.made.left_out.push(seq);
+            return Ok(());
+        }
+        self.lose(seq)?;
+        if !follows {
+            let record = event.record.clone();
+            self.made.broken.push(BrokenRecord { record, after: version, before: event.version });
+        }
+        self.last.insert(event.record.clone(), (event.version, id));
+        let leaf = TreeHash::leaf(&id.0);
+        self.group.push(Sealed {
+            seq,
+            record: event.record.clone(),
+            version: event.version,
+            id,
+            frame,
+            leaf,
+        });
+        self.next = seq.saturating_add(1);
+        self.made.events += 1;
+        if self.group.len() >= GROUP { self.hand_on() } else { Ok(()) }
+    }
+
+    /// Notes what is missing before event `until`.
+    fn lose(&mut self, until: u64) -> Result<(), LogError> {
+        while self.next < until {
+            self.hand_on()?;
+            let lost = self.hole(until);
+            self.log.lose(lost)?;
+            self.made.lost.push(lost);
+            self.next = lost.last().saturating_add(1);
+        }
+        Ok(())
+    }
+
+    /// The next hole before `until`: one of an earlier recovery, or one found now.
+    fn hole(&self, until: u64) -> Lost {
+        let earlier = self.finds.lost.iter();
+        let known = earlier
+            .clone()
+            .filter(|lost| (lost.first..=lost.last()).contains(&self.next))
+            .max_by_key(|lost| lost.last());
+        if let Some(known) = known {
+            let end = known.last().saturating_add(1).min(until);
+            return Lost { first: self.next, count: end - self.next, at: known.at };
+        }
+        let end = earlier
+            .map(|lost| lost.first)
+            .filter(|first| *first > self.next)
+            .min()
+            .unwrap_or(until)
+            .min(until);
+        Lost { first: self.next, count: end - self.next, at: self.now }
+    }
+
+    fn hand_on(&mut self) -> Result<(), LogError> {
+        let group = std::mem::take(&mut self.group);
+        if group.is_empty() { Ok(()) } else { self.log.append(&group) }
+    }
+}
