@@ -219,13 +219,17 @@ impl Storage for Disk {
 impl Disk {
     /// Syncs, if the log could grow by more than a segment before the next sync otherwise.
     fn make_room(&self, growth: u64) -> Result<(), LogError> {
-        if self.meter.expect(growth) == 0 {
-            return Ok(());
+        if self.meter.expected() + growth > UNSYNCED_MAX {
+            // What sled has in hand is written now, and counted.
+            let db = self.db()?;
+            guarded("flush", || self.pulse.during(|| db.flush()))?;
+            self.meter.measure();
         }
-        // What sled has in hand is written now, and counted.
-        let db = self.db()?;
-        guarded("flush", || self.pulse.during(|| db.flush()))?;
-        if self.meter.written() + growth > UNSYNCED_MAX { self.sync() } else { Ok(()) }
+        if self.meter.expected() + growth > UNSYNCED_MAX {
+            self.sync()?;
+        }
+        self.meter.expect(growth);
+        Ok(())
     }
 
     fn let_go(&mut self) {

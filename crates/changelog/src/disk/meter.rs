@@ -16,7 +16,7 @@ pub(super) struct Meter {
     counter: Option<File>,
     /// What the counter said at the last sync.
     at_sync: AtomicU64,
-    /// What the batches since may have come to at most.
+    /// What has been written since, at most.
     expected: AtomicU64,
 }
 
@@ -44,17 +44,21 @@ impl Meter {
         self.expected.store(0, Ordering::Release);
     }
 
-    /// A batch comes that is written as so many bytes at most. Answers what those since
-    /// the last sync may have come to; 0 if there was none.
-    pub(super) fn expect(&self, growth: u64) -> u64 {
-        self.expected.fetch_add(growth, Ordering::AcqRel)
+    /// A batch comes that is written as so many bytes at most.
+    pub(super) fn expect(&self, growth: u64) {
+        self.expected.fetch_add(growth, Ordering::AcqRel);
     }
 
-    /// What was written since the last sync, at most, without the batch expected last.
-    pub(super) fn written(&self) -> u64 {
-        match self.count() {
-            Some(count) => count.saturating_sub(self.at_sync.load(Ordering::Acquire)),
-            None => self.expected.load(Ordering::Acquire),
+    /// What may have been written since the last sync, at most.
+    pub(super) fn expected(&self) -> u64 {
+        self.expected.load(Ordering::Acquire)
+    }
+
+    /// All that was expected is written: what it came to is known now.
+    pub(super) fn measure(&self) {
+        if let Some(count) = self.count() {
+            let written = count.saturating_sub(self.at_sync.load(Ordering::Acquire));
+            self.expected.store(written, Ordering::Release);
         }
     }
 }
@@ -70,8 +74,11 @@ mod tests {
         assert!(meter.counter.is_some(), "this system counts what a process writes");
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&vec![7; 100_000]).unwrap();
-        assert!(meter.written() >= 100_000);
-        assert_eq!(meter.expect(5), 0);
-        assert_eq!(meter.expect(5), 5);
+        meter.measure();
+        assert!(meter.expected() >= 100_000);
+        meter.expect(5);
+        assert!(meter.expected() >= 100_005);
+        meter.reset();
+        assert_eq!(meter.expected(), 0);
     }
 }

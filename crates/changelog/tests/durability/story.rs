@@ -1,10 +1,12 @@
 //! The events and views that every child writes: each is known from its number
 //! alone, so that whoever reads them needs not be told what was written.
 
-use hms_sync_changelog::{Changes, Log, Options, Sealed, seal};
+use hms_sync_changelog::{Changes, Log, LogError, Options, Sealed, seal};
 use hms_sync_model::{Body, Event, EventId, RecordId, SideName, Time};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Records that the events are of, the same ones coming again at uneven distances.
 const RECORDS: u64 = 29;
@@ -73,8 +75,17 @@ pub(crate) fn ids(count: usize) -> Vec<EventId> {
     Story::default().take(count).iter().map(|sealed| sealed.id).collect()
 }
 
-pub(crate) fn open(dir: &Path) -> Result<Log, hms_sync_changelog::LogError> {
-    Log::open(dir, Options { cache_bytes: 8 << 20 })
+/// How long a lock may be held by a process that a test has forked and that has not begun yet.
+const FORKED: Duration = Duration::from_millis(400);
+
+pub(crate) fn open(dir: &Path) -> Result<Log, LogError> {
+    let until = Instant::now() + FORKED;
+    loop {
+        match Log::open(dir, Options { cache_bytes: 8 << 20 }) {
+            Err(LogError::InUse { .. }) if Instant::now() < until => thread::sleep(Duration::from_millis(5)),
+            opened => return opened,
+        }
+    }
 }
 
 /// Everything that is wrong with the log in `dir`, of which events up to `acknowledged`

@@ -20,7 +20,7 @@ fn a_damaged_snapshot_is_left_aside() {
     files.get_mut(&snapshot).unwrap()[20] ^= 1;
     let (report, _, _place) = recovered(&files, &small().ids);
     assert_eq!((report.way, report.events), (Way::OpenedWithoutSnapshots, 3_000));
-    assert!(report.reasons[0].contains("damaged"), "{:?}", report.reasons);
+    assert!(report.reasons[0].contains("corrupted"), "{:?}", report.reasons);
 }
 
 /// A log with a stretch of events destroyed wherever they lie in its file.
