@@ -110,6 +110,11 @@ impl<'a> Frame<'a> {
         self.id
     }
 
+    /// The bytes that were hashed.
+    pub(crate) const fn payload(self) -> &'a [u8] {
+        self.payload
+    }
+
     /// How long the event is, as it is encoded.
     pub(crate) const fn bytes(self) -> usize {
         self.payload.len()

@@ -10,6 +10,7 @@ use crate::pack;
 use crate::storage::{Entry, Order, Span, Storage, Value};
 use hms_sync_model::{Event, EventId, RecordId};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// The frames of the chunk stored as `value` under `first`: decompressed, parts put together.
 pub(crate) fn load(store: &dyn Storage, first: u64, value: Value) -> Result<Value, LogError> {
@@ -131,9 +132,35 @@ impl Log {
         }
         each_frame(self.inner.store.as_ref(), from, self.head(), |seq, frame| {
             found.push(frame.open(seq).map_err(|damage| LogError::Damaged { seq, damage })?);
+            self.inner.reads.fetch_add(1, Ordering::Relaxed);
             Ok(found.len() < limit)
         })?;
         Ok(found)
+    }
+
+    /// Shows the events from `from` to `to` and their bytes as they were hashed, ascending, until
+    /// `take` has enough. One chunk is in memory at a time.
+    ///
+    /// # Errors
+    /// As [`Log::events`], and what `take` answers.
+    pub fn walk<E: From<LogError>>(
+        &self,
+        from: u64,
+        to: u64,
+        mut take: impl FnMut(&Event, &[u8]) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let mut stopped = None;
+        each_frame(self.inner.store.as_ref(), from, to.min(self.head()), |seq, frame| {
+            let (_, event) = frame.open(seq).map_err(|damage| LogError::Damaged { seq, damage })?;
+            match take(&event, frame.payload()) {
+                Ok(more) => Ok(more),
+                Err(why) => {
+                    stopped = Some(why);
+                    Ok(false)
+                }
+            }
+        })?;
+        stopped.map_or(Ok(()), Err)
     }
 
     /// Up to `limit` events of a record from `from_version` on, ascending.
@@ -153,6 +180,7 @@ impl Log {
                 break;
             }
             found.push(open_at(store, &mut chunk, record, version, slot)?);
+            self.inner.reads.fetch_add(1, Ordering::Relaxed);
         }
         Ok(found)
     }
@@ -165,6 +193,7 @@ impl Log {
         let (store, head) = (self.inner.store.as_ref(), self.head());
         let Some((version, slot)) = self.inner.index.last(store, record, head)? else { return Ok(None) };
         let (id, event) = open_at(store, &mut LastChunk::through(&self.inner.chunks), record, version, slot)?;
+        self.inner.reads.fetch_add(1, Ordering::Relaxed);
         Ok(Some((event.version, id)))
     }
 

@@ -15,7 +15,9 @@ use crate::log::Log;
 use crate::read::each_frame;
 use crate::storage::{Batch, Order, Span, Storage};
 use hms_sync_model::EventId;
-use hms_sync_proof::{ConsistencyProof, Frontier, InclusionProof, NodeAt, NodeSource, TreeHash, TreeHead};
+use hms_sync_proof::{
+    ConsistencyProof, Frontier, InclusionProof, ManyProver, NodeAt, NodeSource, TreeHash, TreeHead,
+};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -299,6 +301,15 @@ impl Prover<'_> {
         let beyond = hms_sync_proof::ProofError::BeyondTree { index: seq, size };
         let index = seq.checked_sub(1).ok_or(beyond)?;
         InclusionProof::prove(&self.nodes, index, size).map_err(failure)
+    }
+
+    /// The next of many proofs: that of event `seq`.
+    ///
+    /// # Errors
+    /// As [`Self::inclusion`].
+    pub fn next_of(&self, many: &mut ManyProver, seq: u64) -> Result<Vec<TreeHash>, LogError> {
+        let beyond = hms_sync_proof::ProofError::Order { index: seq };
+        many.prove(&self.nodes, seq.checked_sub(1).ok_or(beyond)?).map_err(failure)
     }
 
     /// That the tree of the first `older` events is a beginning of that of the first `newer`.

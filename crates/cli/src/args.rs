@@ -13,6 +13,21 @@ Exit codes:
   5    the change log is in use by another process, or damaged
   130  interrupted";
 
+const TIMES: &str = "\
+A time is written 2026-11-23, \"2026-11-23 10:41\", 2026-11-23T10:41:07+01:00,
+10:41 (when it was that last), \"2 h ago\" or now. Without an offset it is UTC, as
+all times that are shown. It means the last moment of the day, minute or second
+that it names; with --from the first.";
+
+const NAMES_AND_TIMES: &str = "\
+A record goes by its id in hms-sync (permit/2kq0x6m3v9c1d), by its collection
+and identity (permit/P-1001), or by a side and its id there (clerk:17).
+
+A time is written 2026-11-23, \"2026-11-23 10:41\", 2026-11-23T10:41:07+01:00,
+10:41 (when it was that last), \"2 h ago\" or now. Without an offset it is UTC, as
+all times that are shown. It means the last moment of the day, minute or second
+that it names.";
+
 const NAMES: &str = "\
 A record goes by its id in hms-sync (permit/2kq0x6m3v9c1d), by its collection
 and identity (permit/P-1001), or by a side and its id there (clerk:17).";
@@ -61,15 +76,21 @@ pub(crate) enum Command {
     /// Show every event of a record, in order
     #[command(after_help = NAMES)]
     History(HistoryArgs),
-    /// Say why a record, or one field of it, is as it is
-    #[command(after_help = NAMES)]
+    /// Say why a record, or one field of it, is as it is, or as it was
+    #[command(after_help = NAMES_AND_TIMES)]
     Explain(ExplainArgs),
+    /// Show a record as it stood at a time
+    #[command(after_help = NAMES_AND_TIMES)]
+    AsOf(AsOfArgs),
+    /// Show what differs in a record between two versions or times
+    #[command(after_help = NAMES_AND_TIMES)]
+    Diff(DiffArgs),
     /// Show what was set aside, try it again, or let it be
     #[command(after_help = NAMES)]
     Parked(ParkedArgs),
     /// Have a side's collection read now
     Poll(PollArgs),
-    /// Check the change log
+    /// Check the change log, sign it, and hand it to auditors
     Audit(AuditArgs),
     /// Look into the change log as a whole
     Log(LogArgs),
@@ -127,8 +148,49 @@ pub(crate) struct ExplainArgs {
     pub(crate) on: FileArgs,
     /// The record
     pub(crate) record: String,
-    /// One field of it
+    /// One field of it: the whole way of its value
     pub(crate) field: Option<String>,
+    /// As it was at this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AsOfArgs {
+    #[command(flatten)]
+    pub(crate) on: FileArgs,
+    /// The record
+    pub(crate) record: String,
+    /// The time
+    #[arg(value_parser = time)]
+    pub(crate) time: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    #[command(flatten)]
+    pub(crate) on: FileArgs,
+    /// The record
+    pub(crate) record: String,
+    /// A version as `history` shows it (v4), or a time
+    #[arg(value_parser = point)]
+    pub(crate) from: String,
+    /// Another one
+    #[arg(value_parser = point)]
+    pub(crate) to: String,
+}
+
+fn now() -> hms_sync_model::Time {
+    hms_sync_model::Time::from_chrono(chrono::Utc::now())
+}
+
+/// A text that names a time. Whoever answers reads it, by its own clock.
+fn time(text: &str) -> Result<String, hms_sync_management::NoTime> {
+    hms_sync_management::Moment::parse(text, now()).map(|_| text.to_owned())
+}
+
+fn point(text: &str) -> Result<String, hms_sync_management::NoTime> {
+    hms_sync_management::Point::parse(text, now()).map(|_| text.to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -206,7 +268,7 @@ pub(crate) struct PollArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
-    /// The configuration
+    /// The configuration; to verify, an export as well
     pub(crate) file: PathBuf,
     #[command(subcommand)]
     pub(crate) action: AuditAction,
@@ -214,12 +276,81 @@ pub(crate) struct AuditArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditAction {
-    /// Check every event against its hash, its place, and the event before it
-    Verify {
+    /// Check a change log, or an export, and name the first entry that is not as it was written
+    Verify(VerifyArgs),
+    /// Write the log, or a part of it, to be checked elsewhere
+    Export(ExportArgs),
+    /// Sign the log as it is now, and show the checkpoint
+    Checkpoint {
         /// Answer in JSON
         #[arg(long)]
         json: bool,
     },
+    /// Show the verifier key to hand to auditors, and how it stands with checkpoints
+    Key {
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sign with another key from here on
+    RotateKey {
+        /// Why, for the record
+        #[arg(long)]
+        reason: String,
+    },
+    /// Begin a new history in the open, after a break with what was signed
+    NewOrigin {
+        /// Why, for the record
+        #[arg(long)]
+        reason: String,
+        /// The new name; made up if nothing is said
+        #[arg(long)]
+        origin: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The log's verifier key, from elsewhere; several, if it has changed
+    #[arg(long, value_name = "VKEY")]
+    pub(crate) key: Vec<String>,
+    /// The key of a witness who is believed
+    #[arg(long, value_name = "VKEY")]
+    pub(crate) witness: Vec<String>,
+    /// A checkpoint from earlier: the log must continue it
+    #[arg(long, value_name = "NOTE_FILE")]
+    pub(crate) checkpoint: Vec<PathBuf>,
+    /// Of an export: it must be the whole history of this record, by its id
+    #[arg(long)]
+    pub(crate) record: Option<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The file to write, which must not be there; standard output, if nothing is said
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// The whole history of one record
+    #[arg(long)]
+    pub(crate) record: Option<String>,
+    /// Events written at or after this time, as 2026-01-31 or 2026-01-31T08:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// Events written before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+    /// Events about one side
+    #[arg(long)]
+    pub(crate) side: Option<String>,
+    /// Events about one field
+    #[arg(long)]
+    pub(crate) field: Option<String>,
+    /// A checkpoint from earlier that the export is to show itself to continue
+    #[arg(long, value_name = "NOTE_FILE")]
+    pub(crate) checkpoint: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -232,6 +363,9 @@ pub(crate) struct LogArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogAction {
+    /// List events, oldest first
+    #[command(after_help = TIMES)]
+    List(Box<ListArgs>),
     /// Show how much the change log holds
     Stats {
         /// Answer in JSON
@@ -247,6 +381,46 @@ pub(crate) enum LogAction {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only what concerns this side
+    #[arg(long)]
+    pub(crate) side: Option<String>,
+    /// Only of this record, by any of its names
+    #[arg(long)]
+    pub(crate) record: Option<String>,
+    /// Only of this collection
+    #[arg(long)]
+    pub(crate) collection: Option<String>,
+    /// Only of this kind, as the list shows it; may be given several times
+    #[arg(long)]
+    pub(crate) kind: Vec<String>,
+    /// Only from this time on
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) from: Option<String>,
+    /// Only up to this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) to: Option<String>,
+    /// Only what names this field: edits that change it, writes that carry it
+    #[arg(long)]
+    pub(crate) field: Option<String>,
+    /// So many at most
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Only after this event; with --reverse before it
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) after: Option<u64>,
+    /// The newest first
+    #[arg(long, conflicts_with = "last")]
+    pub(crate) reverse: bool,
+    /// The last so many that fit
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=100_000), conflicts_with_all = ["limit", "after"])]
+    pub(crate) last: Option<u32>,
+    /// Answer in JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[cfg(test)]

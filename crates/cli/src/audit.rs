@@ -1,33 +1,25 @@
-//! `audit`: whether the change log is what was written.
+//! `audit`: whether the change log is what was written, and what auditors are handed.
 
+mod check;
+mod export;
+mod keys;
+
+pub(crate) use self::keys::lines;
 use crate::args::{AuditAction, AuditArgs};
-use crate::exit::{Exit, Failure};
-use crate::screen::{Screen, Tone};
-use crate::source;
-use crate::words::count;
-use hms_sync_management::one_line;
+use crate::exit::Failure;
+use crate::screen::Screen;
 
 pub(crate) async fn audit(screen: Screen, options: &AuditArgs) -> Result<(), Failure> {
-    let AuditAction::Verify { json } = options.action;
-    let found = source::verify(&options.file).await?;
-    if json {
-        screen.json(&found)?;
-    } else if found.sound {
-        let (events, records) =
-            (count(found.events, "event", "events"), count(found.records, "record", "records and streams"));
-        screen.out(&format!(
-            "{} {events} of {records}, each as it was written",
-            screen.paint(Tone::Good, "sound:")
-        ));
+    let file = &options.file;
+    match &options.action {
+        AuditAction::Verify(verify) if export::is_export(file) => check::export(screen, file, verify).await,
+        AuditAction::Verify(verify) => check::store(screen, file, verify).await,
+        AuditAction::Export(export) => export::export(screen, file, export).await,
+        AuditAction::Checkpoint { json } => keys::checkpoint(screen, file, *json).await,
+        AuditAction::Key { json } => keys::key(screen, file, *json).await,
+        AuditAction::RotateKey { reason } => keys::rotate(screen, file, reason).await,
+        AuditAction::NewOrigin { reason, origin } => {
+            keys::new_origin(screen, file, origin.as_deref(), reason).await
+        }
     }
-    if found.sound {
-        return Ok(());
-    }
-    let problem = found.problem.unwrap_or_else(|| "it cannot be said where".to_owned());
-    let sound = count(found.events, "event before it is", "events before it are");
-    Err(Failure::new(
-        Exit::Store,
-        format!("the change log is damaged: {}; {sound} sound", one_line(&problem)),
-    )
-    .hint("keep a copy of the folder; the sides hold what they hold, and a new log can be made from them"))
 }

@@ -54,13 +54,29 @@ impl Client {
         query: &[(&str, &str)],
         patience: Duration,
     ) -> Result<T, Failure> {
+        let request = self.http.get(self.url(path, query)?).bearer_auth(&self.access.token).timeout(patience);
+        read(request.send().await).await
+    }
+
+    /// Asks for an answer of any length, piece by piece.
+    pub(crate) async fn stream(&self, path: &str, query: &[(&str, &str)]) -> Result<Response, Failure> {
+        let request = self.http.get(self.url(path, query)?).bearer_auth(&self.access.token);
+        match request.send().await {
+            Ok(answer) if answer.status().is_success() => Ok(answer),
+            other => match read::<Json>(other).await {
+                Err(why) => Err(why),
+                Ok(_) => Err(Failure::new(Exit::Failed, "the running sync gives no such answer")),
+            },
+        }
+    }
+
+    fn url(&self, path: &str, query: &[(&str, &str)]) -> Result<reqwest::Url, Failure> {
         let mut url = reqwest::Url::parse(&format!("{}{path}", self.access.url))
             .map_err(|why| Failure::new(Exit::Failed, format!("the access file's address is none: {why}")))?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let request = self.http.get(url).bearer_auth(&self.access.token).timeout(patience);
-        read(request.send().await).await
+        Ok(url)
     }
 
     /// Asks for something to be done.

@@ -2,6 +2,7 @@
 //! here is only the way to it.
 
 mod compact;
+mod list;
 mod stats;
 
 use crate::args::{LogAction, LogArgs};
@@ -10,6 +11,7 @@ use crate::screen::Screen;
 
 pub(crate) async fn log(screen: Screen, options: &LogArgs) -> Result<(), Failure> {
     match &options.action {
+        LogAction::List(wanted) => list::list(screen, &options.file, wanted).await,
         LogAction::Stats { json } => stats::stats(screen, &options.file, *json).await,
         LogAction::Compact { into, json } => compact::compact(screen, &options.file, into, *json).await,
     }

@@ -4,13 +4,16 @@
 use crate::client::Client;
 use crate::exit::{Exit, Failure, in_one_line};
 use crate::library;
+use hms_sync_changelog::Log;
 use hms_sync_config::Config;
 use hms_sync_engine::RecordReport;
 use hms_sync_management::{
-    Access, Desk, DeskError, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released,
-    StatsReport, StatusReport, Verified,
+    Access, AsOf, CheckpointReport, Desk, DeskError, Diff, Explanation, History, LogPage, LogQuery, ParkedFilter,
+    ParkedItem, ParkedPage, Released, StatsReport, StatusReport, Verified,
 };
 use hms_sync_model::Released as Action;
+use hms_sync_notary::{Notary, NotaryStatus};
+use hms_sync_proof::TreeHead;
 use std::path::Path;
 use std::time::Duration;
 
@@ -41,8 +44,57 @@ impl Source {
             return Ok(Self::Running(client));
         }
         let log = library::open_log(&config, access.as_ref())?;
+        // Who only asks makes no folder.
+        let signs = config.data_dir.join("audit").is_dir();
+        let notary = signs.then(|| notary(&config, &log)).transpose()?;
         let plan = library::plan(config)?;
-        Ok(Self::Stopped(Box::new(Desk::stopped(plan, log).map_err(failure)?)))
+        let desk = Desk::stopped(plan, log).map_err(failure)?;
+        Ok(Self::Stopped(Box::new(desk.with_notary(notary))))
+    }
+
+    /// The same, where somebody is to sign: what is missing for that is made.
+    pub(crate) async fn with_notary(file: &Path) -> Result<Self, Failure> {
+        let config = library::load(file)?;
+        if let Some(access) = access(&config)?
+            && let Some(client) = Client::reach(access).await
+        {
+            return Ok(Self::Running(client));
+        }
+        let log = library::open_log(&config, access(&config)?.as_ref())?;
+        let notary = notary(&config, &log)?;
+        let desk = Desk::stopped(library::plan(config)?, log).map_err(failure)?.with_notary(Some(notary));
+        desk.settle_keys().await.map_err(failure)?;
+        Ok(Self::Stopped(Box::new(desk)))
+    }
+
+    pub(crate) async fn checkpoint(&self) -> Result<CheckpointReport, Failure> {
+        match self {
+            Self::Running(client) => client.post("/api/audit/checkpoint", &()).await,
+            Self::Stopped(desk) => desk.checkpoint().await.map_err(failure),
+        }
+    }
+
+    pub(crate) async fn rotate_key(&self, reason: &str) -> Result<NotaryStatus, Failure> {
+        match self {
+            Self::Running(client) => {
+                client.post("/api/audit/rotate-key", &serde_json::json!({ "reason": reason })).await
+            }
+            Self::Stopped(desk) => desk.rotate_key(reason).await.map_err(failure),
+        }
+    }
+
+    pub(crate) async fn new_origin(
+        &self,
+        origin: Option<&str>,
+        reason: &str,
+    ) -> Result<NotaryStatus, Failure> {
+        match self {
+            Self::Running(client) => {
+                let body = serde_json::json!({ "reason": reason, "origin": origin });
+                client.post("/api/audit/new-origin", &body).await
+            }
+            Self::Stopped(desk) => desk.new_origin(origin, reason).await.map_err(failure),
+        }
     }
 
     pub(crate) async fn status(&self) -> Result<StatusReport, Failure> {
@@ -115,15 +167,64 @@ impl Source {
         }
     }
 
-    pub(crate) async fn explain(&self, name: &str, field: Option<&str>) -> Result<Explanation, Failure> {
+    pub(crate) async fn explain(
+        &self,
+        name: &str,
+        field: Option<&str>,
+        at: Option<&str>,
+    ) -> Result<Explanation, Failure> {
         match self {
             Self::Running(client) => {
                 let mut query = vec![("name", name)];
                 query.extend(field.map(|field| ("field", field)));
+                query.extend(at.map(|at| ("at", at)));
                 client.get("/api/explain", &query).await
             }
-            Self::Stopped(desk) => desk.explain(name, field).await.map_err(failure),
+            Self::Stopped(desk) => desk.explain(name, field, at).await.map_err(failure),
         }
+    }
+
+    /// A record as it stood.
+    pub(crate) async fn as_of(&self, name: &str, at: &str) -> Result<AsOf, Failure> {
+        match self {
+            Self::Running(client) => client.get("/api/as-of", &[("name", name), ("at", at)]).await,
+            Self::Stopped(desk) => desk.as_of(name, at).await.map_err(failure),
+        }
+    }
+
+    /// What differs in a record between two points.
+    pub(crate) async fn diff(&self, name: &str, from: &str, to: &str) -> Result<Diff, Failure> {
+        match self {
+            Self::Running(client) => {
+                client.get("/api/diff", &[("name", name), ("from", from), ("to", to)]).await
+            }
+            Self::Stopped(desk) => desk.diff(name, from, to).await.map_err(failure),
+        }
+    }
+
+    /// Some of the log's events; `next` says where to go on.
+    pub(crate) async fn log_list(&self, wanted: &LogQuery) -> Result<LogPage, Failure> {
+        let client = match self {
+            Self::Running(client) => client,
+            Self::Stopped(desk) => return desk.log_list(wanted).await.map_err(failure),
+        };
+        let number = |n: Option<u64>| n.map(|n| n.to_string());
+        let (limit, after) = (number(wanted.limit.map(|n| n as u64)), number(wanted.after));
+        let pairs = [
+            ("side", wanted.side.as_deref()),
+            ("record", wanted.record.as_deref()),
+            ("collection", wanted.collection.as_deref()),
+            ("kind", wanted.kind.as_deref()),
+            ("from", wanted.from.as_deref()),
+            ("to", wanted.to.as_deref()),
+            ("field", wanted.field.as_deref()),
+            ("limit", limit.as_deref()),
+            ("after", after.as_deref()),
+            ("reverse", wanted.reverse.then_some("true")),
+        ];
+        let query: Vec<(&str, &str)> =
+            pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        client.get("/api/log", &query).await
     }
 
     pub(crate) async fn poll(&self, side: &str, collection: &str, full: bool) -> Result<(), Failure> {
@@ -137,18 +238,29 @@ impl Source {
     }
 }
 
+/// Who signs for a log that nobody runs.
+pub(crate) fn notary(config: &Config, log: &Log) -> Result<Notary, Failure> {
+    Notary::open(&config.data_dir, &config.sync, config.audit.clone(), log)
+        .map_err(|why| Failure::new(Exit::Failed, in_one_line(&why)))
+}
+
 /// Checks the whole log of a configuration. Needs no views, so that a log can
 /// be checked whatever has become of them.
-pub(crate) async fn verify(file: &Path) -> Result<Verified, Failure> {
+pub(crate) async fn verify(file: &Path, heads: Vec<TreeHead>) -> Result<Verified, Failure> {
     let config = library::load(file)?;
     let access = access(&config)?;
     if let Some(access) = access.clone()
         && let Some(client) = Client::reach(access).await
     {
-        return client.get_within("/api/verify", &[], VERIFY_PATIENCE).await;
+        let named: Vec<String> = heads.iter().map(|head| format!("{}:{}", head.size, head.root)).collect();
+        let named = named.join(",");
+        let query = [("heads", named.as_str())];
+        let query = if heads.is_empty() { &[][..] } else { &query };
+        return client.get_within("/api/verify", query, VERIFY_PATIENCE).await;
     }
     let log = library::open_log(&config, access.as_ref())?;
-    let verified = tokio::task::spawn_blocking(move || Verified::of(&log, |_| {})).await;
+    let notary = config.data_dir.join("audit").is_dir().then(|| notary(&config, &log)).transpose()?;
+    let verified = tokio::task::spawn_blocking(move || Verified::of(&log, notary.as_ref(), heads)).await;
     let verified =
         verified.map_err(|why| Failure::new(Exit::Failed, format!("the check was cut off: {why}")))?;
     verified.map_err(|why| Failure::new(Exit::Store, in_one_line(&why)))
@@ -176,7 +288,7 @@ fn access(config: &Config) -> Result<Option<Access>, Failure> {
     })
 }
 
-fn failure(why: DeskError) -> Failure {
+pub(crate) fn failure(why: DeskError) -> Failure {
     let exit = match &why {
         DeskError::Engine(_) | DeskError::Log(_) => Exit::Store,
         _ => Exit::Failed,

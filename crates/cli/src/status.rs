@@ -38,6 +38,10 @@ pub(crate) async fn status(screen: Screen, options: &FileArgs) -> Result<(), Fai
             trouble(screen, side, of);
         }
     }
+    let signing = report.audit.as_ref().map(|audit| crate::audit::lines(screen, audit)).unwrap_or_default();
+    for line in signing {
+        screen.out(&line);
+    }
     if parked > 0 {
         screen.out(&screen.paint(Tone::Faint, "\n`hms-sync parked FILE list` shows what is parked"));
     }

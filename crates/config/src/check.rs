@@ -9,8 +9,9 @@ use crate::node::{self, Kind, Node};
 use crate::problem::{At, ConfigErrors, Problems};
 use crate::section::{self, Section};
 use crate::types::{Config, Side};
-use crate::{collections, environment, sides};
+use crate::{audit, collections, environment, sides};
 use hms_sync_model::{SideName, VecMap};
+use hms_sync_notary::Settings;
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -100,6 +101,9 @@ fn top(root: &Node, problems: &mut Problems<'_>) -> Option<Config> {
     let data_dir = map.take("data_dir", problems).map(|node| data_dir(node, problems));
     let management =
         map.take("management", problems).map_or(Some(MANAGEMENT), |node| management(node, problems));
+    let audit = map
+        .take("audit", problems)
+        .map_or_else(|| Some(Settings::default()), |node| audit::read(node, problems));
     let read = map.require("sides", problems).map(|node| sides::read(node, problems));
     let known = read.as_deref().unwrap_or_default();
     let collections =
@@ -108,7 +112,8 @@ fn top(root: &Node, problems: &mut Problems<'_>) -> Option<Config> {
     let sides = read.and_then(sides::whole);
     let sync = sync?;
     let data_dir = data_dir.unwrap_or_else(|| Some(PathBuf::from(format!("./{sync}"))))?;
-    Some(Config { sync, data_dir, management: management?, sides: sides?, collections: collections? })
+    let (management, audit) = (management?, audit?);
+    Some(Config { sync, data_dir, management, audit, sides: sides?, collections: collections? })
 }
 
 /// It becomes part of names and folders, so it follows the rules of a side's name.

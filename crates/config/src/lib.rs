@@ -21,6 +21,7 @@ mod mappings;
 mod fields;
 mod groups;
 mod rules;
+mod audit;
 mod sides;
 mod collections;
 mod types;

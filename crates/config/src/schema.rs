@@ -32,6 +32,8 @@ struct Config {
     data_dir: Option<String>,
     /// Where the management API and the webhooks listen. Default: `127.0.0.1:7070`.
     management: Option<Management>,
+    /// How the log's checkpoints are signed.
+    audit: Option<Audit>,
     /// The external systems, by name.
     sides: BTreeMap<String, Side>,
     /// The kinds of record, by name.
@@ -56,6 +58,30 @@ struct OpenManagement {
     address: String,
     /// Must be true for an address that is not loopback.
     allow_remote: Option<bool>,
+}
+
+/// How the log's checkpoints are signed.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Audit {
+    /// The log's name to auditors; no two logs have one. Default: made up at the first start.
+    origin: Option<String>,
+    /// So many new events make a checkpoint due. Default: 10000.
+    every_events: Option<u64>,
+    /// So long after the last one a checkpoint is due, if there are new events. Default: `10s`.
+    every: Option<String>,
+    /// Who is asked to countersign.
+    witnesses: Option<Vec<Witness>>,
+}
+
+/// A witness of C2SP tlog-witness.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Witness {
+    /// Its verifier key, of type cosignature/v1.
+    key: String,
+    /// Where it is: requests go to `/add-checkpoint` below it.
+    url: String,
 }
 
 /// One external system.

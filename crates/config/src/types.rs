@@ -4,6 +4,7 @@
 use hms_sync_http::spec::{HttpCollection, HttpSpec};
 use hms_sync_mapping::SideMap;
 use hms_sync_model::{CollectionName, FieldName, SideName, VecMap};
+use hms_sync_notary::Settings;
 use hms_sync_resolver::Rules;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,6 +19,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where the management API, the dashboard and the webhooks listen.
     pub management: SocketAddr,
+    /// How the log's checkpoints are signed.
+    pub audit: Settings,
     /// The external systems.
     pub sides: VecMap<SideName, Side>,
     /// The kinds of record.

@@ -70,6 +70,10 @@ fn the_permit_example_says_what_it_seems_to() {
 fn every_key_at_once() {
     let config = full();
     assert_eq!(config.management.to_string(), "0.0.0.0:7070");
+    let audit = &config.audit;
+    assert_eq!(audit.origin.as_ref().unwrap().as_str(), "log.example/permits");
+    assert_eq!((audit.every_events, audit.every), (500, Duration::from_secs(3)));
+    assert_eq!(audit.witnesses[0].key.name().as_str(), "witness.example/w");
     let clerk = config.sides.get("clerk").unwrap();
     assert_eq!((clerk.retry.max_attempts, clerk.http.max_concurrency), (3, 8));
     assert!(!format!("{config:?}").contains("12345"), "secrets have no way out");
@@ -84,6 +88,37 @@ fn every_key_at_once() {
     assert_eq!(permit.rules.groups().len(), 1);
     assert_eq!(rule("status").locks, [Value::from("revoked")]);
     assert_eq!(permit.sides.get("clerk").unwrap().settle_window, Duration::from_secs(5));
+}
+
+#[test]
+fn what_is_wrong_with_an_audit_is_told() {
+    let said = |audit: &str| {
+        let yaml = include_str!("../../../docs/examples/one-way.yaml");
+        let errors = parse("x.yaml", &format!("{yaml}\naudit: {audit}\n"), &nothing).unwrap_err();
+        assert_eq!(errors.count(), 1, "{errors}");
+        errors.problems[0].message.clone()
+    };
+    let witness = "witness.example/w+bbabb70a+BNdamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea";
+    let log = "log.example/l+ab2ce9c0+AddamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea";
+    for (audit, words) in [
+        ("{ origin: a b }", "`origin`"),
+        ("{ origin: '123' }", "must not be a number"),
+        ("{ every: 0s }", "longer than nothing"),
+        ("{ every_events: 0 }", "`every_events`"),
+        ("{ witnesses: [{ key: junk, url: 'https://w' }] }", "`key`"),
+        (&format!("{{ witnesses: [{{ key: '{log}', url: 'https://w' }}] }}"), "not the key of a witness"),
+        (&format!("{{ witnesses: [{{ key: '{witness}', url: w.example }}] }}"), "must be an address"),
+        (
+            &format!(
+                "{{ witnesses: [{{ key: '{witness}', url: 'https://w' }}, {{ key: '{witness}', url: 'https://v' }}] }}"
+            ),
+            "here twice",
+        ),
+        ("{ often: true }", "unknown key"),
+    ] {
+        let found = said(audit);
+        assert!(found.contains(words), "{audit}: {found}");
+    }
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl RecordState {
             Body::HandlerFailed { job, .. } => {
                 self.jobs.entry_or(job.clone(), Default::default).attempts += 1;
             }
-            Body::Cursor { .. } | Body::Received { .. } => {}
+            Body::Cursor { .. } | Body::Received { .. } | Body::Signing { .. } => {}
         }
     }
 
@@ -373,6 +373,7 @@ pub fn side_of(body: &Body) -> Option<&SideName> {
         | Body::Released { .. }
         | Body::Handled { .. }
         | Body::HandlerFailed { .. }
-        | Body::Received { .. } => None,
+        | Body::Received { .. }
+        | Body::Signing { .. } => None,
     }
 }

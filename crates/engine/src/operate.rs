@@ -3,7 +3,7 @@
 use crate::error::EngineError;
 use crate::machine::Machine;
 use crate::state::RecordState;
-use crate::stream::{parse_stream, stream_of};
+use crate::stream::{keys_stream, parse_stream, stream_of};
 use crate::wake::{Command, Now, Reply, ReplyTo};
 use hms_sync_connector::Delivery;
 use hms_sync_model::{Body, CollectionName, Lane, NativeId, RecordId, Released, SideName, Source};
@@ -34,7 +34,7 @@ impl Machine {
             self.intake(side, collection, record, source, now.wall, now)?;
         }
         for id in delivery.hints {
-            self.hint(side, collection, id, now)?;
+            self.hint(side, collection, id, delivery.message.clone(), now)?;
         }
         self.reply(reply, Reply::Done);
         Ok(())
@@ -46,6 +46,7 @@ impl Machine {
         side: &SideName,
         collection: &CollectionName,
         id: NativeId,
+        message: Option<String>,
         now: Now,
     ) -> Result<(), EngineError> {
         let record = match self.views.linked(side, collection, &id)? {
@@ -57,7 +58,7 @@ impl Machine {
         self.emit(
             &record,
             &mut entry,
-            Body::Doubted { side: side.clone(), stale: false, id: Some(id), words },
+            Body::Doubted { side: side.clone(), stale: false, id: Some(id), message, words },
             now,
         )?;
         self.finish(record, entry, now)
@@ -76,6 +77,10 @@ impl Machine {
                 } else {
                     Reply::Refused(format!("{side} has no collection {collection:?} that is read"))
                 }
+            }
+            Command::Signing { key, before, words, last } => {
+                self.emit_stream(&keys_stream()?, Body::Signing { key, before, words, last }, now)?;
+                Reply::Done
             }
         };
         self.reply(reply, answer);

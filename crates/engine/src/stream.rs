@@ -98,6 +98,11 @@ pub fn stream_of(side: &SideName, collection: &CollectionName) -> Result<RecordI
     RecordId::try_new(format!("@sync/{side}/{collection}"))
 }
 
+/// The stream of the keys that the log signs with.
+pub(crate) fn keys_stream() -> Result<RecordId, InvalidName> {
+    RecordId::try_new(hms_sync_model::KEYS_STREAM)
+}
+
 /// The side and collection of a stream.
 pub fn parse_stream(stream: &RecordId) -> Option<(SideName, CollectionName)> {
     let (side, collection) = stream.as_str().strip_prefix("@sync/")?.split_once('/')?;

@@ -74,7 +74,7 @@ pub enum Wake {
         record: RecordId,
         /// On which side.
         side: SideName,
-        /// When the read began.
+        /// When the read began, by the machine's time ([`crate::Machine::time`]).
         began: Time,
         /// What was there.
         result: Result<Observation, ReadError>,
@@ -85,7 +85,7 @@ pub enum Wake {
         record: RecordId,
         /// On which side.
         side: SideName,
-        /// When the read began.
+        /// When the read began, by the machine's time ([`crate::Machine::time`]).
         began: Time,
         /// What was there.
         result: Result<Vec<Observation>, ReadError>,
@@ -166,6 +166,17 @@ pub enum Command {
         collection: CollectionName,
         /// Everything, or what changed.
         full: bool,
+    },
+    /// Record that the log signs with another key from here on.
+    Signing {
+        /// The verifier key.
+        key: String,
+        /// The one until now.
+        before: Option<String>,
+        /// Why.
+        words: String,
+        /// The last checkpoint under an origin that ends here.
+        last: Option<String>,
     },
 }
 

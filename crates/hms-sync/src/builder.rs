@@ -8,11 +8,12 @@ use crate::api::Api;
 use crate::assemble::{Assembly, assemble_with};
 use crate::collection::Collection;
 use crate::error::SyncError;
-use crate::running::{Options, Running, run, start};
+use crate::running::{Home, Options, Running, run, start};
 use crate::source::{Job, Source};
 use hms_sync_config::{Config, Draft, MANAGEMENT, check, check_sides, parse};
 use hms_sync_engine::Watcher;
 use hms_sync_model::VecMap;
+use hms_sync_notary::Settings as AuditSettings;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ pub struct Sync {
     sides: BTreeMap<String, Api>,
     data_dir: PathBuf,
     listen: Option<SocketAddr>,
+    audit: AuditSettings,
     watcher: Watching,
     running: Arc<Mutex<Live>>,
 }
@@ -68,6 +70,7 @@ impl Sync {
             name,
             sides: BTreeMap::new(),
             listen: None,
+            audit: AuditSettings::default(),
             watcher: Watching::default(),
             running: Arc::default(),
         }
@@ -92,6 +95,13 @@ impl Sync {
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = Some(address);
+        self
+    }
+
+    /// How the log's checkpoints are signed: its name to auditors, how often, who countersigns.
+    #[must_use]
+    pub fn audit(mut self, audit: AuditSettings) -> Self {
+        self.audit = audit;
         self
     }
 
@@ -157,7 +167,8 @@ impl Sync {
         }
         let handlers = work.jobs.iter().map(|job| (job.name.clone(), job.handler.0.clone())).collect();
         let options = Options { watcher: self.watcher.0.clone(), handlers };
-        let running = start(assembly, &self.data_dir, self.listen, options).await?;
+        let home = Home { data_dir: &self.data_dir, address: self.listen, audit: self.audit.clone() };
+        let running = start(assembly, home, options).await?;
         live.work = work;
         live.running = Some(running.clone());
         Ok(running)
@@ -179,6 +190,7 @@ impl Sync {
                 sync: self.name.clone(),
                 data_dir: PathBuf::new(),
                 management: MANAGEMENT,
+                audit: AuditSettings::default(),
                 sides: check_sides(&self.name, sides).map_err(SyncError::Config)?,
                 collections: VecMap::new(),
             }
@@ -193,6 +205,7 @@ impl Sync {
             check(&self.name, draft).map_err(SyncError::Config)?
         };
         config.data_dir.clone_from(&self.data_dir);
+        config.audit.clone_from(&self.audit);
         config.management = self.listen.unwrap_or(SocketAddr::new(MANAGEMENT.ip(), 0));
         Ok(config)
     }

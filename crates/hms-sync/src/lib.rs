@@ -87,6 +87,8 @@ pub use hms_sync_config::{Config, ConfigErrors, Guard};
 pub use hms_sync_engine::{Happening, Retry, Watcher, What};
 pub use hms_sync_http::spec::{BodyShape, Payload};
 pub use hms_sync_mapping::Direction;
+pub use hms_sync_notary::{Settings as AuditSettings, WitnessSettings};
+pub use hms_sync_proof::{KeyName, VerifierKey};
 pub use hms_sync_resolver::Deletes;
 pub use request::{Paginator, Request, Webhook};
 pub use resolve::Resolve;

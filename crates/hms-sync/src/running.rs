@@ -7,6 +7,7 @@ use hms_sync_config::Config;
 use hms_sync_engine::{Engine, Handler, Parts, Watcher};
 use hms_sync_management::{Desk, Limits, Options as ServerOptions, Serving, serve};
 use hms_sync_model::JobName;
+use hms_sync_notary::{Notary, Settings as AuditSettings, Signing};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,8 @@ impl std::fmt::Debug for Options {
 pub struct Running {
     engine: Engine,
     serving: Arc<Mutex<Option<Serving>>>,
+    signing: Arc<Mutex<Option<Signing>>>,
+    notary: Option<Notary>,
     url: Arc<str>,
 }
 
@@ -50,15 +53,19 @@ impl Running {
 
     /// The questions people ask.
     pub fn desk(&self) -> Desk {
-        Desk::live(self.engine.clone())
+        Desk::live(self.engine.clone()).with_notary(self.notary.clone())
     }
 
-    /// Stops in order: no more webhooks, nothing new begun, what is in flight
-    /// ends, everything saved.
+    /// Stops in order: no more webhooks, a last checkpoint, nothing new begun, what is in
+    /// flight ends, everything saved.
     pub async fn stop(&self) -> Result<(), SyncError> {
         let serving = self.serving.lock().await.take();
         if let Some(serving) = serving {
             serving.stop().await;
+        }
+        let signing = self.signing.lock().await.take();
+        if let Some(signing) = signing {
+            signing.stop().await;
         }
         Ok(self.engine.stop().await?)
     }
@@ -81,18 +88,27 @@ impl Running {
 /// Runs what a configuration asks for.
 pub async fn run(config: Config, options: Options) -> Result<Running, SyncError> {
     let assembly = assemble(&config)?;
-    start(assembly, &config.data_dir, Some(config.management), options).await
+    let home = Home { data_dir: &config.data_dir, address: Some(config.management), audit: config.audit };
+    start(assembly, home, options).await
+}
+
+/// Where a sync lives, and how its log is signed.
+pub(crate) struct Home<'a> {
+    pub(crate) data_dir: &'a Path,
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) audit: AuditSettings,
 }
 
 /// Opens the log and starts engine and door on it.
 pub(crate) async fn start(
     assembly: Assembly,
-    data_dir: &Path,
-    address: Option<SocketAddr>,
+    home: Home<'_>,
     options: Options,
 ) -> Result<Running, SyncError> {
     let Assembly { plan, connectors, hooks } = assembly;
+    let Home { data_dir, address, audit } = home;
     let log = open(data_dir.to_owned()).await?;
+    let notary = notary(data_dir.to_owned(), plan.name.clone(), audit, log.clone()).await;
     let parts = Parts { plan, log, connectors, handlers: options.handlers, watcher: options.watcher };
     // Folding the tail of the log may take a moment; the runtime must not wait for it.
     let runtime = tokio::runtime::Handle::current();
@@ -102,10 +118,12 @@ pub(crate) async fn start(
     };
     let engine =
         tokio::task::spawn_blocking(start).await.map_err(|_| hms_sync_engine::EngineError::Stopped)??;
+    let desk = Desk::live(engine.clone()).with_notary(notary.clone());
+    let signing = sign(&desk, notary.clone(), engine.log()).await;
     let address = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
     let server = ServerOptions {
         address,
-        desk: Desk::live(engine.clone()),
+        desk,
         hooks,
         data_dir: Some(data_dir.to_owned()),
         limits: Limits::default(),
@@ -113,13 +131,39 @@ pub(crate) async fn start(
     match serve(server).await {
         Ok(serving) => {
             let url = serving.url().into();
-            Ok(Running { engine, serving: Arc::new(Mutex::new(Some(serving))), url })
+            let (serving, signing) = (Arc::new(Mutex::new(Some(serving))), Arc::new(Mutex::new(signing)));
+            Ok(Running { engine, serving, signing, notary, url })
         }
         Err(why) => {
+            if let Some(signing) = signing {
+                signing.stop().await;
+            }
             engine.stop().await?;
             Err(SyncError::Listen { address: address.to_string(), why: why.to_string() })
         }
     }
+}
+
+/// Who signs for the log; nobody if there is no folder for it. That stops no sync.
+async fn notary(dir: PathBuf, sync: String, audit: AuditSettings, log: Log) -> Option<Notary> {
+    let opened = tokio::task::spawn_blocking(move || Notary::open(&dir, &sync, audit, &log)).await;
+    match opened {
+        Ok(Ok(notary)) => Some(notary),
+        Ok(Err(why)) => {
+            tracing::error!(%why, "no checkpoint is signed");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// Sees to the log's key, and begins to sign.
+async fn sign(desk: &Desk, notary: Option<Notary>, log: Option<Log>) -> Option<Signing> {
+    let (notary, log) = (notary?, log?);
+    if let Err(why) = desk.settle_keys().await {
+        tracing::error!(%why, "the log's key is not ready");
+    }
+    Some(hms_sync_notary::begin(notary, log))
 }
 
 async fn open(dir: PathBuf) -> Result<Log, SyncError> {

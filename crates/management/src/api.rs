@@ -1,6 +1,8 @@
 //! The JSON API: every question of the desk under `/api`, for whoever has the
 //! token. A GET never writes; an error is always `{"error": …, "hint": …}`.
 
+mod audit;
+
 use crate::answers::ParkedFilter;
 use crate::body::{Refusal, read};
 use crate::desk::{EVENTS_MAX, PARKED_MAX};
@@ -21,8 +23,8 @@ use std::time::Duration;
 /// How long `/healthz` waits for the engine.
 const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
 
-type Answer<T> = Result<Json<T>, Refusal>;
-type Ask = State<Arc<Room>>;
+pub(crate) type Answer<T> = Result<Json<T>, Refusal>;
+pub(crate) type Ask = State<Arc<Room>>;
 
 /// Every route of the API, with its method.
 pub(crate) fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Room>>)> {
@@ -33,9 +35,16 @@ pub(crate) fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Room>>)> {
         (Method::GET, "/api/record", get(record)),
         (Method::GET, "/api/history", get(history)),
         (Method::GET, "/api/explain", get(explain)),
+        (Method::GET, "/api/as-of", get(as_of)),
+        (Method::GET, "/api/diff", get(diff)),
+        (Method::GET, "/api/log", get(log_list)),
         (Method::GET, "/api/verify", get(verify)),
         (Method::GET, "/api/log/stats", get(log_stats)),
         (Method::POST, "/api/poll", post(poll)),
+        (Method::GET, "/api/audit/export", get(audit::export)),
+        (Method::POST, "/api/audit/checkpoint", post(audit::checkpoint)),
+        (Method::POST, "/api/audit/rotate-key", post(audit::rotate_key)),
+        (Method::POST, "/api/audit/new-origin", post(audit::new_origin)),
     ]
 }
 
@@ -193,10 +202,38 @@ async fn release(State(room): Ask, request: Request) -> Answer<crate::Released> 
 #[serde(deny_unknown_fields)]
 struct Named {
     name: String,
-    field: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HistoryQuery {
+    name: String,
     #[serde(default)]
     after: u64,
     limit: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExplainQuery {
+    name: String,
+    field: Option<String>,
+    at: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AsOfQuery {
+    name: String,
+    at: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DiffQuery {
+    name: String,
+    from: String,
+    to: String,
 }
 
 async fn record(
@@ -207,26 +244,57 @@ async fn record(
     in_time(&room, room.desk.record(&asked.name)).await
 }
 
-async fn history(State(room): Ask, query: Result<Query<Named>, QueryRejection>) -> Answer<crate::History> {
+async fn history(
+    State(room): Ask,
+    query: Result<Query<HistoryQuery>, QueryRejection>,
+) -> Answer<crate::History> {
     let asked = asked(query)?;
     in_time(&room, room.desk.history(&asked.name, asked.after, asked.limit.unwrap_or(EVENTS_MAX))).await
 }
 
 async fn explain(
     State(room): Ask,
-    query: Result<Query<Named>, QueryRejection>,
+    query: Result<Query<ExplainQuery>, QueryRejection>,
 ) -> Answer<crate::Explanation> {
     let asked = asked(query)?;
-    in_time(&room, room.desk.explain(&asked.name, asked.field.as_deref())).await
+    in_time(&room, room.desk.explain(&asked.name, asked.field.as_deref(), asked.at.as_deref())).await
+}
+
+async fn as_of(State(room): Ask, query: Result<Query<AsOfQuery>, QueryRejection>) -> Answer<crate::AsOf> {
+    let asked = asked(query)?;
+    in_time(&room, room.desk.as_of(&asked.name, &asked.at)).await
+}
+
+async fn diff(State(room): Ask, query: Result<Query<DiffQuery>, QueryRejection>) -> Answer<crate::Diff> {
+    let asked = asked(query)?;
+    in_time(&room, room.desk.diff(&asked.name, &asked.from, &asked.to)).await
+}
+
+async fn log_list(
+    State(room): Ask,
+    query: Result<Query<crate::LogQuery>, QueryRejection>,
+) -> Answer<crate::LogPage> {
+    let asked = asked(query)?;
+    in_time(&room, room.desk.log_list(&asked)).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VerifyQuery {
+    heads: Option<String>,
 }
 
 /// Takes as long as it takes, one at a time.
-async fn verify(State(room): Ask) -> Answer<crate::Verified> {
+async fn verify(
+    State(room): Ask,
+    query: Result<Query<VerifyQuery>, QueryRejection>,
+) -> Answer<crate::Verified> {
+    let heads = asked(query)?.heads.map_or(Ok(Vec::new()), |heads| crate::audit::read_heads(&heads))?;
     let Ok(_one) = room.verifying.try_lock() else {
         let hint = "wait until it is done";
         return Err(Refusal::new(StatusCode::CONFLICT, "the log is being verified already", hint));
     };
-    Ok(Json(room.desk.verify().await?))
+    Ok(Json(room.desk.verify_against(heads).await?))
 }
 
 async fn log_stats(State(room): Ask) -> Answer<crate::StatsReport> {

@@ -67,8 +67,10 @@ impl From<DeskError> for Refusal {
             DeskError::NoSuchRecord { .. } | DeskError::NoSuchField { .. } | DeskError::NothingParked => {
                 StatusCode::NOT_FOUND
             }
-            DeskError::Invalid { .. } => StatusCode::BAD_REQUEST,
-            DeskError::Refused { .. } => StatusCode::CONFLICT,
+            DeskError::Invalid { .. } | DeskError::NoTime { .. } => StatusCode::BAD_REQUEST,
+            DeskError::Refused { .. } | DeskError::NoNotary | DeskError::Notary(_) | DeskError::Export(_) => {
+                StatusCode::CONFLICT
+            }
             DeskError::NotRunning | DeskError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
             DeskError::Engine(_) | DeskError::Log(_) | DeskError::CutOff { .. } => {
                 StatusCode::INTERNAL_SERVER_ERROR

@@ -5,25 +5,23 @@
 //! from the log beside it. Nothing is written but by the engine's own commands.
 
 use crate::answers::{
-    EventReport, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatusReport,
-    Verified,
+    EventReport, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatusReport,
 };
 use crate::detail::detail;
 use crate::error::DeskError;
 use crate::offline::Stopped;
 use crate::stats::StatsReport;
-use crate::told::Teller;
+use crate::told::{Teller, Told};
 use hms_sync_changelog::Log;
 use hms_sync_engine::{Command, Engine, EngineError, Machine, Plan, RecordReport, Reply, Wake};
 use hms_sync_model::{CollectionName, Event, EventId, JobName, Lane, RecordId, Released as Action, SideName};
+use hms_sync_notary::Notary;
 use std::sync::Arc;
 
 /// Most parked items in one answer.
 pub(crate) const PARKED_MAX: usize = 500;
 /// Most events in one answer.
 pub(crate) const EVENTS_MAX: usize = 1_000;
-/// Most edits in one explanation.
-const EDITS_MAX: usize = 100;
 
 /// Where people ask.
 #[derive(Debug, Clone)]
@@ -31,6 +29,8 @@ pub struct Desk {
     place: Place,
     /// Nothing if the engine had ended already.
     log: Option<Log>,
+    /// Nothing if nobody signs.
+    pub(crate) notary: Option<Notary>,
 }
 
 #[derive(Debug, Clone)]
@@ -43,17 +43,17 @@ impl Desk {
     /// The desk of a sync that runs.
     pub fn live(engine: Engine) -> Self {
         let log = engine.log();
-        Self { place: Place::Live(engine), log }
+        Self { place: Place::Live(engine), log, notary: None }
     }
 
     /// The desk of a sync that nobody is running, on what its log holds. No side
     /// is reached. Blocks while views that lag behind the log are made anew.
     pub fn stopped(plan: Plan, log: Log) -> Result<Self, DeskError> {
         let stopped = Stopped::open(plan, log.clone())?;
-        Ok(Self { place: Place::Stopped(Arc::new(stopped)), log: Some(log) })
+        Ok(Self { place: Place::Stopped(Arc::new(stopped)), log: Some(log), notary: None })
     }
 
-    fn log(&self) -> Result<Log, DeskError> {
+    pub(crate) fn log(&self) -> Result<Log, DeskError> {
         self.log.clone().ok_or_else(|| EngineError::Stopped.into())
     }
 
@@ -65,7 +65,7 @@ impl Desk {
         }
     }
 
-    async fn look<T: Send + 'static>(
+    pub(crate) async fn look<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Machine) -> Result<T, EngineError> + Send + 'static,
     ) -> Result<T, DeskError> {
@@ -75,7 +75,7 @@ impl Desk {
         }
     }
 
-    async fn command(&self, command: Command) -> Result<Reply, DeskError> {
+    pub(crate) async fn command(&self, command: Command) -> Result<Reply, DeskError> {
         let reply = match &self.place {
             Place::Live(engine) => engine.ask(|reply| Wake::Command { command, reply }).await?,
             Place::Stopped(stopped) => stopped.command(command)?,
@@ -89,7 +89,8 @@ impl Desk {
     /// The sync at a glance.
     pub async fn status(&self) -> Result<StatusReport, DeskError> {
         let running = if self.engine().is_some() { Running::Live } else { Running::Stopped };
-        Ok(StatusReport { running, status: self.look(Machine::status).await? })
+        let audit = self.audit_status();
+        Ok(StatusReport { running, status: self.look(Machine::status).await?, audit })
     }
 
     /// How much the log holds.
@@ -99,7 +100,7 @@ impl Desk {
     }
 
     /// The record that goes by a name.
-    async fn find(&self, name: &str) -> Result<RecordId, DeskError> {
+    pub(crate) async fn find(&self, name: &str) -> Result<RecordId, DeskError> {
         let asked = name.to_owned();
         let found = self.look(move |machine| machine.find(&asked)).await?;
         found.ok_or_else(|| DeskError::NoSuchRecord { name: name.to_owned() })
@@ -208,45 +209,12 @@ impl Desk {
         Ok(History { record: record.to_string(), title, events, next })
     }
 
-    async fn title(&self, record: &RecordId) -> Result<String, DeskError> {
+    pub(crate) async fn title(&self, record: &RecordId) -> Result<String, DeskError> {
         if record.is_own_stream() {
             return Ok(record.to_string());
         }
         let of = record.clone();
-        let report = self.look(move |machine| machine.record(&of)).await?;
-        Ok(report.map_or_else(|| record.to_string(), |report| report.title))
-    }
-
-    /// Why a record, or one field of it, is as it is.
-    pub async fn explain(&self, name: &str, field: Option<&str>) -> Result<Explanation, DeskError> {
-        let report = self.record(name).await?;
-        let mut fields = report.fields;
-        if let Some(wanted) = field {
-            let known: Vec<String> = fields.iter().map(|f| f.field.clone()).collect();
-            fields.retain(|f| f.field == wanted);
-            if fields.is_empty() {
-                let (record, field) = (report.record, wanted.to_owned());
-                return Err(DeskError::NoSuchField { record, field, known });
-            }
-        }
-        let record = RecordId::try_new(report.record.as_str())
-            .map_err(|_| DeskError::NoSuchRecord { name: name.to_owned() })?;
-        let (log, of) = (self.log()?, field.map(str::to_owned));
-        let edits = beside(move || read_edits(&log, &record, of.as_deref())).await?;
-        Ok(Explanation {
-            record: report.record,
-            title: report.title,
-            presence: report.presence,
-            fields,
-            sides: report.sides,
-            edits,
-        })
-    }
-
-    /// Checks the whole log, beside whatever goes on.
-    pub async fn verify(&self) -> Result<Verified, DeskError> {
-        let log = self.log()?;
-        beside(move || Ok(Verified::of(&log, |_| {})?)).await
+        self.look(move |machine| machine.title_of(&of)).await
     }
 
     /// Has a side's collection read now.
@@ -261,18 +229,8 @@ impl Desk {
     }
 }
 
-impl Verified {
-    /// Checks every event of a log and its index. Blocks; `progress` is told now
-    /// and then how many events have been looked at.
-    pub fn of(log: &Log, progress: impl FnMut(u64)) -> Result<Self, hms_sync_changelog::LogError> {
-        let found = log.verify(progress)?;
-        let problem = found.first_bad.as_ref().map(ToString::to_string);
-        Ok(Self { sound: found.is_sound(), events: found.events, records: found.records, problem })
-    }
-}
-
 /// Runs what blocks on a thread of its own.
-async fn beside<T: Send + 'static>(
+pub(crate) async fn beside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, DeskError> + Send + 'static,
 ) -> Result<T, DeskError> {
     let done = tokio::task::spawn_blocking(work).await;
@@ -314,24 +272,28 @@ fn just_before(record: &RecordId) -> Option<RecordId> {
     RecordId::try_new(text).ok()
 }
 
-fn report(id: EventId, event: &Event, teller: &mut Teller) -> EventReport {
-    let told = teller.tell(event);
-    EventReport {
-        seq: event.seq,
-        version: event.version,
-        at: event.at.to_string(),
-        kind: told.kind.to_owned(),
-        side: told.side.map(|side| side.to_string()),
-        words: told.words,
-        detail: detail(event),
-        id: id.to_string(),
-        prev: event.prev.to_string(),
+impl EventReport {
+    /// An event as it was told.
+    pub(crate) fn of(id: EventId, event: &Event, told: &Told) -> Self {
+        Self {
+            record: event.record.to_string(),
+            title: None,
+            seq: event.seq,
+            version: event.version,
+            at: event.at.to_string(),
+            kind: told.kind.to_owned(),
+            side: told.side.as_ref().map(ToString::to_string),
+            words: told.words.clone(),
+            detail: detail(event),
+            id: id.to_string(),
+            prev: event.prev.to_string(),
+        }
     }
 }
 
 /// Calls `each` for every event of a record from the first one on, until it
 /// answers false. The teller needs what came before; a stream's lines do not.
-fn walk(
+pub(crate) fn walk(
     log: &Log,
     record: &RecordId,
     from: u64,
@@ -364,30 +326,11 @@ fn read_history(
     let mut events = Vec::new();
     let from = if record.is_own_stream() { after.saturating_add(1) } else { 1 };
     walk(log, record, from, |id, event| {
-        let told = report(id, event, &mut teller);
+        let told = EventReport::of(id, event, &teller.tell(event));
         if event.version > after {
             events.push(told);
         }
         events.len() <= limit
     })?;
     Ok(events)
-}
-
-/// The latest edits of a record, or of one of its fields.
-fn read_edits(log: &Log, record: &RecordId, field: Option<&str>) -> Result<Vec<EventReport>, DeskError> {
-    let mut teller = Teller::new();
-    let mut edits = std::collections::VecDeque::new();
-    walk(log, record, 1, |id, event| {
-        let told = report(id, event, &mut teller);
-        if let hms_sync_model::Body::Edited { edit, .. } = &event.body
-            && field.is_none_or(|field| edit.deletes || edit.changes.contains_key(field))
-        {
-            if edits.len() >= EDITS_MAX {
-                edits.pop_front();
-            }
-            edits.push_back(told);
-        }
-        true
-    })?;
-    Ok(edits.into())
 }

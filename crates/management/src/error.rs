@@ -1,7 +1,9 @@
 //! What can go wrong when somebody asks, and what they can do about it.
 
+use crate::when::{HOW, NoTime};
 use hms_sync_changelog::LogError;
 use hms_sync_engine::EngineError;
+use hms_sync_notary::{ExportError, NotaryError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -35,6 +37,12 @@ pub enum DeskError {
         /// What would be right.
         hint: String,
     },
+    /// A text that should name a time names none.
+    #[error("{text:?} is no time")]
+    NoTime {
+        /// The text.
+        text: String,
+    },
     /// The engine will not do it.
     #[error("{why}")]
     Refused {
@@ -53,6 +61,15 @@ pub enum DeskError {
     /// The log cannot be read.
     #[error("the change log cannot be read")]
     Log(#[from] LogError),
+    /// Nobody signs for this log.
+    #[error("there is no key for this log")]
+    NoNotary,
+    /// Nothing can be signed.
+    #[error(transparent)]
+    Notary(Box<NotaryError>),
+    /// There is no export.
+    #[error(transparent)]
+    Export(Box<ExportError>),
     /// The work was cut off.
     #[error("the answer was cut off: {why}")]
     CutOff {
@@ -70,6 +87,24 @@ impl From<EngineError> for DeskError {
     }
 }
 
+impl From<NotaryError> for DeskError {
+    fn from(why: NotaryError) -> Self {
+        Self::Notary(Box::new(why))
+    }
+}
+
+impl From<ExportError> for DeskError {
+    fn from(why: ExportError) -> Self {
+        Self::Export(Box::new(why))
+    }
+}
+
+impl From<NoTime> for DeskError {
+    fn from(why: NoTime) -> Self {
+        Self::NoTime { text: why.text }
+    }
+}
+
 impl DeskError {
     /// What the person who asked can do.
     pub fn hint(&self) -> String {
@@ -81,6 +116,7 @@ impl DeskError {
             Self::NoSuchField { known, .. } => format!("its fields are {}", known.join(", ")),
             Self::NothingParked => "`hms-sync parked FILE list` shows what is parked".into(),
             Self::Invalid { hint, .. } => hint.clone(),
+            Self::NoTime { .. } => HOW.into(),
             Self::Refused { .. } => "`hms-sync status FILE` shows the sides and their collections".into(),
             Self::NotRunning => "start it with `hms-sync run FILE`".into(),
             Self::Stopped => {
@@ -88,6 +124,11 @@ impl DeskError {
             }
             Self::Engine(_) | Self::Log(_) => {
                 "`hms-sync audit FILE verify` shows whether the change log is sound".into()
+            }
+            Self::NoNotary => "it is made when the sync starts: `hms-sync run FILE`".into(),
+            Self::Notary(_) | Self::Export(_) => {
+                "`hms-sync status FILE` shows the last checkpoint; docs/audit.md says what breaks there are"
+                    .into()
             }
             Self::CutOff { .. } => "ask again".into(),
         }

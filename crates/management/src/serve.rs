@@ -78,6 +78,7 @@ pub(crate) struct Room {
     pub(crate) address: SocketAddr,
     pub(crate) limits: Limits,
     pub(crate) verifying: Mutex<()>,
+    pub(crate) exporting: Mutex<()>,
 }
 
 /// A running server. Dropping it ends it without waiting for anybody.
@@ -136,8 +137,8 @@ pub async fn serve(options: Options) -> Result<Serving, ServeError> {
     let address = listener.local_addr().map_err(listen)?;
     let access = Access::new(format!("http://{}", reachable(address)))?;
     let file = data_dir.map(|dir| access.write(&dir)).transpose()?;
-    let verifying = Mutex::new(());
-    let room = Arc::new(Room { desk, hooks, access: access.clone(), address, limits, verifying });
+    let (verifying, exporting) = (Mutex::new(()), Mutex::new(()));
+    let room = Arc::new(Room { desk, hooks, access: access.clone(), address, limits, verifying, exporting });
     let (stop, stopped) = watch::channel(false);
     let ended = tokio::spawn(accept(listener, crate::api::router(room), limits, stopped));
     Ok(Serving { address, access, file, stop, ended })

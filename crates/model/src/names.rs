@@ -241,6 +241,9 @@ name!(
     IdempotencyKey(Arc<str>), "idempotency key", 128, plain
 );
 
+/// The stream of the keys that the log signs with.
+pub const KEYS_STREAM: &str = "@log/keys";
+
 impl RecordId {
     /// The collection part: what stands before the first slash.
     pub fn collection(&self) -> &str {

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 const LAYERS: &[&str] = &[
     "proof",
     "model",
+    "audit",
     "changelog",
+    "notary",
     "resolver",
     "mapping",
     "connector",
@@ -23,8 +25,11 @@ const LAYERS: &[&str] = &[
 ];
 
 /// Who may name whom, for the libraries that belong to one room.
-const ONLY: &[(&str, &[&str])] =
-    &[("sled", &["changelog"]), ("axum", &["management", "doubles"]), ("reqwest", &["http", "cli"])];
+const ONLY: &[(&str, &[&str])] = &[
+    ("sled", &["changelog"]),
+    ("axum", &["management", "doubles"]),
+    ("reqwest", &["http", "notary", "cli"]),
+];
 
 /// Everything.
 pub(crate) fn all() -> Outcome {

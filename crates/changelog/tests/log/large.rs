@@ -61,6 +61,7 @@ fn an_event_nested_too_deep_to_be_read_back_is_refused() {
             id: None,
             tag: None,
             source: hms_sync_model::Source::Page,
+            raw: None,
         };
         seal(&event)
     };

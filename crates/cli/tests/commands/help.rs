@@ -4,7 +4,7 @@ use crate::bench::hms_sync;
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 24] = [
         &[],
         &["demo"],
         &["run"],
@@ -12,13 +12,19 @@ fn every_command_explains_itself() {
         &["status"],
         &["history"],
         &["explain"],
+        &["as-of"],
+        &["diff"],
         &["parked"],
         &["parked", "FILE", "list"],
         &["parked", "FILE", "replay"],
         &["parked", "FILE", "discard"],
         &["poll"],
         &["audit"],
+        &["audit", "FILE", "verify"],
+        &["audit", "FILE", "export"],
+        &["audit", "FILE", "new-origin"],
         &["log"],
+        &["log", "FILE", "list"],
         &["log", "FILE", "stats"],
         &["log", "FILE", "compact"],
         &["schema"],

@@ -15,5 +15,7 @@ mod help;
 mod check;
 mod codes;
 mod answers;
+mod audit;
+mod asking;
 mod parked;
 mod stop;

@@ -1,0 +1,381 @@
+//! Checking an export, one line after the other, and naming the first that is wrong.
+//!
+//! The order of the checks is the order of trust: the checkpoint by the key that was
+//! given, each entry by its hash and its way into the tree, and only then what entries say
+//! of each other. A link to an earlier event counts only where both are proven entries of
+//! the tree (CVE-2022-36111 was a link without a leaf).
+//!
+//! What never happens here: holding more than one entry, or going on after a wrong one.
+
+mod entry;
+mod links;
+
+use self::entry::Proven;
+use self::links::Links;
+use crate::error::{AuditError, BadLine, Problem};
+use crate::form::{Consistency, End, Entry, FORMAT, Header, Line, Scope};
+use crate::given::{Given, Older};
+use crate::lines::{Read, read_line};
+use crate::report::{Report, Witnessed};
+use hms_sync_proof::{ConsistencyProof, Frontier, ManyVerifier, TreeHash, TreeHead, Trust, VerifierKey};
+use std::io::BufRead;
+
+/// Entries between two reports of progress.
+const PROGRESS_EVERY: u64 = 4_096;
+
+/// Checks exports.
+#[derive(Debug, Clone, Default)]
+pub struct Auditor {
+    given: Given,
+    record: Option<String>,
+}
+
+impl Auditor {
+    /// One who knows nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A key of the log, from elsewhere. Several, if it has changed its key.
+    pub fn key(&mut self, key: VerifierKey) {
+        self.given.keys.push(key);
+    }
+
+    /// The key of a witness who is believed.
+    pub fn witness(&mut self, key: VerifierKey) {
+        self.given.witnesses.push(key);
+    }
+
+    /// A checkpoint from earlier, a signed note, and what to call it.
+    pub fn older(&mut self, label: impl Into<String>, note: impl Into<Vec<u8>>) {
+        self.given.older.push((label.into(), note.into()));
+    }
+
+    /// The export is to be the whole history of this record, and nothing else will do.
+    pub fn whole_history_of(&mut self, record: impl Into<String>) {
+        self.record = Some(record.into());
+    }
+
+    /// Checks an export. `progress` is told now and then how many entries were looked at.
+    ///
+    /// # Errors
+    /// [`AuditError::Bad`] with the first line that is not as it was written.
+    pub fn verify(&self, input: impl BufRead, progress: impl FnMut(u64)) -> Result<Report, AuditError> {
+        let mut lines = Lines { input, line: Vec::new(), number: 0 };
+        let mut check = self.begin(&mut lines)?;
+        let mut progress = progress;
+        loop {
+            lines.next()?;
+            let line = lines.parse()?;
+            let at = lines.at();
+            match line {
+                Line::Consistency(proof) if check.entries == 0 => check.consistency(&proof).map_err(at)?,
+                Line::Entry(entry) if !check.head_said => {
+                    let (seq, record) = (entry.seq, entry.record.to_string());
+                    check.entry(&entry).map_err(|what| named(lines.number, what, seq, &record))?;
+                    if check.entries.is_multiple_of(PROGRESS_EVERY) {
+                        progress(check.entries);
+                    }
+                }
+                Line::RecordHead(note) if !check.head_said => {
+                    check.record_head(&note).map_err(at)?;
+                }
+                Line::End(end) => {
+                    check.end(&end).map_err(at)?;
+                    break;
+                }
+                other => return Err(at(out_of_place(&other, "an entry")).into()),
+            }
+        }
+        if lines.next_or_end()? {
+            return Err(lines.at()(Problem::AfterEnd).into());
+        }
+        progress(check.entries);
+        Ok(check.report())
+    }
+
+    /// The first two lines.
+    fn begin<R: BufRead>(&self, lines: &mut Lines<R>) -> Result<Check, AuditError> {
+        lines.next()?;
+        let header = match lines.parse()? {
+            Line::Export(header) => header,
+            other => return Err(lines.at()(out_of_place(&other, "the export's head")).into()),
+        };
+        if header.format != FORMAT {
+            return Err(lines.at()(Problem::Format { found: header.format }).into());
+        }
+        let whole = self.record.as_ref().is_none_or(|r| header.scope == Scope::Record(r.clone()));
+        if let (false, Some(expected)) = (whole, self.record.clone()) {
+            return Err(lines.at()(Problem::OtherScope { expected }).into());
+        }
+        let given = self.given.trust()?;
+        let proven = given.is_some();
+        let trust = match given {
+            Some(trust) => trust,
+            None => self.trust_itself(&header).map_err(|what| what.or_at(lines))?,
+        };
+        if let Some(key) = self.given.keys.first().filter(|key| key.name().as_str() != header.origin) {
+            let (expected, found) = (key.name().to_string(), header.origin);
+            return Err(lines.at()(Problem::OtherLog { expected, found }).into());
+        }
+        lines.next()?;
+        let note = match lines.parse()? {
+            Line::Checkpoint(note) => note,
+            other => return Err(lines.at()(out_of_place(&other, "the checkpoint")).into()),
+        };
+        let older = self.given.open_older(&trust)?;
+        Check::new(trust, proven, header, &note, older).map_err(|what| lines.at()(what).into())
+    }
+
+    /// The keys that the export names, for want of better ones.
+    fn trust_itself(&self, header: &Header) -> Result<Trust, Untrusted> {
+        let no_key = |why: String| Untrusted::Here(Problem::NoKey { why });
+        let keys = header.keys.iter().map(|key| key.parse::<VerifierKey>());
+        let keys = keys.collect::<Result<Vec<_>, _>>().map_err(|why| no_key(why.to_string()))?;
+        self.given.trust_in(&header.origin, &keys).map_err(Untrusted::Given)
+    }
+}
+
+/// Why nobody can be believed.
+enum Untrusted {
+    Here(Problem),
+    Given(AuditError),
+}
+
+impl Untrusted {
+    fn or_at<R: BufRead>(self, lines: &Lines<R>) -> AuditError {
+        match self {
+            Self::Here(what) => lines.at()(what).into(),
+            Self::Given(why) => why,
+        }
+    }
+}
+
+impl From<BadLine> for AuditError {
+    fn from(bad: BadLine) -> Self {
+        Self::Bad(Box::new(bad))
+    }
+}
+
+fn out_of_place(line: &Line<'_>, expected: &'static str) -> Problem {
+    Problem::OutOfPlace { found: line.name(), expected }
+}
+
+/// What is wrong, with the entry's name; of one that is missing, its own number.
+fn named(line: u64, what: Wrong, seq: u64, record: &str) -> AuditError {
+    match what {
+        Wrong::Missing(seq) => BadLine { line, seq: Some(seq), record: None, what: Problem::Missing }.into(),
+        Wrong::This(what) => BadLine { line, seq: Some(seq), record: Some(record.to_owned()), what }.into(),
+        Wrong::Beside(what) => BadLine { line, seq: None, record: None, what }.into(),
+    }
+}
+
+/// What is wrong at an entry.
+enum Wrong {
+    /// With itself.
+    This(Problem),
+    /// One before it is not there.
+    Missing(u64),
+    /// With something else that is seen here.
+    Beside(Problem),
+}
+
+impl From<Problem> for Wrong {
+    fn from(what: Problem) -> Self {
+        Self::This(what)
+    }
+}
+
+/// The lines of an export, counted.
+struct Lines<R> {
+    input: R,
+    line: Vec<u8>,
+    number: u64,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The next line, if there is one.
+    fn next_or_end(&mut self) -> Result<bool, AuditError> {
+        let read =
+            read_line(&mut self.input, &mut self.line).map_err(|source| AuditError::Read { source })?;
+        self.number = self.number.saturating_add(1);
+        match read {
+            Read::Line => Ok(true),
+            Read::End => Ok(false),
+            Read::Cut => Err(self.at()(Problem::Cut).into()),
+            Read::TooLong => Err(self.at()(Problem::TooLong).into()),
+        }
+    }
+
+    /// The next line, which must be there.
+    fn next(&mut self) -> Result<(), AuditError> {
+        if self.next_or_end()? { Ok(()) } else { Err(self.at()(Problem::Cut).into()) }
+    }
+
+    fn parse(&self) -> Result<Line<'_>, AuditError> {
+        let not_a_line = |why: serde_json::Error| self.at()(Problem::NotALine { why: why.to_string() });
+        Ok(serde_json::from_slice(&self.line).map_err(not_a_line)?)
+    }
+
+    /// Names this line.
+    fn at(&self) -> impl Fn(Problem) -> BadLine + use<R> {
+        let line = self.number;
+        move |what| BadLine { line, seq: None, record: None, what }
+    }
+}
+
+/// A verification under way.
+struct Check {
+    trust: Trust,
+    proven: bool,
+    scope: Scope,
+    head: TreeHead,
+    witnesses: Vec<Witnessed>,
+    older: Vec<Older>,
+    tree: ManyVerifier,
+    /// Made anew where all entries are there and an older checkpoint is to be compared.
+    made: Option<Frontier>,
+    links: Links,
+    entries: u64,
+    first: Option<u64>,
+    last: Option<Proven>,
+    contiguous: bool,
+    /// Whether the log has said which event is the record's last.
+    head_said: bool,
+    origin: String,
+}
+
+impl Check {
+    fn new(
+        trust: Trust,
+        proven: bool,
+        header: Header,
+        note: &str,
+        mut older: Vec<Older>,
+    ) -> Result<Self, Problem> {
+        let opened = trust.open(note.as_bytes()).map_err(Problem::Checkpoint)?;
+        let head = *opened.checkpoint().head();
+        older.iter_mut().try_for_each(|older| older.begin(&head))?;
+        let witnesses = opened.witnesses().iter();
+        let witnesses =
+            witnesses.map(|said| Witnessed { name: said.key.name().to_string(), time: said.time });
+        let remakes = header.scope == Scope::Whole && older.iter().any(|older| !older.fits);
+        Ok(Self {
+            witnesses: witnesses.collect(),
+            proven,
+            tree: ManyVerifier::new(head).map_err(Problem::NotInTree)?,
+            made: remakes.then(Frontier::new),
+            links: Links::new(),
+            scope: header.scope,
+            origin: header.origin,
+            trust,
+            head,
+            older,
+            entries: 0,
+            first: None,
+            last: None,
+            contiguous: true,
+            head_said: false,
+        })
+    }
+
+    fn consistency(&mut self, line: &Consistency) -> Result<(), Problem> {
+        let hashes = line.proof.iter().map(|hash| hash.parse::<TreeHash>());
+        let path = hashes.collect::<Result<Vec<_>, _>>().map_err(|_| Problem::NoHash)?;
+        let proof = ConsistencyProof { path };
+        let head = self.head;
+        let about = self.older.iter_mut().filter(|older| older.head.size == line.older);
+        about.filter(|older| !older.fits).try_for_each(|older| older.prove(&proof, &head))
+    }
+
+    fn entry(&mut self, entry: &Entry<'_>) -> Result<(), Wrong> {
+        self.in_order(entry.seq)?;
+        let proven = Proven::of(entry, &mut self.tree)?;
+        self.in_scope(&proven)?;
+        self.links.follow(&proven, !matches!(self.scope, Scope::Part(_)))?;
+        self.compare_older(&proven).map_err(Wrong::Beside)?;
+        self.entries += 1;
+        self.first = self.first.or(Some(proven.seq));
+        self.last = Some(proven);
+        Ok(())
+    }
+
+    fn in_order(&mut self, seq: u64) -> Result<(), Wrong> {
+        let before = self.last.as_ref().map_or(0, |last| last.seq);
+        let next = before.saturating_add(1);
+        if seq < next {
+            return Err(Problem::Order { after: before }.into());
+        }
+        if seq > next && self.scope == Scope::Whole {
+            return Err(Wrong::Missing(next));
+        }
+        self.contiguous &= seq == next || self.last.is_none();
+        Ok(())
+    }
+
+    fn in_scope(&self, proven: &Proven) -> Result<(), Problem> {
+        match &self.scope {
+            Scope::Record(record) if *record != proven.record => {
+                Err(Problem::OtherRecord { expected: record.clone() })
+            }
+            Scope::Record(_) | Scope::Whole | Scope::Part(_) => Ok(()),
+        }
+    }
+
+    fn compare_older(&mut self, proven: &Proven) -> Result<(), Problem> {
+        let Some(made) = &mut self.made else { return Ok(()) };
+        made.append(TreeHash::leaf(&proven.id)).map_err(Problem::NotInTree)?;
+        let size = made.size();
+        let mut here = self.older.iter_mut().filter(|older| older.head.size == size && !older.fits);
+        here.try_for_each(|older| older.compare(made.head()))
+    }
+
+    fn record_head(&mut self, note: &str) -> Result<(), Problem> {
+        let Scope::Record(record) = &self.scope else {
+            return Err(Problem::OutOfPlace { found: "record_head", expected: "the end" });
+        };
+        let said = self.trust.open_record(note.as_bytes()).map_err(Problem::RecordHead)?;
+        let last = self.last.as_ref();
+        let shown = last.map_or_else(|| "no event".to_owned(), |last| format!("{} events", last.version));
+        if said.record != *record || said.tree != self.head {
+            let said = format!("{} (at {} entries)", said.record, said.tree.size);
+            return Err(Problem::RecordEnd { said, shown: format!("{record} (at {})", self.head.size) });
+        }
+        let same = last.is_some_and(|last| last.version == said.version && last.id == said.event);
+        if !same {
+            return Err(Problem::RecordEnd { said: format!("{} events", said.version), shown });
+        }
+        self.head_said = true;
+        Ok(())
+    }
+
+    fn end(&self, end: &End) -> Result<(), Problem> {
+        let last = self.last.as_ref().map_or(0, |last| last.seq);
+        if self.scope == Scope::Whole && last != self.head.size {
+            return Err(Problem::Count { stated: self.head.size, found: last });
+        }
+        if matches!(self.scope, Scope::Record(_)) && !self.head_said {
+            return Err(Problem::OutOfPlace { found: "end", expected: "what the log says of the record" });
+        }
+        if end.entries != self.entries {
+            return Err(Problem::Count { stated: end.entries, found: self.entries });
+        }
+        self.older.iter().try_for_each(Older::end)
+    }
+
+    fn report(self) -> Report {
+        Report {
+            origin: self.origin,
+            proven: self.proven,
+            scope: self.scope,
+            size: self.head.size,
+            root: self.head.root.to_string(),
+            entries: self.entries,
+            first: self.first,
+            last: self.last.map(|last| last.seq),
+            contiguous: self.contiguous,
+            older: self.older.iter().map(|older| older.head.size).collect(),
+            witnesses: self.witnesses,
+        }
+    }
+}

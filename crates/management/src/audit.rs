@@ -1,0 +1,241 @@
+//! What auditors ask for: checkpoints, keys, exports, and whether the log is sound.
+//!
+//! What never happens here: an event about a key that is not durable before the key is
+//! used, or a whole export in memory.
+
+use crate::answers::{CheckpointReport, Verified};
+use crate::desk::{Desk, beside};
+use crate::error::DeskError;
+use chrono::{DateTime, NaiveDate, NaiveTime};
+use hms_sync_audit::{Scope, Selection};
+use hms_sync_engine::{Command, side_of};
+use hms_sync_model::{Body, Event, FieldName, SideName, Time};
+use hms_sync_notary::{Ask, KeyChange, Notary, NotaryStatus, Signed};
+use hms_sync_proof::{KeyName, TreeHead};
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+
+/// What is to be exported. Everything, if nothing is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportAsk {
+    /// The whole history of one record, by any of its names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+    /// Events written at or after this time (RFC 3339, or a day).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Events written before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Events about one side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side: Option<String>,
+    /// Events about one field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// Sizes of older checkpoints that it is to show itself to continue, with commas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub older: Option<String>,
+}
+
+/// Which events belong to a part.
+#[derive(Debug, Clone, Default)]
+struct Filter {
+    record: Option<String>,
+    from: Option<Time>,
+    to: Option<Time>,
+    side: Option<SideName>,
+    field: Option<FieldName>,
+}
+
+impl Filter {
+    fn of(ask: &ExportAsk, record: Option<String>) -> Result<Self, DeskError> {
+        let side = ask.side.as_deref().map(SideName::try_new).transpose().map_err(|why| invalid(&why))?;
+        let field = ask.field.as_deref().map(FieldName::try_new).transpose().map_err(|why| invalid(&why))?;
+        let time = |text: &Option<String>| text.as_deref().map(time).transpose();
+        Ok(Self { record, from: time(&ask.from)?, to: time(&ask.to)?, side, field })
+    }
+
+    fn fits(&self, event: &Event) -> bool {
+        self.record.as_ref().is_none_or(|record| event.record.as_str() == record)
+            && self.from.is_none_or(|from| event.at >= from)
+            && self.to.is_none_or(|to| event.at < to)
+            && self.side.as_ref().is_none_or(|side| side_of(&event.body) == Some(side))
+            && self.field.as_ref().is_none_or(|field| is_about(&event.body, field))
+    }
+}
+
+fn invalid(why: &impl std::fmt::Display) -> DeskError {
+    let hint = "see docs/cli.md for what an export may be asked for".to_owned();
+    DeskError::Invalid { why: why.to_string(), hint }
+}
+
+/// Whether an event changes or carries a field.
+fn is_about(body: &Body, field: &FieldName) -> bool {
+    match body {
+        Body::Edited { edit, .. } => edit.changes.contains_key(field),
+        Body::Intended { fields, .. } => fields.contains_key(field),
+        Body::Applied { results, .. } => results.contains_key(field),
+        Body::Parked { parked, .. } => parked.fields.contains(field),
+        _ => false,
+    }
+}
+
+/// A time as RFC 3339, or a day, which begins at midnight UTC.
+fn time(text: &str) -> Result<Time, DeskError> {
+    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+        return Ok(Time::from_chrono(at.to_utc()));
+    }
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d");
+    let day =
+        day.map_err(|_| invalid(&format!("{text:?} is no time: write 2026-01-31 or 2026-01-31T08:00:00Z")))?;
+    Ok(Time::from_chrono(day.and_time(NaiveTime::MIN).and_utc()))
+}
+
+/// What is said of each part of a question, for the export's head.
+fn selection(ask: &ExportAsk) -> Selection {
+    let parts = [
+        ("record", &ask.record),
+        ("from", &ask.from),
+        ("to", &ask.to),
+        ("side", &ask.side),
+        ("field", &ask.field),
+    ];
+    parts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))).collect()
+}
+
+impl Desk {
+    /// With somebody who signs.
+    #[must_use]
+    pub fn with_notary(mut self, notary: Option<Notary>) -> Self {
+        self.notary = notary;
+        self
+    }
+
+    fn signs(&self) -> Result<Notary, DeskError> {
+        self.notary.clone().ok_or(DeskError::NoNotary)
+    }
+
+    /// The log's key, its last checkpoint, and why it signs no more if that is so.
+    pub fn audit_status(&self) -> Option<NotaryStatus> {
+        self.notary.as_ref().map(Notary::status)
+    }
+
+    /// At a start: the first key, and what a crash left of a change. What goes wrong is
+    /// told in the status and stops nothing.
+    pub async fn settle_keys(&self) -> Result<(), DeskError> {
+        let (notary, log) = (self.signs()?, self.log()?);
+        let of = notary.clone();
+        let first = beside(move || Ok(of.first_key(&log)?)).await?;
+        match first {
+            Some(change) => self.change_key(notary, change).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Records a change of the key, then takes the new one up.
+    async fn change_key(&self, notary: Notary, change: KeyChange) -> Result<(), DeskError> {
+        let KeyChange { key, before, words, last } = change;
+        if let Err(why) = self.command(Command::Signing { key, before, words, last }).await {
+            notary.give_up();
+            return Err(why);
+        }
+        let log = self.log()?;
+        beside(move || Ok(notary.take_up(&log)?)).await
+    }
+
+    /// Signs the log as it is now.
+    pub async fn checkpoint(&self) -> Result<CheckpointReport, DeskError> {
+        let (notary, log) = (self.signs()?, self.log()?);
+        let Signed { head, note } = beside(move || Ok(notary.sign(&log)?)).await?;
+        Ok(CheckpointReport { size: head.size, root: head.root.to_string(), note: note.to_string() })
+    }
+
+    /// Another key under the same origin, and a checkpoint signed with it.
+    pub async fn rotate_key(&self, words: &str) -> Result<NotaryStatus, DeskError> {
+        let (notary, words) = (self.signs()?, words.to_owned());
+        let of = notary.clone();
+        let change = beside(move || Ok(of.next_key(&words)?)).await?;
+        self.taken_up(notary, change).await
+    }
+
+    /// Another origin: what was signed until now is continued no more, and the log says so.
+    pub async fn new_origin(&self, origin: Option<&str>, words: &str) -> Result<NotaryStatus, DeskError> {
+        let origin = origin.map(str::parse::<KeyName>).transpose().map_err(|why| invalid(&why))?;
+        let (notary, words) = (self.signs()?, words.to_owned());
+        let of = notary.clone();
+        let change = beside(move || Ok(of.next_origin(origin, &words)?)).await?;
+        self.taken_up(notary, change).await
+    }
+
+    async fn taken_up(&self, notary: Notary, change: KeyChange) -> Result<NotaryStatus, DeskError> {
+        self.change_key(notary.clone(), change).await?;
+        self.checkpoint().await?;
+        Ok(notary.status())
+    }
+
+    /// Writes an export. Answers how many entries it has.
+    pub async fn export(&self, ask: &ExportAsk, out: impl Write + Send + 'static) -> Result<u64, DeskError> {
+        let (notary, log) = (self.signs()?, self.log()?);
+        let record = match &ask.record {
+            Some(name) => Some(self.find(name).await?.to_string()),
+            None => None,
+        };
+        let filter = Filter::of(ask, record.clone())?;
+        let older = ask.older.iter().flat_map(|sizes| sizes.split(',')).map(str::parse::<u64>);
+        let older: Vec<u64> = older.collect::<Result<_, _>>().map_err(|why| invalid(&why))?;
+        let only_record = ask.from.is_none() && ask.to.is_none() && ask.side.is_none() && ask.field.is_none();
+        let scope = match record {
+            Some(record) if only_record => Scope::Record(record),
+            None if only_record => Scope::Whole,
+            _ => Scope::Part(selection(ask)),
+        };
+        beside(move || {
+            let fits = |event: &Event| filter.fits(event);
+            Ok(notary.export(&log, &Ask { scope, fits: &fits, older: &older }, out)?)
+        })
+        .await
+    }
+
+    /// Checks the whole log, beside whatever goes on: by itself, and against every checkpoint
+    /// on record.
+    pub async fn verify(&self) -> Result<Verified, DeskError> {
+        self.verify_against(Vec::new()).await
+    }
+
+    /// The same, and against these checkpoints, whose signatures are the caller's to check.
+    pub async fn verify_against(&self, checkpoints: Vec<TreeHead>) -> Result<Verified, DeskError> {
+        let (log, notary) = (self.log()?, self.notary.clone());
+        beside(move || Verified::of(&log, notary.as_ref(), checkpoints)).await
+    }
+}
+
+impl Verified {
+    /// Checks every event of a log, its index and its tree, against the checkpoints on record
+    /// and those that were given. Blocks.
+    pub fn of(
+        log: &hms_sync_changelog::Log,
+        notary: Option<&Notary>,
+        mut checkpoints: Vec<TreeHead>,
+    ) -> Result<Self, DeskError> {
+        let given = checkpoints.len();
+        let on_record = notary.map_or_else(|| Ok(Vec::new()), Notary::checkpoints);
+        checkpoints.extend(on_record.iter().flatten());
+        let found = log.verify_against(&checkpoints, |_| {})?;
+        let wrong = || on_record.as_ref().err().map(ToString::to_string);
+        let problem = found.first_bad.as_ref().map(ToString::to_string).or_else(wrong);
+        let recorded = checkpoints.len().saturating_sub(given) as u64;
+        Ok(Self { sound: problem.is_none(), events: found.events, records: found.records, problem, recorded })
+    }
+}
+
+/// Checkpoints as a question names them: `size:root`, with commas.
+pub(crate) fn read_heads(text: &str) -> Result<Vec<TreeHead>, DeskError> {
+    let head = |text: &str| {
+        let (size, root) = text.split_once(':')?;
+        Some(TreeHead { size: size.parse().ok()?, root: root.parse().ok()? })
+    };
+    let heads = text.split(',').map(head).collect::<Option<Vec<_>>>();
+    heads.ok_or_else(|| invalid(&"a checkpoint is named as size:root, the root in base64"))
+}

@@ -1,0 +1,94 @@
+//! A new key signs when the log has an event about it, and not before; a change that was
+//! cut off ends the same when it is taken up again.
+
+use crate::common::{Office, settings};
+use hms_sync_changelog::{Log, MemoryDisk};
+use hms_sync_notary::{Notary, NotaryError};
+use std::fs;
+
+#[test]
+fn the_first_key_is_one_whatever_is_cut_off_on_the_way() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), MemoryDisk::new());
+    let log = Log::on(disk.clone()).unwrap();
+    let open = || Notary::open(dir.path(), "Permits", settings(), &log).unwrap();
+    assert!(matches!(open().sign(&log), Err(NotaryError::NoKey)));
+    let first = open().first_key(&log).unwrap().unwrap();
+    // The process ended before the event was there: the same key is asked for again.
+    let notary = open();
+    assert_eq!(notary.first_key(&log).unwrap().unwrap(), first);
+    assert!(matches!(notary.take_up(&log), Err(NotaryError::NoKey)), "the log does not name it");
+    let office = Office { dir, disk, log: log.clone(), notary };
+    office.record(first.clone());
+    drop(log);
+    // It ended before the key was taken up.
+    let disk = office.disk.clone();
+    let office = office.again(disk);
+    assert_eq!(office.notary.first_key(&office.log).unwrap(), None);
+    assert_eq!(office.notary.status().key, Some(first.key));
+    office.notary.sign(&office.log).unwrap();
+    assert_eq!(office.notary.first_key(&office.log).unwrap(), None);
+}
+
+#[test]
+fn a_rotated_key_continues_the_same_history() {
+    let office = Office::new();
+    office.grow(9, "words");
+    let before = office.notary.sign(&office.log).unwrap();
+    let old = office.notary.status().key.unwrap();
+    let change = office.notary.next_key("every year").unwrap();
+    assert!(matches!(office.notary.next_key("again"), Err(NotaryError::Changing)));
+    assert_eq!((change.before.as_ref(), &change.last), (Some(&old), &None));
+    office.record(change.clone());
+    office.notary.take_up(&office.log).unwrap();
+    let after = office.notary.sign(&office.log).unwrap();
+    assert_eq!(office.notary.status().key, Some(change.key.clone()));
+    let both = office.trust();
+    both.open(before.note.to_string().as_bytes()).unwrap();
+    assert_eq!(both.open(after.note.to_string().as_bytes()).unwrap().log()[0].key.to_string(), change.key);
+    assert_eq!(office.notary.checkpoints().unwrap(), [before.head, after.head]);
+    let disk = office.disk.clone();
+    let office = office.again(disk);
+    assert_eq!(office.notary.keys().len(), 2);
+    office.grow(2, "more");
+    office.notary.sign(&office.log).unwrap();
+}
+
+#[test]
+fn a_change_that_no_event_names_is_dropped() {
+    let office = Office::new();
+    let old = office.notary.status().key;
+    office.notary.next_key("cut off").unwrap();
+    let disk = office.disk.clone();
+    let office = office.again(disk);
+    assert_eq!(office.notary.first_key(&office.log).unwrap(), None);
+    assert!(!office.file("key.next").exists());
+    assert_eq!(office.notary.status().key, old);
+    office.notary.next_key("given up").unwrap();
+    office.notary.give_up();
+    assert!(!office.file("key.next").exists());
+    office.notary.next_key("once more").unwrap();
+}
+
+#[test]
+fn a_key_that_is_gone_or_none_is_told_and_never_made_anew() {
+    let office = Office::new();
+    office.notary.sign(&office.log).unwrap();
+    let whole = fs::read(office.file("key")).unwrap();
+    let junk: [(&str, &[u8]); 2] = [("is not the log's key", b"junk\n"), ("no key yet", b"")];
+    let mut office = office;
+    for (words, bytes) in junk {
+        fs::remove_file(office.file("key")).unwrap();
+        if !bytes.is_empty() {
+            fs::write(office.file("key"), bytes).unwrap();
+            std::process::Command::new("chmod").arg("600").arg(office.file("key")).status().unwrap();
+        }
+        let disk = office.disk.clone();
+        office = office.again(disk);
+        let first = office.notary.first_key(&office.log);
+        let signed = office.notary.sign(&office.log);
+        assert!(first.is_err() && signed.is_err());
+        let said = format!("{} {:?}", first.unwrap_err(), office.notary.status().trouble);
+        assert!(said.contains(words), "{said}");
+        fs::write(office.file("key"), &whole).unwrap();
+    }
+}
