@@ -1,6 +1,7 @@
 //! The limit: the frames added to a file, and one `sync_data`.
 
 use super::{Engine, Group};
+use hms_sync_changelog::Sealed;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -15,7 +16,7 @@ impl Raw {
 
 impl Engine for Raw {
     fn append(&mut self, group: &Group) -> anyhow::Result<()> {
-        let bytes: Vec<&[u8]> = group.sealed.iter().map(|sealed| sealed.frame()).collect();
+        let bytes: Vec<&[u8]> = group.sealed.iter().map(Sealed::frame).collect();
         self.0.write_all(&bytes.concat())?;
         Ok(self.0.sync_data()?)
     }
