@@ -47,13 +47,12 @@ fn details(screen: Screen, found: &StatsReport) {
         count(found.views.runs as u64, "run", "runs"),
         grouped(found.views_upto)
     ));
-    match &found.uncounted {
-        Some(why) => screen.out(&screen.paint(Tone::Bad, &format!("not counted: {}", one_line(why)))),
-        None => {
-            screen.out("");
-            screen.table(&["collection", "events", "share", "records", "bytes"], rows(&found.collections));
-        }
+    if let Some(why) = &found.uncounted {
+        screen.out(&screen.paint(Tone::Bad, &format!("not counted: {}", one_line(why))));
+        return;
     }
+    screen.out("");
+    screen.table(&["collection", "events", "share", "records", "bytes"], rows(&found.collections));
 }
 
 fn rows(collections: &[CollectionStats]) -> Vec<Vec<(Tone, String)>> {
