@@ -18,7 +18,7 @@ pub struct Pair {
     pub marshal: Double,
     /// The sync.
     pub sync: Running,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Pair {
@@ -50,7 +50,12 @@ impl Pair {
             _ => None,
         };
         let sync = Sync::from_yaml(include_str!("../pair.yaml"), &env).await.expect("the sync starts");
-        Self { clerk, marshal, sync, _folder: folder }
+        Self { clerk, marshal, sync, folder }
+    }
+
+    /// Where the change log lies.
+    pub fn data_dir(&self) -> std::path::PathBuf {
+        self.folder.path().join("data")
     }
 
     /// The sync at a glance.

@@ -200,6 +200,9 @@ fn grown_figures(figures: &mut Figures, all: &[Grown]) {
     if let Some(Grown { looked, .. }) = large.or(small) {
         figures.at_least("verify_events_per_s", looked.verify_rate.unwrap_or(f64::NAN), 300_000.0);
     }
+    if let (Some(large), Some(very)) = (large, very) {
+        figures.raw("history_3m_vs_1m", very.looked.history_p50_us / large.looked.history_p50_us);
+    }
     if let (Some(small), Some(very)) = (small, very) {
         let turns: Vec<f64> = very.filled.turns.iter().map(|(small, large)| large / small).collect();
         figures.at_least("rate_3m_vs_100k", median(&turns), 0.67);

@@ -105,7 +105,7 @@ impl Maker {
         };
         let id = NativeId::try_new(n.to_string()).ok();
         let tag = Tag::try_new(format!("W/\"{version}\"")).ok();
-        Ok(Body::Edited { edit, id, tag, source: Source::Page })
+        Ok(Body::Edited { edit, id, tag, source: Source::Page, raw: None })
     }
 
     /// Seventy bytes or so that compress as prose does, and not better because they repeat.

@@ -191,6 +191,9 @@ pub enum Damage {
     /// Its content is no event.
     #[error("its content is no event ({0})")]
     Content(String),
+    /// It says something that this version does not know.
+    #[error("it says what this hms-sync does not know ({0}); a newer one wrote it, use that")]
+    Newer(String),
     /// Another event stands in its place.
     #[error("event {0} stands in its place")]
     Place(u64),

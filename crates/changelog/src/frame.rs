@@ -16,8 +16,9 @@ pub(crate) const MAGIC: [u8; 4] = [0xf5, b'h', b'm', b'E'];
 const VERSION: u8 = 1;
 /// Bytes before the payload.
 pub(crate) const HEAD_BYTES: usize = 4 + 1 + 4 + 32;
-/// The largest event, encoded, in bytes: 16 MiB.
-pub const EVENT_BYTES_MAX: usize = 16 << 20;
+/// The largest event, encoded, in bytes: 64 MiB, room for the values before and after
+/// a change of the largest record that is taken in.
+pub const EVENT_BYTES_MAX: usize = 64 << 20;
 
 /// An event in its final form, with its id. Made by [`seal`].
 #[derive(Debug, Clone)]
@@ -151,8 +152,78 @@ impl<'a> Frame<'a> {
     pub(crate) fn open(self, seq: u64) -> Result<(EventId, Event), Damage> {
         self.prove()?;
         msgpack::check(self.payload).map_err(|why| Damage::Content(why.to_string()))?;
-        let event: Event =
-            rmp_serde::from_slice(self.payload).map_err(|why| Damage::Content(why.to_string()))?;
+        let event: Event = rmp_serde::from_slice(self.payload).map_err(|why| content(&why.to_string()))?;
         if event.seq == seq { Ok((self.id, event)) } else { Err(Damage::Place(event.seq)) }
+    }
+}
+
+/// Letters may come and old ones never change their meaning: a kind that is not known is a newer one.
+fn content(why: &str) -> Damage {
+    match why.strip_prefix("unknown variant ") {
+        Some(rest) => Damage::Newer(rest.split(',').next().unwrap_or_default().to_owned()),
+        None => Damage::Content(why.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// An event with a body of some kind, and one letter more.
+    #[derive(serde::Serialize)]
+    struct Written<'a> {
+        q: u64,
+        r: &'a str,
+        n: u64,
+        t: i64,
+        p: EventId,
+        b: BTreeMap<&'a str, BTreeMap<&'a str, &'a str>>,
+        zz: [u8; 3],
+    }
+
+    fn frame(record: &str, kind: &str) -> Vec<u8> {
+        let body = BTreeMap::from([(kind, BTreeMap::from([("i", "m1"), ("yy", "new")]))]);
+        let event = Written { q: 1, r: record, n: 1, t: 5, p: EventId::default(), b: body, zz: [1, 2, 3] };
+        let payload = rmp_serde::to_vec_named(&event).unwrap();
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&MAGIC, &[VERSION][..], &length, blake3::hash(&payload).as_bytes(), &payload].concat()
+    }
+
+    fn open(bytes: &[u8]) -> Result<Event, Damage> {
+        Frame::split(bytes)?.0.open(1).map(|(_, event)| event)
+    }
+
+    #[test]
+    fn letters_of_a_newer_version_are_passed_over() {
+        let event = open(&frame("permit/1", "W")).unwrap();
+        assert_eq!(event.body, hms_sync_model::Body::Received { message: "m1".into() });
+    }
+
+    #[test]
+    fn a_kind_of_a_newer_version_is_refused_in_words_and_verified_all_the_same() {
+        let bytes = frame("permit/1", "Ω");
+        let why = open(&bytes).unwrap_err();
+        assert_eq!(why, Damage::Newer("`Ω`".into()));
+        assert!(why.to_string().contains("a newer one wrote it"), "{why}");
+        assert_eq!(Frame::split(&bytes).unwrap().0.head(1).unwrap().1.record, "permit/1");
+    }
+
+    #[test]
+    fn a_frame_of_a_newer_version_is_refused_in_words() {
+        let mut bytes = frame("permit/1", "W");
+        bytes.iter_mut().skip(4).take(1).for_each(|version| *version = 2);
+        assert_eq!(open(&bytes).unwrap_err(), Damage::FrameVersion(2));
+    }
+
+    #[test]
+    fn ids_that_are_none_are_refused_wherever_they_come_from() {
+        for id in ["x".repeat(64 << 10), "permit/\0".into(), "permit/a\nb".into(), String::new()] {
+            let bytes = frame(&id, "W");
+            assert!(matches!(open(&bytes), Err(Damage::Content(_))));
+            assert!(matches!(Frame::split(&bytes).unwrap().0.head(1), Err(Damage::Content(_))));
+        }
+        assert_eq!(open(&frame("permit/é水🚒", "W")).unwrap().record.as_str(), "permit/é水🚒");
     }
 }

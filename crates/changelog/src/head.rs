@@ -101,7 +101,7 @@ mod tests {
 
     fn event(seq: u64, version: u64, at: i64, record: String, prev: [u8; 32]) -> Event {
         let (side, words) = (SideName::try_new("clerk").unwrap(), "why".to_owned());
-        let body = Body::Doubted { side, stale: false, id: None, words };
+        let body = Body::Doubted { side, stale: false, id: None, message: None, words };
         let record = RecordId::try_new(record).unwrap();
         Event { seq, record, version, at: Time(at), prev: EventId(prev), body }
     }

@@ -28,7 +28,9 @@ mod read;
 mod views;
 mod verify;
 mod writer;
+mod compact;
 
+pub use compact::Compacted;
 pub use error::{Damage, LogError};
 pub use frame::{EVENT_BYTES_MAX, Sealed, seal};
 pub use log::{Log, LogStats, Options};

@@ -101,6 +101,8 @@ pub(crate) struct Inner {
     writing: Mutex<()>,
     poison: OnceLock<Arc<str>>,
     closed: AtomicBool,
+    /// Events read since it was opened.
+    pub(crate) reads: AtomicU64,
 }
 
 impl Log {
@@ -143,6 +145,7 @@ impl Log {
             writing: Mutex::new(()),
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),
+            reads: AtomicU64::new(0),
         };
         let log = Self { inner: Arc::new(inner) };
         match trouble.or(tree_trouble) {
@@ -155,6 +158,12 @@ impl Log {
     /// The number of the last durable event; 0 if there is none.
     pub fn head(&self) -> u64 {
         self.inner.head.load(Ordering::Acquire)
+    }
+
+    /// How many events have been read since it was opened, for whoever wants to know
+    /// what an answer costs.
+    pub fn reads(&self) -> u64 {
+        self.inner.reads.load(Ordering::Relaxed)
     }
 
     /// Appends events and returns when they are durable. Blocks.

@@ -10,6 +10,7 @@ use crate::pack;
 use crate::storage::{Entry, Order, Span, Storage, Value};
 use hms_sync_model::{Event, EventId, RecordId};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// The frames of the chunk stored as `value` under `first`: decompressed, parts put together.
 pub(crate) fn load(store: &dyn Storage, first: u64, value: Value) -> Result<Value, LogError> {
@@ -131,6 +132,7 @@ impl Log {
         }
         each_frame(self.inner.store.as_ref(), from, self.head(), |seq, frame| {
             found.push(frame.open(seq).map_err(|damage| LogError::Damaged { seq, damage })?);
+            self.inner.reads.fetch_add(1, Ordering::Relaxed);
             Ok(found.len() < limit)
         })?;
         Ok(found)
@@ -178,6 +180,7 @@ impl Log {
                 break;
             }
             found.push(open_at(store, &mut chunk, record, version, slot)?);
+            self.inner.reads.fetch_add(1, Ordering::Relaxed);
         }
         Ok(found)
     }
@@ -190,6 +193,7 @@ impl Log {
         let (store, head) = (self.inner.store.as_ref(), self.head());
         let Some((version, slot)) = self.inner.index.last(store, record, head)? else { return Ok(None) };
         let (id, event) = open_at(store, &mut LastChunk::through(&self.inner.chunks), record, version, slot)?;
+        self.inner.reads.fetch_add(1, Ordering::Relaxed);
         Ok(Some((event.version, id)))
     }
 

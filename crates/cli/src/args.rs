@@ -13,6 +13,21 @@ Exit codes:
   5    the change log is in use by another process, or damaged
   130  interrupted";
 
+const TIMES: &str = "\
+A time is written 2026-11-23, \"2026-11-23 10:41\", 2026-11-23T10:41:07+01:00,
+10:41 (when it was that last), \"2 h ago\" or now. Without an offset it is UTC, as
+all times that are shown. It means the last moment of the day, minute or second
+that it names; with --from the first.";
+
+const NAMES_AND_TIMES: &str = "\
+A record goes by its id in hms-sync (permit/2kq0x6m3v9c1d), by its collection
+and identity (permit/P-1001), or by a side and its id there (clerk:17).
+
+A time is written 2026-11-23, \"2026-11-23 10:41\", 2026-11-23T10:41:07+01:00,
+10:41 (when it was that last), \"2 h ago\" or now. Without an offset it is UTC, as
+all times that are shown. It means the last moment of the day, minute or second
+that it names.";
+
 const NAMES: &str = "\
 A record goes by its id in hms-sync (permit/2kq0x6m3v9c1d), by its collection
 and identity (permit/P-1001), or by a side and its id there (clerk:17).";
@@ -61,9 +76,15 @@ pub(crate) enum Command {
     /// Show every event of a record, in order
     #[command(after_help = NAMES)]
     History(HistoryArgs),
-    /// Say why a record, or one field of it, is as it is
-    #[command(after_help = NAMES)]
+    /// Say why a record, or one field of it, is as it is, or as it was
+    #[command(after_help = NAMES_AND_TIMES)]
     Explain(ExplainArgs),
+    /// Show a record as it stood at a time
+    #[command(after_help = NAMES_AND_TIMES)]
+    AsOf(AsOfArgs),
+    /// Show what differs in a record between two versions or times
+    #[command(after_help = NAMES_AND_TIMES)]
+    Diff(DiffArgs),
     /// Show what was set aside, try it again, or let it be
     #[command(after_help = NAMES)]
     Parked(ParkedArgs),
@@ -127,8 +148,49 @@ pub(crate) struct ExplainArgs {
     pub(crate) on: FileArgs,
     /// The record
     pub(crate) record: String,
-    /// One field of it
+    /// One field of it: the whole way of its value
     pub(crate) field: Option<String>,
+    /// As it was at this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AsOfArgs {
+    #[command(flatten)]
+    pub(crate) on: FileArgs,
+    /// The record
+    pub(crate) record: String,
+    /// The time
+    #[arg(value_parser = time)]
+    pub(crate) time: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    #[command(flatten)]
+    pub(crate) on: FileArgs,
+    /// The record
+    pub(crate) record: String,
+    /// A version as `history` shows it (v4), or a time
+    #[arg(value_parser = point)]
+    pub(crate) from: String,
+    /// Another one
+    #[arg(value_parser = point)]
+    pub(crate) to: String,
+}
+
+fn now() -> hms_sync_model::Time {
+    hms_sync_model::Time::from_chrono(chrono::Utc::now())
+}
+
+/// A text that names a time. Whoever answers reads it, by its own clock.
+fn time(text: &str) -> Result<String, hms_sync_management::NoTime> {
+    hms_sync_management::Moment::parse(text, now()).map(|_| text.to_owned())
+}
+
+fn point(text: &str) -> Result<String, hms_sync_management::NoTime> {
+    hms_sync_management::Point::parse(text, now()).map(|_| text.to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -301,12 +363,64 @@ pub(crate) struct LogArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogAction {
+    /// List events, oldest first
+    #[command(after_help = TIMES)]
+    List(Box<ListArgs>),
     /// Show how much the change log holds
     Stats {
         /// Answer in JSON
         #[arg(long)]
         json: bool,
     },
+    /// Make a copy of the log in less room, while the sync is stopped; the log stays as it is
+    Compact {
+        /// The folder to make, which must not be there
+        #[arg(long, value_name = "FOLDER")]
+        into: PathBuf,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only what concerns this side
+    #[arg(long)]
+    pub(crate) side: Option<String>,
+    /// Only of this record, by any of its names
+    #[arg(long)]
+    pub(crate) record: Option<String>,
+    /// Only of this collection
+    #[arg(long)]
+    pub(crate) collection: Option<String>,
+    /// Only of this kind, as the list shows it; may be given several times
+    #[arg(long)]
+    pub(crate) kind: Vec<String>,
+    /// Only from this time on
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) from: Option<String>,
+    /// Only up to this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) to: Option<String>,
+    /// Only what names this field: edits that change it, writes that carry it
+    #[arg(long)]
+    pub(crate) field: Option<String>,
+    /// So many at most
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Only after this event; with --reverse before it
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) after: Option<u64>,
+    /// The newest first
+    #[arg(long, conflicts_with = "last")]
+    pub(crate) reverse: bool,
+    /// The last so many that fit
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=100_000), conflicts_with_all = ["limit", "after"])]
+    pub(crate) last: Option<u32>,
+    /// Answer in JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[cfg(test)]

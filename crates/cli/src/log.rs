@@ -1,6 +1,8 @@
 //! `log`: the change log as a whole. Each action has a file of its own below;
 //! here is only the way to it.
 
+mod compact;
+mod list;
 mod stats;
 
 use crate::args::{LogAction, LogArgs};
@@ -8,7 +10,9 @@ use crate::exit::Failure;
 use crate::screen::Screen;
 
 pub(crate) async fn log(screen: Screen, options: &LogArgs) -> Result<(), Failure> {
-    match options.action {
-        LogAction::Stats { json } => stats::stats(screen, &options.file, json).await,
+    match &options.action {
+        LogAction::List(wanted) => list::list(screen, &options.file, wanted).await,
+        LogAction::Stats { json } => stats::stats(screen, &options.file, *json).await,
+        LogAction::Compact { into, json } => compact::compact(screen, &options.file, into, *json).await,
     }
 }

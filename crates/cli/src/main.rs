@@ -15,6 +15,8 @@ mod run;
 mod check;
 mod status;
 mod record;
+mod explain;
+mod past;
 mod parked;
 mod audit;
 mod log;
@@ -61,7 +63,9 @@ async fn obey(cli: Cli, screen: Screen) -> Result<(), Failure> {
         Command::Check(options) => check::check(screen, &options).await,
         Command::Status(options) => status::status(screen, &options).await,
         Command::History(options) => record::history(screen, &options).await,
-        Command::Explain(options) => record::explain(screen, &options).await,
+        Command::Explain(options) => explain::explain(screen, &options).await,
+        Command::AsOf(options) => past::as_of(screen, &options).await,
+        Command::Diff(options) => past::diff(screen, &options).await,
         Command::Parked(options) => parked::parked(screen, &options).await,
         Command::Poll(options) => status::poll(screen, &options).await,
         Command::Audit(options) => audit::audit(screen, &options).await,

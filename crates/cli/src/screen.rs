@@ -114,6 +114,14 @@ impl Screen {
         Ok(())
     }
 
+    /// One of several answers, as JSON in one line.
+    pub(crate) fn json_line(self, answer: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string(answer)
+            .map_err(|why| Failure::new(Exit::Failed, format!("the answer is no JSON: {why}")))?;
+        self.out(&text);
+        Ok(())
+    }
+
     /// A line beside the answer.
     #[expect(clippy::unused_self, reason = "what is said goes through the screen, also beside the answer")]
     pub(crate) fn note(self, text: &str) {

@@ -8,8 +8,8 @@ use hms_sync_changelog::Log;
 use hms_sync_config::Config;
 use hms_sync_engine::RecordReport;
 use hms_sync_management::{
-    Access, CheckpointReport, Desk, DeskError, Explanation, History, ParkedFilter, ParkedItem, ParkedPage,
-    Released, StatsReport, StatusReport, Verified,
+    Access, AsOf, CheckpointReport, Desk, DeskError, Diff, Explanation, History, LogPage, LogQuery, ParkedFilter,
+    ParkedItem, ParkedPage, Released, StatsReport, StatusReport, Verified,
 };
 use hms_sync_model::Released as Action;
 use hms_sync_notary::{Notary, NotaryStatus};
@@ -167,15 +167,64 @@ impl Source {
         }
     }
 
-    pub(crate) async fn explain(&self, name: &str, field: Option<&str>) -> Result<Explanation, Failure> {
+    pub(crate) async fn explain(
+        &self,
+        name: &str,
+        field: Option<&str>,
+        at: Option<&str>,
+    ) -> Result<Explanation, Failure> {
         match self {
             Self::Running(client) => {
                 let mut query = vec![("name", name)];
                 query.extend(field.map(|field| ("field", field)));
+                query.extend(at.map(|at| ("at", at)));
                 client.get("/api/explain", &query).await
             }
-            Self::Stopped(desk) => desk.explain(name, field).await.map_err(failure),
+            Self::Stopped(desk) => desk.explain(name, field, at).await.map_err(failure),
         }
+    }
+
+    /// A record as it stood.
+    pub(crate) async fn as_of(&self, name: &str, at: &str) -> Result<AsOf, Failure> {
+        match self {
+            Self::Running(client) => client.get("/api/as-of", &[("name", name), ("at", at)]).await,
+            Self::Stopped(desk) => desk.as_of(name, at).await.map_err(failure),
+        }
+    }
+
+    /// What differs in a record between two points.
+    pub(crate) async fn diff(&self, name: &str, from: &str, to: &str) -> Result<Diff, Failure> {
+        match self {
+            Self::Running(client) => {
+                client.get("/api/diff", &[("name", name), ("from", from), ("to", to)]).await
+            }
+            Self::Stopped(desk) => desk.diff(name, from, to).await.map_err(failure),
+        }
+    }
+
+    /// Some of the log's events; `next` says where to go on.
+    pub(crate) async fn log_list(&self, wanted: &LogQuery) -> Result<LogPage, Failure> {
+        let client = match self {
+            Self::Running(client) => client,
+            Self::Stopped(desk) => return desk.log_list(wanted).await.map_err(failure),
+        };
+        let number = |n: Option<u64>| n.map(|n| n.to_string());
+        let (limit, after) = (number(wanted.limit.map(|n| n as u64)), number(wanted.after));
+        let pairs = [
+            ("side", wanted.side.as_deref()),
+            ("record", wanted.record.as_deref()),
+            ("collection", wanted.collection.as_deref()),
+            ("kind", wanted.kind.as_deref()),
+            ("from", wanted.from.as_deref()),
+            ("to", wanted.to.as_deref()),
+            ("field", wanted.field.as_deref()),
+            ("limit", limit.as_deref()),
+            ("after", after.as_deref()),
+            ("reverse", wanted.reverse.then_some("true")),
+        ];
+        let query: Vec<(&str, &str)> =
+            pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        client.get("/api/log", &query).await
     }
 
     pub(crate) async fn poll(&self, side: &str, collection: &str, full: bool) -> Result<(), Failure> {

@@ -10,6 +10,7 @@ use crate::{
 };
 use hms_sync_model::{CollectionName, IdempotencyKey, NativeId, Outcome, Written};
 use serde_json::Value as Json;
+use std::sync::Arc;
 
 /// A listing that is longer is no place to try this.
 const MAX_PAGES: usize = 10_000;
@@ -218,8 +219,8 @@ impl Trial<'_> {
         let key = IdempotencyKey::try_new(format!("{}-{key}", self.sample.keys));
         let key =
             key.map_err(|e| Broken { promise: "the sample's keys can be keys", found: e.to_string() })?;
-        let (changed, whole) = (fields.clone(), fields.clone());
-        let collection = self.collection.clone();
+        let (collection, whole) = (self.collection.clone(), Arc::new(fields.clone()));
+        let changed = Arc::clone(&whole);
         Ok(self.connector.write(WriteRequest { collection, target, changed, whole, key }).await)
     }
 

@@ -402,7 +402,7 @@ impl Machine {
             Some(Written { id, tag, stored }) => (Some(id), tag, stored),
             None => (part.id.clone(), None, None),
         };
-        let stored = doc.and_then(|doc| place.plan.shape.read(&doc, false).ok());
+        let stored = doc.as_ref().and_then(|doc| place.plan.shape.read(doc, false).ok());
         let results =
             stored.as_ref().map(|stored| judge(place, part, &write.fields, stored)).unwrap_or_default();
         let unkept = results.values().any(|result| *result == FieldResult::NotKept);
@@ -427,9 +427,10 @@ impl Machine {
         self.emit(record, entry, body, now)?;
         let lane = self.lanes.open(record, &Track::Deliver(side.clone()));
         (lane.look, lane.due, lane.failed_reads, lane.refused) = (None, None, 0, None);
-        if let (true, Some(fields), Some(id)) = (whole, stored, id) {
+        if let (true, Some(fields), Some(id), Some(doc)) = (whole, stored, id, doc) {
             // What else the answer shows is the side's own doing, with our write before its eyes.
-            let seen = Seen { id, tag, modified: None, fields, source: Source::Answer, began: now.wall };
+            let (source, began) = (Source::Answer, now.wall);
+            let seen = Seen { id, tag, modified: None, fields, doc, source, began };
             self.compare(place, record, entry, &seen, now)?;
         }
         if unkept {
@@ -493,7 +494,13 @@ impl Machine {
                 self.emit(
                     record,
                     entry,
-                    Body::Doubted { side: side.clone(), stale: false, id: None, words: words.clone() },
+                    Body::Doubted {
+                        side: side.clone(),
+                        stale: false,
+                        id: None,
+                        message: None,
+                        words: words.clone(),
+                    },
                     now,
                 )?;
             }
@@ -549,7 +556,7 @@ impl Machine {
         let mut entry = self.views.take(record)?;
         if entry.state.sides.get(side).is_some_and(|part| part.doubt.is_none() && part.id.is_some()) {
             let words = "named while it was being read".to_owned();
-            let body = Body::Doubted { side: side.clone(), stale: false, id: None, words };
+            let body = Body::Doubted { side: side.clone(), stale: false, id: None, message: None, words };
             self.emit(record, &mut entry, body, now)?;
         }
         self.finish(record.clone(), entry, now)
@@ -631,7 +638,8 @@ impl Machine {
         }
         let write = entry.state.sides.get(place.side).and_then(|part| part.write.clone());
         let Content::Whole(doc) = &seen.content else { return self.finish(record, entry, now) };
-        let Ok(fields) = place.plan.shape.read(doc, false) else {
+        let doc = doc.clone();
+        let Ok(fields) = place.plan.shape.read(&doc, false) else {
             return self.observe(place, record, entry, seen, Source::Fetch, began, now);
         };
         let ours = |write: &Write| {
@@ -670,6 +678,7 @@ impl Machine {
             tag: seen.tag,
             modified: seen.modified,
             fields,
+            doc,
             source: Source::Fetch,
             began,
         };
@@ -801,6 +810,12 @@ fn judge(
     results
 }
 
+/// A side keeps a field that is not mentioned: what is absent elsewhere is null there.
+fn nothing_absent(fields: &FieldMap) -> FieldMap {
+    let named = |value: &Value| if *value == Value::Absent { Value::Null } else { value.clone() };
+    fields.iter().map(|(field, value)| (field.clone(), named(value))).collect()
+}
+
 /// The request for a write: a patch of what it changes and the whole record.
 fn request(
     place: Place<'_>,
@@ -818,23 +833,18 @@ fn request(
         Operation::Update => Target::Update(id(part)?, tag(part)),
         Operation::Delete => Target::Delete(id(part)?, tag(part)),
     };
-    // A side keeps a field that is not mentioned: what is absent elsewhere is null there.
-    let sent: FieldMap = write
-        .fields
-        .iter()
-        .map(|(field, value)| {
-            let gone = *value == Value::Absent && write.operation == Operation::Update;
-            (field.clone(), if gone { Value::Null } else { value.clone() })
-        })
-        .collect();
-    let changed = place.plan.shape.write(&sent).map_err(|why| why.to_string())?;
-    let whole = match write.operation {
-        Operation::Update => {
-            let all = whole(place.collection, place.plan, state);
-            place.plan.shape.write(&all).map_err(|why| why.to_string())?
+    let shaped = |fields: &FieldMap| -> Result<Arc<Json>, String> {
+        place.plan.shape.write(fields).map(Arc::new).map_err(|why| why.to_string())
+    };
+    let (changed, whole) = match write.operation {
+        Operation::Create => {
+            let all = shaped(&write.fields)?;
+            (Arc::clone(&all), all)
         }
-        Operation::Create => changed.clone(),
-        Operation::Delete => Json::Null,
+        Operation::Update => {
+            (shaped(&nothing_absent(&write.fields))?, shaped(&whole(place.collection, place.plan, state))?)
+        }
+        Operation::Delete => (shaped(&write.fields)?, Arc::default()),
     };
     let key = write.event.to_string();
     let key = IdempotencyKey::try_new(key.get(..32).unwrap_or(&key)).map_err(|why| why.to_string())?;

@@ -421,14 +421,14 @@ impl Driver {
                 });
             }
             Effect::Fetch { record, side, collection, id } => {
-                let began = self.now().wall;
+                let began = self.machine.time(self.now());
                 self.talk(side.clone(), move |connector| async move {
                     let result = connector.fetch(collection, id).await;
                     Wake::Fetched { record, side, began, result }
                 });
             }
             Effect::LookUp { record, side, request } => {
-                let began = self.now().wall;
+                let began = self.machine.time(self.now());
                 self.talk(side.clone(), move |connector| async move {
                     let result = connector.lookup(request).await;
                     Wake::LookedUp { record, side, began, result }

@@ -24,19 +24,28 @@ mod handle;
 mod operate;
 mod stream;
 mod quiet;
+mod blocks;
 mod views;
+mod past;
+mod raw;
+mod steady;
 mod happening;
 mod report;
 mod driver;
 mod error;
 
+pub use blocks::{BLOCK_EVENTS, Summary, block_of, first_of, place_of};
 pub use driver::{Call, Engine, Handler, Parts, Watcher};
 pub use error::EngineError;
 pub use fold::side_of;
 pub use happening::{Happening, What};
 pub use machine::Machine;
 pub use operate::parked_lanes;
-pub use plan::{CollectionPlan, CollectionSide, DOCUMENT, Guard, JobPlan, Plan, Retry, Shape, SidePlan};
+pub use past::{events_at, state_at, version_at, version_upto};
+pub use plan::{
+    CollectionPlan, CollectionSide, DOCUMENT, FIELDS_BYTES_MAX, Guard, JobPlan, Plan, Retry, Shape, SidePlan,
+    Unreadable,
+};
 pub use report::{
     CollectionStatus, Counts, FieldReport, ParkedItem, RecordReport, SiblingReport, SidePart, SideStatus,
     Status,

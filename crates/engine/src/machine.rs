@@ -15,7 +15,9 @@ use crate::lane::{Lanes, Track};
 use crate::pass::Passes;
 use crate::plan::{CollectionPlan, Plan, Retry};
 use crate::project::settled_fields;
+use crate::raw::RawHasher;
 use crate::state::RecordState;
+use crate::steady::Steady;
 use crate::views::{Entry, Views, is_parked};
 use crate::wake::{Effect, Now, Reply, ReplyTo, Wake};
 use hms_sync_changelog::{Log, Sealed, seal};
@@ -45,6 +47,7 @@ pub struct Machine {
     pub(crate) job_slots: BTreeMap<Track, usize>,
     pub(crate) counts: crate::report::Counts,
     pub(crate) quiet: crate::quiet::Quiet,
+    pub(crate) raw: RawHasher,
     pub(crate) stopping: bool,
     /// Records with work that are to be looked at: left by the last process, or waiting
     /// for a listing that has ended.
@@ -52,6 +55,7 @@ pub struct Machine {
     /// Whether anyone wants to hear of each record's way.
     tells_all: bool,
     next_seq: u64,
+    steady: Steady,
     random: fastrand::Rng,
     batch: Vec<Sealed>,
     effects: Vec<Effect>,
@@ -61,6 +65,7 @@ impl Machine {
     /// A machine on what `log` holds. `seed` drives the jitter and nothing else.
     pub fn open(plan: Arc<Plan>, log: Log, seed: u64) -> Result<Self, EngineError> {
         let next_seq = log.head().saturating_add(1);
+        let last = log.event(log.head())?.map_or(Time::MIN, |(_, event)| event.at);
         let mut views = Views::new(log, Arc::clone(&plan));
         views.catch_up()?;
         // While some requests are under way, the intents of the next are being made durable.
@@ -78,10 +83,12 @@ impl Machine {
             job_slots: BTreeMap::new(),
             counts: crate::report::Counts::default(),
             quiet: crate::quiet::Quiet::default(),
+            raw: RawHasher::default(),
             stopping: false,
             left_over: VecDeque::new(),
             tells_all: true,
             next_seq,
+            steady: Steady::after(last),
             random: fastrand::Rng::with_seed(seed),
             batch: Vec::new(),
             effects: Vec::new(),
@@ -91,8 +98,10 @@ impl Machine {
     /// Takes in what happened and says what is to be done. After an error the
     /// machine must be dropped: the log is what counts.
     pub fn step(&mut self, wake: Wake, now: Now) -> Result<Vec<Effect>, EngineError> {
+        let now = self.steady.tick(now);
         match wake {
             Wake::Start => {
+                self.views.sum_up_missing();
                 self.resume_listings(now);
                 self.look_at_all();
             }
@@ -134,6 +143,22 @@ impl Machine {
     /// Whether to tell of each record's way, or only of what matters to all.
     pub fn tell_all(&mut self, all: bool) {
         self.tells_all = all;
+    }
+
+    /// The time by which events are stamped, where the world's clocks show `now`. It never
+    /// goes back. When a read began is told by it.
+    pub fn time(&self, now: Now) -> Time {
+        self.steady.read(now).wall
+    }
+
+    /// What it is told to do.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// What a block of the log holds; nothing if that is not known.
+    pub fn block(&self, block: u64) -> Option<crate::blocks::Summary> {
+        self.views.block(block)
     }
 
     /// The log that the machine's events go to.
@@ -208,6 +233,7 @@ impl Machine {
         }
         let id_of = |state: &RecordState| state.sides.get(side_of(&event.body)?)?.id.clone();
         let old_id = id_of(&entry.state);
+        self.views.sum_up(&event);
         self.views.fold(&mut entry.state, sealed.id, &event);
         entry.changed_by(event.seq);
         if id_of(&entry.state) != old_id {
@@ -233,6 +259,7 @@ impl Machine {
         let sealed = seal(&event)
             .map_err(|why| EngineError::Seal { record: stream.to_string(), why: why.to_string() })?;
         self.next_seq += 1;
+        self.views.sum_up(&event);
         self.views.fold_stream(sealed.id, &event)?;
         self.batch.push(sealed);
         Ok(())
@@ -295,7 +322,8 @@ impl Machine {
             stamp,
             certain: true,
         };
-        self.emit(record, entry, Body::Edited { edit, id: None, tag: None, source: Source::Engine }, now)?;
+        let (source, raw) = (Source::Engine, None);
+        self.emit(record, entry, Body::Edited { edit, id: None, tag: None, source, raw }, now)?;
         Ok(())
     }
 

@@ -20,6 +20,7 @@ use hms_sync_model::{
     NativeId, Operation, ParkReason, Parked, RecordId, SideName, Source, Stamp, Tag, Time, Value, VecMap,
 };
 use hms_sync_resolver::{Presence, Rules};
+use serde_json::Value as Json;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub(crate) struct Seen {
     pub(crate) tag: Option<Tag>,
     pub(crate) modified: Option<Time>,
     pub(crate) fields: FieldMap,
+    /// The record as the side showed it.
+    pub(crate) doc: Json,
     pub(crate) source: Source,
     /// When the read began.
     pub(crate) began: Time,
@@ -132,7 +135,7 @@ impl Machine {
             self.emit(
                 &record,
                 &mut entry,
-                Body::Doubted { side: place.side.clone(), stale: false, id: Some(id), words },
+                Body::Doubted { side: place.side.clone(), stale: false, id: Some(id), message: None, words },
                 now,
             )?;
             return self.finish(record, entry, now);
@@ -144,7 +147,7 @@ impl Machine {
                 return self.finish(record, entry, now);
             }
         };
-        let seen = Seen { id, tag, modified, fields, source, began };
+        let seen = Seen { id, tag, modified, fields, doc, source, began };
         if unborn {
             return self.appeared(place, record, entry, seen, now);
         }
@@ -320,13 +323,12 @@ impl Machine {
             !same(value, &shown(place.plan, part, field)) && !ours.is_some_and(|ours| same(value, &ours))
         });
         if news {
-            let words = "shown otherwise by a webhook, or while a request was under way".to_owned();
-            self.emit(
-                record,
-                entry,
-                Body::Doubted { side: place.side.clone(), stale: false, id: None, words },
-                now,
-            )?;
+            let (message, words) = match &seen.source {
+                Source::Webhook(message) => (message.clone(), "a webhook shows it otherwise"),
+                _ => (None, "it was shown otherwise while a request was under way"),
+            };
+            let (side, words) = (place.side.clone(), words.to_owned());
+            self.emit(record, entry, Body::Doubted { side, stale: false, id: None, message, words }, now)?;
         }
         Ok(())
     }
@@ -408,18 +410,17 @@ impl Machine {
             let known = part.parked.is_some();
             return if known { Ok(()) } else { self.park_not_kept(place, record, entry, refused, now) };
         }
-        let quiet = seen.began > state.edited_at
-            && part.write.is_none()
-            && projection(place.collection, state, place.side, true).is_none();
+        let pending = || projection(place.collection, state, place.side, true).is_some();
+        let quiet = || seen.began > state.edited_at && part.write.is_none() && !pending();
         let new_tag = seen.tag.is_some() && seen.tag != part.tag;
         let lesson = part.doubt.is_some()
-            || new_tag && projection(place.collection, state, place.side, true).is_some()
+            || new_tag && pending()
             || part.last_write.as_ref().is_some_and(|last| !last.shown && seen.began > last.ended)
-            || quiet && is_unconfirmed(place.plan, state, place.side);
+            || is_unconfirmed(place.plan, state, place.side) && quiet();
         if !lesson {
             return Ok(());
         }
-        let clock = if quiet { state.merged.clock.clone() } else { part.acked.clone() };
+        let clock = if quiet() { state.merged.clock.clone() } else { part.acked.clone() };
         self.emit(
             record,
             entry,
@@ -439,7 +440,8 @@ impl Machine {
         now: Now,
     ) -> Result<(), EngineError> {
         self.counts.stale_reads += 1;
-        let body = Body::Doubted { side: place.side.clone(), stale: true, id: None, words: words.to_owned() };
+        let (side, words) = (place.side.clone(), words.to_owned());
+        let body = Body::Doubted { side, stale: true, id: None, message: None, words };
         self.emit(record, entry, body, now).map(|_| ())
     }
 
@@ -486,11 +488,13 @@ impl Machine {
         };
         self.counts.edits += 1;
         let touched: Vec<FieldName> = edit.changes.keys().cloned().collect();
+        let raw = self.raw.raw_hash(record, &seen.doc);
         let body = Body::Edited {
             edit,
             id: Some(seen.id.clone()),
             tag: seen.tag.clone(),
             source: seen.source.clone(),
+            raw,
         };
         self.emit(record, entry, body, now)?;
         self.tell_decisions(place.collection, record, entry, &touched, now);
@@ -577,7 +581,7 @@ impl Machine {
             dot: Dot { n: n.saturating_add(1), actor },
         };
         self.counts.edits += 1;
-        self.emit(record, entry, Body::Edited { edit, id: Some(id), tag: None, source }, now)?;
+        self.emit(record, entry, Body::Edited { edit, id: Some(id), tag: None, source, raw: None }, now)?;
         self.tell(Some(record), What::Deleted { side: place.side.clone() }, now);
         Ok(())
     }
@@ -600,8 +604,8 @@ impl Machine {
             return Ok(());
         }
         if part.and_then(|part| part.id.as_ref()) != Some(&id) {
-            let body =
-                Body::Doubted { side: place.side.clone(), stale: false, id: Some(id), words: words.clone() };
+            let (side, words) = (place.side.clone(), words.clone());
+            let body = Body::Doubted { side, stale: false, id: Some(id), message: None, words };
             self.emit(record, entry, body, now)?;
         }
         self.park(record, entry, Lane::Side(place.side.clone()), reason, words, now)

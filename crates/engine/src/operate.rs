@@ -34,7 +34,7 @@ impl Machine {
             self.intake(side, collection, record, source, now.wall, now)?;
         }
         for id in delivery.hints {
-            self.hint(side, collection, id, now)?;
+            self.hint(side, collection, id, delivery.message.clone(), now)?;
         }
         self.reply(reply, Reply::Done);
         Ok(())
@@ -46,6 +46,7 @@ impl Machine {
         side: &SideName,
         collection: &CollectionName,
         id: NativeId,
+        message: Option<String>,
         now: Now,
     ) -> Result<(), EngineError> {
         let record = match self.views.linked(side, collection, &id)? {
@@ -57,7 +58,7 @@ impl Machine {
         self.emit(
             &record,
             &mut entry,
-            Body::Doubted { side: side.clone(), stale: false, id: Some(id), words },
+            Body::Doubted { side: side.clone(), stale: false, id: Some(id), message, words },
             now,
         )?;
         self.finish(record, entry, now)

@@ -526,7 +526,7 @@ impl Machine {
             self.emit(
                 record,
                 &mut entry,
-                Body::Doubted { side: side.clone(), stale: false, id: None, words },
+                Body::Doubted { side: side.clone(), stale: false, id: None, message: None, words },
                 now,
             )?;
             return self.finish(record.clone(), entry, now);

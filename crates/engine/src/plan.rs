@@ -39,7 +39,7 @@ impl Plan {
             jobs: VecMap::new(),
             backlog_max: 2_048,
             records_max: 8_000,
-            unsaved_max: 3_000,
+            unsaved_max: 8_000,
         }
     }
 }
@@ -114,21 +114,41 @@ pub enum Shape {
     Document,
 }
 
+/// The most that the fields of one record may take, in bytes: a field of 16 MiB, and
+/// all others. Values before and after a change go into one event of the log.
+pub const FIELDS_BYTES_MAX: usize = 17 << 20;
+
+/// Why a side's record cannot be read into ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// A field does not hold what its type says.
+    #[error(transparent)]
+    Field(#[from] UnreadableField),
+    /// The fields together are larger than one record may be.
+    #[error("its fields take {bytes} bytes; a record may take {FIELDS_BYTES_MAX} at most")]
+    TooLarge {
+        /// What they take.
+        bytes: usize,
+    },
+}
+
 /// The one field of [`Shape::Document`].
 pub const DOCUMENT: &str = "document";
 
 impl Shape {
     /// The canonical fields of a side's record.
-    pub fn read(&self, doc: &Json, partial: bool) -> Result<FieldMap, UnreadableField> {
-        match self {
-            Self::Fields(map) if partial => map.read_partial(doc),
-            Self::Fields(map) => map.read(doc),
+    pub fn read(&self, doc: &Json, partial: bool) -> Result<FieldMap, Unreadable> {
+        let fields = match self {
+            Self::Fields(map) if partial => map.read_partial(doc)?,
+            Self::Fields(map) => map.read(doc)?,
             Self::Document => {
                 let field = FieldName::try_new(DOCUMENT).ok();
                 let value = canonical(&FieldType::Json, doc);
-                Ok(field.zip(value.ok()).into_iter().collect())
+                field.zip(value.ok()).into_iter().collect()
             }
-        }
+        };
+        let bytes = fields.iter().fold(0, |sum: usize, (_, value)| sum.saturating_add(value.kept_bytes()));
+        if bytes > FIELDS_BYTES_MAX { Err(Unreadable::TooLarge { bytes }) } else { Ok(fields) }
     }
 
     /// A side's record with just these fields.
@@ -204,4 +224,44 @@ pub struct JobPlan {
     pub in_flight_max: usize,
     /// Retries of calls that failed.
     pub retry: Retry,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::*;
+
+    #[test]
+    fn a_record_larger_than_the_log_takes_is_unreadable_in_words() {
+        let text = |bytes: usize| Json::String("x".repeat(bytes));
+        assert!(Shape::Document.read(&text(16 << 20), false).is_ok());
+        let why = Shape::Document.read(&text(17 << 20), false).unwrap_err();
+        assert_eq!(why.to_string(), "its fields take 17825806 bytes; a record may take 17825792 at most");
+    }
+
+    /// Before and after of the largest record fit into one event, and so do many small values.
+    #[test]
+    fn what_a_value_takes_is_never_counted_too_low() {
+        let kept = |value: &Value| rmp_serde::to_vec_named(value).unwrap().len();
+        let values = [
+            Value::Absent,
+            Value::Null,
+            true.into(),
+            5.into(),
+            (-7_000_000_000).into(),
+            "".into(),
+            "é".into(),
+            Value::Date(hms_sync_model::Date(20_000)),
+            Value::Datetime(hms_sync_model::Time(i64::MIN)),
+            Value::set([]),
+            Value::set((0..5_000).map(Value::from)),
+            Value::Json("{}".into()),
+            Value::set([Value::set(["a".into()]), Value::Null]),
+            "x".repeat(70_000).as_str().into(),
+        ];
+        for value in values {
+            assert!(kept(&value) <= value.kept_bytes(), "{value:?}");
+        }
+        assert!(FIELDS_BYTES_MAX * 3 < hms_sync_changelog::EVENT_BYTES_MAX);
+    }
 }

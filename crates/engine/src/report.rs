@@ -5,9 +5,11 @@ use crate::error::EngineError;
 use crate::machine::Machine;
 use crate::project::projection;
 use crate::state::RecordState;
+use crate::state::SideState;
 use crate::stream::stream_of;
-use hms_sync_model::{CollectionName, Lane, NativeId, Parked, RecordId, SideName, Value};
+use hms_sync_model::{CollectionName, FieldName, Lane, NativeId, Parked, RecordId, SideName, Time, Value};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Counters since the process started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,6 +165,15 @@ pub struct SidePart {
     pub in_step: bool,
     /// What it has been shown, as a clock.
     pub has_seen: String,
+    /// Fields of which it has not been shown the latest.
+    #[serde(default)]
+    pub not_shown: Vec<String>,
+    /// What it is known to hold, field by field: as it shows it, in hms-sync's own form.
+    #[serde(default)]
+    pub holds: BTreeMap<String, serde_json::Value>,
+    /// When what it holds was last confirmed, in RFC 3339.
+    #[serde(default)]
+    pub seen_at: Option<String>,
     /// What is to be brought to it.
     pub pending: Vec<String>,
     /// Why nothing is brought to it.
@@ -277,6 +288,12 @@ impl Machine {
         })
     }
 
+    /// The same, of a record that is named by its id.
+    pub fn title_of(&self, record: &RecordId) -> Result<String, EngineError> {
+        let title = self.views.peek_if(record, |state| Some(self.title(record, state)))?;
+        Ok(title.unwrap_or_else(|| record.to_string()))
+    }
+
     /// Finds a record by what a person calls it: its id, `collection/identity`,
     /// or `side:native id`.
     pub fn find(&self, name: &str) -> Result<Option<RecordId>, EngineError> {
@@ -337,6 +354,9 @@ impl Machine {
                 id: part.id.as_ref().filter(|_| !part.gone).map(ToString::to_string),
                 in_step: wanted.is_none() && part.write.is_none(),
                 has_seen: part.acked.to_string(),
+                not_shown: not_shown(state, part),
+                holds: holds(part),
+                seen_at: (part.seen_at > Time(0)).then(|| part.seen_at.to_string()),
                 pending: wanted
                     .map(|w| w.fields.keys().map(ToString::to_string).collect())
                     .unwrap_or_default(),
@@ -354,6 +374,21 @@ impl Machine {
             sides: sides.collect(),
         }
     }
+}
+
+/// The fields of which a side's people have seen less than there is.
+fn not_shown(state: &RecordState, part: &SideState) -> Vec<String> {
+    let behind = |field: &&FieldName| {
+        let seen = part.acked_of(field);
+        state.merged.siblings(field).iter().any(|sibling| !seen.has(&sibling.dot))
+    };
+    state.merged.field_names().filter(behind).map(ToString::to_string).collect()
+}
+
+fn holds(part: &SideState) -> BTreeMap<String, serde_json::Value> {
+    let shown = part.held.keys().map(|field| (field, part.shown_of(field)));
+    let there = shown.filter(|(_, value)| *value != Value::Absent);
+    there.map(|(field, value)| (field.to_string(), value.to_json())).collect()
 }
 
 fn in_words(parked: &Parked) -> String {

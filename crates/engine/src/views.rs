@@ -11,14 +11,16 @@
 //!
 //! Keys, by their first letter: `r` snapshot of a record's state, `l` native id to record,
 //! `n` identity to record, `t` records with work to do, `k` records with
-//! something parked, `s` the sync's own streams, `w` webhook messages taken in.
+//! something parked, `s` the sync's own streams, `w` webhook messages taken in, `b` what
+//! the blocks of the log hold.
 
+use crate::blocks::{BLOCK_EVENTS, Block, Summary, block_of, first_of};
 use crate::error::EngineError;
 use crate::fold::side_of;
 use crate::plan::Plan;
 use crate::state::RecordState;
 use crate::stream::StreamState;
-use hms_sync_changelog::{Changes, Log, View};
+use hms_sync_changelog::{Changes, Log, VIEW_BYTES_MAX, View};
 use hms_sync_model::{
     Body, CollectionName, Event, EventId, FieldName, NativeId, RecordId, SideName, Time, Value,
 };
@@ -53,6 +55,8 @@ pub struct Views {
     todo: Marks,
     /// Records with something parked.
     parked: Marks,
+    /// What the block of the last events holds.
+    block: Block,
 }
 
 /// A set of records, all of it in memory, and how it differs from what is saved.
@@ -128,6 +132,7 @@ impl Views {
             queue: VecDeque::new(),
             todo: Marks::default(),
             parked: Marks::default(),
+            block: Block::default(),
         }
     }
 
@@ -140,6 +145,7 @@ impl Views {
     pub fn catch_up(&mut self) -> Result<(), EngineError> {
         self.todo.on = self.marked(b't')?;
         self.parked.on = self.marked(b'k')?;
+        self.resume_block()?;
         let (log, first) = (self.log.clone(), self.log.views_upto().saturating_add(1));
         std::thread::scope(|scope| {
             let (give, take) = std::sync::mpsc::sync_channel(2);
@@ -165,6 +171,7 @@ impl Views {
     fn take_in(&mut self, events: &[(EventId, Event)]) -> Result<(), EngineError> {
         let mut touched = FxHashSet::default();
         for (id, event) in events {
+            self.sum_up(event);
             if event.record.is_own_stream() {
                 self.fold_stream(*id, event)?;
             } else {
@@ -232,7 +239,7 @@ impl Views {
     /// A record's state, from its last snapshot and the events since; and the
     /// version of that snapshot.
     fn load(&self, record: &RecordId) -> Result<(RecordState, u64), EngineError> {
-        let mut state = match self.get(&key(b'r', record.as_str().as_bytes()))? {
+        let mut state = match self.get(&snapshot_key(record))? {
             Some(bytes) => decode(record, &bytes)?,
             None => RecordState::default(),
         };
@@ -274,8 +281,10 @@ impl Views {
             return;
         }
         match rmp_serde::to_vec_named(&entry.state) {
+            // The log takes no larger view: such a record is folded from its events each time.
+            Ok(bytes) if bytes.len() > VIEW_BYTES_MAX => {}
             Ok(bytes) => {
-                self.fresh.insert(key(b'r', record.as_str().as_bytes()), Some(bytes));
+                self.fresh.insert(snapshot_key(&record), Some(bytes));
             }
             // Cannot happen for a state of ours; the log still has it all.
             Err(why) => tracing::error!(%record, %why, "a record's view cannot be encoded"),
@@ -478,6 +487,63 @@ impl Views {
         Ok(found.and_then(|bytes| bytes.try_into().ok()).map(|at| Time(i64::from_be_bytes(at))))
     }
 
+    /// Takes an event that comes next into the summary of its block.
+    pub(crate) fn sum_up(&mut self, event: &Event) {
+        let whole = self.block.add(event);
+        if let Some((key, value)) = whole.and_then(|(block, summary)| saved_block(block, summary)) {
+            self.set(key, Some(value));
+        }
+    }
+
+    /// What a block holds; nothing if that is not known, or not all of it has happened.
+    pub fn block(&self, block: u64) -> Option<Summary> {
+        self.saved_summary(block).filter(Summary::is_whole)
+    }
+
+    /// A summary that cannot be read is one that is missing.
+    fn saved_summary(&self, block: u64) -> Option<Summary> {
+        let bytes = self.get(&block_key(block)).ok()??;
+        rmp_serde::from_slice(&bytes).ok()
+    }
+
+    /// The block of the last saved event, as far as it goes.
+    fn resume_block(&mut self) -> Result<(), EngineError> {
+        let last = self.log.views_upto();
+        let block = block_of(last);
+        let saved = self.saved_summary(block);
+        if !self.block.resume(last, saved) {
+            self.block = self.read_block(block, last)?;
+        }
+        Ok(())
+    }
+
+    /// A block as its events up to `last` make it.
+    fn read_block(&self, block: u64, last: u64) -> Result<Block, EngineError> {
+        let (first, mut made) = (first_of(block), Block::default());
+        let limit = last.saturating_add(1).saturating_sub(first).min(BLOCK_EVENTS);
+        let events = self.log.events(first, usize::try_from(limit).unwrap_or(usize::MAX))?;
+        for (_, event) in &events {
+            made.add(event);
+        }
+        Ok(made)
+    }
+
+    /// Makes the summaries that are missing for blocks before the last saved event: those of
+    /// a log from before there were any. A block that is damaged stays without one.
+    pub(crate) fn sum_up_missing(&mut self) {
+        let mut blocks = block_of(self.log.views_upto());
+        while let Some(block) = blocks.checked_sub(1).filter(|block| self.block(*block).is_none()) {
+            blocks = block;
+            match self.read_block(block, u64::MAX) {
+                Ok(made) => {
+                    let saved = made.whole().and_then(|summary| saved_block(block, summary));
+                    saved.into_iter().for_each(|(key, value)| self.set(key, Some(value)));
+                }
+                Err(why) => tracing::warn!(block, %why, "a block of events cannot be summed up"),
+            }
+        }
+    }
+
     fn set(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
         self.fresh.insert(key, value);
     }
@@ -536,6 +602,8 @@ impl Views {
         if self.fresh.is_empty() {
             return None;
         }
+        let open = self.block.open().and_then(|(block, summary)| saved_block(block, summary));
+        self.fresh.extend(open.map(|(key, value)| (key, Some(value))));
         let changes = Arc::new(std::mem::take(&mut self.fresh));
         self.saving = Some(Arc::clone(&changes));
         Some((changes, last))
@@ -556,9 +624,26 @@ pub(crate) fn is_parked(state: &RecordState) -> bool {
 }
 
 /// The rules that a record's edits are folded by: none where its collection is no longer configured.
-fn rules_of<'a>(plan: &'a Plan, record: &RecordId) -> &'a Rules {
+pub(crate) fn rules_of<'a>(plan: &'a Plan, record: &RecordId) -> &'a Rules {
     static NONE: LazyLock<Rules> = LazyLock::new(Rules::default);
     plan.collections.get(record.collection()).map_or(&*NONE, |collection| &collection.rules)
+}
+
+/// A record's state as it was saved on the way, at whatever version that was.
+pub(crate) fn snapshot(log: &Log, record: &RecordId) -> Result<Option<RecordState>, EngineError> {
+    log.view(&snapshot_key(record))?.map(|bytes| decode(record, &bytes)).transpose()
+}
+
+fn snapshot_key(record: &RecordId) -> Vec<u8> {
+    key(b'r', record.as_str().as_bytes())
+}
+
+fn block_key(block: u64) -> Vec<u8> {
+    key(b'b', &block.to_be_bytes())
+}
+
+fn saved_block(block: u64, summary: &Summary) -> Option<View> {
+    Some((block_key(block), rmp_serde::to_vec_named(summary).ok()?))
 }
 
 fn decode(record: &RecordId, bytes: &[u8]) -> Result<RecordState, EngineError> {

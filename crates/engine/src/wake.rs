@@ -74,7 +74,7 @@ pub enum Wake {
         record: RecordId,
         /// On which side.
         side: SideName,
-        /// When the read began.
+        /// When the read began, by the machine's time ([`crate::Machine::time`]).
         began: Time,
         /// What was there.
         result: Result<Observation, ReadError>,
@@ -85,7 +85,7 @@ pub enum Wake {
         record: RecordId,
         /// On which side.
         side: SideName,
-        /// When the read began.
+        /// When the read began, by the machine's time ([`crate::Machine::time`]).
         began: Time,
         /// What was there.
         result: Result<Vec<Observation>, ReadError>,

@@ -1,6 +1,14 @@
 //! What people are told, as plain data: the same for the command and the API.
 
+mod page;
+mod past;
+mod story;
+
 pub use hms_sync_engine::ParkedItem;
+pub use page::{LogPage, LogQuery};
+pub use past::{AsOf, Diff, FieldDiff, PointReport};
+pub use story::{EditStory, FieldStory, NotSeen, Noted, SideStory, ValueStory, WriteStory};
+
 use hms_sync_engine::{FieldReport, SidePart, Status};
 use hms_sync_notary::NotaryStatus;
 use serde::{Deserialize, Serialize};
@@ -96,6 +104,11 @@ pub struct Released {
 /// One event of a record's history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventReport {
+    /// The record it belongs to, or a stream of the sync's own.
+    pub record: String,
+    /// What people call the record now, where events of several are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
     /// Its place in the whole log.
     pub seq: u64,
     /// Its place in the record's history.
@@ -136,10 +149,18 @@ pub struct Explanation {
     pub record: String,
     /// What people call it.
     pub title: String,
+    /// The time that was meant, in RFC 3339; nothing for now.
+    pub asked: Option<String>,
+    /// How many events the record had then.
+    pub version: u64,
     /// Whether it is there, deleted, or disputed.
     pub presence: String,
+    /// Who says that it is there, and who deleted it; told if somebody did.
+    pub presence_values: Vec<ValueStory>,
     /// The fields asked for.
     pub fields: Vec<FieldReport>,
+    /// The way of each of them.
+    pub stories: Vec<FieldStory>,
     /// Its part on each side.
     pub sides: Vec<SidePart>,
     /// The edits that made the fields what they are, the latest ones if there are many.

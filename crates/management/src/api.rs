@@ -35,6 +35,9 @@ pub(crate) fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Room>>)> {
         (Method::GET, "/api/record", get(record)),
         (Method::GET, "/api/history", get(history)),
         (Method::GET, "/api/explain", get(explain)),
+        (Method::GET, "/api/as-of", get(as_of)),
+        (Method::GET, "/api/diff", get(diff)),
+        (Method::GET, "/api/log", get(log_list)),
         (Method::GET, "/api/verify", get(verify)),
         (Method::GET, "/api/log/stats", get(log_stats)),
         (Method::POST, "/api/poll", post(poll)),
@@ -199,10 +202,38 @@ async fn release(State(room): Ask, request: Request) -> Answer<crate::Released> 
 #[serde(deny_unknown_fields)]
 struct Named {
     name: String,
-    field: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HistoryQuery {
+    name: String,
     #[serde(default)]
     after: u64,
     limit: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExplainQuery {
+    name: String,
+    field: Option<String>,
+    at: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AsOfQuery {
+    name: String,
+    at: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DiffQuery {
+    name: String,
+    from: String,
+    to: String,
 }
 
 async fn record(
@@ -213,17 +244,38 @@ async fn record(
     in_time(&room, room.desk.record(&asked.name)).await
 }
 
-async fn history(State(room): Ask, query: Result<Query<Named>, QueryRejection>) -> Answer<crate::History> {
+async fn history(
+    State(room): Ask,
+    query: Result<Query<HistoryQuery>, QueryRejection>,
+) -> Answer<crate::History> {
     let asked = asked(query)?;
     in_time(&room, room.desk.history(&asked.name, asked.after, asked.limit.unwrap_or(EVENTS_MAX))).await
 }
 
 async fn explain(
     State(room): Ask,
-    query: Result<Query<Named>, QueryRejection>,
+    query: Result<Query<ExplainQuery>, QueryRejection>,
 ) -> Answer<crate::Explanation> {
     let asked = asked(query)?;
-    in_time(&room, room.desk.explain(&asked.name, asked.field.as_deref())).await
+    in_time(&room, room.desk.explain(&asked.name, asked.field.as_deref(), asked.at.as_deref())).await
+}
+
+async fn as_of(State(room): Ask, query: Result<Query<AsOfQuery>, QueryRejection>) -> Answer<crate::AsOf> {
+    let asked = asked(query)?;
+    in_time(&room, room.desk.as_of(&asked.name, &asked.at)).await
+}
+
+async fn diff(State(room): Ask, query: Result<Query<DiffQuery>, QueryRejection>) -> Answer<crate::Diff> {
+    let asked = asked(query)?;
+    in_time(&room, room.desk.diff(&asked.name, &asked.from, &asked.to)).await
+}
+
+async fn log_list(
+    State(room): Ask,
+    query: Result<Query<crate::LogQuery>, QueryRejection>,
+) -> Answer<crate::LogPage> {
+    let asked = asked(query)?;
+    in_time(&room, room.desk.log_list(&asked)).await
 }
 
 #[derive(Deserialize)]

@@ -67,7 +67,7 @@ impl From<DeskError> for Refusal {
             DeskError::NoSuchRecord { .. } | DeskError::NoSuchField { .. } | DeskError::NothingParked => {
                 StatusCode::NOT_FOUND
             }
-            DeskError::Invalid { .. } => StatusCode::BAD_REQUEST,
+            DeskError::Invalid { .. } | DeskError::NoTime { .. } => StatusCode::BAD_REQUEST,
             DeskError::Refused { .. } | DeskError::NoNotary | DeskError::Notary(_) | DeskError::Export(_) => {
                 StatusCode::CONFLICT
             }

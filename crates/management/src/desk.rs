@@ -5,13 +5,13 @@
 //! from the log beside it. Nothing is written but by the engine's own commands.
 
 use crate::answers::{
-    EventReport, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatusReport,
+    EventReport, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatusReport,
 };
 use crate::detail::detail;
 use crate::error::DeskError;
 use crate::offline::Stopped;
 use crate::stats::StatsReport;
-use crate::told::Teller;
+use crate::told::{Teller, Told};
 use hms_sync_changelog::Log;
 use hms_sync_engine::{Command, Engine, EngineError, Machine, Plan, RecordReport, Reply, Wake};
 use hms_sync_model::{CollectionName, Event, EventId, JobName, Lane, RecordId, Released as Action, SideName};
@@ -22,8 +22,6 @@ use std::sync::Arc;
 pub(crate) const PARKED_MAX: usize = 500;
 /// Most events in one answer.
 pub(crate) const EVENTS_MAX: usize = 1_000;
-/// Most edits in one explanation.
-const EDITS_MAX: usize = 100;
 
 /// Where people ask.
 #[derive(Debug, Clone)]
@@ -67,7 +65,7 @@ impl Desk {
         }
     }
 
-    async fn look<T: Send + 'static>(
+    pub(crate) async fn look<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Machine) -> Result<T, EngineError> + Send + 'static,
     ) -> Result<T, DeskError> {
@@ -211,39 +209,12 @@ impl Desk {
         Ok(History { record: record.to_string(), title, events, next })
     }
 
-    async fn title(&self, record: &RecordId) -> Result<String, DeskError> {
+    pub(crate) async fn title(&self, record: &RecordId) -> Result<String, DeskError> {
         if record.is_own_stream() {
             return Ok(record.to_string());
         }
         let of = record.clone();
-        let report = self.look(move |machine| machine.record(&of)).await?;
-        Ok(report.map_or_else(|| record.to_string(), |report| report.title))
-    }
-
-    /// Why a record, or one field of it, is as it is.
-    pub async fn explain(&self, name: &str, field: Option<&str>) -> Result<Explanation, DeskError> {
-        let report = self.record(name).await?;
-        let mut fields = report.fields;
-        if let Some(wanted) = field {
-            let known: Vec<String> = fields.iter().map(|f| f.field.clone()).collect();
-            fields.retain(|f| f.field == wanted);
-            if fields.is_empty() {
-                let (record, field) = (report.record, wanted.to_owned());
-                return Err(DeskError::NoSuchField { record, field, known });
-            }
-        }
-        let record = RecordId::try_new(report.record.as_str())
-            .map_err(|_| DeskError::NoSuchRecord { name: name.to_owned() })?;
-        let (log, of) = (self.log()?, field.map(str::to_owned));
-        let edits = beside(move || read_edits(&log, &record, of.as_deref())).await?;
-        Ok(Explanation {
-            record: report.record,
-            title: report.title,
-            presence: report.presence,
-            fields,
-            sides: report.sides,
-            edits,
-        })
+        self.look(move |machine| machine.title_of(&of)).await
     }
 
     /// Has a side's collection read now.
@@ -301,24 +272,28 @@ fn just_before(record: &RecordId) -> Option<RecordId> {
     RecordId::try_new(text).ok()
 }
 
-fn report(id: EventId, event: &Event, teller: &mut Teller) -> EventReport {
-    let told = teller.tell(event);
-    EventReport {
-        seq: event.seq,
-        version: event.version,
-        at: event.at.to_string(),
-        kind: told.kind.to_owned(),
-        side: told.side.map(|side| side.to_string()),
-        words: told.words,
-        detail: detail(event),
-        id: id.to_string(),
-        prev: event.prev.to_string(),
+impl EventReport {
+    /// An event as it was told.
+    pub(crate) fn of(id: EventId, event: &Event, told: &Told) -> Self {
+        Self {
+            record: event.record.to_string(),
+            title: None,
+            seq: event.seq,
+            version: event.version,
+            at: event.at.to_string(),
+            kind: told.kind.to_owned(),
+            side: told.side.as_ref().map(ToString::to_string),
+            words: told.words.clone(),
+            detail: detail(event),
+            id: id.to_string(),
+            prev: event.prev.to_string(),
+        }
     }
 }
 
 /// Calls `each` for every event of a record from the first one on, until it
 /// answers false. The teller needs what came before; a stream's lines do not.
-fn walk(
+pub(crate) fn walk(
     log: &Log,
     record: &RecordId,
     from: u64,
@@ -351,30 +326,11 @@ fn read_history(
     let mut events = Vec::new();
     let from = if record.is_own_stream() { after.saturating_add(1) } else { 1 };
     walk(log, record, from, |id, event| {
-        let told = report(id, event, &mut teller);
+        let told = EventReport::of(id, event, &teller.tell(event));
         if event.version > after {
             events.push(told);
         }
         events.len() <= limit
     })?;
     Ok(events)
-}
-
-/// The latest edits of a record, or of one of its fields.
-fn read_edits(log: &Log, record: &RecordId, field: Option<&str>) -> Result<Vec<EventReport>, DeskError> {
-    let mut teller = Teller::new();
-    let mut edits = std::collections::VecDeque::new();
-    walk(log, record, 1, |id, event| {
-        let told = report(id, event, &mut teller);
-        if let hms_sync_model::Body::Edited { edit, .. } = &event.body
-            && field.is_none_or(|field| edit.deletes || edit.changes.contains_key(field))
-        {
-            if edits.len() >= EDITS_MAX {
-                edits.pop_front();
-            }
-            edits.push_back(told);
-        }
-        true
-    })?;
-    Ok(edits.into())
 }

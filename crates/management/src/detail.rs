@@ -9,7 +9,10 @@ use serde_json::{Map, Value as Json, json};
 /// Everything an event's body says.
 pub(crate) fn detail(event: &Event) -> Json {
     match &event.body {
-        Body::Edited { edit, id, tag, source } => edited(edit, json!({ "id": id, "tag": tag }), source),
+        Body::Edited { edit, id, tag, source, raw } => {
+            let raw = raw.map(|hash| hash.to_string());
+            edited(edit, json!({ "id": id, "tag": tag, "raw": raw }), source)
+        }
         Body::Intended { side, operation, fields, clock } => json!({
             "side": side, "operation": operation.as_str(), "fields": values(fields), "clock": seen(clock),
         }),
@@ -21,8 +24,8 @@ pub(crate) fn detail(event: &Event) -> Json {
             json!({ "side": side, "of": of, "failure": failure, "words": words })
         }
         Body::Confirmed { side, clock, tag } => json!({ "side": side, "clock": seen(clock), "tag": tag }),
-        Body::Doubted { side, stale, id, words } => {
-            json!({ "side": side, "stale": stale, "id": id, "words": words })
+        Body::Doubted { side, stale, id, message, words } => {
+            json!({ "side": side, "stale": stale, "id": id, "webhook": message, "words": words })
         }
         Body::Parked { lane, parked } => {
             let Parked { reason, words, attempts, fields, clock, given_up: _ } = parked;

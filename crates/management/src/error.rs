@@ -1,5 +1,6 @@
 //! What can go wrong when somebody asks, and what they can do about it.
 
+use crate::when::{HOW, NoTime};
 use hms_sync_changelog::LogError;
 use hms_sync_engine::EngineError;
 use hms_sync_notary::{ExportError, NotaryError};
@@ -35,6 +36,12 @@ pub enum DeskError {
         why: String,
         /// What would be right.
         hint: String,
+    },
+    /// A text that should name a time names none.
+    #[error("{text:?} is no time")]
+    NoTime {
+        /// The text.
+        text: String,
     },
     /// The engine will not do it.
     #[error("{why}")]
@@ -92,6 +99,12 @@ impl From<ExportError> for DeskError {
     }
 }
 
+impl From<NoTime> for DeskError {
+    fn from(why: NoTime) -> Self {
+        Self::NoTime { text: why.text }
+    }
+}
+
 impl DeskError {
     /// What the person who asked can do.
     pub fn hint(&self) -> String {
@@ -103,6 +116,7 @@ impl DeskError {
             Self::NoSuchField { known, .. } => format!("its fields are {}", known.join(", ")),
             Self::NothingParked => "`hms-sync parked FILE list` shows what is parked".into(),
             Self::Invalid { hint, .. } => hint.clone(),
+            Self::NoTime { .. } => HOW.into(),
             Self::Refused { .. } => "`hms-sync status FILE` shows the sides and their collections".into(),
             Self::NotRunning => "start it with `hms-sync run FILE`".into(),
             Self::Stopped => {

@@ -7,6 +7,7 @@
 //! through the engine's own commands; no body and no secret is ever logged.
 
 mod line;
+mod when;
 mod told;
 mod detail;
 mod answers;
@@ -14,6 +15,9 @@ mod audit;
 mod stats;
 mod error;
 mod desk;
+mod chain;
+mod past;
+mod listing;
 mod offline;
 mod token;
 mod body;
@@ -22,8 +26,9 @@ mod api;
 mod serve;
 
 pub use answers::{
-    CheckpointReport, EventReport, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released,
-    Running, StatusReport, Verified,
+    AsOf, CheckpointReport, Diff, EditStory, EventReport, Explanation, FieldDiff, FieldStory, History, LogPage, LogQuery,
+    NotSeen, Noted, ParkedFilter, ParkedItem, ParkedPage, PointReport, Released, Running, SideStory,
+    StatusReport, ValueStory, Verified, WriteStory,
 };
 pub use api::api_routes;
 pub use audit::ExportAsk;
@@ -34,4 +39,6 @@ pub use line::one_line;
 pub use serve::{Limits, Options, Serving, serve};
 pub use stats::{CollectionStats, EventMark, StatsReport, StoredSize};
 pub use token::{ACCESS_FILE, Access};
-pub use told::{Teller, Told};
+pub use told::phrases::author_words;
+pub use told::{Teller, Told, Unseen};
+pub use when::{Moment, NoTime, Point};

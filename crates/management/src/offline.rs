@@ -59,7 +59,8 @@ impl Stopped {
     }
 }
 
-fn now() -> Now {
+/// The time by this machine's clocks, for a machine at rest.
+pub(crate) fn now() -> Now {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Now { wall: Time(i64::try_from(wall.as_micros()).unwrap_or(i64::MAX)), mono: Time(1) }
 }

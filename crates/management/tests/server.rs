@@ -160,6 +160,20 @@ async fn the_api_answers_what_the_desk_knows() {
     let explained = bench.get("/api/explain?name=clerk:7&field=document").await;
     assert_eq!(explained["fields"][0]["value"]["status"], "revoked");
     assert_eq!(explained["edits"].as_array().unwrap().len(), 1);
+    let at = history["events"][0]["at"].as_str().unwrap();
+    let stood = bench.get(&format!("/api/as-of?name=clerk:7&at={at}")).await;
+    assert_eq!((&stood["version"], &stood["fields"][0]["value"]["status"]), (&1.into(), &"revoked".into()));
+    assert_eq!(stood["sides"][0]["holds"]["document"]["status"], "revoked");
+    let differs = bench.get("/api/diff?name=clerk:7&from=v0&to=now").await;
+    assert_eq!(differs["fields"][0]["events"][0]["version"], 1);
+    assert_eq!(differs["fields"][0].get("before"), None);
+    let listed = bench.get("/api/log?kind=edited,received&side=clerk&reverse=true&limit=5").await;
+    assert_eq!((&listed["events"][0]["seq"], &listed["looked_at"]), (&1.into(), &1.into()));
+    let then = bench.get(&format!("/api/explain?name=clerk:7&at={at}")).await;
+    // Nobody has to be believed: the hash is that of what was sent.
+    let sent = blake3::hash(br#"{"id":"7","status":"revoked"}"#).to_hex().to_string();
+    assert_eq!(then["stories"][0]["values"][0]["edit"]["raw"], sent);
+    assert_eq!(then["stories"][0]["values"][0]["edit"]["source"], "webhook");
     let verified = bench.get("/api/verify").await;
     assert_eq!(verified["sound"], true);
     let parked = bench.get("/api/parked").await;
@@ -180,6 +194,10 @@ async fn mistakes_are_told_with_a_hint() {
     check("GET", "/api/history", "", 400, "name").await;
     check("GET", "/api/history?name=a&colour=red", "", 400, "colour").await;
     check("POST", "/api/poll", r#"{"side":"nobody","collection":"permit"}"#, 409, "nobody").await;
+    check("GET", "/api/as-of?name=clerk:7&at=soon", "", 400, "no time").await;
+    check("GET", "/api/log?kind=all", "", 400, "kind").await;
+    check("GET", "/api/log?color=red", "", 400, "color").await;
+    check("GET", "/api/diff?name=clerk:404&from=1&to=2", "", 404, "clerk:404").await;
     check("POST", "/api/poll", "{", 400, "body").await;
     check("POST", "/api/parked/release", r#"{"action":"replay"}"#, 400, "what to release").await;
     check("POST", "/api/parked/release", r#"{"action":"replay","all":true}"#, 404, "parked").await;

@@ -35,7 +35,7 @@ fn edit(by: &str, n: u64, seen: &[(&str, u64)], changes: &[(&str, &str, &str)], 
         certain: true,
     };
     let id = id.map(|id| NativeId::try_new(id).unwrap());
-    Body::Edited { edit, id, tag: None, source: Source::Page }
+    Body::Edited { edit, id, tag: None, source: Source::Page, raw: None }
 }
 
 fn told(bodies: Vec<Body>) -> Vec<String> {
@@ -44,7 +44,8 @@ fn told(bodies: Vec<Body>) -> Vec<String> {
         seq: i as u64 + 10,
         record: RecordId::try_new("permit/1").unwrap(),
         version: i as u64 + 1,
-        at: Time(0),
+        // The first at 10:41:07, each next one a second later.
+        at: Time((38_467 + i64::try_from(i).unwrap()) * 1_000_000),
         prev: EventId::default(),
         body,
     };
@@ -86,7 +87,7 @@ fn both_change_a_field_at_once() {
             "to marshal: create no=P-7, status=pending",
             "marshal took it (create), as its INS-7",
             "clerk set status to revoked (was pending) (poll)",
-            "marshal set status to approved (was pending); had not yet seen clerk's change of status (poll)",
+            "marshal set status to approved (was pending); had not yet seen clerk's change of status at 10:41:10 (poll)",
         ],
     );
 }
@@ -107,7 +108,8 @@ fn different_fields_at_once_are_told_as_such() {
         edit("clerk", 1, &[], &[("note", "", "x"), ("status", "", "pending")], Some("7")),
         edit("marshal", 1, &[], &[("inspector", "", "Kim")], Some("INS-7")),
     ]);
-    let wanted = "marshal has it as its INS-7: inspector=Kim; had not yet seen clerk's change (poll)";
+    let wanted =
+        "marshal has it as its INS-7: inspector=Kim; had not yet seen clerk's change at 10:41:07 (poll)";
     assert_eq!(lines.get(1).map(String::as_str), Some(wanted));
 }
 
@@ -148,7 +150,7 @@ fn trouble_and_what_a_person_did_about_it() {
         ],
         &[
             "no answer from marshal, it may or may not have been done: reset",
-            "marshal set aside after 1 try, refused: 422: no such inspector [2J",
+            "marshal set aside after 1 try, it was refused: 422: no such inspector [2J",
             "a person asked to try marshal again",
         ],
     );
@@ -161,6 +163,6 @@ fn hms_sync_speaks_for_itself() {
         unreachable!()
     };
     edit.dot = Dot { actor: Actor { author: Author::Engine, epoch: 0 }, n: 1 };
-    let settled = Body::Edited { edit, id: None, tag: None, source: Source::Engine };
+    let settled = Body::Edited { edit, id: None, tag: None, source: Source::Engine, raw: None };
     check(vec![settled], &["hms-sync noted that all sides agree: status=revoked"]);
 }

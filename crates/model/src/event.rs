@@ -6,8 +6,8 @@
 //! changes its meaning, new ones may come, unknown fields are passed over.
 
 use crate::{
-    Clock, Edit, FieldMap, FieldName, FieldResult, IdempotencyKey, JobName, NativeId, Operation, RecordId,
-    SideName, Tag, Time, VecMap,
+    Clock, Edit, FieldMap, FieldName, FieldResult, IdempotencyKey, JobName, NativeId, Operation, RawHash,
+    RecordId, SideName, Tag, Time, VecMap,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -204,6 +204,9 @@ pub enum Body {
         /// How we learnt of it.
         #[serde(rename = "o")]
         source: Source,
+        /// The hash of what it was made from; nothing where a side showed nothing.
+        #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
+        raw: Option<RawHash>,
     },
     /// We are about to write to a side. Durable before the request leaves.
     #[serde(rename = "I")]
@@ -287,6 +290,9 @@ pub enum Body {
         /// The side's id, for a record that is not linked yet.
         #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
         id: Option<NativeId>,
+        /// The message id of the webhook that gave the hint, if one did and has one.
+        #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
         /// Why.
         #[serde(rename = "w")]
         words: String,
@@ -499,10 +505,16 @@ mod tests {
             version: 1,
             at: Time(7),
             prev: EventId::default(),
-            body: Body::Edited { edit, id: None, tag: None, source: Source::Webhook(Some("m1".into())) },
+            body: Body::Edited {
+                edit,
+                id: None,
+                tag: None,
+                source: Source::Webhook(Some("m1".into())),
+                raw: Some(RawHash([7; 32])),
+            },
         };
         let bytes = rmp_serde::to_vec_named(&event).unwrap();
         assert_eq!(rmp_serde::from_slice::<Event>(&bytes).unwrap(), event);
-        assert!(bytes.len() < 220, "{} bytes", bytes.len());
+        assert!(bytes.len() < 256, "{} bytes", bytes.len());
     }
 }

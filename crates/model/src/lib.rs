@@ -13,15 +13,19 @@ mod clock;
 mod edit;
 mod write;
 mod event;
+mod kind;
+mod raw;
 
 pub use clock::{Actor, Author, Clock, Dot};
 pub use decimal::{Decimal, InvalidDecimal};
 pub use edit::{Change, Edit, FieldMap, Stamp};
 pub use event::{Body, Event, EventId, Failure, Lane, ParkReason, Parked, Released, Request, Source};
+pub use kind::{Kind, NoSuchKind};
 pub use names::{
     CollectionName, FieldName, IdempotencyKey, InvalidName, JobName, KEYS_STREAM, NativeId, RecordId,
     SideName, Tag,
 };
+pub use raw::RawHash;
 pub use time::Time;
 pub use value::{Date, FieldType, Value};
 pub use vecmap::VecMap;

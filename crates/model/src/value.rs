@@ -119,6 +119,20 @@ impl Value {
         }
     }
 
+    /// What it takes in the change log, in bytes; a little more rather than less.
+    pub fn kept_bytes(&self) -> usize {
+        const AROUND: usize = 12;
+        let inside = match self {
+            Self::Absent | Self::Null | Self::Bool(_) | Self::Date(_) | Self::Datetime(_) => 0,
+            Self::Number(n) => n.as_str().len(),
+            Self::Text(text) | Self::Json(text) => text.len(),
+            Self::Set(elements) => {
+                elements.iter().fold(0, |sum: usize, element| sum.saturating_add(element.kept_bytes()))
+            }
+        };
+        inside.saturating_add(AROUND)
+    }
+
     /// The text, if it is one.
     pub fn as_text(&self) -> Option<&str> {
         match self {

@@ -9,6 +9,7 @@ use crate::reg::{Reg, Sibling};
 use crate::rules::{FieldRule, Kind, Owner};
 use hms_sync_model::{Actor, Author, Change, Clock, Dot, Stamp, Value, VecMap};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// A field's registers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +47,9 @@ pub struct Sum {
 pub(crate) struct Put<'a> {
     pub(crate) dot: &'a Dot,
     /// What its author had seen, its own past included.
-    pub(crate) context: Clock,
+    pub(crate) context: Cow<'a, Clock>,
+    /// The same and the edit itself, if that is known.
+    pub(crate) after: Option<&'a Clock>,
     pub(crate) change: &'a Change,
     pub(crate) stamp: Stamp,
     /// Whether it reaches a locked value; nothing where no value is locked.
@@ -147,9 +150,9 @@ fn join_maps<K: Ord + Clone, V: Clone>(
 }
 
 fn put_value(last: &mut Reg, first: &mut Option<Box<Reg>>, rule: &FieldRule, put: &Put<'_>) {
-    let Put { dot, context, change, stamp, locks } = put;
+    let Put { dot, context, after, change, stamp, locks } = put;
     let operator = dot.actor.author == Author::Operator;
-    last.put(dot, context, (*change).clone(), *stamp);
+    last.put_knowing(dot, context, *after, (*change).clone(), *stamp);
     if let Some(Owner { side, .. }) = &rule.owner
         && (operator || dot.actor.as_side() == Some(side))
     {

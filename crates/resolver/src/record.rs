@@ -83,15 +83,19 @@ impl Record {
         seen.see(&edit.dot.actor, edit.dot.n);
         for (field, change) in edit.changes.iter() {
             let rule = rules.rule(field);
-            let context = edit.context_of(field);
+            // Whoever is checked has its own past in its context.
+            let (context, after) = match edit.but.contains_key(field) {
+                true => (Cow::Owned(edit.context_of(field)), None),
+                false => (Cow::Borrowed(&edit.context), Some(&seen)),
+            };
             let locks = reaches_lock(rules, edit, field, change);
-            let put = Put { dot: &edit.dot, context, change, stamp, locks };
+            let put = Put { dot: &edit.dot, context, after, change, stamp, locks };
             let state = self.fields.entry_or(field.clone(), || FieldState::new(rule));
             state.put(rule, &put);
             state.share(&seen);
         }
         let present = Change { before: Value::Absent, after: Value::Bool(!edit.deletes) };
-        self.presence.put(&edit.dot, &edit.context, present, stamp);
+        self.presence.put_knowing(&edit.dot, &edit.context, Some(&seen), present, stamp);
         self.presence.share(&seen);
         self.clock.see(&edit.dot.actor, edit.dot.n);
         self.clock.share(&seen);

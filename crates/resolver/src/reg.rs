@@ -36,6 +36,19 @@ impl Reg {
     /// Takes in one edit whose author had seen `context`. Taking it in twice, or
     /// in another order, makes no difference.
     pub fn put(&mut self, dot: &Dot, context: &Clock, change: Change, stamp: Stamp) {
+        self.put_knowing(dot, context, None, change, stamp);
+    }
+
+    /// The same, where `after` is known to be `context` and the edit itself: mostly all
+    /// that the register has then seen, and shared instead of made anew.
+    pub(crate) fn put_knowing(
+        &mut self,
+        dot: &Dot,
+        context: &Clock,
+        after: Option<&Clock>,
+        change: Change,
+        stamp: Stamp,
+    ) {
         if self.seen.has(dot) {
             return;
         }
@@ -45,7 +58,10 @@ impl Reg {
         // One is the rule.
         self.siblings.reserve_exact(1);
         self.siblings.insert(at, sibling);
-        self.cover(dot, context);
+        match after.filter(|after| after.covers(&self.seen)) {
+            Some(after) => self.seen.clone_from(after),
+            None => self.cover(dot, context),
+        }
     }
 
     /// Takes in an edit that removes what its author had seen and adds nothing.

@@ -80,6 +80,6 @@ pub(crate) fn doubt(seq: u64, record: &RecordId, version: u64, prev: EventId, si
         version,
         at,
         prev,
-        body: Body::Doubted { side, stale: false, id: None, words },
+        body: Body::Doubted { side, stale: false, id: None, message: None, words },
     }
 }

@@ -33,7 +33,7 @@ fn an_event_past_the_bound_is_refused_in_words() {
     let event = doubt(1, &record(0), 1, EventId::default(), EVENT_BYTES_MAX);
     let why = seal(&event).unwrap_err();
     assert!(matches!(why, LogError::TooLarge { what: "event", .. }));
-    assert!(why.to_string().contains("takes 16777216 at most"), "{why}");
+    assert!(why.to_string().contains("takes 67108864 at most"), "{why}");
 }
 
 #[test]
@@ -61,6 +61,7 @@ fn an_event_nested_too_deep_to_be_read_back_is_refused() {
             id: None,
             tag: None,
             source: hms_sync_model::Source::Page,
+            raw: None,
         };
         seal(&event)
     };

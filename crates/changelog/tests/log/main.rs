@@ -21,3 +21,6 @@ mod tamper;
 mod tree;
 mod damage;
 mod counts;
+mod space;
+mod ids;
+mod golden;

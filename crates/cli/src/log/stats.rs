@@ -49,10 +49,10 @@ fn details(screen: Screen, found: &StatsReport) {
     ));
     if let Some(why) = &found.uncounted {
         screen.out(&screen.paint(Tone::Bad, &format!("not counted: {}", one_line(why))));
-        return;
+    } else {
+        screen.out("");
+        screen.table(&["collection", "events", "share", "records", "bytes"], rows(&found.collections));
     }
-    screen.out("");
-    screen.table(&["collection", "events", "share", "records", "bytes"], rows(&found.collections));
 }
 
 fn rows(collections: &[CollectionStats]) -> Vec<Vec<(Tone, String)>> {

@@ -25,7 +25,12 @@ fn the_log_tells_what_the_running_sync_told() {
         &["parked", "list", "--json"],
     ];
     let live: Vec<Json> = questions.iter().map(|question| bench.ask(question).json()).collect();
-    let events = bench.ask(&["log", "stats", "--json"]).json()["events"].clone();
+    let stats = bench.ask(&["log", "stats", "--json"]).json();
+    let events = stats["events"].clone();
+    assert_eq!(stats["oldest"]["seq"], 1);
+    assert_eq!(stats["newest"]["seq"], events);
+    assert_eq!(stats["collections"][0]["name"], "permit");
+    assert_eq!(stats["collections"][0]["records"], stats["records"]);
     let (code, logged) = sync.stop();
     assert_eq!(code, 0, "{logged}");
     assert!(logged.contains("clerk edited status=approved"), "{logged}");
@@ -36,8 +41,20 @@ fn the_log_tells_what_the_running_sync_told() {
     assert!(bench.ask(&["status"]).out.contains("is not running"));
     let sound = bench.ask(&["audit", "verify"]);
     assert!(sound.out.starts_with("sound: "), "{sound:?}");
-    assert_eq!(bench.ask(&["log", "stats", "--json"]).json()["events"], events);
-    assert!(bench.ask(&["log", "stats"]).out.contains(&format!("{events} events in ")));
+    let stopped = bench.ask(&["log", "stats", "--json"]).json();
+    for same in ["events", "collections", "payload_bytes", "oldest", "newest"] {
+        assert_eq!(stopped[same], stats[same], "{same}");
+    }
+    let told = bench.ask(&["log", "stats"]).out;
+    assert!(told.starts_with(&format!("{events} events in ")), "{told}");
+    assert!(told.contains("oldest: event 1, 20"), "{told}");
+    assert!(told.contains("permit ") && told.contains("(the sync's own)"), "{told}");
+    let copy = bench.folder.path().join("copy");
+    let copied = bench.ask(&["log", "compact", "--into", &copy.display().to_string(), "--json"]).json();
+    assert_eq!(copied["events"], events);
+    assert!(copy.join("db").exists());
+    let again = bench.ask(&["log", "compact", "--into", &copy.display().to_string()]);
+    assert_eq!((again.code, again.err.contains("cannot make the folder")), (5, true), "{again:?}");
     let poll = bench.ask(&["poll", "clerk", "permit"]);
     assert_eq!(poll.code, 1);
     assert!(poll.err.contains("not running"), "{poll:?}");

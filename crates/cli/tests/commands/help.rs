@@ -4,7 +4,7 @@ use crate::bench::hms_sync;
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 20] = [
+    let commands: [&[&str]; 24] = [
         &[],
         &["demo"],
         &["run"],
@@ -12,6 +12,8 @@ fn every_command_explains_itself() {
         &["status"],
         &["history"],
         &["explain"],
+        &["as-of"],
+        &["diff"],
         &["parked"],
         &["parked", "FILE", "list"],
         &["parked", "FILE", "replay"],
@@ -22,7 +24,9 @@ fn every_command_explains_itself() {
         &["audit", "FILE", "export"],
         &["audit", "FILE", "new-origin"],
         &["log"],
+        &["log", "FILE", "list"],
         &["log", "FILE", "stats"],
+        &["log", "FILE", "compact"],
         &["schema"],
         &["completions"],
     ];

@@ -16,5 +16,6 @@ mod check;
 mod codes;
 mod answers;
 mod audit;
+mod asking;
 mod parked;
 mod stop;

@@ -63,6 +63,16 @@ fn after_a_start_a_side_is_written_to_unread_only_if_it_was_read_just_before() {
 }
 
 #[test]
+fn a_restart_reads_no_sooner_than_was_due() {
+    for seed in 0..8 {
+        let soon = World::new(seed, false).first_read_after(300_000);
+        assert!((500_000..=1_700_000).contains(&soon), "seed {seed}: {soon}");
+        let late = World::new(seed, false).first_read_after(2_000_000);
+        assert!(late < 10_000, "seed {seed}: {late}");
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_history() {
     for seed in [1, 5, 9, 40] {
         let histories: Vec<_> = (0..2).map(|_| World::new(seed, false).run()).collect();

@@ -156,7 +156,7 @@ impl SimSide {
             return Outcome::Applied(written.clone());
         }
         self.writes += 1;
-        let Json::Object(doc) = request.changed.clone() else {
+        let Json::Object(doc) = Json::clone(&request.changed) else {
             return Outcome::Rejected { reason: "not an object".into() };
         };
         let outcome = match &request.target {

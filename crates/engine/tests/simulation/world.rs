@@ -89,6 +89,8 @@ enum Due {
     Arrive(u64, Effect),
     User,
     Crash,
+    /// The calendar's clock is set forward or back, by so much.
+    Clock(i64),
 }
 
 pub struct World {
@@ -100,6 +102,8 @@ pub struct World {
     machine: Option<Machine>,
     life: u64,
     now: i64,
+    /// How far the calendar's clock has been set from the true time.
+    skew: i64,
     queue: BTreeMap<(i64, u64), Due>,
     order: u64,
     trace: bool,
@@ -135,6 +139,7 @@ impl World {
             machine: None,
             life: 0,
             now: 1_000,
+            skew: 0,
             queue,
             order: 0,
             trace,
@@ -170,6 +175,20 @@ impl World {
     /// Dies once both sides are known, and comes back after `down_us` to a new record of
     /// the first side, while the second cannot be read. Answers whether it creates it there.
     pub fn creates_unread(mut self, down_us: i64) -> bool {
+        self.crash_when_quiet(down_us);
+        let (marshal, until) = (side_name(1), self.now + 3_000_000);
+        while self.now < until {
+            self.queue.retain(
+                |_, due| !matches!(due, Due::Arrive(_, Effect::Read { side, .. }) if *side == marshal),
+            );
+            self.turn();
+        }
+        self.sides[1].len() > 0
+    }
+
+    /// Both sides are known; then a record comes to one of them, and a process is started
+    /// anew after so long.
+    fn crash_when_quiet(&mut self, down_us: i64) {
         self.faults = 0.0;
         self.boot();
         while !self.queue.is_empty() {
@@ -180,14 +199,17 @@ impl World {
         self.create(0);
         self.now += down_us;
         self.boot();
-        let (marshal, until) = (side_name(1), self.now + 1_000_000);
-        while self.now < until {
-            self.queue.retain(
-                |_, due| !matches!(due, Due::Arrive(_, Effect::Read { side, .. }) if *side == marshal),
-            );
+    }
+
+    /// How long after a start, when nobody ran for so long, a side is first read.
+    pub fn first_read_after(mut self, down_us: i64) -> i64 {
+        self.crash_when_quiet(down_us);
+        let began = self.now;
+        let reads = |due: &Due| matches!(due, Due::Arrive(_, Effect::Read { .. }));
+        while !self.queue.values().any(reads) {
             self.turn();
         }
-        self.sides[1].len() > 0
+        self.now - began
     }
 
     fn say(&self, words: impl FnOnce() -> String) {
@@ -202,7 +224,7 @@ impl World {
     }
 
     fn clock(&self) -> Now {
-        Now { wall: Time(1_700_000_000_000_000 + self.now), mono: Time(self.now) }
+        Now { wall: Time(1_700_000_000_000_000 + self.skew + self.now), mono: Time(self.now) }
     }
 
     /// Runs to the end and answers with the history, for comparing runs.
@@ -226,6 +248,7 @@ impl World {
             let at = self.rng.i64(0..CALM);
             self.at(at, Due::Crash);
         }
+        self.set_clocks();
         self.boot();
         while self.now < END {
             self.turn();
@@ -234,6 +257,16 @@ impl World {
         self.assert_equal();
         self.assert_quiet();
         self.assert_history()
+    }
+
+    /// In every fourth world somebody sets the calendar's clock now and then.
+    fn set_clocks(&mut self) {
+        let mut rng = fastrand::Rng::with_seed(self.seed);
+        for _ in 0..if self.seed % 4 == 3 { rng.usize(1..6) } else { 0 } {
+            let far = [2, 60, 3_600, 86_400][rng.usize(0..4)] * 1_000_000;
+            let step = if rng.u8(0..3) > 0 { -far } else { far };
+            self.at(rng.i64(0..CALM), Due::Clock(step));
+        }
     }
 
     /// On a side that shows neither version tags nor what it stored, nobody can tell
@@ -286,6 +319,10 @@ impl World {
             Due::Arrive(life, effect) => self.arrive(life, effect),
             Due::User => self.user(),
             Due::Crash => self.crash(),
+            Due::Clock(step) => {
+                self.say(|| format!("the clock is set by {} s", step / 1_000_000));
+                self.skew += step;
+            }
         }
     }
 
@@ -342,7 +379,8 @@ impl World {
 
     /// A request reaches its side, though its sender may have died meanwhile.
     fn arrive(&mut self, life: u64, effect: Effect) {
-        let began = self.clock().wall;
+        let clock = self.clock();
+        let began = self.machine.as_ref().map_or(clock.wall, |machine| machine.time(clock));
         let away = self.hit(self.faults);
         let read_error = || ReadError::Later { reason: "503".into(), after: None };
         let wake = match effect {
@@ -371,7 +409,7 @@ impl World {
                     let side_wide = self.rng.bool();
                     Outcome::RetryLater { reason: "503".into(), after: None, side_wide }
                 } else {
-                    let done = self.sides[Self::index(&side)].write(&request, began);
+                    let done = self.sides[Self::index(&side)].write(&request, clock.wall);
                     let trace =
                         format!("{side} <- {:?} {} = {}", request.target, request.changed, brief(&done));
                     self.say(|| trace);
@@ -500,6 +538,8 @@ impl World {
         log.drop_views().unwrap();
         assert_eq!(live, states(&log), "seed {}: the views are not what the log replays to", self.seed);
         let events = log.events(1, 100_000).unwrap();
+        let in_order = events.is_sorted_by_key(|(_, event)| event.at);
+        assert!(in_order, "seed {}: an event is earlier than one before it", self.seed);
         for (_, event) in events.iter().filter(|_| is_grouped(self.seed)) {
             let Body::Edited { edit, .. } = &event.body else { continue };
             let [note, site] = ["note", "site"].map(|name| edit.changes.contains_key(name));

@@ -15,7 +15,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 fn request(target: Target, fields: Json) -> WriteRequest {
-    WriteRequest { collection: collection(), target, changed: fields.clone(), whole: fields, key: key("k-1") }
+    WriteRequest {
+        collection: collection(),
+        target,
+        changed: fields.clone().into(),
+        whole: fields.into(),
+        key: key("k-1"),
+    }
 }
 
 fn word(outcome: &Outcome) -> &'static str {

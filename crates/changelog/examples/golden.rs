@@ -1,0 +1,171 @@
+//! Makes a golden store: `cargo run -p hms-sync-changelog --example golden -- FOLDER`.
+//! The folder must not be there. Beside the store, `store/`, it writes down what is to be
+//! read from it for ever, `events.jsonl` and `rest.json`; `tests/log/golden.rs` compares.
+//! A golden store that was made once is never made again.
+#![allow(clippy::unwrap_used, reason = "a tool for whoever releases a format")]
+
+use hms_sync_changelog::{Log, Options, Sealed, seal};
+use hms_sync_model::{
+    Actor, Body, Change, Decimal, Dot, Edit, Event, EventId, FieldName, FieldResult, JobName, Lane, NativeId,
+    Operation, ParkReason, Parked, RecordId, Released, Request, SideName, Source, Stamp, Tag, Time, Value,
+    VecMap,
+};
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+fn main() {
+    let folder = PathBuf::from(std::env::args().nth(1).unwrap());
+    std::fs::create_dir(&folder).unwrap();
+    let mut maker = Maker::default();
+    // Two lives, so that there is more than one run; groups of several sizes.
+    for life in 0..2 {
+        let log = Log::open(&folder.join("store"), Options::default()).unwrap();
+        for group in [1, 2, 64, 200] {
+            let events: Vec<Sealed> = (0..group).map(|_| maker.next()).collect();
+            log.append(&events).unwrap();
+            let view = |n: u8| (vec![b'r', life, n], Some(vec![n; usize::from(n) * 40]));
+            log.save_views(&(0..30).map(view).collect(), log.head()).unwrap();
+        }
+        log.close().unwrap();
+    }
+    let log = Log::open(&folder.join("store"), Options::default()).unwrap();
+    let events = log.events(1, usize::MAX).unwrap();
+    let line = |(id, event): &(EventId, Event)| format!("{id} {}\n", serde_json::to_string(event).unwrap());
+    std::fs::write(folder.join("events.jsonl"), events.iter().map(line).collect::<String>()).unwrap();
+    let head = log.tree_head();
+    let rest = serde_json::json!({
+        "events": head.size,
+        "root": format!("{}", head.root),
+        "views": log.views(b"r", None, usize::MAX).unwrap().len(),
+    });
+    std::fs::write(folder.join("rest.json"), format!("{rest:#}\n")).unwrap();
+}
+
+#[derive(Default)]
+struct Maker {
+    seq: u64,
+    last: HashMap<RecordId, (u64, EventId)>,
+}
+
+impl Maker {
+    fn next(&mut self) -> Sealed {
+        self.seq += 1;
+        let (record, body) = told(self.seq);
+        let record = RecordId::try_new(record).unwrap();
+        let (version, prev) = self.last.get(&record).copied().unwrap_or_default();
+        let at = Time(1_767_225_600_000_000 + i64::try_from(self.seq).unwrap() * 1_500_000);
+        let event = Event { seq: self.seq, record, version: version + 1, at, prev, body };
+        let sealed = seal(&event).unwrap();
+        self.last.insert(event.record, (version + 1, sealed.id));
+        sealed
+    }
+}
+
+fn field(name: &str) -> FieldName {
+    FieldName::try_new(name).unwrap()
+}
+
+/// The record and the body of an event: every kind comes by turns, with values of every kind.
+fn told(seq: u64) -> (String, Body) {
+    let side = SideName::try_new("clerk").unwrap();
+    let actor = Actor::side(side.clone());
+    let clock = [(actor.clone(), seq)].into_iter().collect();
+    let id = NativeId::try_new(format!("n/{seq}")).ok();
+    let tag = Tag::try_new(format!("W/\"{seq}\"")).ok();
+    let job = JobName::try_new("letters").unwrap();
+    let words = format!("the side said \"no\" to {seq}");
+    let record = format!("permit/é{}", seq % 7);
+    let body = match seq % 16 {
+        0 => Body::Intended { side, operation: Operation::Update, fields: values(seq), clock },
+        1 => {
+            let results = [
+                (field("a"), FieldResult::Reformatted("A".into())),
+                (field("b"), FieldResult::Altered(Value::Null)),
+                (field("c"), FieldResult::NotKept),
+            ];
+            Body::Applied { side, of: 1, id, tag, results: results.into_iter().collect(), whole: true }
+        }
+        2 => Body::Failed { side, of: 1, failure: hms_sync_model::Failure::Rejected, words },
+        3 => Body::Confirmed { side, clock, tag },
+        4 => Body::Doubted { side, stale: seq.is_multiple_of(3), id, words },
+        5 => Body::Parked {
+            lane: Lane::Side(side),
+            parked: Parked {
+                reason: ParkReason::Refused,
+                words,
+                attempts: 3,
+                fields: vec![field("a")],
+                clock,
+                given_up: false,
+            },
+        },
+        6 => Body::Released { lane: Lane::Job(job), action: Released::Replay },
+        7 => Body::Unlinked { side },
+        8 => {
+            let key = hms_sync_model::IdempotencyKey::try_new(format!("key-{seq}")).unwrap();
+            let request = Request {
+                target: side,
+                method: "POST".into(),
+                path: "/letters".into(),
+                body: "{}".into(),
+                key,
+            };
+            Body::Queued { job, request }
+        }
+        9 => Body::Handled { job, clock },
+        10 => Body::HandlerFailed { job, words },
+        11 => {
+            let cursor = Some(format!("2026-01-{seq}"));
+            return ("@sync/clerk/permit".into(), Body::Cursor { side, cursor, listed: true, next: None });
+        }
+        12 => return ("@sync/clerk/hooks".into(), Body::Received { message: format!("msg_{seq}") }),
+        _ => edited(seq, actor, id, tag),
+    };
+    (record, body)
+}
+
+fn edited(seq: u64, actor: Actor, id: Option<NativeId>, tag: Option<Tag>) -> Body {
+    let mut changes: VecMap<FieldName, Change> = VecMap::new();
+    for (name, after) in values(seq).iter() {
+        changes.insert(name.clone(), Change { before: Value::Absent, after: after.clone() });
+    }
+    // One in a while is larger than a chunk, and one larger than a value.
+    if seq.is_multiple_of(45) {
+        let letters: String =
+            (0..seq * 200).map(|n| char::from(b'a' + u8::try_from(n * n % 23).unwrap())).collect();
+        changes.insert(field("large"), Change { before: Value::Null, after: letters.as_str().into() });
+    }
+    let edit = Edit {
+        generation: 1,
+        dot: Dot { actor: actor.clone(), n: seq },
+        context: [(actor, seq - 1)].into_iter().collect(),
+        but: VecMap::new(),
+        changes,
+        deletes: seq.is_multiple_of(13),
+        stamp: Stamp::at(Time(5)),
+        certain: seq.is_multiple_of(2),
+    };
+    let source = match seq % 3 {
+        0 => Source::Webhook(Some(format!("msg_{seq}"))),
+        1 => Source::Page,
+        _ => Source::Operator,
+    };
+    Body::Edited { edit, id, tag, source }
+}
+
+/// A value of each kind.
+fn values(seq: u64) -> hms_sync_model::FieldMap {
+    [
+        (field("absent"), Value::Absent),
+        (field("null"), Value::Null),
+        (field("bool"), true.into()),
+        (field("number"), Value::Number(Decimal::parse("-12.5").unwrap())),
+        (field("text"), format!("Zoë 水 {seq}").as_str().into()),
+        (field("date"), Value::Date(hms_sync_model::Date(20_454))),
+        (field("instant"), Value::Datetime(Time(1_767_225_600_123_456))),
+        (field("set"), Value::set(["b".into(), 1.into()])),
+        (field("json"), Value::Json("{\"a\":[1,2]}".into())),
+    ]
+    .into_iter()
+    .collect()
+}

@@ -1,0 +1,92 @@
+//! How a record stood: its state after so many of its events, and which events
+//! there were at a time.
+//!
+//! Reads only the record's own events, however many the log has; times are found
+//! by halving, because they never go back.
+
+use crate::error::EngineError;
+use crate::plan::Plan;
+use crate::state::RecordState;
+use crate::views::{rules_of, snapshot};
+use hms_sync_changelog::Log;
+use hms_sync_model::{RecordId, Time};
+
+/// Events of a record read at once.
+const PAGE_EVENTS: usize = 256;
+
+/// A record as its first `version` events make it.
+pub fn state_at(log: &Log, plan: &Plan, record: &RecordId, version: u64) -> Result<RecordState, EngineError> {
+    let saved = snapshot(log, record)?.filter(|state| state.version <= version);
+    let mut state = saved.unwrap_or_default();
+    let rules = rules_of(plan, record);
+    loop {
+        let left = usize::try_from(version.saturating_sub(state.version)).unwrap_or(usize::MAX);
+        let page = log.history(record, state.version.saturating_add(1), left.min(PAGE_EVENTS))?;
+        if page.is_empty() {
+            return Ok(state);
+        }
+        page.iter().for_each(|(id, event)| state.fold(rules, *id, event));
+    }
+}
+
+/// How many events a record had at `at`, those of that moment included.
+pub fn version_at(log: &Log, record: &RecordId, at: Time) -> Result<u64, EngineError> {
+    let last = log.last(record)?.map_or(0, |(version, _)| version);
+    last_where(last, |version| {
+        let found = log.history(record, version, 1)?;
+        Ok(found.first().is_some_and(|(_, event)| event.at <= at))
+    })
+}
+
+/// How many of a record's events stand at `seq` or before it in the whole log.
+pub fn version_upto(log: &Log, record: &RecordId, seq: u64) -> Result<u64, EngineError> {
+    let last = log.last(record)?.map_or(0, |(version, _)| version);
+    last_where(last, |version| {
+        let found = log.history(record, version, 1)?;
+        Ok(found.first().is_some_and(|(_, event)| event.seq <= seq))
+    })
+}
+
+/// How many events the log had at `at`, those of that moment included.
+pub fn events_at(log: &Log, at: Time) -> Result<u64, EngineError> {
+    last_where(log.head(), |seq| Ok(log.event(seq)?.is_some_and(|(_, event)| event.at <= at)))
+}
+
+/// The last number up to `most` for which `holds` is true, where it is true for all before it.
+fn last_where(
+    most: u64,
+    mut holds: impl FnMut(u64) -> Result<bool, EngineError>,
+) -> Result<u64, EngineError> {
+    let (mut low, mut high) = (0, most);
+    while low < high {
+        let middle = high - (high - low) / 2;
+        if holds(middle)? {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    Ok(low)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::*;
+
+    #[test]
+    fn halving_finds_the_last_in_few_looks() {
+        for most in 0..200 {
+            for wanted in 0..=most {
+                let mut looks = 0_u32;
+                let found = last_where(most, |n| {
+                    looks += 1;
+                    assert!(n >= 1 && n <= most);
+                    Ok(n <= wanted)
+                });
+                assert_eq!(found.unwrap(), wanted, "of {most}");
+                assert!(looks <= 8, "{looks} looks among {most}");
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What an edit was made from, as one hash: the record's JSON as its side showed
+//! it. The only place where raw input becomes a hash.
+//!
+//! The bytes are the JSON in its shortest form: no blanks, the keys of each object
+//! in order of their bytes, numbers as they came, in UTF-8. So it does not matter
+//! how the side laid its answer out. Nothing of the input is kept.
+
+use hms_sync_model::{RawHash, RecordId};
+use serde_json::Value as Json;
+
+/// The most room that is kept for the next record, in bytes.
+const KEPT_MAX: usize = 64 << 10;
+
+/// Hashes raw input, with room that is used again.
+#[derive(Debug, Default)]
+pub(crate) struct RawHasher {
+    bytes: Vec<u8>,
+}
+
+impl RawHasher {
+    /// The hash of what a side showed of a record.
+    pub(crate) fn raw_hash(&mut self, _record: &RecordId, shown: &Json) -> Option<RawHash> {
+        self.bytes.clear();
+        // Writing to memory does not fail.
+        serde_json::to_writer(&mut self.bytes, shown).ok()?;
+        let hash = RawHash(*blake3::hash(&self.bytes).as_bytes());
+        self.bytes.shrink_to(KEPT_MAX);
+        Some(hash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::*;
+
+    fn hashed(text: &str) -> RawHash {
+        let record = RecordId::try_new("permit/1").unwrap();
+        let shown: Json = serde_json::from_str(text).unwrap();
+        RawHasher::default().raw_hash(&record, &shown).unwrap()
+    }
+
+    #[test]
+    fn the_layout_of_an_answer_makes_no_difference() {
+        let plain = hashed(r#"{"a":{"b":1.50,"c":"é\n"},"z":[null,true]}"#);
+        assert_eq!(hashed("{ \"z\": [null, true],\n \"a\": {\"c\": \"\\u00e9\\n\", \"b\": 1.50} }"), plain);
+        let bytes = "{\"a\":{\"b\":1.50,\"c\":\"é\\n\"},\"z\":[null,true]}".as_bytes();
+        assert_eq!(plain.0, *blake3::hash(bytes).as_bytes());
+    }
+
+    #[test]
+    fn every_value_makes_a_difference() {
+        let all = [r#"{"a":1}"#, r#"{"a":1.0}"#, r#"{"a":"1"}"#, r#"{"b":1}"#, r#"{"a":null}"#, "{}"];
+        let hashes: std::collections::BTreeSet<_> = all.into_iter().map(hashed).collect();
+        assert_eq!(hashes.len(), all.len());
+    }
+}

@@ -1,0 +1,263 @@
+//! The phrases that events and decisions are told in. Text from outside goes through
+//! `short`, so that it stays in its line.
+
+use crate::line::short;
+use crate::told::Unseen;
+use chrono::Timelike;
+use hms_sync_model::{
+    Author, Change, Failure, FieldMap, FieldName, FieldResult, Operation, ParkReason, Source, Time, Value,
+};
+use hms_sync_resolver::{Policy, Reason};
+
+/// Who made an edit.
+pub(crate) fn who(author: &Author) -> String {
+    match author {
+        Author::Side(side) => side.to_string(),
+        Author::Operator => "a person at hms-sync".to_owned(),
+        Author::Join => "the joined record".to_owned(),
+        Author::Engine => "hms-sync".to_owned(),
+    }
+}
+
+fn whose(author: &Author) -> String {
+    match author {
+        Author::Side(side) => format!("{side}'s"),
+        Author::Operator => "a person's".to_owned(),
+        Author::Join => "the joined record's".to_owned(),
+        Author::Engine => "hms-sync's".to_owned(),
+    }
+}
+
+/// Who is meant by the name of an author as the API has it: `clerk`, `clerk#1`, `@engine`.
+pub fn author_words(name: &str) -> String {
+    match name.split('#').next().unwrap_or_default() {
+        "@engine" => "all sides agree".to_owned(),
+        "@operator" => who(&Author::Operator),
+        "@join" => who(&Author::Join),
+        side => short(side),
+    }
+}
+
+/// `10:41:07`, with the day if it is another one than that of `beside`. UTC.
+pub(crate) fn clock(at: Time, beside: Time) -> String {
+    let (at, beside) = (at.to_chrono(), beside.to_chrono());
+    let form = if at.date_naive() == beside.date_naive() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+    let fraction = if at.nanosecond() == 0 { "" } else { "%.3f" };
+    at.format(&format!("{form}{fraction}")).to_string()
+}
+
+/// The changes that an edit's author had not been shown, told beside a time.
+pub(crate) fn unseen(all: &[Unseen], beside: Time) -> Option<String> {
+    let same = all.iter().any(|unseen| unseen.same);
+    let told = all.iter().filter(|unseen| unseen.same == same);
+    let mut found: Vec<String> = told.map(|unseen| change_of(unseen, beside)).collect();
+    found.dedup();
+    (!found.is_empty()).then(|| format!("had not yet seen {}", found.join(" and ")))
+}
+
+/// The changes that came in after an edit by people who had not been shown it.
+pub(crate) fn later(all: &[Unseen], beside: Time) -> Option<String> {
+    let found: Vec<String> = all.iter().map(|unseen| change_of(unseen, beside)).collect();
+    (!found.is_empty()).then(|| format!("{} came in later", found.join(" and ")))
+}
+
+fn change_of(unseen: &Unseen, beside: Time) -> String {
+    let (whose, at) = (whose(&unseen.by), clock(unseen.at, beside));
+    match &unseen.field {
+        None => format!("{whose} delete at {at}"),
+        Some(field) if unseen.same => format!("{whose} change of {field} at {at}"),
+        Some(_) => format!("{whose} change at {at}"),
+    }
+}
+
+/// How we learnt of an edit, in a word.
+pub(crate) fn from(source: &Source) -> &'static str {
+    match source {
+        Source::Page => " (poll)",
+        Source::Webhook(_) => " (webhook)",
+        Source::Answer => " (answer to our write)",
+        Source::Fetch => " (read)",
+        Source::Missing => " (missing from the full listing)",
+        Source::Operator | Source::Engine => "",
+    }
+}
+
+/// How we learnt of an edit, in a sentence.
+pub(crate) fn origin(source: &Source) -> String {
+    match source {
+        Source::Page => "seen in a poll".to_owned(),
+        Source::Webhook(Some(message)) => format!("told by a webhook, message {}", short(message)),
+        Source::Webhook(None) => "told by a webhook without a message id".to_owned(),
+        Source::Answer => "shown in the answer to our write".to_owned(),
+        Source::Fetch => "seen when the record was read".to_owned(),
+        Source::Missing => "missing from the full listing".to_owned(),
+        Source::Operator => "by a person at hms-sync".to_owned(),
+        Source::Engine => "noted by hms-sync".to_owned(),
+    }
+}
+
+/// The name of a source, as in the API.
+pub(crate) fn source_name(source: &Source) -> &'static str {
+    match source {
+        Source::Page => "page",
+        Source::Webhook(_) => "webhook",
+        Source::Answer => "answer",
+        Source::Fetch => "read",
+        Source::Missing => "missing",
+        Source::Operator => "operator",
+        Source::Engine => "engine",
+    }
+}
+
+/// What an edit did to one field.
+pub(crate) fn changed(field: &FieldName, change: &Change) -> String {
+    let Change { before, after } = change;
+    if before == after {
+        return format!("left {field} at {}", short(after));
+    }
+    if before.is_blank() && after.is_blank() {
+        return format!("left {field} empty");
+    }
+    if after.is_blank() {
+        return format!("cleared {field} (was {})", short(before));
+    }
+    if before.is_blank() {
+        return format!("set {field} to {}", short(after));
+    }
+    format!("set {field} to {} (was {})", short(after), short(before))
+}
+
+pub(crate) fn pair(field: &FieldName, value: &Value) -> String {
+    format!("{field}={}", short(value))
+}
+
+/// What a write does.
+pub(crate) fn intent(operation: Operation, fields: &FieldMap) -> String {
+    // A field that a new record does not have need not be told.
+    let told = fields.iter().filter(|(_, value)| operation != Operation::Create || !value.is_blank());
+    let fields: Vec<String> = told.map(|(field, value)| pair(field, value)).collect();
+    let colon = if fields.is_empty() { "" } else { " " };
+    format!("{}{colon}{}", operation.as_str(), fields.join(", "))
+}
+
+/// What a side made of a field that it was sent; nothing if it took it.
+pub(crate) fn remark(field: &FieldName, result: &FieldResult) -> Option<String> {
+    match result {
+        FieldResult::Taken => None,
+        FieldResult::Reformatted(value) => Some(format!("; it writes {field} as {}", short(value))),
+        FieldResult::Altered(value) => Some(format!("; it made {field} {} of it", short(value))),
+        FieldResult::NotKept => Some(format!("; it did not keep {field}")),
+    }
+}
+
+/// The name of what a side made of a field, as in the API.
+pub(crate) fn result_name(result: Option<&FieldResult>) -> &'static str {
+    match result {
+        None | Some(FieldResult::Taken) => "taken",
+        Some(FieldResult::Reformatted(_)) => "reformatted",
+        Some(FieldResult::Altered(_)) => "altered",
+        Some(FieldResult::NotKept) => "not_kept",
+    }
+}
+
+/// Why a write came to nothing.
+pub(crate) fn failed(side: &str, failure: Failure, words: &str) -> String {
+    let words = short(words);
+    match failure {
+        Failure::Conflict => format!("{side} had changed it meanwhile, so nothing was written: {words}"),
+        Failure::Exists => format!("{side} has such a record already: {words}"),
+        Failure::Gone => format!("{side} no longer has it: {words}"),
+        Failure::Rejected => format!("{side} refused it: {words}"),
+        Failure::RetryLater => format!("{side} could not take it now, to be tried again: {words}"),
+        Failure::Away => format!("{side} was away or asked for less, to be tried again: {words}"),
+        Failure::NotApplied => format!("{side} was looked at: the write had not been done: {words}"),
+        Failure::Unknown => format!("no answer from {side}, it may or may not have been done: {words}"),
+    }
+}
+
+/// Why something was set aside, for whoever reads the line.
+pub(crate) fn park_reason(reason: ParkReason) -> &'static str {
+    match reason {
+        ParkReason::Refused => "it was refused",
+        ParkReason::OutOfRetries => "tried as often as is allowed",
+        ParkReason::NotKept => "the old value stayed there",
+        ParkReason::Altered => "something else was made of it",
+        ParkReason::Unknown => "nobody can say whether it was done",
+        ParkReason::AmbiguousMatch => "two records claim to be the same",
+        ParkReason::Manual => "a person has to decide",
+        ParkReason::Unmappable => "it does not fit the side's form",
+        ParkReason::Unreadable => "it cannot be read",
+        ParkReason::HandlerFailed => "the handler failed as often as is allowed",
+        ParkReason::MassDelete => "too many deletes at once",
+        ParkReason::Malformed => "an event of it cannot be applied",
+        ParkReason::Flapping => "two sides keep undoing each other",
+    }
+}
+
+/// The name of what decided, as the configuration calls rules.
+pub(crate) fn rule_name(reason: &Reason) -> &'static str {
+    match reason {
+        Reason::Nobody => "never_set",
+        Reason::OnlyValue => "only_value",
+        Reason::Agreed => "agreed",
+        Reason::Policy(policy) => match policy {
+            Policy::LastWriterWins => "last_writer_wins",
+            Policy::FirstWriterWins => "first_writer_wins",
+            Policy::Prefer(_) => "prefer",
+            Policy::Precedence(_) => "precedence",
+            Policy::Max => "max",
+            Policy::Min => "min",
+            Policy::MergeText => "merge_text",
+            Policy::Manual => "manual",
+        },
+        Reason::LastResort => "last_resort",
+        Reason::Locked => "lock",
+        Reason::Owner(_) => "owner",
+        Reason::Manual => "manual",
+        Reason::GroupLead(_) => "group",
+        Reason::Union => "set",
+        Reason::Sum => "counter",
+    }
+}
+
+/// Why a value stands, in a sentence.
+pub(crate) fn why(reason: &Reason) -> String {
+    match reason {
+        Reason::Nobody => "nobody has ever set it".to_owned(),
+        Reason::OnlyValue => "the last change, made by someone who had seen all others".to_owned(),
+        Reason::Agreed => "changed without knowing of each other, to the same value".to_owned(),
+        Reason::Policy(policy) => policy_words(policy),
+        Reason::LastResort => "made too close in time to tell which came first: the one that can have come \
+                               later stands, else that of the side that the configuration names first"
+            .to_owned(),
+        Reason::Locked => "locked: only a person at hms-sync changes it from here".to_owned(),
+        Reason::Owner(side) => format!("the field is {side}'s own: only its changes count"),
+        Reason::Manual => "a person has to decide; until then what stood before stays".to_owned(),
+        Reason::GroupLead(lead) => format!("goes together with {lead}: whoever wins there wins here"),
+        Reason::Union => "everybody's additions and removals together".to_owned(),
+        Reason::Sum => "everybody's additions summed up".to_owned(),
+    }
+}
+
+fn policy_words(policy: &Policy) -> String {
+    match policy {
+        Policy::LastWriterWins => "changed without knowing of each other: the later change stands".to_owned(),
+        Policy::FirstWriterWins => {
+            "changed without knowing of each other: the earlier change stands".to_owned()
+        }
+        Policy::Prefer(sides) => {
+            let sides: Vec<&str> = sides.iter().map(hms_sync_model::SideName::as_str).collect();
+            format!("changed without knowing of each other: the first of {} is heard", sides.join(", "))
+        }
+        Policy::Precedence(values) => {
+            let values: Vec<String> = values.iter().map(short).collect();
+            format!("changed without knowing of each other: the first of {} stands", values.join(", "))
+        }
+        Policy::Max => "changed without knowing of each other: the greater value stands".to_owned(),
+        Policy::Min => "changed without knowing of each other: the smaller value stands".to_owned(),
+        Policy::MergeText => {
+            "changed without knowing of each other: both texts were merged, line by line".to_owned()
+        }
+        Policy::Manual => "a person has to decide; until then what stood before stays".to_owned(),
+    }
+}
