@@ -85,7 +85,7 @@ fn event(seq: u64, n: usize, version: u64, prev: EventId) -> Event {
         stamp: Stamp::at(Time(1_700_000_000_000_000)),
         certain: true,
     };
-    let body = Body::Edited { edit, id: None, tag: None, source: Source::Page };
+    let body = Body::Edited { edit, id: None, tag: None, source: Source::Page, raw: None };
     let record = RecordId::try_new(format!("permit/{:013x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).unwrap();
     Event { seq, record, version, at: Time(1_700_000_000_000_000), prev, body }
 }

@@ -87,7 +87,7 @@ fn told(seq: u64) -> (String, Body) {
         }
         2 => Body::Failed { side, of: 1, failure: hms_sync_model::Failure::Rejected, words },
         3 => Body::Confirmed { side, clock, tag },
-        4 => Body::Doubted { side, stale: seq.is_multiple_of(3), id, words },
+        4 => Body::Doubted { side, stale: seq.is_multiple_of(3), id, words, message: None },
         5 => Body::Parked {
             lane: Lane::Side(side),
             parked: Parked {
@@ -150,7 +150,7 @@ fn edited(seq: u64, actor: Actor, id: Option<NativeId>, tag: Option<Tag>) -> Bod
         1 => Source::Page,
         _ => Source::Operator,
     };
-    Body::Edited { edit, id, tag, source }
+    Body::Edited { edit, id, tag, source, raw: None }
 }
 
 /// A value of each kind.
