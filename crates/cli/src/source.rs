@@ -8,8 +8,8 @@ use hms_sync_changelog::Log;
 use hms_sync_config::Config;
 use hms_sync_engine::RecordReport;
 use hms_sync_management::{
-    Access, AsOf, CheckpointReport, Desk, DeskError, Diff, Explanation, History, LogPage, LogQuery, ParkedFilter,
-    ParkedItem, ParkedPage, Released, StatsReport, StatusReport, Verified,
+    Access, AsOf, CheckpointReport, Desk, DeskError, Diff, Explanation, History, LogPage, LogQuery,
+    ParkedFilter, ParkedItem, ParkedPage, Released, StatsReport, StatusReport, Verified,
 };
 use hms_sync_model::Released as Action;
 use hms_sync_notary::{Notary, NotaryStatus};
