@@ -42,8 +42,7 @@ pub(crate) fn history(count: u64, words: Words<'_>) -> History {
         let record = RecordId::try_new(format!("permit/{}", seq % 4)).unwrap();
         let (version, prev) = last.get(&record).copied().unwrap_or_default();
         let side = SideName::try_new("clerk").unwrap();
-        let body =
-            Body::Doubted { side, stale: false, id: None, message: None, words: words(seq), message: None };
+        let body = Body::Doubted { side, stale: false, id: None, words: words(seq), message: None };
         let at = Time(1_700_000_000_000_000 + i64::try_from(seq).unwrap());
         let event = Event { seq, record: record.clone(), version: version + 1, at, prev, body };
         let payload = rmp_serde::to_vec_named(&event).unwrap();

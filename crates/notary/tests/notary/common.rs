@@ -88,7 +88,6 @@ pub(crate) fn doubt(words: &str) -> Body {
         side: SideName::try_new("clerk").unwrap(),
         stale: false,
         id: None,
-        message: None,
         words: words.into(),
         message: None,
     }
