@@ -44,7 +44,7 @@ const SEGMENT: u64 = 512 << 10;
 const UNSYNCED_MAX: u64 = SEGMENT - (16 << 10);
 
 /// The most that sled's log grows by for a batch of so many bytes and removed keys: some
-/// leaves are rewritten, others split. In 90,000 batches of all kinds it was 294 KiB for
+/// leaves are rewritten, others split. In 48,000 batches of all kinds it was 294 KiB for
 /// 45 KiB and 155 KiB for ten removed keys.
 fn growth_max(bytes: usize, removed: usize) -> u64 {
     (160 << 10) + 4 * bytes as u64 + (10 << 10) * removed as u64
