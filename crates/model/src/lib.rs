@@ -8,6 +8,7 @@ mod names;
 mod vecmap;
 mod decimal;
 mod time;
+mod sealed;
 mod value;
 mod clock;
 mod edit;
@@ -21,6 +22,7 @@ pub use event::{Body, Event, EventId, Failure, Lane, ParkReason, Parked, Release
 pub use names::{
     CollectionName, FieldName, IdempotencyKey, InvalidName, JobName, NativeId, RecordId, SideName, Tag,
 };
+pub use sealed::{KeyId, Sealed};
 pub use time::Time;
 pub use value::{Date, FieldType, Value};
 pub use vecmap::VecMap;

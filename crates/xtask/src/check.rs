@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 const LAYERS: &[&str] = &[
     "proof",
     "model",
+    "vault",
     "changelog",
     "resolver",
     "mapping",
@@ -23,8 +24,12 @@ const LAYERS: &[&str] = &[
 ];
 
 /// Who may name whom, for the libraries that belong to one room.
-const ONLY: &[(&str, &[&str])] =
-    &[("sled", &["changelog"]), ("axum", &["management", "doubles"]), ("reqwest", &["http", "cli"])];
+const ONLY: &[(&str, &[&str])] = &[
+    ("sled", &["changelog"]),
+    ("axum", &["management", "doubles"]),
+    ("reqwest", &["http", "cli"]),
+    ("chacha20poly1305", &["vault"]),
+];
 
 /// Everything.
 pub(crate) fn all() -> Outcome {
