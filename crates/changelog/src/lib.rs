@@ -31,4 +31,4 @@ pub use log::{Log, LogStats, Options};
 pub use memory::MemoryDisk;
 pub use verify::{BadEntry, VerifyReport};
 pub use views::{Changes, VIEW_BYTES_MAX, VIEW_KEY_BYTES_MAX, View};
-pub use writer::{Done, Writer};
+pub use writer::{Before, Done, Writer};

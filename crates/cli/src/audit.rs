@@ -1,14 +1,38 @@
-//! `audit`: whether the change log is what was written.
+//! `audit`: whether the change log is what was written, and what is taken out of it.
 
-use crate::args::{AuditAction, AuditArgs};
+use crate::args::{AuditAction, AuditArgs, EraseArgs};
 use crate::exit::{Exit, Failure};
 use crate::screen::{Screen, Tone};
-use crate::source;
+use crate::source::{self, Source};
 use crate::words::count;
 use hms_sync_management::one_line;
 
 pub(crate) async fn audit(screen: Screen, options: &AuditArgs) -> Result<(), Failure> {
-    let AuditAction::Verify { json } = options.action;
+    match &options.action {
+        AuditAction::Verify { json } => verify(screen, options, *json).await,
+        AuditAction::Erase(erase) => self::erase(screen, options, erase).await,
+    }
+}
+
+/// Takes no word back: whoever asks has said which record, and why.
+async fn erase(screen: Screen, options: &AuditArgs, erase: &EraseArgs) -> Result<(), Failure> {
+    let source = Source::open(&options.file).await?;
+    let done = source.erase(&erase.record, &erase.by, &erase.reason).await?;
+    if erase.json {
+        return screen.json(&done);
+    }
+    let fields: Vec<String> = done.fields.iter().map(|field| one_line(field)).collect();
+    screen.out(&format!(
+        "{} {} of {}: their key is destroyed, and they are closed",
+        screen.paint(Tone::Good, "erased:"),
+        fields.join(", "),
+        one_line(&done.title)
+    ));
+    screen.out("the sides keep what they hold: have it erased there, too");
+    Ok(())
+}
+
+async fn verify(screen: Screen, options: &AuditArgs, json: bool) -> Result<(), Failure> {
     let found = source::verify(&options.file).await?;
     if json {
         screen.json(&found)?;

@@ -45,7 +45,7 @@ fn tone_of(kind: &str) -> Tone {
         "edited" | "received" => Tone::One,
         "applied" | "confirmed" | "handled" => Tone::Good,
         "failed" | "parked" | "handler_failed" => Tone::Bad,
-        "doubted" | "released" | "unlinked" => Tone::Warn,
+        "doubted" | "released" | "unlinked" | "erased" => Tone::Warn,
         _ => Tone::Plain,
     }
 }
@@ -64,6 +64,16 @@ fn explain_record(screen: Screen, found: &Explanation) {
     let gone = if found.presence == "present" { String::new() } else { format!(" ({})", found.presence) };
     screen.out(&format!("{}{gone}\n", title(screen, &found.title, &found.record)));
     found.fields.iter().for_each(|field| explain_field(screen, field));
+    if let Some(erased) = &found.erased {
+        screen.out(&format!(
+            "{} {} at {} by {}: {}; what sides show there is passed over",
+            screen.paint(Tone::Warn, "erased"),
+            erased.fields.join(", "),
+            clock_time(&erased.at),
+            one_line(&erased.by),
+            one_line(&erased.reason)
+        ));
+    }
     screen.out("");
     sides(screen, &found.sides);
     if !found.edits.is_empty() {

@@ -7,7 +7,7 @@ use crate::library;
 use hms_sync_config::Config;
 use hms_sync_engine::RecordReport;
 use hms_sync_management::{
-    Access, Desk, DeskError, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released,
+    Access, Desk, DeskError, Erased, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released,
     StatusReport, Verified,
 };
 use hms_sync_model::Released as Action;
@@ -41,8 +41,10 @@ impl Source {
             return Ok(Self::Running(client));
         }
         let log = library::open_log(&config, access.as_ref())?;
+        let data_dir = config.data_dir.clone();
         let plan = library::plan(config)?;
-        Ok(Self::Stopped(Box::new(Desk::stopped(plan, log).map_err(failure)?)))
+        let keys = library::open_keys(&data_dir, &plan)?;
+        Ok(Self::Stopped(Box::new(Desk::stopped(plan, log, keys).map_err(failure)?)))
     }
 
     pub(crate) async fn status(&self) -> Result<StatusReport, Failure> {
@@ -123,6 +125,16 @@ impl Source {
                 client.get("/api/explain", &query).await
             }
             Self::Stopped(desk) => desk.explain(name, field).await.map_err(failure),
+        }
+    }
+
+    pub(crate) async fn erase(&self, record: &str, by: &str, reason: &str) -> Result<Erased, Failure> {
+        match self {
+            Self::Running(client) => {
+                let body = serde_json::json!({ "record": record, "by": by, "reason": reason });
+                client.post("/api/erase", &body).await
+            }
+            Self::Stopped(desk) => desk.erase(record, by, reason).await.map_err(failure),
         }
     }
 

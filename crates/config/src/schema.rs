@@ -201,6 +201,8 @@ struct Field {
     owner: Option<Owner>,
     /// Values that only an operator can take out again.
     locks: Option<Vec<Json>>,
+    /// Whether its values are personal: sealed wherever they are kept, and erased with their record's key.
+    personal: Option<bool>,
     /// Where it is, by side.
     #[schemars(flatten)]
     sides: BTreeMap<String, Place>,

@@ -22,8 +22,11 @@ mod gate;
 mod lane;
 mod handle;
 mod operate;
+mod personal;
+mod erase;
 mod stream;
 mod quiet;
+mod snapshot;
 mod views;
 mod happening;
 mod report;
@@ -38,10 +41,10 @@ pub use machine::Machine;
 pub use operate::parked_lanes;
 pub use plan::{CollectionPlan, CollectionSide, DOCUMENT, Guard, JobPlan, Plan, Retry, Shape, SidePlan};
 pub use report::{
-    CollectionStatus, Counts, FieldReport, ParkedItem, RecordReport, SiblingReport, SidePart, SideStatus,
-    Status,
+    CollectionStatus, Counts, ErasedReport, FieldReport, ParkedItem, RecordReport, SiblingReport, SidePart,
+    SideStatus, Status,
 };
-pub use state::{Doubt, Held, JobState, LastWrite, RecordState, RequestState, SideState, Write};
+pub use state::{Doubt, Erasure, Held, JobState, LastWrite, RecordState, RequestState, SideState, Write};
 pub use stream::{StreamState, parse_stream, stream_of};
 pub use views::{Entry, Saved, Views};
 pub use wake::{Command, Effect, Now, Reply, ReplyTo, Wake};

@@ -9,6 +9,7 @@ use crate::error::EngineError;
 use crate::happening::What;
 use crate::lane::Track;
 use crate::machine::Machine;
+use crate::personal::{closed, mask_words, without};
 use crate::plan::{CollectionPlan, CollectionSide};
 use crate::project::{is_unconfirmed, projection, same, same_but_form, shown};
 use crate::state::{Held, SideState};
@@ -20,6 +21,7 @@ use hms_sync_model::{
     NativeId, Operation, ParkReason, Parked, RecordId, SideName, Source, Stamp, Tag, Time, Value, VecMap,
 };
 use hms_sync_resolver::{Presence, Rules};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +38,7 @@ pub(crate) struct Place<'a> {
 }
 
 /// What was seen of one record, in canonical fields.
+#[derive(Clone)]
 pub(crate) struct Seen {
     pub(crate) id: NativeId,
     pub(crate) tag: Option<Tag>,
@@ -44,6 +47,16 @@ pub(crate) struct Seen {
     pub(crate) source: Source,
     /// When the read began.
     pub(crate) began: Time,
+}
+
+impl Seen {
+    /// The same without fields that are closed.
+    fn open(&self, place: Place<'_>, entry: &Entry) -> Cow<'_, Self> {
+        match closed(&entry.state, Some(&place.collection.personal)) {
+            Some(closed) => Cow::Owned(Self { fields: without(&self.fields, &closed), ..self.clone() }),
+            None => Cow::Borrowed(self),
+        }
+    }
 }
 
 /// What became of a comparison with what the side was known to show.
@@ -243,6 +256,7 @@ impl Machine {
         linked: bool,
         now: Now,
     ) -> Result<(), EngineError> {
+        let seen = &seen.open(place, entry);
         let there = seen.fields.iter().filter(|(_, value)| **value != Value::Absent);
         let fields: FieldMap = there.map(|(field, value)| (field.clone(), value.clone())).collect();
         let side = place.side;
@@ -259,6 +273,7 @@ impl Machine {
         seen: &Seen,
         now: Now,
     ) -> Result<(), EngineError> {
+        let seen = &seen.open(place, entry);
         let busy = self
             .lanes
             .get(record, &Track::Deliver(place.side.clone()))
@@ -594,6 +609,7 @@ impl Machine {
         words: String,
         now: Now,
     ) -> Result<(), EngineError> {
+        let words = if entry.state.erased.is_some() { mask_words(&words) } else { words };
         let part = entry.state.sides.get(place.side);
         if part.and_then(|part| part.parked.as_ref()).is_some_and(|p| p.reason == reason && p.words == words)
         {

@@ -15,7 +15,9 @@
 
 use crate::error::EngineError;
 use crate::fold::side_of;
+use crate::personal::personal_of;
 use crate::plan::Plan;
+use crate::snapshot;
 use crate::state::RecordState;
 use crate::stream::StreamState;
 use hms_sync_changelog::{Changes, Log, View};
@@ -23,7 +25,9 @@ use hms_sync_model::{
     Body, CollectionName, Event, EventId, FieldName, NativeId, RecordId, SideName, Time, Value,
 };
 use hms_sync_resolver::Rules;
+use hms_sync_vault::Vault;
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, LazyLock};
 
@@ -41,6 +45,8 @@ const CATCH_UP_EVENTS: usize = 512;
 pub struct Views {
     log: Log,
     plan: Arc<Plan>,
+    /// What opens personal values; nothing if the sync has none.
+    vault: Option<Vault>,
     /// Changes not yet handed to the log.
     fresh: Changes,
     /// Changes handed to the log and not yet known to be readable there.
@@ -122,6 +128,7 @@ impl Views {
         Self {
             log,
             plan,
+            vault: None,
             fresh: Changes::new(),
             saving: None,
             records: FxHashMap::default(),
@@ -129,6 +136,17 @@ impl Views {
             todo: Marks::default(),
             parked: Marks::default(),
         }
+    }
+
+    /// The same, with the keys of personal fields.
+    #[must_use]
+    pub fn with_vault(self, vault: Option<Vault>) -> Self {
+        Self { vault, ..self }
+    }
+
+    /// The keys of personal fields.
+    pub fn vault(&self) -> Option<&Vault> {
+        self.vault.as_ref()
     }
 
     /// The log underneath.
@@ -191,11 +209,24 @@ impl Views {
         let new = event.version == 1 && !self.records.contains_key(&event.record);
         let mut entry = if new { Entry::default() } else { self.take(&event.record)? };
         if event.version == entry.state.version.saturating_add(1) {
-            entry.state.fold(rules_of(&self.plan, &event.record), id, event);
+            let event = self.opened(event);
+            entry.state.fold(rules_of(&self.plan, &event.record), id, &event);
             entry.changed_by(event.seq);
         }
         self.put(event.record.clone(), entry);
         Ok(())
+    }
+
+    /// An event as the engine works with it.
+    fn opened<'e>(&self, event: &'e Event) -> Cow<'e, Event> {
+        match &self.vault {
+            Some(vault) => {
+                let mut event = event.clone();
+                vault.open_event(&mut event);
+                Cow::Owned(event)
+            }
+            None => Cow::Borrowed(event),
+        }
     }
 
     /// Indexes a record by its state, whatever the index says.
@@ -233,13 +264,13 @@ impl Views {
     /// version of that snapshot.
     fn load(&self, record: &RecordId) -> Result<(RecordState, u64), EngineError> {
         let mut state = match self.get(&key(b'r', record.as_str().as_bytes()))? {
-            Some(bytes) => decode(record, &bytes)?,
+            Some(bytes) => snapshot::decode(self.vault.as_ref(), record, &bytes)?.unwrap_or_default(),
             None => RecordState::default(),
         };
         let snapshot = state.version;
         let rules = rules_of(&self.plan, record);
         for (id, event) in self.log.history(record, snapshot.saturating_add(1), usize::MAX)? {
-            state.fold(rules, id, &event);
+            state.fold(rules, id, &self.opened(&event));
         }
         Ok((state, snapshot))
     }
@@ -273,13 +304,24 @@ impl Views {
         if entry.state.version.saturating_sub(entry.snapshot) < SNAPSHOT_EVERY {
             return;
         }
-        match rmp_serde::to_vec_named(&entry.state) {
-            Ok(bytes) => {
+        let seals = personal_of(&self.plan, &record).is_some();
+        if seals && self.vault.is_none() {
+            return;
+        }
+        match snapshot::encode(self.vault.as_ref().filter(|_| seals), &record, &entry.state) {
+            Ok(Some(bytes)) => {
                 self.fresh.insert(key(b'r', record.as_str().as_bytes()), Some(bytes));
             }
+            Ok(None) => {}
             // Cannot happen for a state of ours; the log still has it all.
-            Err(why) => tracing::error!(%record, %why, "a record's view cannot be encoded"),
+            Err(why) => tracing::error!(%record, why, "a record's view cannot be encoded"),
         }
+    }
+
+    /// Drops the snapshot of a record: it holds more than the record does now.
+    pub(crate) fn forget_snapshot(&mut self, record: &RecordId, entry: &mut Entry) {
+        entry.snapshot = 0;
+        self.set(key(b'r', record.as_str().as_bytes()), None);
     }
 
     /// A copy of a record's state, for questions.
@@ -559,11 +601,6 @@ pub(crate) fn is_parked(state: &RecordState) -> bool {
 fn rules_of<'a>(plan: &'a Plan, record: &RecordId) -> &'a Rules {
     static NONE: LazyLock<Rules> = LazyLock::new(Rules::default);
     plan.collections.get(record.collection()).map_or(&*NONE, |collection| &collection.rules)
-}
-
-fn decode(record: &RecordId, bytes: &[u8]) -> Result<RecordState, EngineError> {
-    rmp_serde::from_slice(bytes)
-        .map_err(|why| EngineError::View { what: record.to_string(), why: why.to_string() })
 }
 
 fn key(letter: u8, rest: &[u8]) -> Vec<u8> {

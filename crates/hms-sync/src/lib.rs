@@ -71,6 +71,7 @@ mod field;
 mod collection;
 mod builder;
 mod assemble;
+mod keys;
 mod running;
 mod error;
 
@@ -88,6 +89,7 @@ pub use hms_sync_engine::{Happening, Retry, Watcher, What};
 pub use hms_sync_http::spec::{BodyShape, Payload};
 pub use hms_sync_mapping::Direction;
 pub use hms_sync_resolver::Deletes;
+pub use keys::open_keys;
 pub use request::{Paginator, Request, Webhook};
 pub use resolve::Resolve;
 pub use running::{Options, Running, run};

@@ -1,7 +1,7 @@
 //! What people are told, as plain data: the same for the command and the API.
 
 pub use hms_sync_engine::ParkedItem;
-use hms_sync_engine::{FieldReport, SidePart, Status};
+use hms_sync_engine::{ErasedReport, FieldReport, SidePart, Status};
 use serde::{Deserialize, Serialize};
 
 /// Whether and where a sync runs.
@@ -127,8 +127,22 @@ pub struct Explanation {
     pub fields: Vec<FieldReport>,
     /// Its part on each side.
     pub sides: Vec<SidePart>,
+    /// What was erased of it, if its personal fields were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased: Option<ErasedReport>,
     /// The edits that made the fields what they are, the latest ones if there are many.
     pub edits: Vec<EventReport>,
+}
+
+/// What came of an erasure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erased {
+    /// The record's id.
+    pub record: String,
+    /// What people call it.
+    pub title: String,
+    /// The fields whose values cannot be read any more, and that are closed from now on.
+    pub fields: Vec<String>,
 }
 
 /// What a check of the whole log found.

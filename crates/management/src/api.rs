@@ -35,6 +35,7 @@ pub(crate) fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Room>>)> {
         (Method::GET, "/api/explain", get(explain)),
         (Method::GET, "/api/verify", get(verify)),
         (Method::POST, "/api/poll", post(poll)),
+        (Method::POST, "/api/erase", post(erase)),
     ]
 }
 
@@ -235,6 +236,19 @@ struct PollBody {
     collection: String,
     #[serde(default)]
     full: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EraseBody {
+    record: String,
+    by: String,
+    reason: String,
+}
+
+async fn erase(State(room): Ask, request: Request) -> Answer<crate::Erased> {
+    let EraseBody { record, by, reason } = told(&room, request).await?;
+    in_time(&room, room.desk.erase(&record, &by, &reason)).await
 }
 
 #[derive(Serialize)]

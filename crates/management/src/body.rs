@@ -68,7 +68,7 @@ impl From<DeskError> for Refusal {
                 StatusCode::NOT_FOUND
             }
             DeskError::Invalid { .. } => StatusCode::BAD_REQUEST,
-            DeskError::Refused { .. } => StatusCode::CONFLICT,
+            DeskError::Refused { .. } | DeskError::NotErased { .. } => StatusCode::CONFLICT,
             DeskError::NotRunning | DeskError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
             DeskError::Engine(_) | DeskError::Log(_) | DeskError::CutOff { .. } => {
                 StatusCode::INTERNAL_SERVER_ERROR

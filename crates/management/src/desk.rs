@@ -5,8 +5,8 @@
 //! from the log beside it. Nothing is written but by the engine's own commands.
 
 use crate::answers::{
-    EventReport, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatusReport,
-    Verified,
+    Erased, EventReport, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running,
+    StatusReport, Verified,
 };
 use crate::detail::detail;
 use crate::error::DeskError;
@@ -15,6 +15,7 @@ use crate::told::Teller;
 use hms_sync_changelog::Log;
 use hms_sync_engine::{Command, Engine, EngineError, Machine, Plan, RecordReport, Reply, Wake};
 use hms_sync_model::{CollectionName, Event, EventId, JobName, Lane, RecordId, Released as Action, SideName};
+use hms_sync_vault::Vault;
 use std::sync::Arc;
 
 /// Most parked items in one answer.
@@ -23,6 +24,10 @@ pub(crate) const PARKED_MAX: usize = 500;
 pub(crate) const EVENTS_MAX: usize = 1_000;
 /// Most edits in one explanation.
 const EDITS_MAX: usize = 100;
+/// The longest reason of an erasure, in characters.
+const REASON_MAX: usize = 500;
+/// The longest name of who asks for one.
+const BY_MAX: usize = 100;
 
 /// Where people ask.
 #[derive(Debug, Clone)]
@@ -30,6 +35,8 @@ pub struct Desk {
     place: Place,
     /// Nothing if the engine had ended already.
     log: Option<Log>,
+    /// What opens personal values; nothing if there are none.
+    vault: Option<Vault>,
 }
 
 #[derive(Debug, Clone)]
@@ -41,19 +48,24 @@ enum Place {
 impl Desk {
     /// The desk of a sync that runs.
     pub fn live(engine: Engine) -> Self {
-        let log = engine.log();
-        Self { place: Place::Live(engine), log }
+        let (log, vault) = (engine.log(), engine.vault().cloned());
+        Self { place: Place::Live(engine), log, vault }
     }
 
     /// The desk of a sync that nobody is running, on what its log holds. No side
     /// is reached. Blocks while views that lag behind the log are made anew.
-    pub fn stopped(plan: Plan, log: Log) -> Result<Self, DeskError> {
-        let stopped = Stopped::open(plan, log.clone())?;
-        Ok(Self { place: Place::Stopped(Arc::new(stopped)), log: Some(log) })
+    pub fn stopped(plan: Plan, log: Log, vault: Option<Vault>) -> Result<Self, DeskError> {
+        let stopped = Stopped::open(plan, log.clone(), vault.clone())?;
+        Ok(Self { place: Place::Stopped(Arc::new(stopped)), log: Some(log), vault })
     }
 
     fn log(&self) -> Result<Log, DeskError> {
         self.log.clone().ok_or_else(|| EngineError::Stopped.into())
+    }
+
+    /// The events of records, opened.
+    fn shelf(&self) -> Result<Shelf, DeskError> {
+        Ok(Shelf { log: self.log()?, vault: self.vault.clone() })
     }
 
     /// The engine, if one runs.
@@ -193,8 +205,8 @@ impl Desk {
         let record = self.find(name).await?;
         let limit = limit.clamp(1, EVENTS_MAX);
         let title = self.title(&record).await?;
-        let (log, of) = (self.log()?, record.clone());
-        let mut events = beside(move || read_history(&log, &of, after, limit)).await?;
+        let (shelf, of) = (self.shelf()?, record.clone());
+        let mut events = beside(move || read_history(&shelf, &of, after, limit)).await?;
         let more = events.len() > limit;
         events.truncate(limit);
         let next = events.last().filter(|_| more).map(|event| event.version);
@@ -217,21 +229,23 @@ impl Desk {
         if let Some(wanted) = field {
             let known: Vec<String> = fields.iter().map(|f| f.field.clone()).collect();
             fields.retain(|f| f.field == wanted);
-            if fields.is_empty() {
+            let erased = report.erased.as_ref().is_some_and(|of| of.fields.iter().any(|f| f == wanted));
+            if fields.is_empty() && !erased {
                 let (record, field) = (report.record, wanted.to_owned());
                 return Err(DeskError::NoSuchField { record, field, known });
             }
         }
         let record = RecordId::try_new(report.record.as_str())
             .map_err(|_| DeskError::NoSuchRecord { name: name.to_owned() })?;
-        let (log, of) = (self.log()?, field.map(str::to_owned));
-        let edits = beside(move || read_edits(&log, &record, of.as_deref())).await?;
+        let (shelf, of) = (self.shelf()?, field.map(str::to_owned));
+        let edits = beside(move || read_edits(&shelf, &record, of.as_deref())).await?;
         Ok(Explanation {
             record: report.record,
             title: report.title,
             presence: report.presence,
             fields,
             sides: report.sides,
+            erased: report.erased,
             edits,
         })
     }
@@ -240,6 +254,29 @@ impl Desk {
     pub async fn verify(&self) -> Result<Verified, DeskError> {
         let log = self.log()?;
         beside(move || Ok(Verified::of(&log, |_| {})?)).await
+    }
+
+    /// Erases a record's personal fields: destroys the key that opens them, and closes
+    /// them for good. Answers when that is done.
+    pub async fn erase(&self, name: &str, by: &str, reason: &str) -> Result<Erased, DeskError> {
+        for (what, text, max) in [("reason", reason, REASON_MAX), ("name of who asks", by, BY_MAX)] {
+            if text.trim().is_empty() || text.chars().count() > max {
+                return Err(DeskError::Invalid {
+                    why: format!("an erasure needs a {what}, of {max} characters at most"),
+                    hint: "it stands in the log for good: name a file number, and nobody".to_owned(),
+                });
+            }
+        }
+        let record = self.find(name).await?;
+        let (by, reason) = (by.trim().to_owned(), reason.trim().to_owned());
+        let asked = self.command(Command::Erase { record: record.clone(), by, reason }).await;
+        asked.map_err(|why| match why {
+            DeskError::Refused { why } => DeskError::NotErased { why },
+            other => other,
+        })?;
+        let report = self.record(record.as_str()).await?;
+        let fields = report.erased.map(|erased| erased.fields).unwrap_or_default();
+        Ok(Erased { record: report.record, title: report.title, fields })
     }
 
     /// Has a side's collection read now.
@@ -252,6 +289,12 @@ impl Desk {
         let collection = CollectionName::try_new(collection).map_err(invalid)?;
         self.command(Command::Poll { side, collection, full }).await.map(|_| ())
     }
+}
+
+/// The log, and what opens its personal values.
+struct Shelf {
+    log: Log,
+    vault: Option<Vault>,
 }
 
 impl Verified {
@@ -325,17 +368,20 @@ fn report(id: EventId, event: &Event, teller: &mut Teller) -> EventReport {
 /// Calls `each` for every event of a record from the first one on, until it
 /// answers false. The teller needs what came before; a stream's lines do not.
 fn walk(
-    log: &Log,
+    shelf: &Shelf,
     record: &RecordId,
     from: u64,
     mut each: impl FnMut(EventId, &Event) -> bool,
 ) -> Result<(), DeskError> {
     let mut next = from.max(1);
     loop {
-        let page = log.history(record, next, EVENTS_MAX)?;
+        let mut page = shelf.log.history(record, next, EVENTS_MAX)?;
         let Some((_, last)) = page.last() else { return Ok(()) };
         next = last.version.saturating_add(1);
-        for (id, event) in &page {
+        for (id, event) in &mut page {
+            if let Some(vault) = &shelf.vault {
+                vault.open_event(event);
+            }
             if !each(*id, event) {
                 return Ok(());
             }
@@ -348,7 +394,7 @@ fn walk(
 
 /// One more than `limit`, if there are more.
 fn read_history(
-    log: &Log,
+    shelf: &Shelf,
     record: &RecordId,
     after: u64,
     limit: usize,
@@ -356,7 +402,7 @@ fn read_history(
     let mut teller = Teller::new();
     let mut events = Vec::new();
     let from = if record.is_own_stream() { after.saturating_add(1) } else { 1 };
-    walk(log, record, from, |id, event| {
+    walk(shelf, record, from, |id, event| {
         let told = report(id, event, &mut teller);
         if event.version > after {
             events.push(told);
@@ -367,10 +413,10 @@ fn read_history(
 }
 
 /// The latest edits of a record, or of one of its fields.
-fn read_edits(log: &Log, record: &RecordId, field: Option<&str>) -> Result<Vec<EventReport>, DeskError> {
+fn read_edits(shelf: &Shelf, record: &RecordId, field: Option<&str>) -> Result<Vec<EventReport>, DeskError> {
     let mut teller = Teller::new();
     let mut edits = std::collections::VecDeque::new();
-    walk(log, record, 1, |id, event| {
+    walk(shelf, record, 1, |id, event| {
         let told = report(id, event, &mut teller);
         if let hms_sync_model::Body::Edited { edit, .. } = &event.body
             && field.is_none_or(|field| edit.deletes || edit.changes.contains_key(field))

@@ -49,6 +49,9 @@ pub(crate) fn detail(event: &Event) -> Json {
             json!({ "side": side, "cursor": cursor, "listed": listed, "next": next })
         }
         Body::Received { message } => json!({ "message": message }),
+        Body::Erased { of, by, reason, fields } => {
+            json!({ "record": of, "by": by, "reason": reason, "fields": fields })
+        }
     }
 }
 

@@ -20,8 +20,8 @@ mod api;
 mod serve;
 
 pub use answers::{
-    EventReport, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatusReport,
-    Verified,
+    Erased, EventReport, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running,
+    StatusReport, Verified,
 };
 pub use api::api_routes;
 pub use desk::Desk;

@@ -8,8 +8,8 @@
 
 use crate::line::short;
 use hms_sync_model::{
-    Actor, Author, Body, Edit, Event, Failure, FieldMap, FieldName, FieldResult, Lane, Operation, Released,
-    SideName, Source, Value, VecMap,
+    Actor, Author, Body, Edit, Event, Failure, FieldMap, FieldName, FieldResult, Lane, Operation, RecordId,
+    Released, SideName, Source, Value, VecMap,
 };
 use std::collections::BTreeSet;
 
@@ -120,6 +120,9 @@ impl Teller {
                 let all = if *listed { "; everything has been listed" } else { "" };
                 ("cursor", Some(side.clone()), format!("{side} was read{to}{all}"))
             }
+            Body::Erased { of, by, reason, fields } => {
+                ("erased", None, erased(of.as_ref(), by, reason, fields))
+            }
             Body::Received { message } => {
                 ("received", None, format!("webhook message {} taken in", short(message)))
             }
@@ -225,6 +228,12 @@ fn whose(author: &Author) -> String {
         Author::Join => "the joined record's".to_owned(),
         Author::Engine => "hms-sync's".to_owned(),
     }
+}
+
+fn erased(of: Option<&RecordId>, by: &str, reason: &str, fields: &[FieldName]) -> String {
+    let names: Vec<&str> = fields.iter().map(FieldName::as_str).collect();
+    let whose = of.map_or_else(String::new, |record| format!(" of {record}"));
+    format!("{} erased {}{whose}: {}", short(by), names.join(", "), short(reason))
 }
 
 /// How we learnt of an edit.

@@ -125,12 +125,18 @@ impl Vault {
         found.0
     }
 
-    /// Seals bytes that hold a record's whole state, as of a version.
-    pub fn seal_state(&self, record: &RecordId, version: u64, state: &[u8]) -> Result<Sealed, VaultError> {
-        let place = place(record, version, kind::STATE, "");
+    /// Seals bytes that hold a record's whole state, as of a version. Makes no key: nothing
+    /// for a record that has none, or no more.
+    pub fn seal_state(
+        &self,
+        record: &RecordId,
+        version: u64,
+        state: &[u8],
+    ) -> Result<Option<Sealed>, VaultError> {
         let mut keys = self.keys();
-        let (id, key) = keys.get_or_make(record)?;
-        Ok(Sealed::new(id, &cipher::seal(&key, &mut keys.random, &place, state)?))
+        let Some((id, key)) = keys.of(record) else { return Ok(None) };
+        let place = place(record, version, kind::STATE, "");
+        Ok(Some(Sealed::new(id, &cipher::seal(&key, &mut keys.random, &place, state)?)))
     }
 
     /// Opens them again; nothing if the key is gone.

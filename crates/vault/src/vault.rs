@@ -176,6 +176,11 @@ impl Keys {
         self.table.get(self.epoch.as_ref()?, name)
     }
 
+    /// A record's key, if it has one.
+    pub(crate) fn of(&self, record: &RecordId) -> Option<(KeyId, Secret)> {
+        self.get(&name_of(record))
+    }
+
     /// A record's key, which is made if it has none.
     pub(crate) fn get_or_make(&mut self, record: &RecordId) -> Result<(KeyId, Secret), VaultError> {
         let name = &name_of(record);
