@@ -79,7 +79,7 @@ impl Program {
 
     fn start_with(&mut self, words: &[&str], stdout: Stdio) {
         let log = std::fs::File::options().create(true).append(true).open(self.log()).expect("a log file");
-        let mut command = self.command(&[words, &["run", "FILE", "--stop-with-stdin"]].concat());
+        let mut command = self.command(&[&["run", "FILE", "--stop-with-stdin"], words].concat());
         command.stdin(Stdio::piped()).stdout(stdout).stderr(log);
         self.running = Some(command.spawn().expect("hms-sync can be started"));
     }
