@@ -93,7 +93,12 @@ impl Scene {
     }
 
     async fn run(&mut self) {
-        self.program.start_telling(&["--events", "--verbose", "--verbose"]);
+        self.program.start_telling(&["--events", "--verbose"]);
+        until("it answers", 30, || async {
+            let health = self.http.get(format!("{}/healthz", self.program.access()?.0)).send().await.ok()?;
+            health.status().is_success().then_some(())
+        })
+        .await;
         let there = (1..=self.records).filter(|n| !refused(*n)).count();
         until("the marshal has what it takes", 30, || async { (self.marshal.len() >= there).then_some(()) })
             .await;
