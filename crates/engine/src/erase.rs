@@ -138,11 +138,15 @@ impl RecordState {
         for (_, part) in self.sides.iter_mut() {
             part.erase(&erasure.fields);
         }
-        for parked in self.jobs.iter_mut().filter_map(|(_, job)| job.parked.as_mut()) {
-            parked.words = mask_words("");
-        }
-        // They may carry what was erased, and cannot be read any more.
+        // They may carry what was erased, and cannot be read any more. What a handler asks
+        // for anew goes under the same keys: of what was sent already nothing is done twice.
         self.requests.clear();
+        for (_, job) in self.jobs.iter_mut() {
+            job.asked.clear();
+            if let Some(parked) = &mut job.parked {
+                parked.words = mask_words("");
+            }
+        }
         self.erased = Some(erasure);
     }
 }
