@@ -82,7 +82,7 @@ async fn main() -> anyhow::Result<()> {
     }
     let mut slowest: f64 = 0.0;
     let count = f64::from(u32::try_from(records)?);
-    for case in cases() {
+    for case in cases().into_iter().filter(|case| is_asked_for(case.name)) {
         say(&format!("{records} records: {}", case.name))?;
         let load = load(&case.fault, case.keys, records).await?;
         let imposed = (case.imposed)(count, clean, start);
@@ -111,6 +111,12 @@ fn row(name: &str, load: &Load, imposed: f64) -> [String; 6] {
         format!("{imposed:.2}"),
         format!("{:.2}", load.seconds / imposed),
     ]
+}
+
+/// With `--only WORDS`, whether a fault's name has those words.
+fn is_asked_for(name: &str) -> bool {
+    let mut args = std::env::args().skip_while(|arg| arg != "--only").skip(1);
+    args.next().is_none_or(|words| name.contains(&words))
 }
 
 /// One first load under a fault.

@@ -96,6 +96,17 @@ pub enum LogError {
         /// The key, made printable.
         key: String,
     },
+    /// A hash of the tree is not there.
+    #[error("the tree has no hash for the events {first} to {last}; `verify` shows what is damaged")]
+    DamagedTree {
+        /// The first of them.
+        first: u64,
+        /// The last of them.
+        last: u64,
+    },
+    /// A proof was asked for that there cannot be.
+    #[error(transparent)]
+    Proof(#[from] hms_sync_proof::ProofError),
     /// Events that do not follow the last one.
     #[error("event {found} does not follow event {}; nothing was written", expected.saturating_sub(1))]
     Gap {
@@ -207,6 +218,24 @@ pub enum Damage {
     /// Its record has no event of the version before.
     #[error("the version before it is missing from its record")]
     VersionGap,
+    /// The tree's hash over some events is not the one that they have.
+    #[error("the tree has another hash for the events from it to {last}: they, or the tree, were changed")]
+    Tree {
+        /// The last of those events.
+        last: u64,
+    },
+    /// The tree up to some event is not the one of a checkpoint.
+    #[error("the events from it to {last} are not those of the checkpoint of {last} events")]
+    Checkpoint {
+        /// The last of those events.
+        last: u64,
+    },
+    /// A checkpoint goes past the last event.
+    #[error("it is missing: there is a checkpoint of {last} events, and the log ends before it")]
+    RolledBack {
+        /// The last event of the checkpoint.
+        last: u64,
+    },
     /// The log's own count ends before it.
     #[error("the log's own count ends before it")]
     Uncounted,

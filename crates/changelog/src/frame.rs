@@ -5,8 +5,10 @@
 //! payload. Nothing is read out of a frame before its hash fits.
 
 use crate::error::{Damage, LogError};
+use crate::head::Head;
 use crate::msgpack;
 use hms_sync_model::{Event, EventId, RecordId};
+use hms_sync_proof::TreeHash;
 
 /// Begins every frame. F5 occurs nowhere in UTF-8.
 pub(crate) const MAGIC: [u8; 4] = [0xf5, b'h', b'm', b'E'];
@@ -29,12 +31,24 @@ pub struct Sealed {
     /// The BLAKE3 hash of its encoded content.
     pub id: EventId,
     pub(crate) frame: Vec<u8>,
+    /// The hash of its leaf in the tree.
+    pub(crate) leaf: TreeHash,
 }
 
 impl Sealed {
     /// What it takes in the log, in bytes, head included.
     pub fn frame_bytes(&self) -> usize {
         self.frame.len()
+    }
+
+    /// The bytes it takes in the log, head included.
+    pub fn frame(&self) -> &[u8] {
+        &self.frame
+    }
+
+    /// The event as it is encoded, without the head: what its id is the hash of.
+    pub fn payload(&self) -> &[u8] {
+        self.frame.get(HEAD_BYTES..).unwrap_or_default()
     }
 }
 
@@ -55,11 +69,14 @@ pub fn seal(event: &Event) -> Result<Sealed, LogError> {
     if payload.len() > EVENT_BYTES_MAX {
         return Err(LogError::TooLarge { what: "event", bytes: payload.len(), max: EVENT_BYTES_MAX });
     }
-    msgpack::check(payload).map_err(|why| failed(why.to_string()))?;
+    if msgpack::may_be_deep(payload) {
+        msgpack::check(payload).map_err(|why| failed(why.to_string()))?;
+    }
     let id = EventId(*blake3::hash(payload).as_bytes());
     let parts: [&[u8]; 4] = [&MAGIC, &[VERSION], &length.to_be_bytes(), &id.0];
     head.iter_mut().zip(parts.into_iter().flatten()).for_each(|(place, byte)| *place = *byte);
-    Ok(Sealed { seq: event.seq, record: event.record.clone(), version: event.version, id, frame })
+    let (record, leaf) = (event.record.clone(), TreeHash::leaf(&id.0));
+    Ok(Sealed { seq: event.seq, record, version: event.version, id, frame, leaf })
 }
 
 /// A frame as it lies in a chunk. Its hash is not checked yet.
@@ -87,6 +104,16 @@ impl<'a> Frame<'a> {
         Ok((Self { id: EventId(*id), payload }, rest))
     }
 
+    /// The id under which it is stored.
+    pub(crate) const fn id(self) -> EventId {
+        self.id
+    }
+
+    /// How long the event is, as it is encoded.
+    pub(crate) const fn bytes(self) -> usize {
+        self.payload.len()
+    }
+
     /// The `slot`-th frame of a chunk, from 0.
     pub(crate) fn nth(chunk: &'a [u8], slot: u64) -> Result<Self, Damage> {
         let mut rest = chunk;
@@ -99,24 +126,25 @@ impl<'a> Frame<'a> {
         if rest.is_empty() { Err(Damage::Missing) } else { Ok(Self::split(rest)?.0) }
     }
 
-    /// The record and the version of the event, if its content is sound; its hash is not checked.
-    pub(crate) fn place(self, seq: u64) -> Option<(RecordId, u64)> {
-        #[derive(serde::Deserialize)]
-        struct Place {
-            q: u64,
-            r: RecordId,
-            n: u64,
-        }
-        msgpack::check(self.payload).ok()?;
-        let place: Place = rmp_serde::from_slice(self.payload).ok()?;
-        (place.q == seq).then_some((place.r, place.n))
+    /// The head of the event, if its content is sound; its hash is not checked.
+    pub(crate) fn unproved(self, seq: u64) -> Option<Head<'a>> {
+        Head::read(self.payload).ok().filter(|head| head.seq == seq)
+    }
+
+    /// The id and the head of the event, after its hash, its form and its place have been checked.
+    pub(crate) fn head(self, seq: u64) -> Result<(EventId, Head<'a>), Damage> {
+        self.prove()?;
+        let head = Head::read(self.payload).map_err(|why| Damage::Content(why.to_string()))?;
+        if head.seq == seq { Ok((self.id, head)) } else { Err(Damage::Place(head.seq)) }
+    }
+
+    fn prove(self) -> Result<(), Damage> {
+        if *blake3::hash(self.payload).as_bytes() == self.id.0 { Ok(()) } else { Err(Damage::Hash) }
     }
 
     /// The event, after its hash, its form and its place have been checked.
     pub(crate) fn open(self, seq: u64) -> Result<(EventId, Event), Damage> {
-        if *blake3::hash(self.payload).as_bytes() != self.id.0 {
-            return Err(Damage::Hash);
-        }
+        self.prove()?;
         msgpack::check(self.payload).map_err(|why| Damage::Content(why.to_string()))?;
         let event: Event =
             rmp_serde::from_slice(self.payload).map_err(|why| Damage::Content(why.to_string()))?;

@@ -2,15 +2,17 @@
 //!
 //! Entries gather in memory, and go to a table of the store a generation at a time,
 //! all of a record's together, in slices between the commits. What comes after the
-//! last generation is made anew from the events when a log is opened.
+//! last generation is made anew from the events when a log is opened. So is the tally
+//! of what there is (`tally.rs`), which is kept here because it takes in the same events.
 
 use crate::error::{Damage, LogError};
 use crate::frame::Frame;
 use crate::keys::{self, Slot};
 use crate::pack::Placed;
-use crate::read::load;
+use crate::read::{each_frame, load};
 use crate::storage::{Order, Span, Storage};
 use crate::table::{Building, Shape, Table};
+use crate::tally::Tally;
 use hms_sync_model::RecordId;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -24,7 +26,23 @@ const RUN_MAX: usize = 300;
 
 /// Entries of one record, by version.
 type Entries = Vec<(u64, Slot)>;
-type Layer = BTreeMap<RecordId, Entries>;
+type Layer = BTreeMap<Known, Entries>;
+
+/// A record in a layer. Its first bytes lie in the map itself, so that most
+/// comparisons need not look further. In the order of the ids, which have no zero byte.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Known {
+    begins: u128,
+    record: RecordId,
+}
+
+impl Known {
+    fn by(record: &RecordId) -> Self {
+        let mut begins = [0; 16];
+        begins.iter_mut().zip(record.as_str().bytes()).for_each(|(place, byte)| *place = byte);
+        Self { begins: u128::from_be_bytes(begins), record: record.clone() }
+    }
+}
 
 /// The index: a table in the store, and what is newer in memory.
 #[derive(Debug)]
@@ -44,6 +62,10 @@ struct Layers {
     gathered: u64,
     /// The last event in it.
     last: u64,
+    /// How much there is up to the last event; nothing if nobody has counted.
+    tally: Option<Tally>,
+    /// Up to which event the stored tally goes.
+    tally_stored: u64,
 }
 
 /// A generation on its way to the store.
@@ -90,7 +112,12 @@ impl Index {
     ) -> Result<Self, LogError> {
         let table = Table::open(store, shape)?;
         let (stored, mut layers) = (table.upto(), Layers::default());
-        if stored < head {
+        let tally = stored_tally(store)?.unwrap_or_default();
+        layers.tally_stored = tally.upto;
+        // One that is far behind is not worth the wait: it is made when it is asked for.
+        let near = stored.saturating_sub(generation.saturating_mul(2));
+        layers.tally = (near..=head).contains(&tally.upto).then_some(tally);
+        if stored < head || layers.tally.as_ref().is_some_and(|tally| tally.upto < head) {
             gather(store, stored, head, &mut layers)?;
         }
         Ok(Self { table, layers: RwLock::new(layers), generation })
@@ -109,9 +136,35 @@ impl Index {
     /// Takes in where events are that have just become durable.
     pub(crate) fn add(&self, placed: Vec<Placed>) {
         let mut layers = self.write();
-        for Placed { record, version, slot } in placed {
-            layers.put(record, version, slot);
+        for Placed { record, version, slot, bytes } in placed {
+            layers.put(&record, version, slot);
+            layers.count(slot.seq(), record.as_str(), version, bytes);
         }
+    }
+
+    /// How much there is of each kind of record, up to the last event. Counts all
+    /// events if nobody has so far.
+    pub(crate) fn tally(&self, store: &dyn Storage, head: u64) -> Result<Tally, LogError> {
+        if let Some(tally) = &self.read().tally {
+            return Ok(tally.clone());
+        }
+        let mut tally = Tally::default();
+        count_up(store, head, &mut tally)?;
+        // What came meanwhile is little. No more comes while this is held.
+        let mut layers = self.write();
+        count_up(store, layers.last.max(self.table.upto()), &mut tally)?;
+        Ok(layers.tally.get_or_insert(tally).clone())
+    }
+
+    /// Stores the tally, if it has changed. A cache, as the rest of the index is.
+    fn store_tally(&self, store: &dyn Storage) -> Result<(), LogError> {
+        let mut layers = self.write();
+        let Some(tally) = layers.tally.clone().filter(|tally| tally.upto > layers.tally_stored) else {
+            return Ok(());
+        };
+        layers.tally_stored = tally.upto;
+        drop(layers);
+        store.apply(vec![(keys::TALLY.to_vec(), Some(tally.to_bytes()))])
     }
 
     /// Brings up to `blocks` blocks of what waits to the store, if a generation is
@@ -127,11 +180,11 @@ impl Index {
         let Some(flush) = due else { return Ok(false) };
         let mut building = flush.building.lock().unwrap_or_else(PoisonError::into_inner);
         let run = building.get_or_insert_with(|| self.table.begin(flush.layer.len()));
-        let after = run.after().and_then(|after| Some(keys::read_index(after)?.0));
+        let after = run.after().and_then(|after| Some(Known::by(&keys::read_index(after)?.0)));
         let from = after.as_ref().map_or(Bound::Unbounded, Bound::Included);
         let written = run.after().map(<[u8]>::to_vec);
         let entries =
-            flush.layer.range::<RecordId, _>((from, Bound::Unbounded)).flat_map(|(record, entries)| {
+            flush.layer.range((from, Bound::Unbounded)).flat_map(|(Known { record, .. }, entries)| {
                 runs(entries).into_iter().map(|(version, run)| (keys::index(record, version), Some(run)))
             });
         let entries = entries.filter(|(key, _)| written.as_ref().is_none_or(|written| key > written)).map(Ok);
@@ -141,6 +194,7 @@ impl Index {
         if let Some(run) = building.take() {
             // Whoever looks meanwhile finds it twice, which is seen.
             self.table.end(store, run, flush.upto)?;
+            self.store_tally(store)?;
         }
         let mut layers = self.write();
         layers.old = None;
@@ -154,7 +208,8 @@ impl Index {
             let mut layers = self.write();
             layers.turn();
             if layers.old.is_none() {
-                return Ok(());
+                drop(layers);
+                return self.store_tally(store);
             }
         }
     }
@@ -178,7 +233,8 @@ impl Index {
             }
             Ok(found.len() < limit)
         })?;
-        for entries in layers.each().filter_map(|layer| layer.get(record)) {
+        let known = Known::by(record);
+        for entries in layers.each().filter_map(|layer| layer.get(&known)) {
             let room = limit.saturating_sub(found.len());
             found.extend(entries.iter().filter(|(version, _)| *version >= next).take(room));
             next = found.last().map_or(next, |(version, _)| version.saturating_add(1));
@@ -226,7 +282,8 @@ impl Index {
     ) -> Result<Option<(u64, Slot)>, LogError> {
         let layers = self.read();
         let fits = |(_, slot): &&(u64, Slot)| slot.seq() <= head;
-        let mut newest = layers.each().rev().filter_map(|layer| layer.get(record));
+        let known = Known::by(record);
+        let mut newest = layers.each().rev().filter_map(|layer| layer.get(&known));
         if let Some(last) = newest.find_map(|entries| entries.iter().rev().find(fits)) {
             return Ok(Some(*last));
         }
@@ -252,11 +309,12 @@ impl Index {
         let mut last = after.cloned();
         let mut stored = self.next_stored(store, last.as_ref(), head)?;
         while found.len() < limit {
-            let from = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let known = last.as_ref().map(Known::by);
+            let from = known.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
             let fresh = layers.each().filter_map(|layer| {
-                let mut later = layer.range::<RecordId, _>((from, Bound::Unbounded));
+                let mut later = layer.range((from, Bound::Unbounded));
                 let has = |entries: &Entries| entries.iter().any(|(_, slot)| slot.seq() <= head);
-                later.find(|(_, entries)| has(entries)).map(|(record, _)| record)
+                later.find(|(_, entries)| has(entries)).map(|(known, _)| &known.record)
             });
             let Some(next) = fresh.chain(stored.as_ref()).min().cloned() else { break };
             if stored.as_ref() == Some(&next) {
@@ -299,11 +357,17 @@ pub(crate) fn shape(fan_out: usize, block_bytes: usize) -> Shape {
 }
 
 impl Layers {
-    fn put(&mut self, record: RecordId, version: u64, slot: Slot) {
+    fn count(&mut self, seq: u64, record: &str, version: u64, bytes: usize) {
+        if let Some(tally) = self.tally.as_mut().filter(|tally| tally.upto < seq) {
+            tally.add(seq, record, version, bytes);
+        }
+    }
+
+    fn put(&mut self, record: &RecordId, version: u64, slot: Slot) {
         self.last = self.last.max(slot.seq());
         self.gathered += 1;
         // A version that comes twice is damage; the later one stands, as it would in the store.
-        let entries = self.young.entry(record).or_default();
+        let entries = self.young.entry(Known::by(record)).or_default();
         match entries.binary_search_by_key(&version, |(version, _)| *version) {
             Ok(at) => entries.iter_mut().skip(at).take(1).for_each(|entry| entry.1 = slot),
             Err(at) => entries.insert(at, (version, slot)),
@@ -311,9 +375,24 @@ impl Layers {
     }
 }
 
-/// Reads the events after `stored` for where they are.
+/// The tally as it is stored; nothing if it is not what was written.
+pub(crate) fn stored_tally(store: &dyn Storage) -> Result<Option<Tally>, LogError> {
+    Ok(store.get(keys::TALLY)?.and_then(|bytes| Tally::from_bytes(&bytes)))
+}
+
+/// Counts the events after those counted, up to `last`.
+fn count_up(store: &dyn Storage, last: u64, tally: &mut Tally) -> Result<(), LogError> {
+    each_frame(store, tally.upto.saturating_add(1), last, |seq, frame| {
+        let head = frame.unproved(seq).ok_or(LogError::Damaged { seq, damage: Damage::Head })?;
+        tally.add(seq, head.record, head.version, frame.bytes());
+        Ok(true)
+    })
+}
+
+/// Reads the events after `stored` for where they are, and those after the tally to count them.
 fn gather(store: &dyn Storage, stored: u64, head: u64, layers: &mut Layers) -> Result<(), LogError> {
-    let before = Span { from: keys::chunk(0), to: keys::chunk(stored.saturating_add(2)) };
+    let known = layers.tally.as_ref().map_or(stored, |tally| tally.upto.min(stored));
+    let before = Span { from: keys::chunk(0), to: keys::chunk(known.saturating_add(2)) };
     let start = match store.scan(before, Order::Descending).next() {
         Some(entry) => keys::read_chunk(&entry?.0).unwrap_or(0),
         None => 0,
@@ -329,8 +408,13 @@ fn gather(store: &dyn Storage, stored: u64, head: u64, layers: &mut Layers) -> R
                 return Ok(());
             }
             let place = u8::try_from(seq.saturating_sub(first)).map(|slot| Slot { first, slot });
-            if let (true, Ok(slot), Some((record, version))) = (seq > stored, place, frame.place(seq)) {
-                layers.put(record, version, slot);
+            if let (Ok(slot), Some(head)) = (place, frame.unproved(seq)) {
+                layers.count(seq, head.record, head.version, frame.bytes());
+                if seq > stored
+                    && let Ok(record) = RecordId::try_new(head.record)
+                {
+                    layers.put(&record, head.version, slot);
+                }
             }
             (rest, seq) = (after, seq.saturating_add(1));
         }

@@ -3,6 +3,7 @@
 //! a zero byte ends it and sorts before any longer id.
 
 use hms_sync_model::RecordId;
+use hms_sync_proof::NodeAt;
 
 /// Chunks of events: `e` | first seq.
 pub(crate) const CHUNK: u8 = b'e';
@@ -14,8 +15,13 @@ const RUN: u8 = b'r';
 pub(crate) const INDEX: u8 = b'i';
 /// The table of views.
 pub(crate) const VIEW: u8 = b'v';
-/// The last event written.
+/// Hashes of the tree: `n` | level | index.
+pub(crate) const NODE: u8 = b'n';
+/// The last event written, and the edge of the tree.
 pub(crate) const HEAD: &[u8] = b"mhead";
+
+/// How much there is of each kind of record.
+pub(crate) const TALLY: &[u8] = b"mtally";
 
 pub(crate) fn chunk(first: u64) -> Vec<u8> {
     numbered(CHUNK, &[], first)
@@ -98,6 +104,17 @@ pub(crate) fn run_part(letter: u8, number: u64, key: &[u8], part: u32) -> Vec<u8
 
 pub(crate) fn part(seq: u64, part: u32) -> Vec<u8> {
     numbered(PART, &part.to_be_bytes(), seq)
+}
+
+/// The hash of a complete subtree.
+pub(crate) fn node(at: NodeAt) -> Vec<u8> {
+    [&[NODE, at.level], at.index.to_be_bytes().as_slice()].concat()
+}
+
+/// The place of the subtree of a key.
+pub(crate) fn read_node(key: &[u8]) -> Option<NodeAt> {
+    let (&[NODE, level], index) = key.split_first_chunk::<2>()? else { return None };
+    Some(NodeAt { level, index: u64::from_be_bytes(index.try_into().ok()?) })
 }
 
 fn numbered(letter: u8, tail: &[u8], number: u64) -> Vec<u8> {

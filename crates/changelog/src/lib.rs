@@ -9,15 +9,18 @@
 
 mod error;
 mod msgpack;
+mod head;
 mod frame;
 mod keys;
 mod storage;
 mod folder;
 mod disk;
 mod memory;
+mod tree;
 mod pack;
 mod filter;
 mod table;
+mod tally;
 mod index;
 mod log;
 mod read;
@@ -29,6 +32,9 @@ pub use error::{Damage, LogError};
 pub use frame::{EVENT_BYTES_MAX, Sealed, seal};
 pub use log::{Log, LogStats, Options};
 pub use memory::MemoryDisk;
+pub use table::TableSize;
+pub use tally::Count;
+pub use tree::Prover;
 pub use verify::{BadEntry, VerifyReport};
 pub use views::{Changes, VIEW_BYTES_MAX, VIEW_KEY_BYTES_MAX, View};
 pub use writer::{Before, Done, Writer};

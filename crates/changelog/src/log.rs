@@ -12,20 +12,33 @@ use crate::keys;
 use crate::memory::{Memory, MemoryDisk};
 use crate::pack;
 use crate::storage::{Order, Span, Storage};
-use crate::table::Table;
+use crate::table::{Table, TableSize};
+use crate::tally::Count;
+use crate::tree::{KEPT_LEVEL, KEPT_LEVEL_SMALL, Tree};
 use crate::views;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// Events whose index entries gather in memory, on a disk in memory.
-const GENERATION_EVENTS_SMALL: u64 = 48;
-/// Runs of a size that are merged, on disk and on a disk in memory.
-const FAN_OUT: usize = 8;
-const FAN_OUT_SMALL: usize = 3;
-/// Bytes of entries in a block of a run, likewise.
-const BLOCK_BYTES: usize = 4_096;
-const BLOCK_BYTES_SMALL: usize = 200;
+/// How much gathers before it is stored, and in what portions.
+struct Measures {
+    /// Events whose index entries gather in memory.
+    generation: u64,
+    /// Runs of a size that are merged.
+    fan_out: usize,
+    /// Bytes of entries in a block of a run.
+    block_bytes: usize,
+    /// The lowest level of the tree that is kept.
+    kept_level: u8,
+}
+
+/// On disk.
+const LARGE: Measures =
+    Measures { generation: GENERATION_EVENTS, fan_out: 8, block_bytes: 4_096, kept_level: KEPT_LEVEL };
+/// On a disk in memory.
+const SMALL: Measures =
+    Measures { generation: 48, fan_out: 3, block_bytes: 200, kept_level: KEPT_LEVEL_SMALL };
 /// The fewest blocks written at once to the tables.
 const BLOCKS_MIN: usize = 2;
 /// For so many events that come in, a block more, so that all ends however busy it is:
@@ -60,6 +73,10 @@ pub struct LogStats {
     pub views_upto: u64,
     /// What it takes on disk, in bytes.
     pub bytes: u64,
+    /// The stored index.
+    pub index: TableSize,
+    /// The saved views.
+    pub views: TableSize,
     /// Why it takes no more writes, if it does not.
     pub poisoned: Option<Arc<str>>,
 }
@@ -75,6 +92,8 @@ pub(crate) struct Inner {
     pub(crate) store: Box<dyn Storage>,
     /// The last durable event.
     head: AtomicU64,
+    /// Up to the last durable event.
+    tree: Mutex<Tree>,
     pub(crate) index: Index,
     pub(crate) views: Table,
     writing: Mutex<()>,
@@ -93,36 +112,37 @@ impl Log {
     /// [`LogError::Io`] before anything is changed; [`LogError::Corrupt`] if the
     /// storage cannot be opened.
     pub fn open(dir: &Path, options: Options) -> Result<Self, LogError> {
-        Self::start(Box::new(Disk::open(dir, options)?), GENERATION_EVENTS, FAN_OUT, BLOCK_BYTES)
+        Self::start(Box::new(Disk::open(dir, options)?), &LARGE)
     }
 
     /// Opens the log on a disk in memory. One log at a time, as in a folder. What
     /// gathers there before it is stored is little, so that tests meet all stages.
     pub fn on(disk: MemoryDisk) -> Result<Self, LogError> {
-        let store = Box::new(Memory::open(disk)?);
-        Self::start(store, GENERATION_EVENTS_SMALL, FAN_OUT_SMALL, BLOCK_BYTES_SMALL)
+        Self::start(Box::new(Memory::open(disk)?), &SMALL)
     }
 
-    fn start(
-        store: Box<dyn Storage>,
-        generation: u64,
-        fan_out: usize,
-        block_bytes: usize,
-    ) -> Result<Self, LogError> {
+    fn start(store: Box<dyn Storage>, measures: &Measures) -> Result<Self, LogError> {
+        let Measures { generation, fan_out, block_bytes, kept_level } = *measures;
         let (head, trouble) = find_head(store.as_ref())?;
+        let (tree, tree_trouble) = match &trouble {
+            // The end of the log is not whole, and so no edge fits it.
+            Some(_) => (Tree::empty(kept_level), None),
+            None => Tree::open(store.as_ref(), head, kept_level)?,
+        };
         let views = Table::open(store.as_ref(), views::shape(fan_out, block_bytes))?;
         let index = Index::open(store.as_ref(), head, generation, index::shape(fan_out, block_bytes))?;
         let inner = Inner {
             store,
             index,
             head: AtomicU64::new(head),
+            tree: Mutex::new(tree),
             views,
             writing: Mutex::new(()),
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),
         };
         let log = Self { inner: Arc::new(inner) };
-        match trouble {
+        match trouble.or(tree_trouble) {
             Some(why) => log.inner.poison(&why),
             None => log.settle_views()?,
         }
@@ -169,7 +189,7 @@ impl Log {
             return results;
         }
         match self.inner.write_events(taken.into_iter().flatten()) {
-            Ok(()) => self.inner.head.store(last, Ordering::Release),
+            Ok(tree) => self.inner.set_head(last, tree),
             Err(why) => {
                 self.inner.poison(&why.in_one_line());
                 results.iter_mut().filter(|result| result.is_ok()).for_each(|r| *r = Err(why.clone()));
@@ -201,8 +221,20 @@ impl Log {
             events: self.head(),
             views_upto: self.views_upto(),
             bytes: self.inner.store.bytes(),
+            index: self.inner.index.table().size(),
+            views: self.inner.views.size(),
             poisoned: self.inner.poison.get().cloned(),
         }
+    }
+
+    /// How much there is of each collection, by name, and of the sync's own streams.
+    /// Kept up to date with each commit. A log from before that was so reads all its
+    /// events, once each time it is open.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`] if that comes to an event that cannot be read.
+    pub fn counts(&self) -> Result<BTreeMap<String, Count>, LogError> {
+        Ok(self.inner.index.tally(self.inner.store.as_ref(), self.head())?.into_groups())
     }
 
     /// Makes everything durable and refuses further writes. The last handle to
@@ -248,11 +280,26 @@ impl Inner {
         self.poison.get_or_init(|| why.into());
     }
 
-    fn write_events<'a>(&self, events: impl Iterator<Item = &'a Sealed>) -> Result<(), LogError> {
-        let placed = pack::pack(events, |batch| self.store.apply(batch))?;
+    /// The tree over all durable events.
+    pub(crate) fn tree(&self) -> MutexGuard<'_, Tree> {
+        // Every change is one call that cannot stop in the middle.
+        self.tree.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Both at once, for whoever holds the tree.
+    fn set_head(&self, head: u64, grown: Tree) {
+        let mut tree = self.tree();
+        *tree = grown;
+        self.head.store(head, Ordering::Release);
+    }
+
+    /// Answers with the tree as it is then.
+    fn write_events<'a>(&self, events: impl Iterator<Item = &'a Sealed>) -> Result<Tree, LogError> {
+        let mut tree = self.tree().clone();
+        let placed = pack::pack(events, &mut tree, |batch| self.store.apply(batch))?;
         self.store.sync()?;
         self.index.add(placed);
-        Ok(())
+        Ok(tree)
     }
 }
 
@@ -264,14 +311,16 @@ fn follow(last: u64, events: &[Sealed]) -> Result<u64, LogError> {
     })
 }
 
-pub(crate) fn read_number(store: &dyn Storage, key: &[u8]) -> Result<Option<u64>, LogError> {
-    Ok(store.get(key)?.and_then(|value| Some(u64::from_be_bytes(value.get(..)?.try_into().ok()?))))
+/// The log's own count of its events.
+pub(crate) fn counted(store: &dyn Storage) -> Result<Option<u64>, LogError> {
+    let value = store.get(keys::HEAD)?;
+    Ok(value.and_then(|value| value.first_chunk().map(|seq| u64::from_be_bytes(*seq))))
 }
 
 /// The last event, by its marker and by the last chunk. They are written in one
 /// batch; if they differ, the second answer says what is wrong.
 fn find_head(store: &dyn Storage) -> Result<(u64, Option<String>), LogError> {
-    let marked = read_number(store, keys::HEAD)?.unwrap_or(0);
+    let marked = counted(store)?.unwrap_or(0);
     let Some(entry) = store.scan(Span::prefix(&[keys::CHUNK]), Order::Descending).next() else {
         let trouble = (marked > 0).then(|| format!("all events up to {marked} are missing"));
         return Ok((marked, trouble));

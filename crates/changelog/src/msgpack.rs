@@ -23,6 +23,9 @@ pub(crate) enum Unsound {
     /// A marker that we never write.
     #[error("it has a marker {0:#04x}, which the log never writes")]
     Foreign(u8),
+    /// Something else stands where this should.
+    #[error("it has something else where {0} should be")]
+    Other(&'static str),
 }
 
 /// What one marker opens.
@@ -35,43 +38,144 @@ enum Item {
 
 /// Checks that `bytes` are exactly one value, no deeper than [`DEPTH_MAX`].
 pub(crate) fn check(bytes: &[u8]) -> Result<(), Unsound> {
-    let mut rest = Rest(bytes);
-    // How many values are still to come in each array or map that is open.
-    let mut open: Vec<usize> = Vec::with_capacity(8);
-    loop {
-        match rest.item()? {
-            Item::Holds(count) if count > 0 => {
-                if count > rest.0.len() {
-                    return Err(Unsound::Cut);
-                }
-                if open.len() == DEPTH_MAX {
-                    return Err(Unsound::TooDeep);
-                }
-                open.push(count);
-            }
-            Item::Holds(_) | Item::Whole => {
-                while let Some(left) = open.last_mut() {
-                    *left -= 1;
-                    if *left > 0 {
-                        break;
+    let mut rest = Rest::of(bytes);
+    rest.pass_over(DEPTH_MAX)?;
+    rest.end()
+}
+
+/// Whether bytes that an encoder made have so many that could open an array or a map
+/// that they may be nested too deep. Much cheaper than to walk them.
+pub(crate) fn may_be_deep(bytes: &[u8]) -> bool {
+    let opens = |byte: &u8| u8::from(matches!(byte, 0x80..=0x9f | 0xdc..=0xdf));
+    // So many fit into one byte, and the sum is made for many bytes at once.
+    let opening = bytes.chunks(128).map(|some| usize::from(some.iter().map(opens).sum::<u8>()));
+    opening.sum::<usize>() > DEPTH_MAX
+}
+
+/// What has not been read yet. Reads values one after the other, and takes only the
+/// forms that we write.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    /// All of `bytes`.
+    pub(crate) fn of(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// Nothing may be left.
+    pub(crate) fn end(self) -> Result<(), Unsound> {
+        if self.0.is_empty() { Ok(()) } else { Err(Unsound::Trailing) }
+    }
+
+    /// Passes over one value that holds others `depth` deep at most.
+    pub(crate) fn pass_over(&mut self, depth: usize) -> Result<(), Unsound> {
+        // How many values are still to come in each array or map that is open. The
+        // innermost is kept apart.
+        let (mut open, mut left): (Vec<usize>, usize) = (Vec::new(), 1);
+        loop {
+            match self.item()? {
+                Item::Holds(count) if count > 0 => {
+                    if count > self.0.len() {
+                        return Err(Unsound::Cut);
                     }
-                    open.pop();
+                    if open.len() == depth {
+                        return Err(Unsound::TooDeep);
+                    }
+                    open.push(left);
+                    left = count;
                 }
-                if open.is_empty() {
-                    return if rest.0.is_empty() { Ok(()) } else { Err(Unsound::Trailing) };
+                Item::Holds(_) | Item::Whole => {
+                    left -= 1;
+                    while left == 0 {
+                        let Some(outer) = open.pop() else { return Ok(()) };
+                        left = outer - 1;
+                    }
                 }
             }
         }
     }
-}
 
-struct Rest<'a>(&'a [u8]);
+    fn marker(&mut self) -> Result<u8, Unsound> {
+        let (&marker, rest) = self.0.split_first().ok_or(Unsound::Cut)?;
+        self.0 = rest;
+        Ok(marker)
+    }
 
-impl Rest<'_> {
-    fn number<const N: usize>(&mut self) -> Result<usize, Unsound> {
+    /// How many entries the map has that comes next.
+    pub(crate) fn map(&mut self) -> Result<usize, Unsound> {
+        let count = match self.marker()? {
+            marker @ 0x80..=0x8f => usize::from(marker & 0x0f),
+            0xde => self.number::<2>()?,
+            _ => return Err(Unsound::Other("a map")),
+        };
+        if count > self.0.len() { Err(Unsound::Cut) } else { Ok(count) }
+    }
+
+    /// The text that comes next.
+    pub(crate) fn text(&mut self) -> Result<&'a str, Unsound> {
+        let length = match self.marker()? {
+            marker @ 0xa0..=0xbf => usize::from(marker & 0x1f),
+            0xd9 => self.number::<1>()?,
+            0xda => self.number::<2>()?,
+            0xdb => self.number::<4>()?,
+            _ => return Err(Unsound::Other("text")),
+        };
+        let bytes = self.take(length)?;
+        std::str::from_utf8(bytes).map_err(|_| Unsound::Other("text"))
+    }
+
+    /// The `N` bytes that come next.
+    pub(crate) fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Unsound> {
+        let length = match self.marker()? {
+            0xc4 => self.number::<1>()?,
+            _ => return Err(Unsound::Other("bytes")),
+        };
+        self.take(length)?.try_into().map_err(|_| Unsound::Other("bytes of the right length"))
+    }
+
+    /// The number that comes next; not less than 0.
+    pub(crate) fn count(&mut self) -> Result<u64, Unsound> {
+        let number = match self.marker()? {
+            marker @ 0x00..=0x7f => usize::from(marker),
+            0xcc => self.number::<1>()?,
+            0xcd => self.number::<2>()?,
+            0xce => self.number::<4>()?,
+            0xcf => self.number::<8>()?,
+            _ => return Err(Unsound::Other("a number")),
+        };
+        Ok(number as u64)
+    }
+
+    /// The number that comes next, whatever its sign.
+    pub(crate) fn integer(&mut self) -> Result<i64, Unsound> {
+        let mut after = *self;
+        let negative = match after.marker()? {
+            marker @ 0xe0..=0xff => i64::from(marker.cast_signed()),
+            0xd0 => i64::from(i8::from_be_bytes(after.fixed()?)),
+            0xd1 => i64::from(i16::from_be_bytes(after.fixed()?)),
+            0xd2 => i64::from(i32::from_be_bytes(after.fixed()?)),
+            0xd3 => i64::from_be_bytes(after.fixed()?),
+            _ => return i64::try_from(self.count()?).map_err(|_| Unsound::Other("a smaller number")),
+        };
+        *self = after;
+        Ok(negative)
+    }
+
+    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Unsound> {
         let (head, rest) = self.0.split_first_chunk::<N>().ok_or(Unsound::Cut)?;
         self.0 = rest;
-        Ok(head.iter().fold(0, |sum, byte| (sum << 8) | usize::from(*byte)))
+        Ok(*head)
+    }
+
+    fn number<const N: usize>(&mut self) -> Result<usize, Unsound> {
+        Ok(self.fixed::<N>()?.iter().fold(0, |sum, byte| (sum << 8) | usize::from(*byte)))
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], Unsound> {
+        let (taken, rest) = self.0.split_at_checked(count).ok_or(Unsound::Cut)?;
+        self.0 = rest;
+        Ok(taken)
     }
 
     fn skip(&mut self, count: usize) -> Result<Item, Unsound> {
@@ -85,8 +189,7 @@ impl Rest<'_> {
     }
 
     fn item(&mut self) -> Result<Item, Unsound> {
-        let (&marker, rest) = self.0.split_first().ok_or(Unsound::Cut)?;
-        self.0 = rest;
+        let marker = self.marker()?;
         match marker {
             0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => Ok(Item::Whole),
             0x80..=0x8f => Ok(Item::Holds(usize::from(marker & 0x0f) * 2)),
@@ -131,6 +234,24 @@ mod tests {
         assert_eq!(check(&[]), Err(Unsound::Cut));
         assert_eq!(check(&[0xc0, 0xc0]), Err(Unsound::Trailing));
         assert_eq!(check(&[0xd4, 1, 1]), Err(Unsound::Foreign(0xd4)));
+    }
+
+    #[test]
+    fn what_is_too_deep_may_be_deep() {
+        for opening in [
+            &[0x91][..],
+            &[0x81, 0xc0],
+            &[0xdc, 0, 1],
+            &[0xdd, 0, 0, 0, 1],
+            &[0xde, 0, 1, 0xc0],
+            &[0xdf, 0, 0, 0, 1, 0xc0],
+        ] {
+            let nested = |depth: usize| [opening.repeat(depth), vec![0xc0]].concat();
+            assert_eq!(check(&nested(DEPTH_MAX)), Ok(()));
+            assert_eq!(check(&nested(DEPTH_MAX + 1)), Err(Unsound::TooDeep));
+            assert!(may_be_deep(&nested(DEPTH_MAX + 1)), "{opening:?}");
+        }
+        assert!(!may_be_deep(&[b'a'; 5_000]));
     }
 
     proptest! {

@@ -1,5 +1,6 @@
 //! How events become batches: frames gathered in chunks, each chunk compressed,
-//! the number of the last event in every batch. Answers where each event will be.
+//! the number of the last event and the edge of the tree in every batch. Answers where
+//! each event will be.
 //!
 //! Invariants: no value is larger than [`VALUE_BYTES_MAX`], or sled would put it
 //! into a file of its own that it never syncs; no batch holds more than
@@ -13,6 +14,7 @@ use crate::error::Damage;
 use crate::frame::Sealed;
 use crate::keys::{self, Slot};
 use crate::storage::Batch;
+use crate::tree::Tree;
 use hms_sync_model::RecordId;
 
 /// The largest value, in bytes. A leaf of sled holds up to 17 values and must
@@ -39,15 +41,25 @@ pub(crate) struct Placed {
     pub(crate) record: RecordId,
     pub(crate) version: u64,
     pub(crate) slot: Slot,
+    /// Of the event as it is encoded.
+    pub(crate) bytes: usize,
 }
 
 /// Packs events, which follow each other, and hands on each batch when it is
-/// full. Answers where they are.
+/// full, the tree grown by them with it. Answers where they are.
 pub(crate) fn pack<'a, E>(
     events: impl Iterator<Item = &'a Sealed>,
+    tree: &mut Tree,
     mut apply: impl FnMut(Batch) -> Result<(), E>,
 ) -> Result<Vec<Placed>, E> {
-    let mut packing = Packing::default();
+    let mut packing = Packing {
+        tree,
+        batch: Batch::new(),
+        nodes: Batch::new(),
+        chunk: Vec::new(),
+        bytes: 0,
+        placed: Vec::new(),
+    };
     for event in events {
         if event.frame.len() > CHUNK_BYTES_MAX {
             packing.end_chunk();
@@ -70,14 +82,16 @@ pub(crate) fn pack<'a, E>(
     Ok(packing.placed)
 }
 
-#[derive(Default)]
 struct Packing<'a> {
+    /// With all events that are in chunks.
+    tree: &'a mut Tree,
     batch: Batch,
+    /// Hashes of the tree that go with the batch.
+    nodes: Batch,
     /// The events of the chunk that is being gathered.
     chunk: Vec<&'a Sealed>,
     /// Their frames, in bytes.
     bytes: usize,
-    last: u64,
     placed: Vec<Placed>,
 }
 
@@ -120,8 +134,9 @@ impl Packing<'_> {
         let Some(first) = events.first().map(|event| event.seq) else { return };
         for (event, slot) in events.iter().zip(0u8..) {
             let (record, slot) = (event.record.clone(), Slot { first, slot });
-            self.placed.push(Placed { record, version: event.version, slot });
-            self.last = event.seq;
+            let bytes = event.payload().len();
+            self.placed.push(Placed { record, version: event.version, slot, bytes });
+            self.tree.grow(event.leaf, &mut self.nodes);
         }
         self.batch.push((keys::chunk(first), Some(value)));
     }
@@ -130,7 +145,8 @@ impl Packing<'_> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        self.batch.push((keys::HEAD.to_vec(), Some(self.last.to_be_bytes().to_vec())));
+        self.batch.append(&mut self.nodes);
+        self.batch.push((keys::HEAD.to_vec(), Some(self.tree.to_bytes())));
         apply(std::mem::take(&mut self.batch))
     }
 }

@@ -28,6 +28,45 @@ fn chunk_of(entry: &Entry) -> Result<u64, LogError> {
     keys::read_chunk(&entry.0).ok_or(LogError::Damaged { seq: 0, damage: Damage::Key })
 }
 
+/// Shows the frames of the events from `from` to `last`, ascending, until `take` has enough.
+/// Whole chunks are read. A frame's hash is not checked.
+pub(crate) fn each_frame(
+    store: &dyn Storage,
+    from: u64,
+    last: u64,
+    mut take: impl FnMut(u64, Frame<'_>) -> Result<bool, LogError>,
+) -> Result<(), LogError> {
+    let mut next = from.max(1);
+    if next > last {
+        return Ok(());
+    }
+    let missing = |seq| LogError::Damaged { seq, damage: Damage::Missing };
+    let until = Span { from: keys::chunk(0), to: keys::chunk(next.saturating_add(1)) };
+    let start = store.scan(until, Order::Descending).next().ok_or_else(|| missing(next))??;
+    let span = Span { from: keys::chunk(chunk_of(&start)?), to: Span::prefix(&[keys::CHUNK]).to };
+    for entry in store.scan(span, Order::Ascending) {
+        let entry = entry?;
+        let first = chunk_of(&entry)?;
+        if first > next {
+            return Err(missing(next));
+        }
+        let chunk = load(store, first, entry.1)?;
+        let (mut rest, mut seq) = (&*chunk, first);
+        while !rest.is_empty() {
+            let (frame, after) = Frame::split(rest).map_err(|damage| LogError::Damaged { seq, damage })?;
+            rest = after;
+            if seq == next {
+                if !take(seq, frame)? || next == last {
+                    return Ok(());
+                }
+                next = next.saturating_add(1);
+            }
+            seq = seq.saturating_add(1);
+        }
+    }
+    Err(missing(next))
+}
+
 /// The chunk read last, so that neighbours in it cost one read.
 #[derive(Debug, Default)]
 pub(crate) struct LastChunk(Option<(u64, Value)>);
@@ -63,39 +102,15 @@ impl Log {
     /// # Errors
     /// [`LogError::Damaged`] for the first that is missing or not as written.
     pub fn events(&self, from: u64, limit: usize) -> Result<Vec<(EventId, Event)>, LogError> {
-        let (mut next, head) = (from.max(1), self.head());
         let mut found = Vec::with_capacity(limit.min(4_096));
-        if next > head || limit == 0 {
+        if limit == 0 {
             return Ok(found);
         }
-        let store = self.inner.store.as_ref();
-        let missing = |seq| LogError::Damaged { seq, damage: Damage::Missing };
-        let until = Span { from: keys::chunk(0), to: keys::chunk(next.saturating_add(1)) };
-        let start = store.scan(until, Order::Descending).next().ok_or_else(|| missing(next))??;
-        let span = Span { from: keys::chunk(chunk_of(&start)?), to: Span::prefix(&[keys::CHUNK]).to };
-        for entry in store.scan(span, Order::Ascending) {
-            let entry = entry?;
-            let first = chunk_of(&entry)?;
-            if first > next {
-                return Err(missing(next));
-            }
-            let chunk = load(store, first, entry.1)?;
-            let (mut rest, mut seq) = (&*chunk, first);
-            while !rest.is_empty() {
-                let damaged = |damage| LogError::Damaged { seq, damage };
-                let (frame, after) = Frame::split(rest).map_err(damaged)?;
-                rest = after;
-                if seq == next {
-                    found.push(frame.open(seq).map_err(damaged)?);
-                    next = next.saturating_add(1);
-                    if found.len() == limit || next > head {
-                        return Ok(found);
-                    }
-                }
-                seq = seq.saturating_add(1);
-            }
-        }
-        Err(missing(next))
+        each_frame(self.inner.store.as_ref(), from, self.head(), |seq, frame| {
+            found.push(frame.open(seq).map_err(|damage| LogError::Damaged { seq, damage })?);
+            Ok(found.len() < limit)
+        })?;
+        Ok(found)
     }
 
     /// Up to `limit` events of a record from `from_version` on, ascending.

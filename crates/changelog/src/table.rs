@@ -55,6 +55,15 @@ pub(crate) struct Shape {
     pub(crate) block_bytes: usize,
 }
 
+/// How much a table takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TableSize {
+    /// Entries, older values of a key that are not merged away yet included.
+    pub entries: u64,
+    /// Runs they lie in.
+    pub runs: usize,
+}
+
 /// A table in the store.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -244,6 +253,14 @@ impl Table {
     /// The event up to which the table goes.
     pub(crate) fn upto(&self) -> u64 {
         self.read().upto
+    }
+
+    /// How many entries are stored, older values of a key that are not merged away yet
+    /// included, and in how many runs.
+    pub(crate) fn size(&self) -> TableSize {
+        let runs = self.read();
+        let entries = runs.list.iter().fold(0u64, |sum, run| sum.saturating_add(run.keys));
+        TableSize { entries, runs: runs.list.len() }
     }
 
     /// The value at `key`.

@@ -4,7 +4,10 @@
 //! For each event: its bytes have the hash they are stored under, its number
 //! follows the one before, the index leads to it, its record has the version
 //! before, and it names that one's id. And the stored index holds nothing else;
-//! what of the index is in memory was made from the events themselves.
+//! what of the index is in memory was made from the events themselves. The tree
+//! over all events is made anew: it is the one that is stored, and at the size of
+//! each checkpoint it was given it has that checkpoint's root. Bytes with the right
+//! hash are what was sealed; of their content only what is compared is read.
 //!
 //! It goes over the log twice at most. The first pass reads everything in the
 //! order in which it lies, which is fast: that index and events say the same is
@@ -13,23 +16,27 @@
 //! first that is wrong.
 //!
 //! Memory is bounded: what was seen last of a record is kept in a table of
-//! fixed size, and looked up through the index when it has been pushed out.
+//! fixed size (`seen.rs`), and looked up through the index when it has been pushed out.
 //! Whether the log as a whole is the one that was there yesterday, no log can
 //! say by itself: that takes a signed checkpoint from elsewhere.
 
+mod seen;
+
+use self::seen::{Hasher, Seen};
 use crate::error::{Damage, LogError};
 use crate::frame::Frame;
+use crate::head::Head;
 use crate::index::{self, Index};
 use crate::keys::{self, Slot};
-use crate::log::{Log, read_number};
+use crate::log::{Log, counted};
 use crate::pack;
 use crate::read::{LastChunk, load, open_at};
 use crate::storage::{Order, Span, Storage};
-use hms_sync_model::{Event, EventId, RecordId};
-use std::hash::{BuildHasher, Hash, RandomState};
+use crate::tally::Tally;
+use crate::tree::{Differs, Tree};
+use hms_sync_model::{EventId, RecordId};
+use hms_sync_proof::{TreeHash, TreeHead};
 
-/// Records whose last event is remembered; about 14 MB.
-const SEEN_MAX: u64 = 1 << 18;
 /// Events between two reports of progress.
 const PROGRESS_EVERY: u64 = 4_096;
 
@@ -86,25 +93,49 @@ impl From<LogError> for Stop {
         match why {
             LogError::Damaged { seq, damage } => bad(seq, None, damage),
             LogError::DamagedTable { .. } => bad(0, None, Damage::Table),
+            LogError::DamagedTree { first, last } => bad(first, None, Damage::Tree { last }),
             why => Self::Failed(why),
         }
     }
 }
 
-fn bad(seq: u64, record: Option<&RecordId>, what: Damage) -> Stop {
-    Stop::Bad(BadEntry { seq, record: record.cloned(), what })
+fn bad(seq: u64, record: Option<&str>, what: Damage) -> Stop {
+    Stop::Bad(BadEntry { seq, record: record.and_then(|record| RecordId::try_new(record).ok()), what })
+}
+
+/// Some events do not have the tree's hash.
+fn differs(found: Option<Differs>) -> Result<(), Stop> {
+    found.map_or(Ok(()), |Differs { first, last }| Err(bad(first, None, Damage::Tree { last })))
 }
 
 impl Log {
-    /// Checks every durable event, in order, and the index. `progress` is told
+    /// Checks every durable event, in order, the index and the tree. `progress` is told
     /// now and then, and at the end, how many events have been looked at.
     /// Appends may go on meanwhile; what they add is not looked at.
     ///
     /// # Errors
     /// Only if the storage cannot be read: damage is a finding, not an error.
     pub fn verify(&self, progress: impl FnMut(u64)) -> Result<VerifyReport, LogError> {
-        let (store, head) = (self.inner.store.as_ref(), self.head());
-        let index = &self.inner.index;
+        self.verify_against(&[], progress)
+    }
+
+    /// The same, and that the log is the one of these checkpoints, whose signatures are the
+    /// caller's to check.
+    ///
+    /// # Errors
+    /// As [`Log::verify`].
+    pub fn verify_against(
+        &self,
+        checkpoints: &[TreeHead],
+        progress: impl FnMut(u64),
+    ) -> Result<VerifyReport, LogError> {
+        let mut checkpoints = checkpoints.to_vec();
+        checkpoints.sort_unstable_by_key(|head| head.size);
+        let (tree, head) = {
+            let tree = self.inner.tree();
+            (tree.clone(), self.head())
+        };
+        let (store, index) = (self.inner.store.as_ref(), &self.inner.index);
         let mut told = 0;
         let mut progress = progress;
         // A second pass says nothing until it is past the first.
@@ -114,13 +145,25 @@ impl Log {
                 progress(events);
             }
         };
-        let mut report = Check::new(store, index, head, Pass::Fast, &mut once).run()?;
+        let log = Checked { store, index, head, tree: &tree, checkpoints: &checkpoints };
+        let mut report = Check::new(log, Pass::Fast, &mut once).run()?;
         if !report.is_sound() {
-            report = Check::new(store, index, head, Pass::Exact, &mut once).run()?;
+            report = Check::new(log, Pass::Exact, &mut once).run()?;
         }
         once(report.events);
         Ok(report)
     }
+}
+
+/// What is checked: the log as it was when that began.
+#[derive(Clone, Copy)]
+struct Checked<'a> {
+    store: &'a dyn Storage,
+    index: &'a Index,
+    head: u64,
+    tree: &'a Tree,
+    /// Smaller first.
+    checkpoints: &'a [TreeHead],
 }
 
 /// How index and events are compared.
@@ -130,31 +173,6 @@ enum Pass {
     Fast,
     /// Event by event.
     Exact,
-}
-
-/// The last event seen of a record, which is known by its hash.
-#[derive(Clone, Copy, Default)]
-struct Seen {
-    record: u128,
-    version: u64,
-    id: EventId,
-}
-
-/// Hashes under a key that only this run knows, so that nobody can make two
-/// different things look the same.
-#[derive(Default)]
-struct Hasher([RandomState; 2]);
-
-impl Hasher {
-    fn hash(&self, what: impl Hash) -> u128 {
-        let [a, b] = &self.0;
-        (u128::from(a.hash_one(&what)) << 64) | u128::from(b.hash_one(&what))
-    }
-
-    /// Of an index entry.
-    fn entry(&self, record: &str, version: u64, slot: Slot) -> u128 {
-        self.hash((record, version, slot.first, slot.slot))
-    }
 }
 
 struct Check<'a, P> {
@@ -169,17 +187,26 @@ struct Check<'a, P> {
     records: u64,
     /// Parts of large events that have an event.
     parts: u64,
+    /// What is counted of the events, and what was stored of that.
+    tally: Tally,
+    tallied: Option<Tally>,
     /// The sum over the index entries that the events ought to have.
     expected: u128,
-    /// By hash of the record; the newest pushes out the one before.
-    seen: Vec<Seen>,
+    seen: Seen,
     hasher: Hasher,
     chunk: LastChunk,
+    /// The tree of the log, and the one that is made anew.
+    tree: &'a Tree,
+    made: Tree,
+    /// Those still to come.
+    checkpoints: &'a [TreeHead],
+    /// The size of the last one that fitted.
+    fitted: u64,
 }
 
 impl<'a, P: FnMut(u64)> Check<'a, P> {
-    fn new(store: &'a dyn Storage, index: &'a Index, head: u64, pass: Pass, progress: P) -> Self {
-        let places = usize::try_from(head.clamp(1, SEEN_MAX)).unwrap_or(1);
+    fn new(log: Checked<'a>, pass: Pass, progress: P) -> Self {
+        let Checked { store, index, head, tree, checkpoints } = log;
         Self {
             store,
             head,
@@ -190,15 +217,21 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             events: 0,
             records: 0,
             parts: 0,
+            tally: Tally::default(),
+            tallied: None,
             expected: 0,
-            seen: vec![Seen::default(); places],
+            seen: Seen::for_events(head),
             hasher: Hasher::default(),
             chunk: LastChunk::default(),
+            tree,
+            made: tree.begun_anew(),
+            checkpoints,
+            fitted: 0,
         }
     }
 
     fn run(mut self) -> Result<VerifyReport, LogError> {
-        let first_bad = match self.events().and_then(|()| self.surplus()) {
+        let first_bad = match self.events().and_then(|()| self.whole_tree()).and_then(|()| self.surplus()) {
             Ok(()) => None,
             Err(Stop::Bad(entry)) => Some(entry),
             Err(Stop::Failed(why)) => return Err(why),
@@ -209,6 +242,11 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
     /// All chunks in order.
     fn events(&mut self) -> Result<(), Stop> {
         let mut next = 1;
+        self.tallied = match self.store.get(keys::TALLY)? {
+            Some(stored) => Some(Tally::from_bytes(&stored).ok_or_else(|| bad(0, None, Damage::Table))?),
+            None => None,
+        };
+        self.checkpoints_here()?;
         for entry in self.store.scan(Span::prefix(&[keys::CHUNK]), Order::Ascending) {
             if next > self.head {
                 break;
@@ -226,7 +264,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
         if next <= self.head {
             return Err(bad(next, None, Damage::Missing));
         }
-        let counted = read_number(self.store, keys::HEAD)?.unwrap_or(0);
+        let counted = counted(self.store)?.unwrap_or(0);
         if counted < self.head {
             return Err(bad(counted.saturating_add(1), None, Damage::Uncounted));
         }
@@ -242,8 +280,12 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
         while !rest.is_empty() && seq <= self.head {
             let (frame, after) = Frame::split(rest).map_err(|what| bad(seq, None, what))?;
             rest = after;
-            let (id, event) = frame.open(seq).map_err(|what| bad(seq, None, what))?;
-            self.event(first, id, &event)?;
+            let (id, head) = frame.head(seq).map_err(|what| bad(seq, None, what))?;
+            self.event(first, id, &head)?;
+            self.leaf(id)?;
+            if self.tallied.as_ref().is_some_and(|tallied| tallied.upto >= seq) {
+                self.tally.add(seq, head.record, head.version, frame.bytes());
+            }
             self.events += 1;
             if self.events.is_multiple_of(PROGRESS_EVERY) {
                 (self.progress)(self.events);
@@ -254,32 +296,28 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
     }
 
     /// One event: its index entry, its version, its previous event.
-    fn event(&mut self, first: u64, id: EventId, event: &Event) -> Result<(), Stop> {
-        let wrong = |what| bad(event.seq, Some(&event.record), what);
+    fn event(&mut self, first: u64, id: EventId, event: &Head<'_>) -> Result<(), Stop> {
+        let wrong = |what| bad(event.seq, Some(event.record), what);
         let slot = u8::try_from(event.seq.saturating_sub(first)).map_err(|_| wrong(Damage::Index))?;
         let slot = Slot { first, slot };
-        match self.pass {
-            _ if event.seq > self.indexed => {}
-            Pass::Fast => {
-                let entry = self.hasher.entry(event.record.as_str(), event.version, slot);
-                self.expected = self.expected.wrapping_add(entry);
+        let record = self.hasher.record(event.record);
+        if event.seq <= self.indexed {
+            match self.pass {
+                Pass::Fast => {
+                    let entry = self.hasher.entry(record, event.version, slot);
+                    self.expected = self.expected.wrapping_add(entry);
+                }
+                Pass::Exact => self.indexed_at(event, slot)?,
             }
-            Pass::Exact => match self.index.stored_place(self.store, &event.record, event.version) {
-                Ok(place) if place == Some(slot) => {}
-                Ok(_) | Err(LogError::DamagedTable { .. }) => return Err(wrong(Damage::Index)),
-                Err(why) => return Err(why.into()),
-            },
         }
-        let record = self.hasher.hash(event.record.as_str());
-        let place = usize::try_from(record % self.seen.len().max(1) as u128).unwrap_or(0);
         if event.version == 1 {
             self.records += 1;
             if event.prev != EventId::default() {
                 return Err(wrong(Damage::Prev));
             }
         } else {
-            let previous = match self.seen.get(place).filter(|seen| seen.record == record) {
-                Some(seen) => (seen.version.checked_add(1) == Some(event.version)).then_some(seen.id),
+            let previous = match self.seen.last(record) {
+                Some((version, id)) => (version.checked_add(1) == Some(event.version)).then_some(id),
                 None => self.previous(event)?,
             };
             match previous {
@@ -288,20 +326,69 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
                 Some(_) => {}
             }
         }
-        if let Some(place) = self.seen.get_mut(place) {
-            *place = Seen { record, version: event.version, id };
+        self.seen.put(record, event.version, id);
+        Ok(())
+    }
+
+    /// Whether the index leads to the event.
+    fn indexed_at(&self, event: &Head<'_>, slot: Slot) -> Result<(), Stop> {
+        let wrong = || bad(event.seq, Some(event.record), Damage::Index);
+        let record = RecordId::try_new(event.record).map_err(|_| wrong())?;
+        match self.index.stored_place(self.store, &record, event.version) {
+            Ok(place) if place == Some(slot) => Ok(()),
+            Ok(_) | Err(LogError::DamagedTable { .. }) => Err(wrong()),
+            Err(why) => Err(why.into()),
+        }
+    }
+
+    /// The event's leaf in the tree, and the checkpoints of that size.
+    fn leaf(&mut self, id: EventId) -> Result<(), Stop> {
+        differs(self.made.compare(TreeHash::leaf(&id.0), self.store)?)?;
+        self.checkpoints_here()
+    }
+
+    fn checkpoints_here(&mut self) -> Result<(), Stop> {
+        let size = self.made.size();
+        while let Some((next, rest)) = self.checkpoints.split_first().filter(|(next, _)| next.size <= size) {
+            if next.size == size && *next != self.made.head() {
+                let first = self.fitted.saturating_add(1).min(size.max(1));
+                return Err(bad(first, None, Damage::Checkpoint { last: size }));
+            }
+            (self.checkpoints, self.fitted) = (rest, next.size);
         }
         Ok(())
     }
 
+    /// The tree as a whole, and the checkpoints that go past it.
+    fn whole_tree(&mut self) -> Result<(), Stop> {
+        if self.tree.size() != self.made.size() {
+            return Err(bad(0, None, Damage::Tree { last: self.head }));
+        }
+        differs(self.made.differs(self.tree))?;
+        let stored = self.store.get(keys::HEAD)?;
+        // What was appended meanwhile moved it on.
+        let moved = counted(self.store)?.is_some_and(|counted| counted > self.head);
+        if !moved && stored.is_some_and(|stored| *stored != self.made.to_bytes()) {
+            return Err(bad(0, None, Damage::Tree { last: self.head }));
+        }
+        if !moved {
+            differs(self.made.beyond(self.store)?)?;
+        }
+        match self.checkpoints.first() {
+            None => Ok(()),
+            Some(next) => Err(bad(self.head.saturating_add(1), None, Damage::RolledBack { last: next.size })),
+        }
+    }
+
     /// The id of the version before, through the index. All events before this
     /// one have been checked, so a look at an earlier one that fails is a gap.
-    fn previous(&mut self, event: &Event) -> Result<Option<EventId>, Stop> {
+    fn previous(&mut self, event: &Head<'_>) -> Result<Option<EventId>, Stop> {
         let Some(version) = event.version.checked_sub(1) else { return Ok(None) };
-        let slot = match self.index.entries(self.store, &event.record, version, 1) {
+        let Ok(record) = RecordId::try_new(event.record) else { return Ok(None) };
+        let slot = match self.index.entries(self.store, &record, version, 1) {
             Ok(found) => found.first().filter(|(found, _)| *found == version).map(|(_, slot)| *slot),
             Err(LogError::DamagedIndex { .. } | LogError::DamagedTable { .. }) => {
-                return Err(bad(event.seq, Some(&event.record), Damage::Index));
+                return Err(bad(event.seq, Some(event.record), Damage::Index));
             }
             Err(why) => return Err(why.into()),
         };
@@ -309,16 +396,26 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
         if slot.seq() >= event.seq {
             return Ok(None);
         }
-        match open_at(self.store, &mut self.chunk, &event.record, version, slot) {
+        match open_at(self.store, &mut self.chunk, &record, version, slot) {
             Ok((id, _)) => Ok(Some(id)),
             Err(LogError::Damaged { .. } | LogError::DamagedIndex { .. }) => Ok(None),
             Err(why) => Err(why.into()),
         }
     }
 
+    /// Whether the stored tally is not what the events come to.
+    fn is_miscounted(&self) -> Result<bool, LogError> {
+        match &self.tallied {
+            Some(tallied) if tallied.upto <= self.head => Ok(*tallied != self.tally),
+            // Stored since this began, if there are so many events.
+            Some(tallied) => Ok(counted(self.store)?.is_none_or(|counted| counted < tallied.upto)),
+            None => Ok(false),
+        }
+    }
+
     /// What is beside the events: the index as a whole, and parts.
     fn surplus(&mut self) -> Result<(), Stop> {
-        if !self.index.table().is_as_stored(self.store)? {
+        if !self.index.table().is_as_stored(self.store)? || self.is_miscounted()? {
             return Err(bad(0, None, Damage::Table));
         }
         let (mut entries, mut found) = (0, 0u128);
@@ -333,9 +430,10 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
                 return Ok(true);
             };
             // What is on its way to the store meanwhile does not count.
+            let hash = self.hasher.record(record);
             for (version, slot) in run.into_iter().filter(|(_, slot)| slot.seq() <= self.indexed) {
                 entries += 1;
-                found = found.wrapping_add(self.hasher.entry(record, version, slot));
+                found = found.wrapping_add(self.hasher.entry(hash, version, slot));
             }
             Ok(true)
         })?;

@@ -80,6 +80,8 @@ pub(crate) enum Command {
     Poll(PollArgs),
     /// Check the change log
     Audit(AuditArgs),
+    /// Look into the change log as a whole
+    Log(LogArgs),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Print a completion script for a shell
@@ -245,6 +247,24 @@ pub(crate) enum AuditAction {
     /// Erase a record's personal fields for good
     #[command(after_help = ERASE)]
     Erase(EraseArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// The configuration
+    pub(crate) file: PathBuf,
+    #[command(subcommand)]
+    pub(crate) action: LogAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogAction {
+    /// Show how much the change log holds
+    Stats {
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod status;
 mod record;
 mod parked;
 mod audit;
+mod log;
 mod demo;
 
 use crate::args::{Cli, Command};
@@ -64,6 +65,7 @@ async fn obey(cli: Cli, screen: Screen) -> Result<(), Failure> {
         Command::Parked(options) => parked::parked(screen, &options).await,
         Command::Poll(options) => status::poll(screen, &options).await,
         Command::Audit(options) => audit::audit(screen, &options).await,
+        Command::Log(options) => log::log(screen, &options).await,
         Command::Schema => screen.json(&library::schema()),
         Command::Completions { shell } => {
             let mut script = Vec::new();

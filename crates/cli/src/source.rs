@@ -8,7 +8,7 @@ use hms_sync_config::Config;
 use hms_sync_engine::RecordReport;
 use hms_sync_management::{
     Access, Desk, DeskError, Erased, Explanation, History, ParkedFilter, ParkedItem, ParkedPage, Released,
-    StatusReport, Verified,
+    StatsReport, StatusReport, Verified,
 };
 use hms_sync_model::Released as Action;
 use std::path::Path;
@@ -164,6 +164,20 @@ pub(crate) async fn verify(file: &Path) -> Result<Verified, Failure> {
     let verified =
         verified.map_err(|why| Failure::new(Exit::Failed, format!("the check was cut off: {why}")))?;
     verified.map_err(|why| Failure::new(Exit::Store, in_one_line(&why)))
+}
+
+/// How much the change log of a configuration holds. Needs no views either.
+pub(crate) async fn log_stats(file: &Path) -> Result<StatsReport, Failure> {
+    let config = library::load(file)?;
+    let access = access(&config)?;
+    if let Some(access) = access.clone()
+        && let Some(client) = Client::reach(access).await
+    {
+        return client.get("/api/log/stats", &[]).await;
+    }
+    let log = library::open_log(&config, access.as_ref())?;
+    let stats = tokio::task::spawn_blocking(move || StatsReport::of(&log));
+    stats.await.map_err(|why| Failure::new(Exit::Failed, format!("the count was cut off: {why}")))
 }
 
 fn access(config: &Config) -> Result<Option<Access>, Failure> {

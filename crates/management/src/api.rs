@@ -34,6 +34,7 @@ pub(crate) fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Room>>)> {
         (Method::GET, "/api/history", get(history)),
         (Method::GET, "/api/explain", get(explain)),
         (Method::GET, "/api/verify", get(verify)),
+        (Method::GET, "/api/log/stats", get(log_stats)),
         (Method::POST, "/api/poll", post(poll)),
         (Method::POST, "/api/erase", post(erase)),
     ]
@@ -227,6 +228,10 @@ async fn verify(State(room): Ask) -> Answer<crate::Verified> {
         return Err(Refusal::new(StatusCode::CONFLICT, "the log is being verified already", hint));
     };
     Ok(Json(room.desk.verify().await?))
+}
+
+async fn log_stats(State(room): Ask) -> Answer<crate::StatsReport> {
+    in_time(&room, room.desk.log_stats()).await
 }
 
 #[derive(Deserialize)]

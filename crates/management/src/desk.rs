@@ -11,6 +11,7 @@ use crate::answers::{
 use crate::detail::detail;
 use crate::error::DeskError;
 use crate::offline::Stopped;
+use crate::stats::StatsReport;
 use crate::told::Teller;
 use hms_sync_changelog::Log;
 use hms_sync_engine::{Command, Engine, EngineError, Machine, Plan, RecordReport, Reply, Wake};
@@ -101,6 +102,12 @@ impl Desk {
     pub async fn status(&self) -> Result<StatusReport, DeskError> {
         let running = if self.engine().is_some() { Running::Live } else { Running::Stopped };
         Ok(StatusReport { running, status: self.look(Machine::status).await? })
+    }
+
+    /// How much the log holds.
+    pub async fn log_stats(&self) -> Result<StatsReport, DeskError> {
+        let log = self.log()?;
+        beside(move || Ok(StatsReport::of(&log))).await
     }
 
     /// The record that goes by a name.

@@ -4,9 +4,12 @@
 //! way in for text from outside; what it lets through is safe to print in one
 //! line and to put in a key of the change log.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// Why a text cannot be a name.
@@ -53,12 +56,69 @@ fn record(c: char) -> bool {
     !c.is_control()
 }
 
+/// A short text that is compared far more often than made: its first bytes lie beside
+/// the pointer, and mostly decide. Ordered, compared and hashed as its text is.
+#[derive(Clone, Eq)]
+struct Word {
+    /// The first eight bytes, big-endian, filled up with zeros: no name has a zero byte.
+    head: u64,
+    text: Arc<str>,
+}
+
+impl Word {
+    fn same_text(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.text, &other.text) || self.text == other.text
+    }
+}
+
+impl From<Arc<str>> for Word {
+    fn from(text: Arc<str>) -> Self {
+        let mut head = [0; 8];
+        head.iter_mut().zip(text.bytes()).for_each(|(to, byte)| *to = byte);
+        Self { head: u64::from_be_bytes(head), text }
+    }
+}
+
+impl Deref for Word {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl PartialEq for Word {
+    fn eq(&self, other: &Self) -> bool {
+        self.head == other.head && self.same_text(other)
+    }
+}
+
+impl PartialOrd for Word {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Word {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match self.head.cmp(&other.head) {
+            Ordering::Equal if Arc::ptr_eq(&self.text, &other.text) => Ordering::Equal,
+            Ordering::Equal => self.text.cmp(&other.text),
+            decided => decided,
+        }
+    }
+}
+
+impl Hash for Word {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
 macro_rules! name {
-    ($(#[$doc:meta])* $type:ident, $what:literal, $max:literal, $allowed:expr) => {
+    ($(#[$doc:meta])* $type:ident($inner:ty), $what:literal, $max:literal, $allowed:expr) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-        #[serde(transparent)]
-        pub struct $type(Arc<str>);
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type($inner);
 
         impl $type {
             #[doc = concat!("The longest ", $what, ", in bytes.")]
@@ -67,6 +127,11 @@ macro_rules! name {
             #[doc = concat!("Checks a text that is to be a ", $what, ".")]
             pub fn try_new(text: impl Into<Arc<str>>) -> Result<Self, InvalidName> {
                 let text: Arc<str> = text.into();
+                Self::check(&text).map(|()| Self(text.into()))
+            }
+
+            #[doc = concat!("Whether a text can be a ", $what, ".")]
+            pub fn check(text: &str) -> Result<(), InvalidName> {
                 if text.is_empty() {
                     return Err(InvalidName::Empty { what: $what });
                 }
@@ -76,7 +141,7 @@ macro_rules! name {
                 let allowed: fn(char) -> bool = $allowed;
                 match text.chars().find(|c| !allowed(*c)) {
                     Some(found) => Err(InvalidName::Character { what: $what, found }),
-                    None => Ok(Self(text)),
+                    None => Ok(()),
                 }
             }
 
@@ -95,6 +160,12 @@ macro_rules! name {
         impl fmt::Debug for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, "{:?}", &*self.0)
+            }
+        }
+
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
 
@@ -137,37 +208,37 @@ macro_rules! name {
 
 name!(
     /// One external system in a sync.
-    SideName, "side name", 64, plain
+    SideName(Word), "side name", 64, plain
 );
 name!(
     /// A kind of record, as `permit`.
-    CollectionName, "collection name", 64, plain
+    CollectionName(Word), "collection name", 64, plain
 );
 name!(
     /// A canonical field of a collection.
-    FieldName, "field name", 128, plain
+    FieldName(Word), "field name", 128, plain
 );
 name!(
     /// One handler job of a sync: what `on_change` was given for one collection.
-    JobName, "job name", 128, plain
+    JobName(Word), "job name", 128, plain
 );
 name!(
     /// A record's id inside hms-sync: `permit/2kq0x6m3v9c1d`, or a stream of the
     /// sync itself: `@sync/…`. Never reused, never shown to a side.
-    RecordId, "record id", 256, record
+    RecordId(Arc<str>), "record id", 256, record
 );
 name!(
     /// A record's id on a side, in that side's own words.
-    NativeId, "native id", 65_536, foreign
+    NativeId(Arc<str>), "native id", 65_536, foreign
 );
 name!(
     /// What a side calls the version of a record: an `ETag`, a revision, a row version.
-    Tag, "version tag", 4_096, foreign
+    Tag(Arc<str>), "version tag", 4_096, foreign
 );
 name!(
     /// Sent with every attempt of one write so that the side can tell a retry
     /// from a new request (IETF draft-ietf-httpapi-idempotency-key-header).
-    IdempotencyKey, "idempotency key", 128, plain
+    IdempotencyKey(Arc<str>), "idempotency key", 128, plain
 );
 
 impl RecordId {
@@ -180,5 +251,35 @@ impl RecordId {
     /// and no record of a side.
     pub fn is_own_stream(&self) -> bool {
         self.0.starts_with('@')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FieldName, Word};
+    use proptest::prelude::*;
+    use std::hash::{BuildHasher, RandomState};
+    use std::sync::Arc;
+
+    proptest! {
+        #[test]
+        fn a_word_is_ordered_compared_and_hashed_as_its_text(
+            a in "[ab\u{e9}]{0,10}",
+            b in "[ab\u{e9}]{0,10}",
+        ) {
+            let (one, two) = (Word::from(Arc::from(a.as_str())), Word::from(Arc::from(b.as_str())));
+            prop_assert_eq!(one.cmp(&two), a.cmp(&b));
+            prop_assert_eq!(one == two, a == b);
+            let state = RandomState::new();
+            prop_assert_eq!(state.hash_one(&one), state.hash_one(a.as_str()));
+        }
+    }
+
+    #[test]
+    fn a_name_reads_back_as_its_text() {
+        let name = FieldName::try_new("status").unwrap();
+        let text = serde_json::to_string(&name).unwrap();
+        assert_eq!(text, "\"status\"");
+        assert_eq!(serde_json::from_str::<FieldName>(&text).unwrap(), name);
     }
 }

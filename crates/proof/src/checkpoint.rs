@@ -144,12 +144,12 @@ impl fmt::Display for Checkpoint {
 }
 
 /// A line that a note can hold: not empty, no newline or other control character.
-fn is_line(text: &str) -> bool {
+pub(crate) fn is_line(text: &str) -> bool {
     !text.is_empty() && !text.contains(|c: char| c < ' ')
 }
 
 /// A number in its one decimal form: digits only, no zero in front.
-fn decimal(text: &str) -> Option<u64> {
+pub(crate) fn decimal(text: &str) -> Option<u64> {
     let canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     if canonical { text.parse().ok() } else { None }
 }

@@ -9,6 +9,7 @@ pub(crate) mod shape;
 pub(crate) mod frontier;
 pub(crate) mod proof;
 pub(crate) mod prove;
+pub(crate) mod many;
 
 use hash::TreeHash;
 
@@ -64,6 +65,22 @@ pub enum ProofError {
     EmptyRoot {
         /// The root stated.
         stated: TreeHash,
+    },
+    /// One of many proofs leads elsewhere.
+    #[error("entry {index} is not the one of the tree of {size} entries with the root {root}")]
+    Entry {
+        /// The entry, counted from 0.
+        index: u64,
+        /// Entries of the tree.
+        size: u64,
+        /// Its root.
+        root: TreeHash,
+    },
+    /// Of many entries one comes after a later one, or twice.
+    #[error("entry {index} does not come in its order")]
+    Order {
+        /// The entry, counted from 0.
+        index: u64,
     },
     /// The tree has as many entries as can be counted.
     #[error("the tree is full: no more than 2^64 - 1 entries can be counted")]

@@ -88,12 +88,12 @@ impl Vault {
         held(&self.keys).table.has(&name_of(record))
     }
 
-    /// A hash that confirms nothing to whoever lacks the record's key; nothing if the
-    /// record has none.
-    pub fn keyed_hash(&self, record: &RecordId, input: &[u8]) -> Option<[u8; 32]> {
-        let (_, key) = held(&self.keys).get(&name_of(record))?;
+    /// A hash of raw input that confirms nothing to whoever lacks the record's key, which
+    /// is made if it has none. Not for a record that is erased: of its input nothing is kept.
+    pub fn keyed_hash(&self, record: &RecordId, input: &[u8]) -> Result<[u8; 32], VaultError> {
+        let (_, key) = held(&self.keys).get_or_make(record)?;
         let own = Secret::new(blake3::derive_key("hms-sync 2026-11 hash of raw input", key.as_slice()));
-        Some(*blake3::keyed_hash(&own, input).as_bytes())
+        Ok(*blake3::keyed_hash(&own, input).as_bytes())
     }
 
     /// The keys, to seal with one of them.

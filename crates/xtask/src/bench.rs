@@ -5,47 +5,43 @@
 use crate::shell::{self, Outcome, cargo, say};
 use anyhow::bail;
 
-/// What there is to measure.
-const BENCHES: &[(&str, &str)] = &[
-    ("pipeline", "first load and single changes, against a bare client and a plain loop"),
-    ("faults", "the first load under faults: lost, doubled, time over what the fault imposes"),
+/// What there is to measure: a name, what for, and whether the sync under test and the
+/// doubles are processes of their own, so that they can be killed.
+const BENCHES: &[(&str, &str, bool)] = &[
+    ("pipeline", "first load and single changes, against a bare client and a plain loop", true),
+    ("faults", "the first load under faults: lost, doubled, time over what the fault imposes", true),
+    (
+        "changelog",
+        "durable appends beside sled, SQLite, fjall and a bare file; a log that has grown large",
+        false,
+    ),
 ];
 
 /// Runs one.
-pub(crate) fn run_one(name: &str, rest: &[&str]) -> Outcome {
-    // The sync under test and the doubles are processes of their own, so that they can be killed.
-    shell::run(
-        "build",
-        &mut cargo(&[
-            "build",
-            "--release",
-            "--quiet",
-            "-p",
-            "hms-sync-cli",
-            "-p",
-            "hms-sync-doubles",
-            "-p",
-            "hms-sync-benches",
-        ]),
-    )?;
+fn run_one(name: &str, processes: bool, rest: &[&str]) -> Outcome {
+    let mut build = vec!["build", "--release", "--quiet", "-p", "hms-sync-benches"];
+    if processes {
+        build.extend(["-p", "hms-sync-cli", "-p", "hms-sync-doubles"]);
+    }
+    shell::run("build", &mut cargo(&build))?;
     let mut args = vec!["run", "--release", "--quiet", "-p", "hms-sync-benches", "--bin", name, "--"];
     args.extend(rest);
     shell::run(name, &mut cargo(&args))
 }
 
 /// The `bench` chore.
-pub(crate) fn run_named(name: &str, rest: &[&str]) -> Outcome {
-    if BENCHES.iter().any(|(known, _)| *known == name) {
-        return run_one(name, rest);
+fn run_named(name: &str, rest: &[&str]) -> Outcome {
+    match BENCHES.iter().find(|(known, ..)| *known == name) {
+        Some((name, _, processes)) => run_one(name, *processes, rest),
+        None => bail!("there is no bench {name:?}; see cargo xtask bench --list"),
     }
-    bail!("there is no bench {name:?}; see cargo xtask bench --list")
 }
 
 /// The `bench` chore with its words.
 pub(crate) fn run(words: &[&str]) -> Outcome {
     match words {
         ["--list"] | [] => {
-            for (name, what) in BENCHES {
+            for (name, what, _) in BENCHES {
                 say(&format!("{name:10} {what}\n"));
             }
             Ok(())

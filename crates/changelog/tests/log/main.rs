@@ -18,4 +18,6 @@ mod group;
 mod large;
 mod folder;
 mod tamper;
+mod tree;
 mod damage;
+mod counts;

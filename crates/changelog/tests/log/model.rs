@@ -94,6 +94,7 @@ impl Model {
         assert_eq!(log.head(), ids.len() as u64);
         assert_eq!(log.events(1, usize::MAX).unwrap(), ids);
         assert_eq!(log.events(log.head() + 1, 9).unwrap(), []);
+        crate::tree::check_tree(log, &ids.iter().map(|(id, _)| *id).collect::<Vec<_>>());
         let mut by_record = BTreeMap::<_, Vec<_>>::new();
         for (at, entry) in ids.iter().enumerate() {
             if at % 7 == 0 {

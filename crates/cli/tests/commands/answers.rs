@@ -25,6 +25,7 @@ fn the_log_tells_what_the_running_sync_told() {
         &["parked", "list", "--json"],
     ];
     let live: Vec<Json> = questions.iter().map(|question| bench.ask(question).json()).collect();
+    let events = bench.ask(&["log", "stats", "--json"]).json()["events"].clone();
     let (code, logged) = sync.stop();
     assert_eq!(code, 0, "{logged}");
     assert!(logged.contains("clerk edited status=approved"), "{logged}");
@@ -35,6 +36,8 @@ fn the_log_tells_what_the_running_sync_told() {
     assert!(bench.ask(&["status"]).out.contains("is not running"));
     let sound = bench.ask(&["audit", "verify"]);
     assert!(sound.out.starts_with("sound: "), "{sound:?}");
+    assert_eq!(bench.ask(&["log", "stats", "--json"]).json()["events"], events);
+    assert!(bench.ask(&["log", "stats"]).out.contains(&format!("{events} events in ")));
     let poll = bench.ask(&["poll", "clerk", "permit"]);
     assert_eq!(poll.code, 1);
     assert!(poll.err.contains("not running"), "{poll:?}");

@@ -4,7 +4,7 @@ use crate::bench::hms_sync;
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 17] = [
         &[],
         &["demo"],
         &["run"],
@@ -18,6 +18,8 @@ fn every_command_explains_itself() {
         &["parked", "FILE", "discard"],
         &["poll"],
         &["audit"],
+        &["log"],
+        &["log", "FILE", "stats"],
         &["schema"],
         &["completions"],
     ];

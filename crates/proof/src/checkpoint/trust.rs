@@ -80,13 +80,23 @@ impl Trust {
             return Err(CheckpointError::NotByTheLog);
         }
         let checkpoint: Checkpoint = text.parse()?;
-        if checkpoint.origin != self.origin {
-            return Err(CheckpointError::OtherLog {
-                expected: self.origin.clone(),
-                found: checkpoint.origin,
-            });
-        }
+        self.is_ours(&checkpoint.origin)?;
         Ok(OpenedCheckpoint { checkpoint, log, witnesses })
+    }
+
+    /// The text of a note that the log signed.
+    pub(crate) fn text_of<'n>(&self, note: &'n Note) -> Result<&'n str, CheckpointError> {
+        let (text, verified) = note.verify(&self.known)?;
+        let by_log = verified.iter().any(|said| self.log.contains(&said.key));
+        if by_log { Ok(text) } else { Err(CheckpointError::NotByTheLog) }
+    }
+
+    /// Whether an origin is that of this log.
+    pub(crate) fn is_ours(&self, origin: &str) -> Result<(), CheckpointError> {
+        if origin == self.origin {
+            return Ok(());
+        }
+        Err(CheckpointError::OtherLog { expected: self.origin.clone(), found: origin.to_owned() })
     }
 
     /// What a witness's answer is worth: the known witness's cosignature of that

@@ -111,7 +111,7 @@ pub(crate) fn kept<S: NodeSource>(source: &S, at: NodeAt) -> Result<TreeHash, Pr
 }
 
 /// The hash of a stretch of leaves.
-fn subtree<S: NodeSource>(source: &S, stretch: Stretch) -> Result<TreeHash, ProveError<S::Error>> {
+pub(crate) fn subtree<S: NodeSource>(source: &S, stretch: Stretch) -> Result<TreeHash, ProveError<S::Error>> {
     let peaks = stretch.complete().map(|at| kept(source, at)).collect::<Result<Vec<_>, _>>()?;
     Ok(fold(peaks.into_iter()))
 }

@@ -161,12 +161,16 @@ fn what_cannot_be_opened_reads_as_erased() {
 fn a_keyed_hash_differs_from_record_to_record_and_ends_with_the_key() {
     let folder = MemoryFolder::new();
     let (vault, _) = filled(&folder, 2);
-    let [one, two] = [0, 1].map(|n| vault.keyed_hash(&record(n), b"1970-01-01").unwrap());
+    let hash = |vault: &hms_sync_vault::Vault, n: usize| vault.keyed_hash(&record(n), b"1970-01-01").unwrap();
+    let [one, two] = [0, 1].map(|n| hash(&vault, n));
     assert_ne!(one, two);
     assert_ne!(one, *blake3::hash(b"1970-01-01").as_bytes());
-    assert_eq!(open(&folder, 9).keyed_hash(&record(0), b"1970-01-01"), Some(one));
+    assert_eq!(hash(&open(&folder, 9), 0), one, "the same while there is the key");
+    let new = hash(&vault, 7);
+    vault.flush().unwrap();
+    assert_eq!(hash(&open(&folder, 10), 7), new, "the first thing that asks for a key makes it");
     vault.destroy(&[record(0)]).unwrap();
-    assert_eq!(vault.keyed_hash(&record(0), b"1970-01-01"), None);
+    assert_ne!(hash(&open(&folder, 11), 0), one, "nobody can make it again");
 }
 
 proptest! {
