@@ -232,7 +232,7 @@ impl Views {
     /// Indexes a record by its state, whatever the index says.
     fn index_anew(&mut self, record: &RecordId) -> Result<(), EngineError> {
         let entry = self.take(record)?;
-        self.index_all(record, &entry.state);
+        self.index_all(record, &entry.state)?;
         self.mark_todo(record, true);
         self.put(record.clone(), entry);
         Ok(())
@@ -395,18 +395,22 @@ impl Views {
     }
 
     /// Writes every index entry that a record's state asks for.
-    fn index_all(&mut self, record: &RecordId, state: &RecordState) {
+    fn index_all(&mut self, record: &RecordId, state: &RecordState) -> Result<(), EngineError> {
         let plan = Arc::clone(&self.plan);
         for (side, part) in state.sides.iter() {
-            if let Some(id) = &part.id {
-                self.set(link_key(side, record.collection(), id), Some(record.as_str().into()));
+            let Some(id) = &part.id else { continue };
+            let key = link_key(side, record.collection(), id);
+            // A record that is gone there may have given its id to another life.
+            if !part.gone || self.get(&key)?.is_none() {
+                self.set(key, Some(record.as_str().into()));
             }
         }
         self.mark_parked(record, is_parked(state));
-        let Some(collection) = plan.collections.get(record.collection()) else { return };
+        let Some(collection) = plan.collections.get(record.collection()) else { return Ok(()) };
         if let Some(key) = identity_key(record, state, &collection.rules, &collection.identity) {
             self.set(key, Some(record.as_str().into()));
         }
+        Ok(())
     }
 
     /// Notes whether a record has work to do, so that a restart finds it.

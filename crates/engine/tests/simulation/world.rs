@@ -107,6 +107,8 @@ enum Due {
 pub struct World {
     seed: u64,
     rng: fastrand::Rng,
+    /// For what concerns personal fields, so that all else goes as it would without.
+    dice: fastrand::Rng,
     disk: MemoryDisk,
     keys: MemoryFolder,
     vault: Option<Vault>,
@@ -150,6 +152,7 @@ impl World {
         Self {
             seed,
             rng,
+            dice: fastrand::Rng::with_seed(seed ^ 0x5eed),
             disk,
             keys: MemoryFolder::new(),
             vault: None,
@@ -253,8 +256,8 @@ impl World {
             self.at(at, Due::Crash);
         }
         if is_personal(self.seed) {
-            for _ in 0..self.rng.usize(0..5) {
-                let at = self.rng.i64(0..CALM);
+            for _ in 0..self.dice.usize(0..5) {
+                let at = self.dice.i64(0..CALM);
                 self.at(at, Due::Erase);
             }
         }
@@ -330,7 +333,7 @@ impl World {
         if records.is_empty() {
             return;
         }
-        let record = records[self.rng.usize(0..records.len())].clone();
+        let record = records[self.dice.usize(0..records.len())].clone();
         let Some(report) = machine.record(&record).unwrap() else { return };
         if let Some(no) = report.fields.iter().find(|field| field.field == "no") {
             self.say(|| format!("ERASE {record}"));
@@ -372,7 +375,7 @@ impl World {
         self.machine = None;
         self.disk.crash(self.rng.u64(..));
         if is_personal(self.seed) {
-            self.keys.crash(self.rng.u64(..));
+            self.keys.crash(self.dice.u64(..));
         }
         self.boot();
     }
@@ -391,7 +394,7 @@ impl World {
                     let machine = self.machine.as_ref().expect("it runs");
                     machine.flush_keys().expect("the keys are kept");
                     let log = machine.log().clone();
-                    if !calm && is_personal(self.seed) && self.rng.u32(0..800) == 0 {
+                    if !calm && is_personal(self.seed) && self.dice.u32(0..800) == 0 {
                         return self.crash();
                     }
                     log.append(&events).expect("the disk works");
@@ -410,12 +413,12 @@ impl World {
                     format!("        {record} {}", happening.what)
                 }),
                 Effect::Destroy { record, reply } => {
-                    if !calm && self.rng.u32(0..4) == 0 {
+                    if !calm && self.dice.u32(0..4) == 0 {
                         return self.crash();
                     }
                     let vault = self.vault.as_ref().expect("there are keys");
                     let result = vault.destroy(&[record]).map(drop);
-                    let (life, delay) = (self.life, self.rng.i64(500..60_000));
+                    let (life, delay) = (self.life, self.dice.i64(500..60_000));
                     self.at(delay, Due::Wake(life, Wake::Destroyed { result, reply }));
                 }
                 Effect::Reply { to, reply: Reply::Done } => {
