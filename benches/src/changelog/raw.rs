@@ -15,7 +15,7 @@ impl Raw {
 
 impl Engine for Raw {
     fn append(&mut self, group: &Group) -> anyhow::Result<()> {
-        let bytes: Vec<&[u8]> = group.sealed.iter().map(|sealed| sealed.frame()).collect();
+        let bytes: Vec<&[u8]> = group.sealed.iter().map(hms_sync_changelog::Sealed::frame).collect();
         self.0.write_all(&bytes.concat())?;
         Ok(self.0.sync_data()?)
     }

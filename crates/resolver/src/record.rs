@@ -84,9 +84,10 @@ impl Record {
         for (field, change) in edit.changes.iter() {
             let rule = rules.rule(field);
             // Whoever is checked has its own past in its context.
-            let (context, after) = match edit.but.contains_key(field) {
-                true => (Cow::Owned(edit.context_of(field)), None),
-                false => (Cow::Borrowed(&edit.context), Some(&seen)),
+            let (context, after) = if edit.but.contains_key(field) {
+                (Cow::Owned(edit.context_of(field)), None)
+            } else {
+                (Cow::Borrowed(&edit.context), Some(&seen))
             };
             let locks = reaches_lock(rules, edit, field, change);
             let put = Put { dot: &edit.dot, context, after, change, stamp, locks };
@@ -118,6 +119,12 @@ impl Record {
             return Err(Malformed::Generation { dot: dot.clone(), found, wanted });
         }
         Ok(())
+    }
+
+    /// Forgets all that was ever in a field, as if nobody had touched it. What has been
+    /// seen of the record stays.
+    pub fn forget(&mut self, field: &FieldName) {
+        self.fields.remove(field);
     }
 
     /// Two replicas of the same record together: the least upper bound.

@@ -11,7 +11,7 @@ fn lines(export: &str) -> Vec<String> {
 }
 
 fn joined(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.iter().fold(String::new(), |all, line| all + line + "\n")
 }
 
 /// The line of the n-th entry.
@@ -104,7 +104,7 @@ fn a_cut_export_is_found_wherever_it_was_cut() {
     }
     // Cut, and ended as if it were whole.
     for n in 1..SIZE {
-        let mut copy = whole[..at(n) + 1].to_vec();
+        let mut copy = whole[..=at(n)].to_vec();
         copy.push(format!("{{\"end\":{{\"entries\":{n}}}}}"));
         assert_eq!(bad(&joined(&copy)).what, Problem::Count { stated: SIZE, found: n });
     }

@@ -60,8 +60,11 @@ fn disk(entries: &[(Vec<u8>, Vec<u8>)]) -> MemoryDisk {
     disk
 }
 
+/// What a tree is kept as: keys and values.
+type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A log of 90 events of 4 records, and how it lies.
-fn made(change: impl Fn(u64) -> usize) -> (Vec<Sealed>, Vec<(Vec<u8>, Vec<u8>)>) {
+fn made(change: impl Fn(u64) -> usize) -> (Vec<Sealed>, Entries) {
     let place = MemoryDisk::new();
     let log = Log::on(place.clone()).unwrap();
     let mut maker = Maker::default();
@@ -116,9 +119,9 @@ fn a_hash_of_the_tree_that_is_not_as_written_is_named_with_its_events() {
         for remove in [false, true] {
             let mut entries = whole.clone();
             if remove {
-                drop(entries.remove(n))
+                drop(entries.remove(n));
             } else {
-                entries[n].1[7] ^= 1
+                entries[n].1[7] ^= 1;
             }
             let log = Log::on(disk(&entries)).unwrap();
             let found = log.verify(|_| {}).unwrap().first_bad.unwrap();

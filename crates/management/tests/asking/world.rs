@@ -11,7 +11,7 @@ use hms_sync_model::{
     Released, SideName, Source, Stamp, Time, Value, VecMap,
 };
 use hms_sync_resolver::{FieldRule, Policy, Rules};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub const SIDES: [&str; 2] = ["clerk", "marshal"];
 pub const FIELDS: [&str; 3] = ["no", "note", "status"];
@@ -58,7 +58,13 @@ fn plan() -> Plan {
             sides.insert(side(name), part);
         }
         let guard = Guard::default();
-        let collection = CollectionPlan { identity: vec![field("no")], rules: rules(), sides, guard };
+        let collection = CollectionPlan {
+            identity: vec![field("no")],
+            rules: rules(),
+            sides,
+            guard,
+            personal: BTreeSet::new(),
+        };
         plan.collections.insert(CollectionName::try_new(name).unwrap(), collection);
     }
     plan
@@ -146,14 +152,14 @@ impl World {
     }
 
     pub fn desk(&self) -> Desk {
-        Desk::stopped(plan(), self.log.clone()).unwrap()
+        Desk::stopped(plan(), self.log.clone(), None).unwrap()
     }
 
     /// One that keeps few records in memory: of long ones snapshots are saved.
     pub fn cramped_desk(&self) -> Desk {
         let mut plan = plan();
         (plan.records_max, plan.unsaved_max) = (2, 5);
-        Desk::stopped(plan, self.log.clone()).unwrap()
+        Desk::stopped(plan, self.log.clone(), None).unwrap()
     }
 
     /// So many events of some records and streams, as `seed` has it.

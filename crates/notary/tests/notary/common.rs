@@ -84,5 +84,11 @@ impl Office {
 }
 
 pub(crate) fn doubt(words: &str) -> Body {
-    Body::Doubted { side: SideName::try_new("clerk").unwrap(), stale: false, id: None, words: words.into(), message: None }
+    Body::Doubted {
+        side: SideName::try_new("clerk").unwrap(),
+        stale: false,
+        id: None,
+        words: words.into(),
+        message: None,
+    }
 }
