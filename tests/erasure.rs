@@ -164,8 +164,18 @@ impl Scene {
         let name = format!("permit/{}", number(n));
         let history = self.program.ask_text(&["history", "FILE", &name, "--json"]).await;
         let explain = self.program.ask_text(&["explain", "FILE", &name, "--json"]).await;
-        let lines = self.program.ask_text(&["history", "FILE", &name]).await;
-        [history, explain, lines, self.program.ask_text(&["explain", "FILE", &name]).await].concat()
+        let mut told = [history, explain].concat();
+        for words in [
+            ["history", "FILE", &name].as_slice(),
+            &["explain", "FILE", &name],
+            &["explain", "FILE", &name, "born"],
+            &["as-of", "FILE", &name, "now"],
+            &["diff", "FILE", &name, "v0", "now"],
+            &["log", "FILE", "list", "--record", &name],
+        ] {
+            told += &self.program.ask_text(words).await;
+        }
+        told
     }
 }
 
@@ -311,7 +321,8 @@ async fn a_hundred_erasures_leave_nothing_of_them() {
     assert_eq!((keys_after.len() as u64, epochs_after.len()), (RECORDS - 100, 1));
     let told = std::fs::read_to_string(scene.program.events()).unwrap();
     assert!(told.lines().count() > 500 && told.contains("(personal)"), "it tells, and masks: {told:.400}");
-    let kept = kept(&data, &[scene.program.events(), scene.program.data().with_file_name("log")]);
+    let export = exported(&scene).await;
+    let kept = kept(&data, &[scene.program.events(), data.with_file_name("log"), export]);
     // Of nobody is any value anywhere; of those erased, no key, nor the one that wrapped it.
     assert_absent(&needles_of(1..=RECORDS), &kept);
     let mut secrets = Needles::new();
@@ -322,6 +333,18 @@ async fn a_hundred_erasures_leave_nothing_of_them() {
     keys_after.iter().for_each(|key| secrets.add(key, "an open record key"));
     assert_absent(&secrets, &kept);
     assert_absent(&guesses(&shown), &kept);
+}
+
+/// All of the log for an auditor: sound, as it was hashed.
+async fn exported(scene: &Scene) -> PathBuf {
+    let export = scene.program.data().with_file_name("all.jsonl");
+    let path = export.to_str().unwrap();
+    scene.program.ask_text(&["audit", "FILE", "export", "--out", path]).await;
+    let key = scene.program.ask(&["audit", "FILE", "key", "--json"]).await;
+    let key = key["key"].as_str().expect("a verifier key").to_owned();
+    let told = scene.program.ask_text(&["audit", path, "verify", "--key", &key]).await;
+    assert!(told.starts_with("sound"), "{told}");
+    export
 }
 
 /// Over the API, by command, and by command where nobody runs the sync.
