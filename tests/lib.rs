@@ -3,7 +3,13 @@
 //! What the scenarios share is here: children that end with their handle,
 //! conditions with a deadline, a pair of doubles with a sync between them.
 //! Nothing here waits for a length of time, and nothing outlives its test.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may panic"
+)]
 
 #[path = "harness/wait.rs"]
 mod wait;
@@ -13,7 +19,10 @@ mod program;
 mod pocketbase;
 #[path = "harness/pair.rs"]
 mod pair;
+#[path = "harness/needles.rs"]
+mod needles;
 
+pub use needles::Needles;
 pub use pair::Pair;
 pub use pocketbase::PocketBase;
 pub use program::{Program, root};

@@ -165,7 +165,7 @@ fn further() -> Collection {
         .field(Field::integer("count").at("a", "count").resolve(Resolve::counter()))
         .field(Field::text("body").at("a", "body").at("b", "body").resolve(Resolve::merge_text()))
         .field(Field::decimal("price").at("a", Place::path("price").format("text")).owner("a"))
-        .field(Field::string("phone").at("a", "tel").at("b", "tel").owner_unless_blank("a"))
+        .field(Field::string("phone").at("a", "tel").at("b", "tel").owner_unless_blank("a").personal())
         .field(
             Field::enum_of("state", ["on", "off"])
                 .at(
@@ -216,7 +216,7 @@ collections:
       count: { type: integer, a: count, resolve: counter }
       body: { type: text, a: body, b: body, resolve: merge_text }
       price: { type: decimal, a: { path: price, format: text }, owner: a }
-      phone: { type: string, a: tel, b: tel, owner: { side: a, unless_blank: true } }
+      phone: { type: string, personal: true, a: tel, b: tel, owner: { side: a, unless_blank: true } }
       state: { type: enum, values: ["on", "off"], a: { path: "on", values: { "on": 1, "off": 0 }, otherwise: { from: "off" } }, b: { path: state, null_as: "" } }
       since: { type: datetime, a: since, b: since }
     groups:

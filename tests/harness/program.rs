@@ -68,10 +68,42 @@ impl Program {
     /// Starts `hms-sync run`.
     pub fn start(&mut self) {
         assert!(self.running.is_none(), "it runs already");
+        self.start_with(&[], Stdio::null());
+    }
+
+    /// The same, with more words, and what it writes to standard output kept in [`Program::events`].
+    pub fn start_telling(&mut self, words: &[&str]) {
+        let events = std::fs::File::options().create(true).append(true).open(self.events());
+        self.start_with(words, events.expect("a file for what it tells").into());
+    }
+
+    fn start_with(&mut self, words: &[&str], stdout: Stdio) {
         let log = std::fs::File::options().create(true).append(true).open(self.log()).expect("a log file");
-        let mut command = self.command(&["run", "FILE", "--stop-with-stdin"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
+        let mut command = self.command(&[&["run", "FILE", "--stop-with-stdin"], words].concat());
+        command.stdin(Stdio::piped()).stdout(stdout).stderr(log);
         self.running = Some(command.spawn().expect("hms-sync can be started"));
+    }
+
+    /// The folder of its change log.
+    pub fn data(&self) -> PathBuf {
+        PathBuf::from(self.env.get("DATA_DIR").expect("it is set"))
+    }
+
+    /// Where what it tells is kept.
+    pub fn events(&self) -> PathBuf {
+        self.folder.path().join("events")
+    }
+
+    /// Keeps its change log in another folder. To be said before it starts.
+    pub fn keep_in(&mut self, data: &Path) {
+        self.env.insert("DATA_DIR".into(), data.display().to_string());
+    }
+
+    /// Where and how its API is asked: URL and token.
+    pub fn access(&self) -> Option<(String, String)> {
+        let text = std::fs::read(self.data().join("management.json")).ok()?;
+        let access: serde_json::Value = serde_json::from_slice(&text).ok()?;
+        Some((access["url"].as_str()?.to_owned(), access["token"].as_str()?.to_owned()))
     }
 
     fn log(&self) -> PathBuf {
@@ -112,6 +144,14 @@ impl Program {
     pub async fn ask(&self, words: &[&str]) -> serde_json::Value {
         let text = self.ask_text(words).await;
         serde_json::from_str(&text).unwrap_or_else(|why| panic!("{words:?} answers no JSON, {why}: {text}"))
+    }
+
+    /// Calls a command that must fail; answers with what it says.
+    pub async fn refused(&self, words: &[&str]) -> String {
+        let asked = tokio::time::timeout(PATIENCE, self.command(words).output()).await;
+        let output = asked.expect("a command ends").expect("hms-sync can be started");
+        assert!(!output.status.success(), "{words:?} goes well");
+        String::from_utf8(output.stderr).expect("text")
     }
 
     /// Calls a command that must go well; answers with what it writes.

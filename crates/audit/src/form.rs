@@ -29,6 +29,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("K", "cursor"),
     ("W", "received"),
     ("S", "signing"),
+    ("X", "erased"),
 ];
 
 /// What was asked for, in words; nobody can prove that nothing of it was left out.

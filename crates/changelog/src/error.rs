@@ -153,6 +153,12 @@ pub enum LogError {
         /// The last durable event.
         head: u64,
     },
+    /// What must be durable before the events is not.
+    #[error("nothing was written: {why}")]
+    Before {
+        /// Why, in the words of whoever keeps it.
+        why: Arc<str>,
+    },
     /// An earlier error stopped all writing; reading goes on.
     #[error(
         "the change log takes no more writes since an earlier error ({why}); restart to go on from what is durable"

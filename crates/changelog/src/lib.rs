@@ -44,4 +44,4 @@ pub use tally::Count;
 pub use tree::Prover;
 pub use verify::{BadEntry, VerifyReport};
 pub use views::{Changes, VIEW_BYTES_MAX, VIEW_KEY_BYTES_MAX, View};
-pub use writer::{Done, Writer};
+pub use writer::{Before, Done, Writer};

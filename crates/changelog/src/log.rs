@@ -235,6 +235,11 @@ impl Log {
         results
     }
 
+    /// Takes no more writes.
+    pub(crate) fn stop(&self, why: &str) {
+        self.inner.poison(why);
+    }
+
     /// Brings part of what gathers in memory to the store, in step with `events`
     /// more events. Answers whether more is due.
     pub(crate) fn tend(&self, events: usize) -> Result<bool, LogError> {

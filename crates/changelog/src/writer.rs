@@ -36,6 +36,10 @@ const COMPANY_EVENTS: usize = 224;
 /// The longest wait for it.
 const COMPANY_WAIT: Duration = Duration::from_micros(2_500);
 
+/// Called on the writer's thread before each commit: what must be durable before the
+/// events, and why it cannot be made so.
+pub type Before = Box<dyn FnMut() -> Result<(), String> + Send>;
+
 enum Job {
     Append(Vec<Sealed>, Done),
     SaveViews(Arc<Changes>, u64, Done),
@@ -59,9 +63,16 @@ impl Writer {
     /// Starts the thread. If the system gives none, the log can be read, and
     /// every submission is answered with [`LogError::Closed`].
     pub fn spawn(log: Log) -> Self {
+        Self::spawn_behind(log, Box::new(|| Ok(())))
+    }
+
+    /// The same, with something that is made durable before the events of each commit.
+    /// If it cannot be, the events are not written, and no later ones.
+    pub fn spawn_behind(log: Log, before: Before) -> Self {
         let (queue, jobs) = sync_channel(QUEUE_MAX);
         let its = log.clone();
-        let thread = thread::Builder::new().name("hms-sync log".into()).spawn(move || run(&its, &jobs));
+        let thread =
+            thread::Builder::new().name("hms-sync log".into()).spawn(move || run(&its, before, &jobs));
         match thread {
             Ok(thread) => Self { queue: Some(queue), thread: Some(thread), log },
             Err(why) => {
@@ -130,7 +141,7 @@ struct Saving {
     done: Done,
 }
 
-fn run(log: &Log, jobs: &Receiver<Job>) {
+fn run(log: &Log, mut before: Before, jobs: &Receiver<Job>) {
     let mut saving: VecDeque<Saving> = VecDeque::new();
     let mut waiting = None;
     let mut behind = false;
@@ -156,7 +167,7 @@ fn run(log: &Log, jobs: &Receiver<Job>) {
                 let wait = if busy { COMPANY_WAIT } else { Duration::ZERO };
                 let (group, next) = gather(jobs, first, done, wait);
                 events = group.iter().map(|(events, _)| events.len()).sum();
-                commit(log, group);
+                commit(log, &mut before, group);
                 waiting = next;
             }
             Some(Job::SaveViews(changes, upto, done)) => {
@@ -226,7 +237,12 @@ fn gather(
     (group, None)
 }
 
-fn commit(log: &Log, group: Vec<(Vec<Sealed>, Done)>) {
+fn commit(log: &Log, before: &mut Before, group: Vec<(Vec<Sealed>, Done)>) {
+    if let Err(why) = before() {
+        log.stop(&why);
+        let why = LogError::Before { why: why.into() };
+        return group.into_iter().for_each(|(_, done)| done(Err(why.clone())));
+    }
     let results = log.commit(group.iter().map(|(events, _)| events.as_slice()));
     for ((_, done), result) in group.into_iter().zip(results) {
         done(result);

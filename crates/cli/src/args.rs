@@ -32,6 +32,15 @@ const NAMES: &str = "\
 A record goes by its id in hms-sync (permit/2kq0x6m3v9c1d), by its collection
 and identity (permit/P-1001), or by a side and its id there (clerk:17).";
 
+const ERASE: &str = "\
+The key that opens the record's personal values is destroyed, and the fields are
+closed: what sides show there from now on is passed over, and nothing of it is
+written anywhere. All other fields go on. This cannot be taken back. The sides
+keep what they hold: tell them on their own.
+
+A record goes by its id in hms-sync (permit/2kq0x6m3v9c1d), by its collection
+and identity (permit/P-1001), or by a side and its id there (clerk:17).";
+
 /// Keeps records of several systems in step, both ways, with a history that can be checked.
 #[derive(Debug, Parser)]
 #[command(name = "hms-sync", version, after_help = EXIT_CODES, max_term_width = 100)]
@@ -274,6 +283,21 @@ pub(crate) struct AuditArgs {
     pub(crate) action: AuditAction,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct EraseArgs {
+    /// The record
+    pub(crate) record: String,
+    /// Why: it stands in the log for good, so name a file number and nobody
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Who asks for it
+    #[arg(long, env = "USER", default_value = "an operator", hide_env_values = true)]
+    pub(crate) by: String,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditAction {
     /// Check a change log, or an export, and name the first entry that is not as it was written
@@ -307,6 +331,9 @@ pub(crate) enum AuditAction {
         #[arg(long)]
         origin: Option<String>,
     },
+    /// Erase a record's personal fields for good
+    #[command(after_help = ERASE)]
+    Erase(EraseArgs),
 }
 
 #[derive(Debug, Args)]

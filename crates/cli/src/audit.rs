@@ -1,6 +1,8 @@
-//! `audit`: whether the change log is what was written, and what auditors are handed.
+//! `audit`: whether the change log is what was written, what auditors are handed, and
+//! what is taken out of it.
 
 mod check;
+mod erase;
 mod export;
 mod keys;
 
@@ -21,5 +23,6 @@ pub(crate) async fn audit(screen: Screen, options: &AuditArgs) -> Result<(), Fai
         AuditAction::NewOrigin { reason, origin } => {
             keys::new_origin(screen, file, origin.as_deref(), reason).await
         }
+        AuditAction::Erase(erase) => erase::erase(screen, file, erase).await,
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::args::ExplainArgs;
 use crate::exit::Failure;
-use crate::record::{line, presence_words, sides, title, utc};
+use crate::record::{erased, line, presence_words, sides, title, utc};
 use crate::screen::{Screen, Tone};
 use crate::source::Source;
 use crate::words::{clock_time, value};
@@ -18,6 +18,9 @@ pub(crate) async fn explain(screen: Screen, options: &ExplainArgs) -> Result<(),
         return screen.json(&found);
     }
     head(screen, &found);
+    if let Some(of) = &found.erased {
+        screen.out(&format!("{}\n", erased(screen, of)));
+    }
     if found.version == 0 {
         screen.out("hms-sync did not know it yet");
         return Ok(());

@@ -8,6 +8,7 @@ use hms_sync_config::Config;
 use hms_sync_engine::{Plan, Watcher};
 use hms_sync_management::{Access, HookRoute};
 use hms_sync_model::{CollectionName, SideName};
+use hms_sync_vault::Vault;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -30,6 +31,11 @@ pub(crate) fn open_log(config: &Config, access: Option<&Access>) -> Result<Log, 
         return Err(Failure::new(Exit::Failed, error).hint("start it with `hms-sync run FILE`"));
     }
     Log::open(dir, hms_sync_changelog::Options::default()).map_err(|why| store_failure(&why, access))
+}
+
+/// Opens the keys of personal fields. The log must be open: who has it has them.
+pub(crate) fn open_keys(data_dir: &Path, plan: &Plan) -> Result<Option<Vault>, Failure> {
+    hms_sync::open_keys(data_dir, plan).map_err(|why| start_failure(&why))
 }
 
 /// Why the log cannot be had, and who has it.
@@ -73,6 +79,8 @@ pub(crate) fn start_failure(why: &SyncError) -> Failure {
         SyncError::Log { source, .. } => store_failure(source, None),
         SyncError::Config(_) | SyncError::Side { .. } => Failure::new(Exit::Config, in_one_line(why)),
         SyncError::Engine(_) => Failure::new(Exit::Store, in_one_line(why)),
+        SyncError::Keys { .. } => Failure::new(Exit::Store, in_one_line(why))
+            .hint("the folder `keys` belongs to the change log beside it: put back the one that does"),
         _ => Failure::new(Exit::Failed, in_one_line(why)),
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::args::{AsOfArgs, DiffArgs};
 use crate::exit::Failure;
-use crate::record::{line, presence_words, sides, title, utc};
+use crate::record::{erased, line, presence_words, sides, title, utc};
 use crate::screen::{Screen, Tone};
 use crate::source::Source;
 use crate::words::{clock_time, value};
@@ -36,6 +36,9 @@ pub(crate) async fn as_of(screen: Screen, options: &AsOfArgs) -> Result<(), Fail
     found.fields.iter().for_each(|field| field_line(screen, field));
     if !found.fields.is_empty() {
         screen.out("");
+    }
+    if let Some(of) = &found.erased {
+        screen.out(&format!("{}\n", erased(screen, of)));
     }
     sides(screen, &found.sides);
     found.sides.iter().for_each(|part| held_otherwise(screen, &found, part));

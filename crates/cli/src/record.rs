@@ -5,7 +5,7 @@ use crate::exit::Failure;
 use crate::screen::{Screen, Tone};
 use crate::source::Source;
 use crate::words::clock_time;
-use hms_sync_engine::SidePart;
+use hms_sync_engine::{ErasedReport, SidePart};
 use hms_sync_management::{EventReport, one_line};
 
 pub(crate) async fn history(screen: Screen, options: &HistoryArgs) -> Result<(), Failure> {
@@ -50,9 +50,22 @@ pub(crate) fn tone_of(kind: &str) -> Tone {
         "edited" | "received" => Tone::One,
         "applied" | "confirmed" | "handled" => Tone::Good,
         "failed" | "parked" | "handler_failed" => Tone::Bad,
-        "doubted" | "released" | "unlinked" => Tone::Warn,
+        "doubted" | "released" | "unlinked" | "erased" => Tone::Warn,
         _ => Tone::Plain,
     }
+}
+
+/// What was erased of a record, and that it stays so.
+pub(crate) fn erased(screen: Screen, of: &ErasedReport) -> String {
+    let fields: Vec<String> = of.fields.iter().map(|field| one_line(field)).collect();
+    format!(
+        "{} {} at {} by {}: {}; what sides show there is passed over",
+        screen.paint(Tone::Warn, "erased"),
+        fields.join(", "),
+        clock_time(&of.at),
+        one_line(&of.by),
+        one_line(&of.reason)
+    )
 }
 
 /// A record's part on each side.

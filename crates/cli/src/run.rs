@@ -167,6 +167,7 @@ fn event_json(happening: &Happening) -> Json {
         }
         What::Sent { side, request } => ("sent", json!({ "side": side, "request": request })),
         What::Handled { job } => ("handled", json!({ "job": job })),
+        What::Erased { fields } => ("erased", json!({ "fields": fields })),
     };
     let mut line = json!({
         "at": happening.at.to_string(), "record": happening.record, "kind": kind,

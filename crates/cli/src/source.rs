@@ -8,7 +8,7 @@ use hms_sync_changelog::Log;
 use hms_sync_config::Config;
 use hms_sync_engine::RecordReport;
 use hms_sync_management::{
-    Access, AsOf, CheckpointReport, Desk, DeskError, Diff, Explanation, History, LogPage, LogQuery,
+    Access, AsOf, CheckpointReport, Desk, DeskError, Diff, Erased, Explanation, History, LogPage, LogQuery,
     ParkedFilter, ParkedItem, ParkedPage, Released, StatsReport, StatusReport, Verified,
 };
 use hms_sync_model::Released as Action;
@@ -47,8 +47,10 @@ impl Source {
         // Who only asks makes no folder.
         let signs = config.data_dir.join("audit").is_dir();
         let notary = signs.then(|| notary(&config, &log)).transpose()?;
+        let data_dir = config.data_dir.clone();
         let plan = library::plan(config)?;
-        let desk = Desk::stopped(plan, log).map_err(failure)?;
+        let keys = library::open_keys(&data_dir, &plan)?;
+        let desk = Desk::stopped(plan, log, keys).map_err(failure)?;
         Ok(Self::Stopped(Box::new(desk.with_notary(notary))))
     }
 
@@ -62,7 +64,10 @@ impl Source {
         }
         let log = library::open_log(&config, access(&config)?.as_ref())?;
         let notary = notary(&config, &log)?;
-        let desk = Desk::stopped(library::plan(config)?, log).map_err(failure)?.with_notary(Some(notary));
+        let data_dir = config.data_dir.clone();
+        let plan = library::plan(config)?;
+        let keys = library::open_keys(&data_dir, &plan)?;
+        let desk = Desk::stopped(plan, log, keys).map_err(failure)?.with_notary(Some(notary));
         desk.settle_keys().await.map_err(failure)?;
         Ok(Self::Stopped(Box::new(desk)))
     }
@@ -225,6 +230,16 @@ impl Source {
         let query: Vec<(&str, &str)> =
             pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         client.get("/api/log", &query).await
+    }
+
+    pub(crate) async fn erase(&self, record: &str, by: &str, reason: &str) -> Result<Erased, Failure> {
+        match self {
+            Self::Running(client) => {
+                let body = serde_json::json!({ "record": record, "by": by, "reason": reason });
+                client.post("/api/erase", &body).await
+            }
+            Self::Stopped(desk) => desk.erase(record, by, reason).await.map_err(failure),
+        }
     }
 
     pub(crate) async fn poll(&self, side: &str, collection: &str, full: bool) -> Result<(), Failure> {

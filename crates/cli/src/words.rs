@@ -41,8 +41,14 @@ pub(crate) fn value(value: &Json) -> String {
         Json::Null => "(nothing)".to_owned(),
         Json::String(text) if text.is_empty() => "(empty)".to_owned(),
         Json::String(text) => one_line(text),
+        other if is_erased(other) => "(erased)".to_owned(),
         other => one_line(&other.to_string()),
     }
+}
+
+/// What stands for a value whose key is gone.
+fn is_erased(value: &Json) -> bool {
+    value.as_object().is_some_and(|of| of.len() == 1 && of.get("erased") == Some(&Json::Bool(true)))
 }
 
 /// The time of day of an RFC 3339 time, or all of it if the day is another.

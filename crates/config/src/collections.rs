@@ -3,6 +3,7 @@
 use crate::bridge;
 use crate::fields::{self, Field, Fields};
 use crate::node::{Entry, Kind, Node};
+use crate::personal;
 use crate::places;
 use crate::policies::{self, Scope};
 use crate::problem::{At, Problems, nearest};
@@ -84,13 +85,15 @@ fn one(
         }
     }
     map.finish(problems);
+    let named = identity.as_deref().unwrap_or_default();
+    let personal = personal::read(&fields.all, named, &groups, &parts, problems);
     rules::lost_updates(&fields.all, &parts, problems);
     let compiled: Vec<_> =
         parts.into_iter().filter_map(|part| compile(part, &fields.all, problems)).collect();
     let rules = rules::build(&here, default, deletes.unwrap_or_default(), &fields.all, groups, problems);
     let whole = problems.count() == before;
-    let collection =
-        Collection { identity: identity?, rules, sides: compiled.into_iter().collect(), guard: guard? };
+    let (sides, guard) = (compiled.into_iter().collect(), guard?);
+    let collection = Collection { identity: identity?, rules, sides, guard, personal };
     whole.then_some((name, collection))
 }
 

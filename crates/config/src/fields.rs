@@ -20,6 +20,7 @@ pub(crate) const FIELD_KEYS: &[&str] = &[
     "resolve",
     "owner",
     "locks",
+    "personal",
     "normalize",
     "key",
     "expression",
@@ -63,6 +64,8 @@ pub(crate) struct Field {
     pub(crate) resolve: Option<Resolve>,
     pub(crate) owner: Option<Owner>,
     pub(crate) locks: Vec<Value>,
+    /// Where it is said that its values are personal.
+    pub(crate) personal: Option<At>,
     pub(crate) places: Vec<Place>,
     /// Sides on which its place could not be read, which is said already.
     pub(crate) broken: Vec<SideName>,
@@ -106,6 +109,10 @@ fn field(entry: &Entry, sides: &[SideName], problems: &mut Problems<'_>) -> Opti
     let mut map = Section::open(&entry.value, what.clone(), problems)?;
     let ty = field_types::read(&mut map, problems);
     let scope = Scope { what: &what, ty: ty.as_ref(), sides };
+    let personal = map.take("personal", problems).and_then(|node| {
+        let yes = section::yes_no(node, &format!("`personal` of {what}"), problems)?;
+        yes.then_some(node.at)
+    });
     let keys = ["resolve", "owner", "locks"].map(|key| map.take(key, problems));
     // Without a type nothing can be said about rules; that is said already.
     let [resolve, owner, locks] = if ty.is_some() { keys } else { [None; 3] };
@@ -137,7 +144,7 @@ fn field(entry: &Entry, sides: &[SideName], problems: &mut Problems<'_>) -> Opti
             problems.add(entry.at, message);
         }
     }
-    Some(Field { at: entry.at, name, ty: ty?, resolve, owner, locks, places, broken })
+    Some(Field { at: entry.at, name, ty: ty?, resolve, owner, locks, personal, places, broken })
 }
 
 /// The side that a key of a field names.

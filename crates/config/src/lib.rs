@@ -20,6 +20,7 @@ mod field_types;
 mod mappings;
 mod fields;
 mod groups;
+mod personal;
 mod rules;
 mod audit;
 mod sides;

@@ -227,6 +227,8 @@ struct Field {
     owner: Option<Owner>,
     /// Values that only an operator can take out again.
     locks: Option<Vec<Json>>,
+    /// Whether its values are personal: sealed wherever they are kept, and erased with their record's key.
+    personal: Option<BoolOrText>,
     /// Where it is, by side.
     #[schemars(flatten)]
     sides: BTreeMap<String, Place>,

@@ -6,6 +6,7 @@ use hms_sync_mapping::SideMap;
 use hms_sync_model::{CollectionName, FieldName, SideName, VecMap};
 use hms_sync_notary::Settings;
 use hms_sync_resolver::Rules;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -64,6 +65,8 @@ pub struct Collection {
     pub sides: VecMap<SideName, CollectionSide>,
     /// How many deletes at once are believed.
     pub guard: Guard,
+    /// Fields whose values are sealed wherever they are kept.
+    pub personal: BTreeSet<FieldName>,
 }
 
 /// When deletes found in a listing wait for a person: more than `max_deletes`

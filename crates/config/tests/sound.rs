@@ -85,6 +85,7 @@ fn every_key_at_once() {
     assert_eq!(rule("grade").locks, [Value::from("b"), Value::from("a")]);
     assert_eq!(rule("extra").resolve, [Policy::LastWriterWins]);
     assert!(rule("phone").owner.unwrap().unless_blank);
+    assert_eq!(permit.personal.iter().map(FieldName::as_str).collect::<Vec<_>>(), ["phone"]);
     assert_eq!(permit.rules.groups().len(), 1);
     assert_eq!(rule("status").locks, [Value::from("revoked")]);
     assert_eq!(permit.sides.get("clerk").unwrap().settle_window, Duration::from_secs(5));

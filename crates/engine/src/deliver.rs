@@ -138,7 +138,9 @@ fn unfinished(
 ) -> Step {
     if refused {
         return match wanted {
-            Some(wanted) if wanted.operation == write.operation && wanted.fields == write.fields => {
+            Some(wanted)
+                if !write.cut && wanted.operation == write.operation && wanted.fields == write.fields =>
+            {
                 Step::Again
             }
             Some(wanted) => Step::Write(wanted),
@@ -147,7 +149,7 @@ fn unfinished(
             None => Step::Rest,
         };
     }
-    if plan.abilities.idempotency_key || write.operation == Operation::Delete {
+    if !write.cut && plan.abilities.idempotency_key || write.operation == Operation::Delete {
         return Step::Again;
     }
     match write.operation {

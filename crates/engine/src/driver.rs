@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use hms_sync_changelog::{Log, LogError, Sealed, Writer};
 use hms_sync_connector::Connector;
 use hms_sync_model::{Clock, JobName, Outcome, RecordId, SideName, Time};
+use hms_sync_vault::Vault;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -61,6 +62,8 @@ pub struct Parts {
     pub handlers: BTreeMap<JobName, Handler>,
     /// Who is told of what happens, once it is durable.
     pub watcher: Option<Watcher>,
+    /// What seals personal fields; nothing if there are none.
+    pub vault: Option<Vault>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -76,6 +79,7 @@ pub struct Engine {
     ended: watch::Receiver<Option<Result<(), EngineError>>>,
     /// Let go of when the engine ends, so that another may open the folder.
     log: Arc<Mutex<Option<Log>>>,
+    vault: Option<Vault>,
 }
 
 type Question = Box<dyn FnOnce(&Machine) + Send>;
@@ -105,16 +109,18 @@ impl Engine {
         let (tell_end, ended) = watch::channel(None);
         let plan = Arc::new(parts.plan);
         let log = parts.log.clone();
-        let mut machine = Machine::open(Arc::clone(&plan), log.clone(), fastrand::u64(..))?;
+        let vault = parts.vault.clone();
+        let mut machine =
+            Machine::open_with(Arc::clone(&plan), log.clone(), vault.clone(), fastrand::u64(..))?;
         machine.tell_all(parts.watcher.is_some() || tracing::enabled!(tracing::Level::DEBUG));
         let kept = Arc::new(Mutex::new(Some(log.clone())));
-        let engine = Self { inbox: inbox.clone(), ended, log: Arc::clone(&kept) };
+        let engine = Self { inbox: inbox.clone(), ended, log: Arc::clone(&kept), vault: vault.clone() };
         let ways = plan.sides.iter().map(|(side, p)| (side.clone(), Arc::new(Way::new(p.in_flight_max))));
         let driver = Driver {
             engine: engine.clone(),
             runtime: Runtime::current(),
             machine,
-            writer: Some(Writer::spawn(log)),
+            writer: Some(writer(log, vault)),
             connectors: parts.connectors,
             handlers: parts.handlers,
             ways: ways.collect(),
@@ -149,6 +155,11 @@ impl Engine {
     /// folder from being opened anew.
     pub fn log(&self) -> Option<Log> {
         self.log.lock().ok()?.clone()
+    }
+
+    /// What opens personal fields in the events of the log.
+    pub fn vault(&self) -> Option<&Vault> {
+        self.vault.as_ref()
     }
 
     fn wake(&self, wake: Wake) {
@@ -208,6 +219,16 @@ impl std::fmt::Display for Words<'_> {
             source = cause.source();
         }
         Ok(())
+    }
+}
+
+/// The log's writer. A record's key is durable before the first event sealed under it.
+fn writer(log: Log, vault: Option<Vault>) -> Writer {
+    match vault {
+        Some(vault) => {
+            Writer::spawn_behind(log, Box::new(move || vault.flush().map_err(|why| why.in_one_line())))
+        }
+        None => Writer::spawn(log),
     }
 }
 
@@ -449,6 +470,7 @@ impl Driver {
                 });
             }
             Effect::Handle { record, job, clock, document } => self.handle(record, job, clock, document),
+            Effect::Destroy { record, reply } => self.destroy(record, reply),
             Effect::Reply { to, reply } => {
                 if let Some(tell) = self.waiting.remove(&to) {
                     // The one who asked may have gone.
@@ -457,6 +479,15 @@ impl Driver {
             }
             Effect::Tell(happening) => self.tell(&happening),
         }
+    }
+
+    /// Has a record's key destroyed beside all else: it takes several syncs.
+    fn destroy(&self, record: RecordId, reply: ReplyTo) {
+        let (engine, vault) = (self.engine.clone(), self.engine.vault.clone());
+        self.runtime.spawn_blocking(move || {
+            let result = vault.map_or(Ok(0), |vault| vault.destroy(&[record])).map(drop);
+            engine.wake(Wake::Destroyed { result, reply });
+        });
     }
 
     /// Talks to a side in a task of its own and hands the answer back.
@@ -506,7 +537,7 @@ impl Driver {
             | What::SideAway { .. } => {
                 tracing::warn!(record, "{what}");
             }
-            What::Decided { .. } | What::SideBack { .. } | What::Listed { .. } => {
+            What::Decided { .. } | What::SideBack { .. } | What::Listed { .. } | What::Erased { .. } => {
                 tracing::info!(record, "{what}");
             }
             _ => tracing::debug!(record, "{what}"),

@@ -2,6 +2,7 @@
 
 use hms_sync_changelog::LogError;
 use hms_sync_model::InvalidName;
+use hms_sync_vault::VaultError;
 
 /// The engine cannot go on. What was acknowledged is safe; a restart takes up
 /// where the log ends.
@@ -31,6 +32,13 @@ pub enum EngineError {
         /// Why.
         why: String,
     },
+    /// Keys cannot be had or kept.
+    #[error("the keys of personal fields failed")]
+    Vault(#[from] VaultError),
+    /// Personal values are to be kept, and there is nothing to seal them with. Only a
+    /// fault of ours gets here.
+    #[error("a collection has personal fields, and the engine was given no keys to seal them with")]
+    NoVault,
     /// The sync was stopped while somebody waited for it.
     #[error("the sync has stopped")]
     Stopped,

@@ -4,7 +4,7 @@
 //! malformed and changes nothing else, and so does one that lacks some before it. It reads no clock and no configuration
 //! but the collection's rules, so a replay of the log gives what was there.
 
-use crate::state::{Doubt, Held, LastWrite, RecordState, RequestState, SideState, Write};
+use crate::state::{Doubt, Erasure, Held, LastWrite, RecordState, RequestState, SideState, Write};
 use hms_sync_model::{
     Author, Body, Clock, Edit, Event, EventId, Failure, FieldMap, FieldName, FieldResult, Lane, NativeId,
     Operation, ParkReason, Parked, Released, SideName, Tag, Time, Value, VecMap,
@@ -27,6 +27,7 @@ impl RecordState {
                     fields: fields.clone(),
                     clock: clock.clone(),
                     event: id,
+                    cut: false,
                 };
                 self.side_mut(side).intended(write);
             }
@@ -64,6 +65,10 @@ impl RecordState {
             }
             Body::HandlerFailed { job, .. } => {
                 self.jobs.entry_or(job.clone(), Default::default).attempts += 1;
+            }
+            Body::Erased { by, reason, fields, .. } => {
+                let (by, reason, fields) = (by.clone(), reason.clone(), fields.iter().cloned().collect());
+                self.erase(Erasure { at, by, reason, fields });
             }
             Body::Cursor { .. } | Body::Received { .. } | Body::Signing { .. } => {}
         }
@@ -387,6 +392,7 @@ pub fn side_of(body: &Body) -> Option<&SideName> {
         | Body::Handled { .. }
         | Body::HandlerFailed { .. }
         | Body::Received { .. }
-        | Body::Signing { .. } => None,
+        | Body::Signing { .. }
+        | Body::Erased { .. } => None,
     }
 }

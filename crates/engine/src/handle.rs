@@ -11,6 +11,7 @@ use crate::gate::Health;
 use crate::happening::What;
 use crate::lane::{Busy, Track};
 use crate::machine::Machine;
+use crate::personal::is_open;
 use crate::plan::{DOCUMENT, JobPlan};
 use crate::state::{JobState, RecordState, RequestState};
 use crate::wake::{Effect, Now, Reply, Wake};
@@ -114,7 +115,8 @@ impl Machine {
         if self.lanes.get(record, &track).and_then(|lane| lane.busy.as_ref()) != Some(&Busy::Handling) {
             return Ok(());
         }
-        self.lanes.open(record, &track).busy = None;
+        let lane = self.lanes.open(record, &track);
+        (lane.busy, lane.stale) = (None, false);
         if let Some(slots) = self.job_slots.get_mut(&track) {
             *slots = slots.saturating_sub(1);
         }
@@ -160,6 +162,11 @@ impl Machine {
         };
         if !self.plan.sides.contains_key(&target) {
             self.reply(reply, Reply::Refused(format!("there is no side {target:?} in this sync")));
+            return Ok(());
+        }
+        if self.is_stale_call(&record, &Track::Handle(job.clone())) {
+            let why = "the record's personal fields were erased while the handler ran".to_owned();
+            self.reply(reply, Reply::Refused(why));
             return Ok(());
         }
         let key = request_key(&self.plan.name, &record, &job, &clock, n)?;
@@ -315,9 +322,8 @@ fn document(state: &RecordState, rules: &Rules) -> Option<Json> {
     if state.merged.field_names().any(|name| *name == field) {
         return Some(state.merged.value(rules, &field).to_json());
     }
-    let fields =
-        state.merged.field_names().map(|name| (name.to_string(), state.merged.value(rules, name).to_json()));
-    Some(Json::Object(fields.collect()))
+    let fields = state.merged.current(rules).filter(|(_, value)| is_open(value));
+    Some(Json::Object(fields.map(|(name, value)| (name.to_string(), value.to_json())).collect()))
 }
 
 /// The oldest request to a side that is not set aside.

@@ -128,6 +128,11 @@ pub enum What {
         /// Which handler.
         job: String,
     },
+    /// The erasure of a record's personal fields is written down; their key is destroyed now.
+    Erased {
+        /// The fields that are closed.
+        fields: Vec<FieldName>,
+    },
 }
 
 /// Fields as `status=revoked notes=…`.
@@ -169,6 +174,10 @@ impl fmt::Display for What {
             }
             Self::Sent { side, request } => write!(f, "{side} took {request}"),
             Self::Handled { job } => write!(f, "{job} done"),
+            Self::Erased { fields } => {
+                f.write_str("personal fields erased:")?;
+                fields.iter().try_for_each(|field| write!(f, " {field}"))
+            }
         }
     }
 }

@@ -49,6 +49,8 @@ pub(crate) struct Lane {
     pub read_at: Option<Time>,
     /// A look-up found nothing where a create may still be on its way.
     pub looked_once: bool,
+    /// A handler was handed the record before its personal fields were erased.
+    pub stale: bool,
     /// Reads in a row that failed.
     pub failed_reads: u32,
     /// The write, by the version of its event, that the side is known not to have
@@ -114,6 +116,14 @@ impl Lanes {
                 self.ready_count += 1;
                 self.ready.entry(track.clone()).or_default().push_back(record.clone());
             }
+        }
+    }
+
+    /// Forgets what sides said of a record, and notes which handlers know what is erased.
+    pub(crate) fn forget_words(&mut self, record: &RecordId) {
+        for (_, lane) in self.lanes.get_mut(record).into_iter().flat_map(VecMap::iter_mut) {
+            lane.look = lane.look.take().map(|words| crate::personal::mask_words(&words));
+            lane.stale = lane.busy == Some(Busy::Handling);
         }
     }
 

@@ -22,9 +22,12 @@ mod gate;
 mod lane;
 mod handle;
 mod operate;
+mod personal;
+mod erase;
 mod stream;
 mod quiet;
 mod blocks;
+mod snapshot;
 mod views;
 mod past;
 mod raw;
@@ -47,10 +50,10 @@ pub use plan::{
     Unreadable,
 };
 pub use report::{
-    CollectionStatus, Counts, FieldReport, ParkedItem, RecordReport, SiblingReport, SidePart, SideStatus,
-    Status,
+    CollectionStatus, Counts, ErasedReport, FieldReport, ParkedItem, RecordReport, SiblingReport, SidePart,
+    SideStatus, Status,
 };
-pub use state::{Doubt, Held, JobState, LastWrite, RecordState, RequestState, SideState, Write};
+pub use state::{Doubt, Erasure, Held, JobState, LastWrite, RecordState, RequestState, SideState, Write};
 pub use stream::{StreamState, parse_stream, stream_of};
 pub use views::{Entry, Saved, Views};
 pub use wake::{Command, Effect, Now, Reply, ReplyTo, Wake};

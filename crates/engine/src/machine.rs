@@ -7,6 +7,7 @@
 //! collections, `observe` makes events of what was seen, `deliver` brings
 //! records to sides, `handle` calls handlers, `operate` serves people.
 
+use crate::erase::finish_erasures;
 use crate::error::EngineError;
 use crate::fold::side_of;
 use crate::gate::{Gate, Health, Turn};
@@ -25,6 +26,7 @@ use hms_sync_model::{
     Actor, Author, Body, Change, Dot, Edit, Event, RecordId, SideName, Source, Stamp, Time, VecMap,
 };
 use hms_sync_resolver::{Presence, Reason};
+use hms_sync_vault::Vault;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +56,8 @@ pub struct Machine {
     left_over: VecDeque<RecordId>,
     /// Whether anyone wants to hear of each record's way.
     tells_all: bool,
+    /// Whether any collection has personal fields.
+    pub(crate) any_personal: bool,
     next_seq: u64,
     steady: Steady,
     random: fastrand::Rng,
@@ -62,11 +66,26 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A machine on what `log` holds. `seed` drives the jitter and nothing else.
+    /// A machine on what `log` holds, of a sync without personal fields. `seed` drives
+    /// the jitter and nothing else.
     pub fn open(plan: Arc<Plan>, log: Log, seed: u64) -> Result<Self, EngineError> {
+        Self::open_with(plan, log, None, seed)
+    }
+
+    /// The same with the keys of personal fields. Finishes erasures that were cut off.
+    pub fn open_with(
+        plan: Arc<Plan>,
+        log: Log,
+        vault: Option<Vault>,
+        seed: u64,
+    ) -> Result<Self, EngineError> {
+        if let Some(vault) = &vault {
+            finish_erasures(&log, vault)?;
+        }
         let next_seq = log.head().saturating_add(1);
         let last = log.event(log.head())?.map_or(Time::MIN, |(_, event)| event.at);
-        let mut views = Views::new(log, Arc::clone(&plan));
+        let any_personal = plan.collections.values().any(|of| !of.personal.is_empty());
+        let mut views = Views::new(log, Arc::clone(&plan)).with_vault(vault);
         views.catch_up()?;
         // While some requests are under way, the intents of the next are being made durable.
         let gates = plan
@@ -87,6 +106,7 @@ impl Machine {
             stopping: false,
             left_over: VecDeque::new(),
             tells_all: true,
+            any_personal,
             next_seq,
             steady: Steady::after(last),
             random: fastrand::Rng::with_seed(seed),
@@ -129,6 +149,7 @@ impl Machine {
             }
             queue @ Wake::Queue { .. } => self.queue(queue, now)?,
             Wake::Command { command, reply } => self.command(command, reply, now)?,
+            Wake::Destroyed { result, reply } => self.destroyed(result, reply)?,
             Wake::Saved => self.views.end_save(),
             Wake::Stop => self.stopping = true,
         }
@@ -217,7 +238,7 @@ impl Machine {
         body: Body,
         now: Now,
     ) -> Result<u64, EngineError> {
-        let event = Event {
+        let mut event = Event {
             seq: self.next_seq,
             record: record.clone(),
             version: entry.state.version.saturating_add(1),
@@ -225,7 +246,8 @@ impl Machine {
             prev: entry.state.head,
             body,
         };
-        let sealed = seal(&event)
+        let kept = self.sealed(&entry.state, &mut event)?;
+        let sealed = seal(kept.as_ref().unwrap_or(&event))
             .map_err(|why| EngineError::Seal { record: record.to_string(), why: why.to_string() })?;
         self.next_seq += 1;
         if std::mem::take(&mut entry.noted) {
@@ -353,7 +375,10 @@ impl Machine {
         self.effects.push(Effect::Reply { to, reply });
     }
 
-    pub(crate) fn tell(&mut self, record: Option<&RecordId>, what: What, now: Now) {
+    pub(crate) fn tell(&mut self, record: Option<&RecordId>, mut what: What, now: Now) {
+        if let Some(personal) = self.personal_in(record, &what) {
+            crate::personal::mask(&mut what, personal);
+        }
         self.effects.push(Effect::Tell(Happening { at: now.wall, record: record.cloned(), what }));
     }
 

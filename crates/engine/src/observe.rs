@@ -9,6 +9,7 @@ use crate::error::EngineError;
 use crate::happening::What;
 use crate::lane::Track;
 use crate::machine::Machine;
+use crate::personal::{closed, mask_words, without};
 use crate::plan::{CollectionPlan, CollectionSide};
 use crate::project::{is_unconfirmed, projection, same, same_but_form, shown};
 use crate::state::{Held, SideState};
@@ -17,10 +18,12 @@ use crate::wake::Now;
 use hms_sync_connector::{Content, Observation};
 use hms_sync_model::{
     Body, Change, Clock, CollectionName, Dot, Edit, Failure, FieldMap, FieldName, InvalidName, Lane,
-    NativeId, Operation, ParkReason, Parked, RecordId, SideName, Source, Stamp, Tag, Time, Value, VecMap,
+    NativeId, Operation, ParkReason, Parked, RawHash, RecordId, SideName, Source, Stamp, Tag, Time, Value,
+    VecMap,
 };
 use hms_sync_resolver::{Presence, Rules};
 use serde_json::Value as Json;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +40,7 @@ pub(crate) struct Place<'a> {
 }
 
 /// What was seen of one record, in canonical fields.
+#[derive(Clone)]
 pub(crate) struct Seen {
     pub(crate) id: NativeId,
     pub(crate) tag: Option<Tag>,
@@ -47,6 +51,16 @@ pub(crate) struct Seen {
     pub(crate) source: Source,
     /// When the read began.
     pub(crate) began: Time,
+}
+
+impl Seen {
+    /// The same without fields that are closed.
+    fn open(&self, place: Place<'_>, entry: &Entry) -> Cow<'_, Self> {
+        match closed(&entry.state, Some(&place.collection.personal)) {
+            Some(closed) => Cow::Owned(Self { fields: without(&self.fields, &closed), ..self.clone() }),
+            None => Cow::Borrowed(self),
+        }
+    }
 }
 
 /// What became of a comparison with what the side was known to show.
@@ -246,6 +260,7 @@ impl Machine {
         linked: bool,
         now: Now,
     ) -> Result<(), EngineError> {
+        let seen = &seen.open(place, entry);
         let there = seen.fields.iter().filter(|(_, value)| **value != Value::Absent);
         let fields: FieldMap = there.map(|(field, value)| (field.clone(), value.clone())).collect();
         let side = place.side;
@@ -262,6 +277,7 @@ impl Machine {
         seen: &Seen,
         now: Now,
     ) -> Result<(), EngineError> {
+        let seen = &seen.open(place, entry);
         let busy = self
             .lanes
             .get(record, &Track::Deliver(place.side.clone()))
@@ -488,7 +504,7 @@ impl Machine {
         };
         self.counts.edits += 1;
         let touched: Vec<FieldName> = edit.changes.keys().cloned().collect();
-        let raw = self.raw.raw_hash(record, &seen.doc);
+        let raw = self.raw_of(place, record, entry, &seen.doc)?;
         let body = Body::Edited {
             edit,
             id: Some(seen.id.clone()),
@@ -499,6 +515,25 @@ impl Machine {
         self.emit(record, entry, body, now)?;
         self.tell_decisions(place.collection, record, entry, &touched, now);
         Ok(())
+    }
+
+    /// The hash of what a side showed of a record; nothing once its personal fields are erased.
+    fn raw_of(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &Entry,
+        shown: &Json,
+    ) -> Result<Option<RawHash>, EngineError> {
+        if entry.state.erased.is_some() {
+            return Ok(None);
+        }
+        let personal = !place.collection.personal.is_empty();
+        let vault = self.views.vault().filter(|vault| personal || vault.has(record));
+        if personal && vault.is_none() {
+            return Err(EngineError::NoVault);
+        }
+        self.raw.raw_hash(record, shown, vault)
     }
 
     /// Tells of the fields where concurrent edits met.
@@ -598,6 +633,7 @@ impl Machine {
         words: String,
         now: Now,
     ) -> Result<(), EngineError> {
+        let words = if entry.state.erased.is_some() { mask_words(&words) } else { words };
         let part = entry.state.sides.get(place.side);
         if part.and_then(|part| part.parked.as_ref()).is_some_and(|p| p.reason == reason && p.words == words)
         {

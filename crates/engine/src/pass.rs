@@ -9,6 +9,7 @@ use crate::error::EngineError;
 use crate::happening::What;
 use crate::lane::Track;
 use crate::machine::Machine;
+use crate::personal::mask_words;
 use crate::plan::{Plan, Retry};
 use crate::stream::{Place, stream_of};
 use crate::views::{Views, hash_of, link_hash};
@@ -350,7 +351,9 @@ impl Machine {
             }
             pass.waiting = None;
             pass.failures = failures.saturating_add(1);
-            pass.trouble = Some(why.to_string());
+            let personal = self.plan.collections.get(&collection).is_some_and(|of| !of.personal.is_empty());
+            let words = why.to_string();
+            pass.trouble = Some(if personal { mask_words(&words) } else { words });
             let due = if full { &mut pass.next_full } else { &mut pass.next_poll };
             *due = Some(now.mono.plus(wait));
             if full && pass.next_poll.is_some() {

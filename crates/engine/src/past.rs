@@ -7,25 +7,38 @@
 use crate::error::EngineError;
 use crate::plan::Plan;
 use crate::state::RecordState;
-use crate::views::{rules_of, snapshot};
+use crate::views::{rules_of, saved_state};
 use hms_sync_changelog::Log;
 use hms_sync_model::{RecordId, Time};
+use hms_sync_vault::Vault;
 
 /// Events of a record read at once.
 const PAGE_EVENTS: usize = 256;
 
-/// A record as its first `version` events make it.
-pub fn state_at(log: &Log, plan: &Plan, record: &RecordId, version: u64) -> Result<RecordState, EngineError> {
-    let saved = snapshot(log, record)?.filter(|state| state.version <= version);
+/// A record as its first `version` events make it. What `vault` cannot open any more is
+/// there as it is sealed.
+pub fn state_at(
+    log: &Log,
+    vault: Option<&Vault>,
+    plan: &Plan,
+    record: &RecordId,
+    version: u64,
+) -> Result<RecordState, EngineError> {
+    let saved = saved_state(log, vault, record)?.filter(|state| state.version <= version);
     let mut state = saved.unwrap_or_default();
     let rules = rules_of(plan, record);
     loop {
         let left = usize::try_from(version.saturating_sub(state.version)).unwrap_or(usize::MAX);
-        let page = log.history(record, state.version.saturating_add(1), left.min(PAGE_EVENTS))?;
+        let mut page = log.history(record, state.version.saturating_add(1), left.min(PAGE_EVENTS))?;
         if page.is_empty() {
             return Ok(state);
         }
-        page.iter().for_each(|(id, event)| state.fold(rules, *id, event));
+        for (id, event) in &mut page {
+            if let Some(vault) = vault {
+                vault.open_event(event);
+            }
+            state.fold(rules, *id, event);
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use hms_sync_mapping::{SideMap, UnmappableField, UnreadableField, canonical};
 use hms_sync_model::{CollectionName, FieldMap, FieldName, FieldType, JobName, SideName, Value, VecMap};
 use hms_sync_resolver::Rules;
 use serde_json::Value as Json;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// One sync.
@@ -88,6 +89,8 @@ pub struct CollectionPlan {
     pub sides: VecMap<SideName, CollectionSide>,
     /// When deletes found in a listing wait for a person.
     pub guard: Guard,
+    /// Fields whose values are sealed wherever they are kept.
+    pub personal: BTreeSet<FieldName>,
 }
 
 /// One side's part in a collection.

@@ -2,6 +2,7 @@
 //! what the side holds. Pure, and asked anew each time: nothing that is pending
 //! is ever remembered, so nothing pending can be forgotten or sent stale.
 
+use crate::personal::is_open;
 use crate::plan::{CollectionPlan, CollectionSide};
 use crate::state::{RecordState, SideState};
 use hms_sync_model::{Clock, FieldMap, FieldName, Operation, SideName, Value};
@@ -63,7 +64,8 @@ pub(crate) fn projection(
 /// Every field that the side takes and that has a value.
 pub(crate) fn whole(collection: &CollectionPlan, plan: &CollectionSide, state: &RecordState) -> FieldMap {
     let all = state.merged.current(&collection.rules);
-    let there = all.filter(|(field, value)| **value != Value::Absent && plan.shape.takes(field));
+    let there =
+        all.filter(|(field, value)| **value != Value::Absent && is_open(value) && plan.shape.takes(field));
     there.map(|(field, value)| (field.clone(), value.into_owned())).collect()
 }
 
@@ -81,7 +83,8 @@ fn differing(
     for (field, value) in state.merged.current(&collection.rules) {
         while held.next_if(|(name, _)| *name < field).is_some() {}
         let holds = held.next_if(|(name, _)| *name == field).map(|(_, holds)| holds);
-        if holds.is_some_and(|holds| same(&value, &holds.sent)) || !plan.shape.takes(field) {
+        let settled = holds.is_some_and(|holds| same(&value, &holds.sent)) || !is_open(&value);
+        if settled || !plan.shape.takes(field) {
             continue;
         }
         let in_step = match holds {

@@ -4,8 +4,13 @@
 //! The bytes are the JSON in its shortest form: no blanks, the keys of each object
 //! in order of their bytes, numbers as they came, in UTF-8. So it does not matter
 //! how the side laid its answer out. Nothing of the input is kept.
+//!
+//! Of a record with personal fields the hash is keyed under the record's key: whoever
+//! tries all birth dates learns nothing from it, and once the key is destroyed nobody does.
 
+use crate::error::EngineError;
 use hms_sync_model::{RawHash, RecordId};
+use hms_sync_vault::Vault;
 use serde_json::Value as Json;
 
 /// The most room that is kept for the next record, in bytes.
@@ -18,14 +23,25 @@ pub(crate) struct RawHasher {
 }
 
 impl RawHasher {
-    /// The hash of what a side showed of a record.
-    pub(crate) fn raw_hash(&mut self, _record: &RecordId, shown: &Json) -> Option<RawHash> {
+    /// The hash of what a side showed of a record, keyed where `under` holds its key.
+    pub(crate) fn raw_hash(
+        &mut self,
+        record: &RecordId,
+        shown: &Json,
+        under: Option<&Vault>,
+    ) -> Result<Option<RawHash>, EngineError> {
         self.bytes.clear();
         // Writing to memory does not fail.
-        serde_json::to_writer(&mut self.bytes, shown).ok()?;
-        let hash = RawHash(*blake3::hash(&self.bytes).as_bytes());
+        let Ok(()) = serde_json::to_writer(&mut self.bytes, shown) else { return Ok(None) };
+        let hash = match under {
+            Some(vault) => vault.keyed_hash(record, &self.bytes)?,
+            None => *blake3::hash(&self.bytes).as_bytes(),
+        };
+        if under.is_some() {
+            self.bytes.fill(0);
+        }
         self.bytes.shrink_to(KEPT_MAX);
-        Some(hash)
+        Ok(Some(RawHash(hash)))
     }
 }
 
@@ -37,7 +53,7 @@ mod tests {
     fn hashed(text: &str) -> RawHash {
         let record = RecordId::try_new("permit/1").unwrap();
         let shown: Json = serde_json::from_str(text).unwrap();
-        RawHasher::default().raw_hash(&record, &shown).unwrap()
+        RawHasher::default().raw_hash(&record, &shown, None).unwrap().unwrap()
     }
 
     #[test]
@@ -46,6 +62,26 @@ mod tests {
         assert_eq!(hashed("{ \"z\": [null, true],\n \"a\": {\"c\": \"\\u00e9\\n\", \"b\": 1.50} }"), plain);
         let bytes = "{\"a\":{\"b\":1.50,\"c\":\"é\\n\"},\"z\":[null,true]}".as_bytes();
         assert_eq!(plain.0, *blake3::hash(bytes).as_bytes());
+    }
+
+    #[test]
+    fn under_a_key_it_confirms_nothing() {
+        let [one, other] = ["permit/1", "permit/2"].map(|id| RecordId::try_new(id).unwrap());
+        let shown: Json = serde_json::from_str(r#"{"phone":"555-0199"}"#).unwrap();
+        let mut dice = fastrand::Rng::with_seed(7);
+        let random = hms_sync_vault::Random::of(move |bytes| {
+            dice.fill(bytes);
+            Ok(())
+        });
+        let vault = Vault::on(hms_sync_vault::MemoryFolder::new(), random).unwrap();
+        let mut hasher = RawHasher::default();
+        let mut hash = |record, under| hasher.raw_hash(record, &shown, under).unwrap().unwrap();
+        let keyed = hash(&one, Some(&vault));
+        assert_eq!(keyed, hash(&one, Some(&vault)));
+        assert_ne!(keyed, hash(&one, None));
+        assert_ne!(keyed, hash(&other, Some(&vault)));
+        vault.destroy(std::slice::from_ref(&one)).unwrap();
+        assert_ne!(keyed, hash(&one, Some(&vault)), "another key, another hash");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use crate::error::EngineError;
 use crate::machine::Machine;
+use crate::personal::{mask_words, personal_of};
 use crate::project::projection;
 use crate::state::RecordState;
 use crate::state::SideState;
@@ -126,6 +127,22 @@ pub struct RecordReport {
     pub fields: Vec<FieldReport>,
     /// Its sides.
     pub sides: Vec<SidePart>,
+    /// What was erased of it, if its personal fields were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased: Option<ErasedReport>,
+}
+
+/// What was erased of a record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ErasedReport {
+    /// When, in RFC 3339.
+    pub at: String,
+    /// Who asked for it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// The fields that are closed since.
+    pub fields: Vec<String>,
 }
 
 /// One field of a record.
@@ -263,9 +280,11 @@ impl Machine {
         let requests =
             state.requests.iter().filter_map(|(v, r)| Some((Lane::Request(*v), r.parked.as_ref()?)));
         let all = sides.chain(jobs).chain(requests);
-        items.extend(
-            all.map(|(lane, parked)| item(record.to_string(), title.clone(), lane.to_string(), parked)),
-        );
+        let masks = personal_of(&self.plan, record).is_some();
+        items.extend(all.map(|(lane, parked)| {
+            let item = item(record.to_string(), title.clone(), lane.to_string(), parked);
+            if masks { ParkedItem { words: mask_words(&item.words), ..item } } else { item }
+        }));
     }
 
     /// What people call a record: its identity, or its id on the first side that has one.
@@ -372,6 +391,12 @@ impl Machine {
             }),
             fields: fields.unwrap_or_default(),
             sides: sides.collect(),
+            erased: state.erased.as_ref().map(|erased| ErasedReport {
+                at: erased.at.to_string(),
+                by: erased.by.clone(),
+                reason: erased.reason.clone(),
+                fields: erased.fields.iter().map(ToString::to_string).collect(),
+            }),
         }
     }
 }

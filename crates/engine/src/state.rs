@@ -11,6 +11,7 @@ use hms_sync_model::{
 };
 use hms_sync_resolver::Record;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// One record, as all its events make it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -36,9 +37,29 @@ pub struct RecordState {
     /// Requests of handlers that are not done, by the version of their event.
     #[serde(rename = "q", default, skip_serializing_if = "VecMap::is_empty")]
     pub requests: VecMap<u64, RequestState>,
+    /// Its personal fields were erased: they are closed.
+    #[serde(rename = "z", default, skip_serializing_if = "Option::is_none")]
+    pub erased: Option<Erasure>,
     /// An event of this record could not be applied: it is left alone until a person looks.
     #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
     pub malformed: Option<String>,
+}
+
+/// What was erased of a record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Erasure {
+    /// When.
+    #[serde(rename = "t")]
+    pub at: Time,
+    /// Who asked for it.
+    #[serde(rename = "w")]
+    pub by: String,
+    /// Why.
+    #[serde(rename = "y")]
+    pub reason: String,
+    /// The fields that are closed since.
+    #[serde(rename = "f")]
+    pub fields: BTreeSet<FieldName>,
 }
 
 /// One side's part of a record.
@@ -124,6 +145,10 @@ pub struct Write {
     /// The id of its event: the idempotency key is made of it.
     #[serde(rename = "e")]
     pub event: EventId,
+    /// Whether it was to carry more, which has been erased since: it must not be sent
+    /// again under its key.
+    #[serde(rename = "x", default, skip_serializing_if = "is_default")]
+    pub cut: bool,
 }
 
 /// What stood on the side before our last write, for telling a stale read from an edit.

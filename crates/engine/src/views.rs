@@ -17,7 +17,9 @@
 use crate::blocks::{BLOCK_EVENTS, Block, Summary, block_of, first_of};
 use crate::error::EngineError;
 use crate::fold::side_of;
+use crate::personal::personal_of;
 use crate::plan::Plan;
+use crate::snapshot;
 use crate::state::RecordState;
 use crate::stream::StreamState;
 use hms_sync_changelog::{Changes, Log, VIEW_BYTES_MAX, View};
@@ -25,7 +27,9 @@ use hms_sync_model::{
     Body, CollectionName, Event, EventId, FieldName, NativeId, RecordId, SideName, Time, Value,
 };
 use hms_sync_resolver::Rules;
+use hms_sync_vault::Vault;
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, LazyLock};
 
@@ -43,6 +47,8 @@ const CATCH_UP_EVENTS: usize = 512;
 pub struct Views {
     log: Log,
     plan: Arc<Plan>,
+    /// What opens personal values; nothing if the sync has none.
+    vault: Option<Vault>,
     /// Changes not yet handed to the log.
     fresh: Changes,
     /// Changes handed to the log and not yet known to be readable there.
@@ -126,6 +132,7 @@ impl Views {
         Self {
             log,
             plan,
+            vault: None,
             fresh: Changes::new(),
             saving: None,
             records: FxHashMap::default(),
@@ -134,6 +141,17 @@ impl Views {
             parked: Marks::default(),
             block: Block::default(),
         }
+    }
+
+    /// The same, with the keys of personal fields.
+    #[must_use]
+    pub fn with_vault(self, vault: Option<Vault>) -> Self {
+        Self { vault, ..self }
+    }
+
+    /// The keys of personal fields.
+    pub fn vault(&self) -> Option<&Vault> {
+        self.vault.as_ref()
     }
 
     /// The log underneath.
@@ -199,17 +217,30 @@ impl Views {
         let mut entry = if new { Entry::default() } else { self.take(&event.record)? };
         // One made from its history has it already. After a recovery some before it may be missing.
         if event.version > entry.state.version {
-            entry.state.fold(rules_of(&self.plan, &event.record), id, event);
+            let event = self.opened(event);
+            entry.state.fold(rules_of(&self.plan, &event.record), id, &event);
             entry.changed_by(event.seq);
         }
         self.put(event.record.clone(), entry);
         Ok(())
     }
 
+    /// An event as the engine works with it.
+    fn opened<'e>(&self, event: &'e Event) -> Cow<'e, Event> {
+        match &self.vault {
+            Some(vault) => {
+                let mut event = event.clone();
+                vault.open_event(&mut event);
+                Cow::Owned(event)
+            }
+            None => Cow::Borrowed(event),
+        }
+    }
+
     /// Indexes a record by its state, whatever the index says.
     fn index_anew(&mut self, record: &RecordId) -> Result<(), EngineError> {
         let entry = self.take(record)?;
-        self.index_all(record, &entry.state);
+        self.index_all(record, &entry.state)?;
         self.mark_todo(record, true);
         self.put(record.clone(), entry);
         Ok(())
@@ -241,13 +272,13 @@ impl Views {
     /// version of that snapshot.
     fn load(&self, record: &RecordId) -> Result<(RecordState, u64), EngineError> {
         let mut state = match self.get(&snapshot_key(record))? {
-            Some(bytes) => decode(record, &bytes)?,
+            Some(bytes) => snapshot::decode(self.vault.as_ref(), record, &bytes)?.unwrap_or_default(),
             None => RecordState::default(),
         };
         let snapshot = state.version;
         let rules = rules_of(&self.plan, record);
         for (id, event) in self.log.history(record, snapshot.saturating_add(1), usize::MAX)? {
-            state.fold(rules, id, &event);
+            state.fold(rules, id, &self.opened(&event));
         }
         Ok((state, snapshot))
     }
@@ -281,15 +312,26 @@ impl Views {
         if entry.state.version.saturating_sub(entry.snapshot) < SNAPSHOT_EVERY {
             return;
         }
-        match rmp_serde::to_vec_named(&entry.state) {
+        let seals = personal_of(&self.plan, &record).is_some();
+        if seals && self.vault.is_none() {
+            return;
+        }
+        match snapshot::encode(self.vault.as_ref().filter(|_| seals), &record, &entry.state) {
             // The log takes no larger view: such a record is folded from its events each time.
-            Ok(bytes) if bytes.len() > VIEW_BYTES_MAX => {}
-            Ok(bytes) => {
+            Ok(Some(bytes)) if bytes.len() > VIEW_BYTES_MAX => {}
+            Ok(Some(bytes)) => {
                 self.fresh.insert(snapshot_key(&record), Some(bytes));
             }
+            Ok(None) => {}
             // Cannot happen for a state of ours; the log still has it all.
-            Err(why) => tracing::error!(%record, %why, "a record's view cannot be encoded"),
+            Err(why) => tracing::error!(%record, why, "a record's view cannot be encoded"),
         }
+    }
+
+    /// Drops the snapshot of a record: it holds more than the record does now.
+    pub(crate) fn forget_snapshot(&mut self, record: &RecordId, entry: &mut Entry) {
+        entry.snapshot = 0;
+        self.set(snapshot_key(record), None);
     }
 
     /// A copy of a record's state, for questions.
@@ -363,18 +405,22 @@ impl Views {
     }
 
     /// Writes every index entry that a record's state asks for.
-    fn index_all(&mut self, record: &RecordId, state: &RecordState) {
+    fn index_all(&mut self, record: &RecordId, state: &RecordState) -> Result<(), EngineError> {
         let plan = Arc::clone(&self.plan);
         for (side, part) in state.sides.iter() {
-            if let Some(id) = &part.id {
-                self.set(link_key(side, record.collection(), id), Some(record.as_str().into()));
+            let Some(id) = &part.id else { continue };
+            let key = link_key(side, record.collection(), id);
+            // A record that is gone there may have given its id to another life.
+            if !part.gone || self.get(&key)?.is_none() {
+                self.set(key, Some(record.as_str().into()));
             }
         }
         self.mark_parked(record, is_parked(state));
-        let Some(collection) = plan.collections.get(record.collection()) else { return };
+        let Some(collection) = plan.collections.get(record.collection()) else { return Ok(()) };
         if let Some(key) = identity_key(record, state, &collection.rules, &collection.identity) {
             self.set(key, Some(record.as_str().into()));
         }
+        Ok(())
     }
 
     /// Notes whether a record has work to do, so that a restart finds it.
@@ -630,9 +676,15 @@ pub(crate) fn rules_of<'a>(plan: &'a Plan, record: &RecordId) -> &'a Rules {
     plan.collections.get(record.collection()).map_or(&*NONE, |collection| &collection.rules)
 }
 
-/// A record's state as it was saved on the way, at whatever version that was.
-pub(crate) fn snapshot(log: &Log, record: &RecordId) -> Result<Option<RecordState>, EngineError> {
-    log.view(&snapshot_key(record))?.map(|bytes| decode(record, &bytes)).transpose()
+/// A record's state as it was saved on the way, at whatever version that was; nothing
+/// if it cannot be opened any more.
+pub(crate) fn saved_state(
+    log: &Log,
+    vault: Option<&Vault>,
+    record: &RecordId,
+) -> Result<Option<RecordState>, EngineError> {
+    let Some(bytes) = log.view(&snapshot_key(record))? else { return Ok(None) };
+    snapshot::decode(vault, record, &bytes)
 }
 
 fn snapshot_key(record: &RecordId) -> Vec<u8> {
@@ -645,11 +697,6 @@ fn block_key(block: u64) -> Vec<u8> {
 
 fn saved_block(block: u64, summary: &Summary) -> Option<View> {
     Some((block_key(block), rmp_serde::to_vec_named(summary).ok()?))
-}
-
-fn decode(record: &RecordId, bytes: &[u8]) -> Result<RecordState, EngineError> {
-    rmp_serde::from_slice(bytes)
-        .map_err(|why| EngineError::View { what: record.to_string(), why: why.to_string() })
 }
 
 fn key(letter: u8, rest: &[u8]) -> Vec<u8> {

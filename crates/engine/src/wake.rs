@@ -13,6 +13,7 @@ use hms_sync_connector::{
 use hms_sync_model::{
     Clock, CollectionName, JobName, Lane, NativeId, Outcome, RecordId, Released, SideName, Time,
 };
+use hms_sync_vault::VaultError;
 use serde_json::Value as Json;
 
 /// The time, as the machine is told it.
@@ -140,6 +141,13 @@ pub enum Wake {
         /// Answered once it is durable.
         reply: ReplyTo,
     },
+    /// A record's key is destroyed, or may be.
+    Destroyed {
+        /// How it went.
+        result: Result<(), VaultError>,
+        /// Who waits for it.
+        reply: ReplyTo,
+    },
     /// The views handed over last are readable in the log.
     Saved,
     /// Nothing new is to be begun.
@@ -177,6 +185,15 @@ pub enum Command {
         words: String,
         /// The last checkpoint under an origin that ends here.
         last: Option<String>,
+    },
+    /// Erase a record's personal fields.
+    Erase {
+        /// Of which record.
+        record: RecordId,
+        /// Who asks for it.
+        by: String,
+        /// Why.
+        reason: String,
     },
 }
 
@@ -260,6 +277,13 @@ pub enum Effect {
         clock: Clock,
         /// The record as its side has it.
         document: Json,
+    },
+    /// Destroy a record's key; then [`Wake::Destroyed`].
+    Destroy {
+        /// Of which record.
+        record: RecordId,
+        /// Who waits for it.
+        reply: ReplyTo,
     },
     /// Answer somebody who waits.
     Reply {

@@ -11,7 +11,7 @@ use hms_sync_http::spec::HttpCollection;
 use hms_sync_management::HookRoute;
 use hms_sync_model::{CollectionName, SideName, VecMap};
 use hms_sync_resolver::Rules;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,6 +130,7 @@ fn job_collection(job: &Job, connectors: &Connectors) -> CollectionPlan {
         rules: Rules::default(),
         sides: [(job.side.clone(), part)].into_iter().collect::<VecMap<_, _>>(),
         guard: Guard::default(),
+        personal: BTreeSet::new(),
     }
 }
 
@@ -152,5 +153,6 @@ fn collection_plan(name: &CollectionName, of: &Collection, connectors: &Connecto
         rules: of.rules.clone(),
         sides: of.sides.iter().map(part).collect::<VecMap<_, _>>(),
         guard,
+        personal: of.personal.clone(),
     }
 }

@@ -4,6 +4,7 @@ use hms_sync_changelog::LogError;
 use hms_sync_config::ConfigErrors;
 use hms_sync_engine::EngineError;
 use hms_sync_model::InvalidName;
+use hms_sync_vault::VaultError;
 
 /// Why a sync does not start, or a call on it fails.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,14 @@ pub enum SyncError {
         dir: String,
         /// Why.
         source: LogError,
+    },
+    /// The keys of personal fields cannot be opened.
+    #[error("the keys of personal fields in {dir} cannot be opened: {source}")]
+    Keys {
+        /// In which folder.
+        dir: String,
+        /// Why.
+        source: VaultError,
     },
     /// The engine stopped.
     #[error(transparent)]

@@ -140,6 +140,13 @@ impl Field {
         self.with("owner", owner)
     }
 
+    /// That its values are personal: they are sealed wherever they are kept, and
+    /// `hms-sync audit FILE erase RECORD` destroys the key that opens them.
+    #[must_use]
+    pub fn personal(self) -> Self {
+        self.with("personal", true)
+    }
+
     /// Values that only an operator can take out again.
     #[must_use]
     pub fn locks<T: Into<Json>>(self, values: impl IntoIterator<Item = T>) -> Self {

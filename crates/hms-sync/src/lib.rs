@@ -71,6 +71,7 @@ mod field;
 mod collection;
 mod builder;
 mod assemble;
+mod keys;
 mod running;
 mod error;
 
@@ -90,6 +91,7 @@ pub use hms_sync_mapping::Direction;
 pub use hms_sync_notary::{Settings as AuditSettings, WitnessSettings};
 pub use hms_sync_proof::{KeyName, VerifierKey};
 pub use hms_sync_resolver::Deletes;
+pub use keys::open_keys;
 pub use request::{Paginator, Request, Webhook};
 pub use resolve::Resolve;
 pub use running::{Options, Running, run};

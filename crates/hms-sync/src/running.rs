@@ -2,6 +2,7 @@
 
 use crate::assemble::{Assembly, assemble};
 use crate::error::SyncError;
+use crate::keys::open_keys;
 use hms_sync_changelog::{Log, Options as LogOptions};
 use hms_sync_config::Config;
 use hms_sync_engine::{Engine, Handler, Parts, Watcher};
@@ -108,8 +109,10 @@ pub(crate) async fn start(
     let Assembly { plan, connectors, hooks } = assembly;
     let Home { data_dir, address, audit } = home;
     let log = open(data_dir.to_owned()).await?;
+    let vault = open_keys(data_dir, &plan)?;
     let notary = notary(data_dir.to_owned(), plan.name.clone(), audit, log.clone()).await;
-    let parts = Parts { plan, log, connectors, handlers: options.handlers, watcher: options.watcher };
+    let Options { watcher, handlers } = options;
+    let parts = Parts { plan, log, connectors, handlers, watcher, vault };
     // Folding the tail of the log may take a moment; the runtime must not wait for it.
     let runtime = tokio::runtime::Handle::current();
     let start = move || {

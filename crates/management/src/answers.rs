@@ -9,7 +9,7 @@ pub use page::{LogPage, LogQuery};
 pub use past::{AsOf, Diff, FieldDiff, PointReport};
 pub use story::{EditStory, FieldStory, NotSeen, Noted, SideStory, ValueStory, WriteStory};
 
-use hms_sync_engine::{FieldReport, SidePart, Status};
+use hms_sync_engine::{ErasedReport, FieldReport, SidePart, Status};
 use hms_sync_notary::NotaryStatus;
 use serde::{Deserialize, Serialize};
 
@@ -163,8 +163,22 @@ pub struct Explanation {
     pub stories: Vec<FieldStory>,
     /// Its part on each side.
     pub sides: Vec<SidePart>,
+    /// What was erased of it, if its personal fields were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased: Option<ErasedReport>,
     /// The edits that made the fields what they are, the latest ones if there are many.
     pub edits: Vec<EventReport>,
+}
+
+/// What came of an erasure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erased {
+    /// The record's id.
+    pub record: String,
+    /// What people call it.
+    pub title: String,
+    /// The fields whose values cannot be read any more, and that are closed from now on.
+    pub fields: Vec<String>,
 }
 
 /// What a check of the whole log found.

@@ -45,6 +45,7 @@ pub(crate) fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Room>>)> {
         (Method::POST, "/api/audit/checkpoint", post(audit::checkpoint)),
         (Method::POST, "/api/audit/rotate-key", post(audit::rotate_key)),
         (Method::POST, "/api/audit/new-origin", post(audit::new_origin)),
+        (Method::POST, "/api/erase", post(erase)),
     ]
 }
 
@@ -308,6 +309,19 @@ struct PollBody {
     collection: String,
     #[serde(default)]
     full: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EraseBody {
+    record: String,
+    by: String,
+    reason: String,
+}
+
+async fn erase(State(room): Ask, request: Request) -> Answer<crate::Erased> {
+    let EraseBody { record, by, reason } = told(&room, request).await?;
+    in_time(&room, room.desk.erase(&record, &by, &reason)).await
 }
 
 #[derive(Serialize)]

@@ -68,9 +68,11 @@ impl From<DeskError> for Refusal {
                 StatusCode::NOT_FOUND
             }
             DeskError::Invalid { .. } | DeskError::NoTime { .. } => StatusCode::BAD_REQUEST,
-            DeskError::Refused { .. } | DeskError::NoNotary | DeskError::Notary(_) | DeskError::Export(_) => {
-                StatusCode::CONFLICT
-            }
+            DeskError::Refused { .. }
+            | DeskError::NotErased { .. }
+            | DeskError::NoNotary
+            | DeskError::Notary(_)
+            | DeskError::Export(_) => StatusCode::CONFLICT,
             DeskError::NotRunning | DeskError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
             DeskError::Engine(_) | DeskError::Log(_) | DeskError::CutOff { .. } => {
                 StatusCode::INTERNAL_SERVER_ERROR

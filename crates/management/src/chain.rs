@@ -7,9 +7,9 @@ mod writes;
 use crate::answers::{EditStory, EventReport, FieldStory, NotSeen, Noted, SideStory, ValueStory};
 use crate::error::DeskError;
 use crate::line::short;
+use crate::shelf::Shelf;
 use crate::told::phrases::{self, changed, origin, rule_name, source_name, who, why};
 use crate::told::{Teller, Told, Unseen};
-use hms_sync_changelog::Log;
 use hms_sync_engine::{CollectionPlan, Plan, RecordState, SideState};
 use hms_sync_model::{
     Actor, Author, Body, Dot, Event, EventId, FieldName, ParkReason, RecordId, SideName, Source, Value,
@@ -36,7 +36,7 @@ pub(crate) struct Explained {
 
 /// Explains a record, or one field of it, as its first `version` events make it.
 pub(crate) fn explain(
-    log: &Log,
+    shelf: &Shelf,
     plan: &Plan,
     record: &RecordId,
     field: Option<&str>,
@@ -45,7 +45,7 @@ pub(crate) fn explain(
     let collection = plan.collections.get(record.collection());
     let none = Rules::default();
     let mut walk = Walk::new(collection.map_or(&none, |of| &of.rules), field);
-    crate::desk::walk(log, record, 1, |id, event| {
+    crate::desk::walk(shelf, record, 1, |id, event| {
         let wanted = event.version <= version;
         if wanted {
             walk.take(id, event);

@@ -5,23 +5,29 @@
 //! from the log beside it. Nothing is written but by the engine's own commands.
 
 use crate::answers::{
-    EventReport, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatusReport,
+    Erased, EventReport, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatusReport,
 };
 use crate::detail::detail;
 use crate::error::DeskError;
 use crate::offline::Stopped;
+use crate::shelf::Shelf;
 use crate::stats::StatsReport;
 use crate::told::{Teller, Told};
 use hms_sync_changelog::Log;
 use hms_sync_engine::{Command, Engine, EngineError, Machine, Plan, RecordReport, Reply, Wake};
 use hms_sync_model::{CollectionName, Event, EventId, JobName, Lane, RecordId, Released as Action, SideName};
 use hms_sync_notary::Notary;
+use hms_sync_vault::Vault;
 use std::sync::Arc;
 
 /// Most parked items in one answer.
 pub(crate) const PARKED_MAX: usize = 500;
 /// Most events in one answer.
 pub(crate) const EVENTS_MAX: usize = 1_000;
+/// The longest reason of an erasure, in characters.
+const REASON_MAX: usize = 500;
+/// The longest name of who asks for one.
+const BY_MAX: usize = 100;
 
 /// Where people ask.
 #[derive(Debug, Clone)]
@@ -31,6 +37,8 @@ pub struct Desk {
     log: Option<Log>,
     /// Nothing if nobody signs.
     pub(crate) notary: Option<Notary>,
+    /// What opens personal values; nothing if there are none.
+    vault: Option<Vault>,
 }
 
 #[derive(Debug, Clone)]
@@ -42,19 +50,24 @@ enum Place {
 impl Desk {
     /// The desk of a sync that runs.
     pub fn live(engine: Engine) -> Self {
-        let log = engine.log();
-        Self { place: Place::Live(engine), log, notary: None }
+        let (log, vault) = (engine.log(), engine.vault().cloned());
+        Self { place: Place::Live(engine), log, notary: None, vault }
     }
 
     /// The desk of a sync that nobody is running, on what its log holds. No side
     /// is reached. Blocks while views that lag behind the log are made anew.
-    pub fn stopped(plan: Plan, log: Log) -> Result<Self, DeskError> {
-        let stopped = Stopped::open(plan, log.clone())?;
-        Ok(Self { place: Place::Stopped(Arc::new(stopped)), log: Some(log), notary: None })
+    pub fn stopped(plan: Plan, log: Log, vault: Option<Vault>) -> Result<Self, DeskError> {
+        let stopped = Stopped::open(plan, log.clone(), vault.clone())?;
+        Ok(Self { place: Place::Stopped(Arc::new(stopped)), log: Some(log), notary: None, vault })
     }
 
     pub(crate) fn log(&self) -> Result<Log, DeskError> {
         self.log.clone().ok_or_else(|| EngineError::Stopped.into())
+    }
+
+    /// The events of records, opened.
+    pub(crate) fn shelf(&self) -> Result<Shelf, DeskError> {
+        Ok(Shelf { log: self.log()?, vault: self.vault.clone() })
     }
 
     /// The engine, if one runs.
@@ -201,8 +214,8 @@ impl Desk {
         let record = self.find(name).await?;
         let limit = limit.clamp(1, EVENTS_MAX);
         let title = self.title(&record).await?;
-        let (log, of) = (self.log()?, record.clone());
-        let mut events = beside(move || read_history(&log, &of, after, limit)).await?;
+        let (shelf, of) = (self.shelf()?, record.clone());
+        let mut events = beside(move || read_history(&shelf, &of, after, limit)).await?;
         let more = events.len() > limit;
         events.truncate(limit);
         let next = events.last().filter(|_| more).map(|event| event.version);
@@ -215,6 +228,29 @@ impl Desk {
         }
         let of = record.clone();
         self.look(move |machine| machine.title_of(&of)).await
+    }
+
+    /// Erases a record's personal fields: destroys the key that opens them, and closes
+    /// them for good. Answers when that is done.
+    pub async fn erase(&self, name: &str, by: &str, reason: &str) -> Result<Erased, DeskError> {
+        for (what, text, max) in [("reason", reason, REASON_MAX), ("name of who asks", by, BY_MAX)] {
+            if text.trim().is_empty() || text.chars().count() > max {
+                return Err(DeskError::Invalid {
+                    why: format!("an erasure needs a {what}, of {max} characters at most"),
+                    hint: "it stands in the log for good: name a file number, and nobody".to_owned(),
+                });
+            }
+        }
+        let record = self.find(name).await?;
+        let (by, reason) = (by.trim().to_owned(), reason.trim().to_owned());
+        let asked = self.command(Command::Erase { record: record.clone(), by, reason }).await;
+        asked.map_err(|why| match why {
+            DeskError::Refused { why } => DeskError::NotErased { why },
+            other => other,
+        })?;
+        let report = self.record(record.as_str()).await?;
+        let fields = report.erased.map(|erased| erased.fields).unwrap_or_default();
+        Ok(Erased { record: report.record, title: report.title, fields })
     }
 
     /// Has a side's collection read now.
@@ -294,17 +330,20 @@ impl EventReport {
 /// Calls `each` for every event of a record from the first one on, until it
 /// answers false. The teller needs what came before; a stream's lines do not.
 pub(crate) fn walk(
-    log: &Log,
+    shelf: &Shelf,
     record: &RecordId,
     from: u64,
     mut each: impl FnMut(EventId, &Event) -> bool,
 ) -> Result<(), DeskError> {
     let mut next = from.max(1);
     loop {
-        let page = log.history(record, next, EVENTS_MAX)?;
+        let mut page = shelf.log.history(record, next, EVENTS_MAX)?;
         let Some((_, last)) = page.last() else { return Ok(()) };
         next = last.version.saturating_add(1);
-        for (id, event) in &page {
+        for (id, event) in &mut page {
+            if let Some(vault) = &shelf.vault {
+                vault.open_event(event);
+            }
             if !each(*id, event) {
                 return Ok(());
             }
@@ -317,7 +356,7 @@ pub(crate) fn walk(
 
 /// One more than `limit`, if there are more.
 fn read_history(
-    log: &Log,
+    shelf: &Shelf,
     record: &RecordId,
     after: u64,
     limit: usize,
@@ -325,7 +364,7 @@ fn read_history(
     let mut teller = Teller::new();
     let mut events = Vec::new();
     let from = if record.is_own_stream() { after.saturating_add(1) } else { 1 };
-    walk(log, record, from, |id, event| {
+    walk(shelf, record, from, |id, event| {
         let told = EventReport::of(id, event, &teller.tell(event));
         if event.version > after {
             events.push(told);

@@ -55,6 +55,9 @@ pub(crate) fn detail(event: &Event) -> Json {
         Body::Signing { key, before, words, last } => {
             json!({ "key": key, "before": before, "words": words, "last": last })
         }
+        Body::Erased { of, by, reason, fields } => {
+            json!({ "record": of, "by": by, "reason": reason, "fields": fields })
+        }
     }
 }
 

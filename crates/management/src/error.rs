@@ -49,6 +49,12 @@ pub enum DeskError {
         /// Why.
         why: String,
     },
+    /// Nothing of the record can be erased.
+    #[error("{why}")]
+    NotErased {
+        /// Why.
+        why: String,
+    },
     /// It takes a running sync, and none runs.
     #[error("the sync is not running")]
     NotRunning,
@@ -118,6 +124,7 @@ impl DeskError {
             Self::Invalid { hint, .. } => hint.clone(),
             Self::NoTime { .. } => HOW.into(),
             Self::Refused { .. } => "`hms-sync status FILE` shows the sides and their collections".into(),
+            Self::NotErased { .. } => "`hms-sync explain FILE RECORD` shows how it stands".into(),
             Self::NotRunning => "start it with `hms-sync run FILE`".into(),
             Self::Stopped => {
                 "see its last log lines, then start it again; what was acknowledged is safe".into()

@@ -14,6 +14,7 @@ mod answers;
 mod audit;
 mod stats;
 mod error;
+mod shelf;
 mod desk;
 mod chain;
 mod past;
@@ -26,9 +27,9 @@ mod api;
 mod serve;
 
 pub use answers::{
-    AsOf, CheckpointReport, Diff, EditStory, EventReport, Explanation, FieldDiff, FieldStory, History,
-    LogPage, LogQuery, LostEvents, NotSeen, Noted, ParkedFilter, ParkedItem, ParkedPage, PointReport,
-    Released, Running, SideStory, StatusReport, ValueStory, Verified, WriteStory,
+    AsOf, CheckpointReport, Diff, EditStory, Erased, EventReport, Explanation, FieldDiff, FieldStory,
+    History, LogPage, LogQuery, LostEvents, NotSeen, Noted, ParkedFilter, ParkedItem, ParkedPage,
+    PointReport, Released, Running, SideStory, StatusReport, ValueStory, Verified, WriteStory,
 };
 pub use api::api_routes;
 pub use audit::ExportAsk;

@@ -8,6 +8,7 @@ use crate::desk::{Desk, EVENTS_MAX, beside};
 use crate::error::DeskError;
 use crate::offline::now;
 use crate::past::CONTEXT_EVENTS;
+use crate::shelf::Shelf;
 use crate::told::Teller;
 use crate::when::Moment;
 use hms_sync_changelog::Log;
@@ -95,8 +96,8 @@ impl Desk {
         let done = if query.reverse { found.last <= span.low } else { found.last >= span.high };
         let next = (!span.is_empty() && !done).then_some(found.last);
         let looked_at = found.looked_at;
-        let log = self.log()?;
-        let events = beside(move || tell(&log, found.events)).await?;
+        let shelf = self.shelf()?;
+        let events = beside(move || tell(&shelf, found.events)).await?;
         Ok(LogPage { events: self.entitle(events).await?, next, looked_at })
     }
 
@@ -222,6 +223,7 @@ fn names(body: &Body, field: &FieldName) -> bool {
         Body::Intended { fields, .. } => fields.contains_key(field),
         Body::Applied { results, .. } => results.contains_key(field),
         Body::Parked { parked, .. } => parked.fields.contains(field),
+        Body::Erased { fields, .. } => fields.contains(field),
         _ => false,
     }
 }
@@ -337,10 +339,11 @@ fn scan_record(
 
 /// Puts events into words, each with as much of what its record went through before as
 /// tells it apart.
-fn tell(log: &Log, events: Vec<(EventId, Event)>) -> Result<Vec<EventReport>, DeskError> {
+fn tell(shelf: &Shelf, events: Vec<(EventId, Event)>) -> Result<Vec<EventReport>, DeskError> {
     let mut tellers: HashMap<RecordId, (Teller, u64)> = HashMap::new();
     let mut told = Vec::with_capacity(events.len());
-    for (id, event) in events {
+    for (id, mut event) in events {
+        shelf.open(&mut event);
         let before = event.version.saturating_sub(1);
         let start = event.version.saturating_sub(CONTEXT_EVENTS).max(1);
         let known = tellers.remove(&event.record).filter(|(_, next)| (start..=event.version).contains(next));
@@ -349,7 +352,7 @@ fn tell(log: &Log, events: Vec<(EventId, Event)>) -> Result<Vec<EventReport>, De
         let (mut teller, next) = known.unwrap_or_else(fresh);
         if !event.record.is_own_stream() && next <= before {
             let count = usize::try_from(before.saturating_add(1).saturating_sub(next)).unwrap_or(usize::MAX);
-            for (_, earlier) in log.history(&event.record, next, count)? {
+            for (_, earlier) in shelf.history(&event.record, next, count)? {
                 teller.tell(&earlier);
             }
         }

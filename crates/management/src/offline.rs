@@ -8,6 +8,7 @@ use crate::error::DeskError;
 use hms_sync_changelog::Log;
 use hms_sync_engine::{Command, Effect, EngineError, Machine, Now, Plan, Reply, ReplyTo, Wake};
 use hms_sync_model::Time;
+use hms_sync_vault::Vault;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,8 +19,8 @@ pub(crate) struct Stopped {
 }
 
 impl Stopped {
-    pub(crate) fn open(plan: Plan, log: Log) -> Result<Self, DeskError> {
-        let mut machine = Machine::open(Arc::new(plan), log, 0)?;
+    pub(crate) fn open(plan: Plan, log: Log, vault: Option<Vault>) -> Result<Self, DeskError> {
+        let mut machine = Machine::open_with(Arc::new(plan), log, vault, 0)?;
         machine.step(Wake::Stop, now())?;
         Ok(Self { machine: Mutex::new(machine) })
     }
@@ -41,7 +42,11 @@ impl Stopped {
         let mut answer = Reply::Done;
         for effect in effects {
             match effect {
-                Effect::Append(events) => machine.log().append(&events)?,
+                Effect::Append(events) => {
+                    machine.flush_keys()?;
+                    machine.log().append(&events)?;
+                }
+                Effect::Destroy { record, .. } => machine.destroy_key(&record)?,
                 Effect::Reply { reply, .. } => answer = reply,
                 // A machine that was stopped begins nothing; the next run takes
                 // up from the log whatever is left to do.

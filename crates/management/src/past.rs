@@ -6,10 +6,11 @@ use crate::chain;
 use crate::desk::{Desk, beside};
 use crate::error::DeskError;
 use crate::offline::now;
+use crate::shelf::Shelf;
 use crate::told::Teller;
 use crate::when::{Moment, Point};
 use hms_sync_changelog::Log;
-use hms_sync_engine::{Plan, RecordReport, RecordState, state_at, version_at};
+use hms_sync_engine::{ErasedReport, Plan, RecordReport, RecordState, state_at, version_at};
 use hms_sync_model::{Body, FieldName, RecordId, Time, Value};
 use hms_sync_resolver::Rules;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +44,19 @@ impl Desk {
         self.look(move |machine| Ok(machine.report(&of, &state))).await
     }
 
+    /// What was erased of a record, though it may not have been yet where `report` is of.
+    async fn erased(
+        &self,
+        record: &RecordId,
+        report: &RecordReport,
+    ) -> Result<Option<ErasedReport>, DeskError> {
+        if report.erased.is_some() || self.shelf()?.vault.is_none() {
+            return Ok(report.erased.clone());
+        }
+        let of = record.clone();
+        self.look(move |machine| Ok(machine.record(&of)?.and_then(|now| now.erased))).await
+    }
+
     /// Why a record, or one field of it, is as it is, or as it was at a time.
     pub async fn explain(
         &self,
@@ -52,21 +66,23 @@ impl Desk {
     ) -> Result<Explanation, DeskError> {
         let at = at.map(|at| Moment::parse(at, now().wall)).transpose()?.map(|moment| moment.last);
         let record = self.find_record(name).await?;
-        let (log, plan, of, one) =
-            (self.log()?, self.plan().await?, record.clone(), field.map(str::to_owned));
+        let (shelf, plan, of, one) =
+            (self.shelf()?, self.plan().await?, record.clone(), field.map(str::to_owned));
         let found = beside(move || {
             let version = match at {
-                Some(at) => version_at(&log, &of, at)?,
-                None => log.last(&of)?.map_or(0, |(version, _)| version),
+                Some(at) => version_at(&shelf.log, &of, at)?,
+                None => shelf.log.last(&of)?.map_or(0, |(version, _)| version),
             };
-            chain::explain(&log, &plan, &of, one.as_deref(), version)
+            chain::explain(&shelf, &plan, &of, one.as_deref(), version)
         });
         let chain::Explained { state, stories, presence, edits } = found.await?;
         let report = self.report(&record, state).await?;
+        let erased = self.erased(&record, &report).await?;
         let known: Vec<String> = report.fields.iter().map(|f| f.field.clone()).collect();
         let fields: Vec<_> =
             report.fields.into_iter().filter(|f| field.is_none_or(|wanted| f.field == wanted)).collect();
-        if let (Some(field), true) = (field, fields.is_empty()) {
+        let is_erased = |field: &str| erased.as_ref().is_some_and(|of| of.fields.iter().any(|f| f == field));
+        if let (Some(field), true) = (field.filter(|field| !is_erased(field)), fields.is_empty()) {
             let (record, field) = (report.record, field.to_owned());
             return Err(DeskError::NoSuchField { record, field, known });
         }
@@ -80,6 +96,7 @@ impl Desk {
             fields,
             stories,
             sides: report.sides,
+            erased,
             edits,
         })
     }
@@ -88,17 +105,18 @@ impl Desk {
     pub async fn as_of(&self, name: &str, at: &str) -> Result<AsOf, DeskError> {
         let at = Moment::parse(at, now().wall)?.last;
         let record = self.find_record(name).await?;
-        let (log, plan, of) = (self.log()?, self.plan().await?, record.clone());
+        let (shelf, plan, of) = (self.shelf()?, self.plan().await?, record.clone());
         let found = beside(move || {
-            let version = version_at(&log, &of, at)?;
-            let changed = written(&log, &of, version)?;
-            let last = log.last(&of)?.map_or(0, |(version, _)| version);
-            Ok((state_at(&log, &plan, &of, version)?, changed, last))
+            let version = version_at(&shelf.log, &of, at)?;
+            let changed = written(&shelf.log, &of, version)?;
+            let last = shelf.log.last(&of)?.map_or(0, |(version, _)| version);
+            Ok((state_at(&shelf.log, shelf.vault.as_ref(), &plan, &of, version)?, changed, last))
         });
         let (state, changed, version_now) = found.await?;
         let version = state.version;
         let report = self.report(&record, state).await?;
         Ok(AsOf {
+            erased: self.erased(&record, &report).await?,
             title: if version == 0 { self.title(&record).await? } else { report.title },
             record: report.record,
             asked: at.to_string(),
@@ -116,10 +134,10 @@ impl Desk {
         let now = now().wall;
         let (from, to) = (Point::parse(from, now)?, Point::parse(to, now)?);
         let record = self.find_record(name).await?;
-        let (log, plan, of) = (self.log()?, self.plan().await?, record.clone());
+        let (shelf, plan, of) = (self.shelf()?, self.plan().await?, record.clone());
         let found = beside(move || {
-            let (from, to) = (version_of(&log, &of, from)?, version_of(&log, &of, to)?);
-            differences(&log, &plan, &of, from, to)
+            let (from, to) = (version_of(&shelf.log, &of, from)?, version_of(&shelf.log, &of, to)?);
+            differences(&shelf, &plan, &of, from, to)
         });
         let found = found.await?;
         let [from, to] = found.ends;
@@ -172,7 +190,7 @@ struct Differences {
 /// Folds a record from the earlier of two versions to the later one, and keeps what
 /// made the difference.
 fn differences(
-    log: &Log,
+    shelf: &Shelf,
     plan: &Plan,
     record: &RecordId,
     from: u64,
@@ -181,11 +199,11 @@ fn differences(
     let (low, high) = (from.min(to), from.max(to));
     let none = Rules::default();
     let rules = plan.collections.get(record.collection()).map_or(&none, |of| &of.rules);
-    let earlier = state_at(log, plan, record, low)?;
+    let earlier = state_at(&shelf.log, shelf.vault.as_ref(), plan, record, low)?;
     let (mut later, mut changes) = (earlier.clone(), Changes::default());
     let start = low.saturating_sub(CONTEXT_EVENTS).saturating_add(1);
     let mut teller = if start == 1 { Teller::new() } else { Teller::late() };
-    crate::desk::walk(log, record, start, |id, event| {
+    crate::desk::walk(shelf, record, start, |id, event| {
         if event.version > high {
             return false;
         }
@@ -198,7 +216,7 @@ fn differences(
         }
         true
     })?;
-    let at = |version| Ok::<_, DeskError>(written(log, record, version)?.map(|at| at.to_string()));
+    let at = |version| Ok::<_, DeskError>(written(&shelf.log, record, version)?.map(|at| at.to_string()));
     let (at_low, at_high) = (at(low)?, at(high)?);
     let (earlier, later) = (End { state: earlier, at: at_low }, End { state: later, at: at_high });
     let ends = if from <= to { [earlier, later] } else { [later, earlier] };

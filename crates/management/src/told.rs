@@ -163,6 +163,9 @@ impl Teller {
                 let all = if *listed { "; everything has been listed" } else { "" };
                 (Some(side.clone()), format!("{side} was read{to}{all}"))
             }
+            Body::Erased { of, by, reason, fields } => {
+                (None, phrases::erased(of.as_ref(), by, reason, fields))
+            }
             Body::Signing { key, words, .. } => {
                 (None, format!("the log signs with {} from here on: {}", short(key), short(words)))
             }

@@ -397,6 +397,24 @@ pub enum Body {
         #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
         last: Option<String>,
     },
+    /// A record's personal fields were erased. Written twice, in one commit: on the
+    /// record, and on a stream of the sync's own, which says what is to be destroyed
+    /// if the process ends before it is. Durable before the record's key is destroyed.
+    #[serde(rename = "X")]
+    Erased {
+        /// Which record, on the sync's own stream.
+        #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+        of: Option<RecordId>,
+        /// Who asked for it.
+        #[serde(rename = "w")]
+        by: String,
+        /// Why.
+        #[serde(rename = "y")]
+        reason: String,
+        /// The fields that are closed from here on.
+        #[serde(rename = "f")]
+        fields: Vec<FieldName>,
+    },
 }
 
 /// Which part of a record's way something concerns.

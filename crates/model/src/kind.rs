@@ -67,6 +67,8 @@ kinds! {
     Received => "received",
     /// The log signs with another key from here on.
     Signing => "signing",
+    /// A record's personal fields were erased.
+    Erased => "erased",
 }
 
 /// There is no such kind of event.

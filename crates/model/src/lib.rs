@@ -8,6 +8,7 @@ mod names;
 mod vecmap;
 mod decimal;
 mod time;
+mod sealed;
 mod value;
 mod clock;
 mod edit;
@@ -26,6 +27,7 @@ pub use names::{
     SideName, Tag,
 };
 pub use raw::RawHash;
+pub use sealed::{KeyId, Sealed};
 pub use time::Time;
 pub use value::{Date, FieldType, Value};
 pub use vecmap::VecMap;

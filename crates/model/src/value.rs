@@ -5,7 +5,7 @@
 //! values is plain `==`. Making the form is the mapping's work; this room only
 //! holds it. Absent, null and empty are three different values.
 
-use crate::{Decimal, Time};
+use crate::{Decimal, Sealed, Time};
 use chrono::{Datelike, NaiveDate};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -93,6 +93,9 @@ pub enum Value {
     Set(Arc<[Value]>),
     /// Canonical JSON text: keys sorted, no white space.
     Json(Arc<str>),
+    /// A personal value that is not open: as it stands in the log, or because its
+    /// record's key is gone. No side ever shows or is sent one.
+    Sealed(Sealed),
 }
 
 impl Value {
@@ -126,11 +129,17 @@ impl Value {
             Self::Absent | Self::Null | Self::Bool(_) | Self::Date(_) | Self::Datetime(_) => 0,
             Self::Number(n) => n.as_str().len(),
             Self::Text(text) | Self::Json(text) => text.len(),
+            Self::Sealed(sealed) => sealed.as_bytes().len(),
             Self::Set(elements) => {
                 elements.iter().fold(0, |sum: usize, element| sum.saturating_add(element.kept_bytes()))
             }
         };
         inside.saturating_add(AROUND)
+    }
+
+    /// Whether it is a personal value that is not open.
+    pub fn is_sealed(&self) -> bool {
+        matches!(self, Self::Sealed(_))
     }
 
     /// The text, if it is one.
@@ -141,7 +150,8 @@ impl Value {
         }
     }
 
-    /// As JSON for people and APIs: absent becomes `null`, so this is one-way.
+    /// As JSON for people and APIs: absent becomes `null`, and what cannot be opened
+    /// `{"erased": true}`, so this is one-way.
     pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
         match self {
@@ -153,6 +163,7 @@ impl Value {
             Self::Datetime(at) => Json::String(at.to_string()),
             Self::Set(elements) => Json::Array(elements.iter().map(Self::to_json).collect()),
             Self::Json(text) => serde_json::from_str(text).unwrap_or(Json::Null),
+            Self::Sealed(_) => serde_json::json!({ "erased": true }),
         }
     }
 }
@@ -194,6 +205,7 @@ impl fmt::Display for Value {
                 }
                 f.write_str("}")
             }
+            Self::Sealed(_) => f.write_str("(erased)"),
         }
     }
 }
@@ -229,6 +241,8 @@ enum Kept<'a> {
     Set(std::borrow::Cow<'a, [Value]>),
     #[serde(rename = "j")]
     Json(std::borrow::Cow<'a, str>),
+    #[serde(rename = "x")]
+    Sealed(Sealed),
 }
 
 impl Serialize for Value {
@@ -247,6 +261,7 @@ impl Serialize for Value {
             Self::Datetime(at) => Kept::Datetime(*at),
             Self::Set(elements) => Kept::Set((&**elements).into()),
             Self::Json(text) => Kept::Json((&**text).into()),
+            Self::Sealed(sealed) => Kept::Sealed(sealed.clone()),
         }
         .serialize(serializer)
     }
@@ -265,6 +280,7 @@ impl<'de> Deserialize<'de> for Value {
             Kept::Datetime(at) => Self::Datetime(at),
             Kept::Set(elements) => Self::set(elements.into_owned()),
             Kept::Json(text) => Self::Json(text.into()),
+            Kept::Sealed(sealed) => Self::Sealed(sealed),
         })
     }
 }

@@ -121,6 +121,12 @@ impl Record {
         Ok(())
     }
 
+    /// Forgets all that was ever in a field, as if nobody had touched it. What has been
+    /// seen of the record stays.
+    pub fn forget(&mut self, field: &FieldName) {
+        self.fields.remove(field);
+    }
+
     /// Two replicas of the same record together: the least upper bound.
     #[must_use]
     pub fn join(&self, other: &Self) -> Self {

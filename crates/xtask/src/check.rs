@@ -10,6 +10,7 @@ const LAYERS: &[&str] = &[
     "proof",
     "model",
     "audit",
+    "vault",
     "changelog",
     "notary",
     "resolver",
@@ -29,6 +30,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("sled", &["changelog"]),
     ("axum", &["management", "doubles"]),
     ("reqwest", &["http", "notary", "cli"]),
+    ("chacha20poly1305", &["vault"]),
 ];
 
 /// Everything.

@@ -4,20 +4,22 @@ use crate::side::{Mood, SimSide};
 use hms_sync_changelog::{Log, MemoryDisk};
 use hms_sync_connector::ReadError;
 use hms_sync_engine::{
-    CollectionPlan, CollectionSide, Command, Effect, Guard, Machine, Now, Plan, ReplyTo, Retry, Shape,
-    SidePlan, Views, Wake,
+    CollectionPlan, CollectionSide, Command, Effect, Guard, Machine, Now, Plan, RecordState, Reply, ReplyTo,
+    Retry, Shape, SidePlan, Views, Wake,
 };
 use hms_sync_mapping::{FieldMapping, FieldPath, SideMap};
 use hms_sync_model::{
     Body, CollectionName, FieldName, FieldType, Outcome, RecordId, Released, SideName, Time, Value, VecMap,
 };
 use hms_sync_resolver::{FieldRule, Group, Policy, Rules};
+use hms_sync_vault::{MemoryFolder, Random, Vault};
 use serde_json::{Map, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 const FIELDS: [(&str, &str); 4] = [("no", "ref"), ("status", "state"), ("note", "note"), ("site", "place")];
+const PERSONAL: [&str; 2] = ["note", "site"];
 const STATUSES: [&str; 4] = ["pending", "approved", "denied", "revoked"];
 /// When users and faults stop.
 const CALM: i64 = 120_000_000;
@@ -28,7 +30,7 @@ fn side_name(i: usize) -> SideName {
     SideName::try_new(["clerk", "marshal"][i]).unwrap()
 }
 
-fn plan(sides: &[SimSide; 2], window: Duration, grouped: bool) -> Plan {
+fn plan(sides: &[SimSide; 2], window: Duration, grouped: bool, personal: bool) -> Plan {
     let field = |name: &str| FieldName::try_new(name).unwrap();
     let mut plan = Plan::new("Sim");
     plan.records_max = 12;
@@ -71,7 +73,8 @@ fn plan(sides: &[SimSide; 2], window: Duration, grouped: bool) -> Plan {
         .build()
         .unwrap();
     let guard = Guard { max_deletes: 1_000, max_deletes_percent: 100 };
-    let collection = CollectionPlan { identity: vec![field("no")], rules, sides: parts, guard };
+    let personal = PERSONAL.into_iter().filter(|_| personal).map(field).collect();
+    let collection = CollectionPlan { identity: vec![field("no")], rules, sides: parts, guard, personal };
     plan.collections.insert(CollectionName::try_new("permit").unwrap(), collection);
     plan
 }
@@ -80,6 +83,14 @@ fn plan(sides: &[SimSide; 2], window: Duration, grouped: bool) -> Plan {
 fn is_grouped(seed: u64) -> bool {
     seed % 3 == 1
 }
+
+/// Whether two of the fields are personal in this world.
+fn is_personal(seed: u64) -> bool {
+    seed % 5 < 3
+}
+
+/// What every personal value of these worlds begins with.
+const SECRET: &str = "secret-";
 
 /// Something on its way.
 enum Due {
@@ -91,12 +102,23 @@ enum Due {
     Crash,
     /// The calendar's clock is set forward or back, by so much.
     Clock(i64),
+    /// Somebody has a record's personal fields erased.
+    Erase,
 }
 
 pub struct World {
     seed: u64,
     rng: fastrand::Rng,
+    /// For what concerns personal fields, so that all else goes as it would without.
+    dice: fastrand::Rng,
     disk: MemoryDisk,
+    keys: MemoryFolder,
+    vault: Option<Vault>,
+    /// Records whose personal fields somebody wanted erased, and their numbers.
+    erased: BTreeMap<RecordId, String>,
+    /// Those of which they were told that it is done.
+    told: Vec<(u64, RecordId)>,
+    done: BTreeSet<u64>,
     sides: [SimSide; 2],
     plan: Arc<Plan>,
     machine: Option<Machine>,
@@ -128,12 +150,19 @@ impl World {
         };
         let sides = [SimSide::new(mood(0), FIELDS[0].0), SimSide::new(mood(1), FIELDS[0].1)];
         let faults = [0.0, 0.05, 0.2][rng.usize(0..3)];
-        let plan = Arc::new(plan(&sides, Duration::from_secs(5), is_grouped(seed)));
+        let plan = plan(&sides, Duration::from_secs(5), is_grouped(seed), is_personal(seed));
+        let plan = Arc::new(plan);
         let (disk, queue) = (MemoryDisk::new(), BTreeMap::new());
         Self {
             seed,
             rng,
+            dice: fastrand::Rng::with_seed(seed ^ 0x5eed),
             disk,
+            keys: MemoryFolder::new(),
+            vault: None,
+            erased: BTreeMap::new(),
+            told: Vec::new(),
+            done: BTreeSet::new(),
             sides,
             plan,
             machine: None,
@@ -249,11 +278,18 @@ impl World {
             self.at(at, Due::Crash);
         }
         self.set_clocks();
+        if is_personal(self.seed) {
+            for _ in 0..self.dice.usize(0..5) {
+                let at = self.dice.i64(0..CALM);
+                self.at(at, Due::Erase);
+            }
+        }
         self.boot();
         while self.now < END {
             self.turn();
         }
         self.operator();
+        self.settle_erased();
         self.assert_equal();
         self.assert_quiet();
         self.assert_history()
@@ -271,13 +307,16 @@ impl World {
 
     /// On a side that shows neither version tags nor what it stored, nobody can tell
     /// a write that was not kept from one that a user undid before we could look:
-    /// that waits for a person, who here says that ours is to stand. So does a side
+    /// that waits for a person, who here says that ours is to stand. Of a record whose
+    /// personal fields were erased no tags are kept. So waits a side
     /// whose users have deleted all they had: there the deletes are meant.
     fn operator(&mut self) {
         for item in self.machine.as_ref().unwrap().parked(None, 100).unwrap() {
             let mood = self.sides[usize::from(item.lane == "marshal")].mood;
-            let unsure = item.reason == "not_kept" && !mood.etags && !mood.bodies;
-            let emptied = item.reason == "mass_delete" && item.words.contains(" showed 2 of 2 ");
+            let erased = self.erased.keys().any(|record| record.as_str() == item.record);
+            let unsure = item.reason == "not_kept" && (erased || !mood.etags) && !mood.bodies;
+            let all = (1..5).any(|n| item.words.contains(&format!(" showed {n} of {n} ")));
+            let emptied = item.reason == "mass_delete" && all;
             assert!(unsure || emptied, "seed {}: {item:?}", self.seed);
             let record = RecordId::try_new(item.record).unwrap();
             let command = Command::Release { record, lane: None, action: Released::Replay };
@@ -292,10 +331,51 @@ impl World {
     fn boot(&mut self) {
         self.life += 1;
         let log = Log::on(self.disk.clone()).expect("the log opens after a crash");
-        let machine =
-            Machine::open(Arc::clone(&self.plan), log, self.rng.u64(..)).expect("the machine opens");
+        self.vault = is_personal(self.seed).then(|| self.open_keys());
+        let (plan, vault) = (Arc::clone(&self.plan), self.vault.clone());
+        let machine = Machine::open_with(plan, log, vault, self.rng.u64(..)).expect("the machine opens");
         self.machine = Some(machine);
         self.step(Wake::Start);
+    }
+
+    /// What was asked for and cut off before it was written down has not happened.
+    fn settle_erased(&mut self) {
+        let machine = self.machine.as_ref().unwrap();
+        let is_erased =
+            |record: &RecordId| machine.record(record).unwrap().is_some_and(|r| r.erased.is_some());
+        for (_, record) in self.told.iter().filter(|(reply, _)| self.done.contains(reply)) {
+            assert!(is_erased(record), "seed {}: {record} was said to be erased", self.seed);
+        }
+        self.erased.retain(|record, _| is_erased(record));
+    }
+
+    fn open_keys(&self) -> Vault {
+        let mut rng = fastrand::Rng::with_seed(self.seed ^ self.life);
+        let random = Random::of(move |bytes| {
+            rng.fill(bytes);
+            Ok(())
+        });
+        Vault::on(self.keys.clone(), random).expect("the keys open after a crash")
+    }
+
+    /// One of the records there are.
+    fn erase(&mut self) {
+        let Some(machine) = self.machine.as_ref() else { return };
+        let records = machine.log().records(None, 1_000).unwrap();
+        let records: Vec<_> = records.into_iter().filter(|record| !record.is_own_stream()).collect();
+        if records.is_empty() {
+            return;
+        }
+        let record = records[self.dice.usize(0..records.len())].clone();
+        let Some(report) = machine.record(&record).unwrap() else { return };
+        if let Some(no) = report.fields.iter().find(|field| field.field == "no") {
+            self.say(|| format!("ERASE {record}"));
+            self.erased.insert(record.clone(), no.value.as_str().unwrap_or_default().to_owned());
+            let reply = 1_000 + self.told.len() as u64;
+            self.told.push((reply, record.clone()));
+            let command = Command::Erase { record, by: "sim".into(), reason: "asked".into() };
+            self.step(Wake::Command { command, reply: ReplyTo(reply) });
+        }
     }
 
     fn turn(&mut self) {
@@ -323,6 +403,7 @@ impl World {
                 self.say(|| format!("the clock is set by {} s", step / 1_000_000));
                 self.skew += step;
             }
+            Due::Erase => self.erase(),
         }
     }
 
@@ -330,6 +411,9 @@ impl World {
         self.say(|| "CRASH".into());
         self.machine = None;
         self.disk.crash(self.rng.u64(..));
+        if is_personal(self.seed) {
+            self.keys.crash(self.dice.u64(..));
+        }
         self.boot();
     }
 
@@ -344,7 +428,12 @@ impl World {
                     if !calm && self.rng.u32(0..400) == 0 {
                         return self.crash();
                     }
-                    let log = self.machine.as_ref().map(Machine::log).cloned().expect("it runs");
+                    let machine = self.machine.as_ref().expect("it runs");
+                    machine.flush_keys().expect("the keys are kept");
+                    let log = machine.log().clone();
+                    if !calm && is_personal(self.seed) && self.dice.u32(0..800) == 0 {
+                        return self.crash();
+                    }
                     log.append(&events).expect("the disk works");
                     if !calm && self.rng.u32(0..400) == 0 {
                         return self.crash();
@@ -360,6 +449,18 @@ impl World {
                     let record = happening.record.as_ref().map_or("", |r| r.as_str());
                     format!("        {record} {}", happening.what)
                 }),
+                Effect::Destroy { record, reply } => {
+                    if !calm && self.dice.u32(0..4) == 0 {
+                        return self.crash();
+                    }
+                    let vault = self.vault.as_ref().expect("there are keys");
+                    let result = vault.destroy(&[record]).map(drop);
+                    let (life, delay) = (self.life, self.dice.i64(500..60_000));
+                    self.at(delay, Due::Wake(life, Wake::Destroyed { result, reply }));
+                }
+                Effect::Reply { to, reply: Reply::Done } => {
+                    self.done.insert(to.0);
+                }
                 Effect::Reply { .. } | Effect::Handle { .. } | Effect::Send { .. } => {}
                 request => {
                     let (life, delay) = (self.life, self.rng.i64(500..60_000));
@@ -432,7 +533,7 @@ impl World {
             let value = match names.0 {
                 "no" => number.clone(),
                 "status" => STATUSES[self.rng.usize(0..4)].into(),
-                _ => format!("v{}", self.rng.u32(0..1000)),
+                _ => self.note(),
             };
             doc.insert(name.into(), value.into());
         }
@@ -440,6 +541,11 @@ impl World {
         let at = self.clock().wall;
         self.sides[i].insert(doc, at);
         self.alive.insert(number);
+    }
+
+    fn note(&mut self) -> String {
+        let n = self.rng.u32(0..1000);
+        if is_personal(self.seed) { format!("{SECRET}{n}") } else { format!("v{n}") }
     }
 
     fn user(&mut self) {
@@ -461,7 +567,7 @@ impl World {
         let name = if i == 0 { names.0 } else { names.1 };
         let value = match names.0 {
             "status" => json!(STATUSES[self.rng.usize(0..4)]),
-            _ => json!(format!("v{}", self.rng.u32(0..1000))),
+            _ => json!(self.note()),
         };
         self.say(|| format!("user of {i} sets {id} {name}={value}"));
         self.sides[i].set(id, &[(name.to_owned(), value)].into_iter().collect(), at);
@@ -477,8 +583,11 @@ impl World {
                 let text = value.as_str().unwrap_or_default().to_owned();
                 (names.0, if shouts && names.0 == "note" { text.to_uppercase() } else { text })
             };
-            let fields: BTreeMap<_, _> = FIELDS.map(text).into_iter().collect();
+            let mut fields: BTreeMap<_, _> = FIELDS.map(text).into_iter().collect();
             let number = fields["no"].clone();
+            if self.erased.values().any(|erased| *erased == number) {
+                fields.retain(|name, _| !PERSONAL.contains(name));
+            }
             assert!(
                 all.insert(number.clone(), fields).is_none(),
                 "seed {}: {number} is there twice on {i}",
@@ -524,19 +633,26 @@ impl World {
 
     /// The history verifies, and the views are what it replays to.
     fn assert_history(mut self) -> Vec<String> {
-        self.machine = None;
-        let log = Log::on(self.disk.clone()).unwrap();
+        let machine = self.machine.take().unwrap();
+        let log = machine.log().clone();
         let report = log.verify(|_| {}).unwrap();
         assert!(report.is_sound(), "seed {}: {report:?}", self.seed);
         let states = |log: &Log| {
-            let mut views = Views::new(log.clone(), Arc::clone(&self.plan));
+            let views = Views::new(log.clone(), Arc::clone(&self.plan));
+            let mut views = views.with_vault(self.vault.clone());
             views.catch_up().unwrap();
             let records = log.records(None, 10_000).unwrap();
             records.iter().map(|r| (r.clone(), views.peek(r).unwrap())).collect::<BTreeMap<_, _>>()
         };
         let live = states(&log);
         log.drop_views().unwrap();
-        assert_eq!(live, states(&log), "seed {}: the views are not what the log replays to", self.seed);
+        let replayed = states(&log);
+        assert_eq!(live, replayed, "seed {}: the views are not what the log replays to", self.seed);
+        for (record, state) in replayed.iter().filter(|(record, _)| !record.is_own_stream()) {
+            let report = state.as_ref().map(|state| machine.report(record, state));
+            assert_eq!(machine.record(record).unwrap(), report, "seed {}: memory differs", self.seed);
+        }
+        self.assert_sealed(&log, &replayed);
         let events = log.events(1, 100_000).unwrap();
         let in_order = events.is_sorted_by_key(|(_, event)| event.at);
         assert!(in_order, "seed {}: an event is earlier than one before it", self.seed);
@@ -546,6 +662,26 @@ impl World {
             assert_eq!(note, site, "seed {}: an edit of half a group: {event:?}", self.seed);
         }
         events.into_iter().map(|(id, event)| format!("{id} {:?}", event.body)).collect()
+    }
+}
+
+impl World {
+    /// Nothing personal stands open in the log, and what was erased is nowhere.
+    fn assert_sealed(&self, log: &Log, states: &BTreeMap<RecordId, Option<RecordState>>) {
+        let Some(vault) = &self.vault else { return };
+        let holds =
+            |bytes: &[u8]| bytes.windows(SECRET.len()).any(|w| w.eq_ignore_ascii_case(SECRET.as_bytes()));
+        for (_, event) in log.events(1, 100_000).unwrap() {
+            let bytes = rmp_serde::to_vec_named(&event).unwrap();
+            assert!(!holds(&bytes), "seed {}: {event:?} is not sealed", self.seed);
+        }
+        for (record, number) in &self.erased {
+            assert!(!vault.has(record), "seed {}: {record} has a key", self.seed);
+            let state = states[record].as_ref().unwrap();
+            assert!(state.erased.is_some(), "seed {}: {record} is not erased", self.seed);
+            let bytes = rmp_serde::to_vec_named(state).unwrap();
+            assert!(!holds(&bytes), "seed {}: {record} ({number}) tells: {state:?}", self.seed);
+        }
     }
 }
 

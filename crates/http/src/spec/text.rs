@@ -182,6 +182,11 @@ impl FieldPath {
         })
     }
 
+    /// The members to step into, from the outside.
+    pub fn parts(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
     /// Whether it is the value itself.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,7 +1,7 @@
 //! How a record stood, and what differs between two points of its history.
 
 use crate::answers::EventReport;
-use hms_sync_engine::{FieldReport, SidePart};
+use hms_sync_engine::{ErasedReport, FieldReport, SidePart};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -26,6 +26,9 @@ pub struct AsOf {
     pub fields: Vec<FieldReport>,
     /// What each side was known to hold.
     pub sides: Vec<SidePart>,
+    /// What was erased of it, then or since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased: Option<ErasedReport>,
 }
 
 /// One of the two points that are compared.

@@ -5,7 +5,8 @@ use crate::line::short;
 use crate::told::Unseen;
 use chrono::Timelike;
 use hms_sync_model::{
-    Author, Change, Failure, FieldMap, FieldName, FieldResult, Operation, ParkReason, Source, Time, Value,
+    Author, Change, Failure, FieldMap, FieldName, FieldResult, Operation, ParkReason, RecordId, Source, Time,
+    Value,
 };
 use hms_sync_resolver::{Policy, Reason};
 
@@ -26,6 +27,13 @@ fn whose(author: &Author) -> String {
         Author::Join => "the joined record's".to_owned(),
         Author::Engine => "hms-sync's".to_owned(),
     }
+}
+
+/// An erasure of a record's personal fields; `of` is the record where another tells of it.
+pub(crate) fn erased(of: Option<&RecordId>, by: &str, reason: &str, fields: &[FieldName]) -> String {
+    let names: Vec<&str> = fields.iter().map(FieldName::as_str).collect();
+    let whose = of.map_or_else(String::new, |record| format!(" of {record}"));
+    format!("{} erased {}{whose}: {}", short(by), names.join(", "), short(reason))
 }
 
 /// Who is meant by the name of an author as the API has it: `clerk`, `clerk#1`, `@engine`.

@@ -8,6 +8,7 @@
     reason = "tests may panic"
 )]
 
+mod erased;
 mod listing;
 mod past;
 mod reads;

@@ -24,7 +24,7 @@ fn presence(state: &RecordState) -> &'static str {
     }
 }
 
-fn assert_stood(found: &AsOf, state: &RecordState, words: &str) {
+pub fn assert_stood(found: &AsOf, state: &RecordState, words: &str) {
     assert_eq!(found.version, state.version, "{words}");
     assert_eq!(found.presence, presence(state), "{words}");
     let fields: BTreeMap<String, Json> =
@@ -41,7 +41,7 @@ fn assert_stood(found: &AsOf, state: &RecordState, words: &str) {
     }
 }
 
-async fn stood(desk: &Desk, of: &RecordId, at: Time) -> AsOf {
+pub async fn stood(desk: &Desk, of: &RecordId, at: Time) -> AsOf {
     desk.as_of(of.as_str(), &written(at)).await.unwrap()
 }
 

@@ -11,7 +11,8 @@ use hms_sync_model::{
     Released, SideName, Source, Stamp, Time, Value, VecMap,
 };
 use hms_sync_resolver::{FieldRule, Policy, Rules};
-use std::collections::BTreeMap;
+use hms_sync_vault::{MemoryFolder, Random, Vault};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub const SIDES: [&str; 2] = ["clerk", "marshal"];
 pub const FIELDS: [&str; 3] = ["no", "note", "status"];
@@ -40,7 +41,7 @@ pub fn rules() -> Rules {
         .unwrap()
 }
 
-fn plan() -> Plan {
+fn plan(personal: &BTreeSet<FieldName>) -> Plan {
     let mut plan = Plan::new("Test");
     for name in ["permit", "site"] {
         let mut sides = VecMap::new();
@@ -58,7 +59,13 @@ fn plan() -> Plan {
             sides.insert(side(name), part);
         }
         let guard = Guard::default();
-        let collection = CollectionPlan { identity: vec![field("no")], rules: rules(), sides, guard };
+        let collection = CollectionPlan {
+            identity: vec![field("no")],
+            rules: rules(),
+            sides,
+            guard,
+            personal: personal.clone(),
+        };
         plan.collections.insert(CollectionName::try_new(name).unwrap(), collection);
     }
     plan
@@ -70,6 +77,8 @@ pub struct World {
     pub events: Vec<(EventId, Event)>,
     states: BTreeMap<RecordId, RecordState>,
     now: i64,
+    /// Nothing if no field is personal.
+    vault: Option<Vault>,
 }
 
 /// A side's edit: what it had seen of the other's, and its changes.
@@ -85,7 +94,16 @@ pub struct By<'a> {
 impl World {
     pub fn new() -> Self {
         let log = Log::on(MemoryDisk::new()).unwrap();
-        Self { log, events: Vec::new(), states: BTreeMap::new(), now: BEGIN }
+        Self { log, events: Vec::new(), states: BTreeMap::new(), now: BEGIN, vault: None }
+    }
+
+    /// The keys of a world with personal fields.
+    pub fn vault(&self) -> &Vault {
+        self.vault.as_ref().unwrap()
+    }
+
+    fn personal_fields(&self) -> BTreeSet<FieldName> {
+        self.vault.iter().map(|_| field("note")).collect()
     }
 
     /// Time goes on.
@@ -104,7 +122,11 @@ impl World {
             prev: state.head,
             body,
         };
-        let sealed = seal(&event).unwrap();
+        let mut kept = event.clone();
+        if let Some(vault) = self.vault.as_ref().filter(|_| state.erased.is_none()) {
+            vault.seal(&mut kept, &[field("note")].into()).unwrap();
+        }
+        let sealed = seal(&kept).unwrap();
         state.fold(&rules(), sealed.id, &event);
         let id = sealed.id;
         self.log.append(&[sealed]).unwrap();
@@ -146,19 +168,34 @@ impl World {
     }
 
     pub fn desk(&self) -> Desk {
-        Desk::stopped(plan(), self.log.clone()).unwrap()
+        Desk::stopped(plan(&self.personal_fields()), self.log.clone(), self.vault.clone()).unwrap()
     }
 
     /// One that keeps few records in memory: of long ones snapshots are saved.
     pub fn cramped_desk(&self) -> Desk {
-        let mut plan = plan();
+        let mut plan = plan(&self.personal_fields());
         (plan.records_max, plan.unsaved_max) = (2, 5);
-        Desk::stopped(plan, self.log.clone()).unwrap()
+        Desk::stopped(plan, self.log.clone(), self.vault.clone()).unwrap()
     }
 
     /// So many events of some records and streams, as `seed` has it.
     pub fn random(seed: u64, count: usize) -> Self {
-        let (mut world, mut rng) = (Self::new(), fastrand::Rng::with_seed(seed));
+        Self::new().fill(seed, count)
+    }
+
+    /// The same, with notes that are personal.
+    pub fn personal(seed: u64, count: usize) -> Self {
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let random = Random::of(move |bytes| {
+            dice.fill(bytes);
+            Ok(())
+        });
+        let vault = Vault::on(MemoryFolder::new(), random).unwrap();
+        Self { vault: Some(vault), ..Self::new() }.fill(seed, count)
+    }
+
+    fn fill(self, seed: u64, count: usize) -> Self {
+        let (mut world, mut rng) = (self, fastrand::Rng::with_seed(seed));
         let records = ["permit/a", "permit/b", "permit/c", "site/a", "site/b"].map(record);
         while world.events.len() < count {
             world.wait([0, 0, 1, 999, 70_000, 3_000_000][rng.usize(0..6)]);

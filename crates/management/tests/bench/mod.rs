@@ -106,6 +106,7 @@ pub(crate) fn plan() -> Plan {
         rules: Rules::default(),
         sides: VecMap::from_iter([(side, part)]),
         guard: Guard::default(),
+        personal: std::collections::BTreeSet::new(),
     };
     plan.collections.insert(collection, of);
     plan
@@ -129,6 +130,7 @@ fn engine(disk: &MemoryDisk) -> Engine {
         connectors: [(SideName::try_new("clerk").unwrap(), connector)].into(),
         handlers: std::collections::BTreeMap::default(),
         watcher: None,
+        vault: None,
     })
     .unwrap()
 }
