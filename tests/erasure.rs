@@ -239,7 +239,8 @@ fn keys(data: &Path) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
 }
 
 /// Hashes of everything that somebody who guesses would try: each day of the dictionary
-/// alone, as JSON, as the log would encode it, and inside what a side showed of a record.
+/// alone, as JSON, as the log would encode it, and inside what a side showed of a record:
+/// of just these bytes an edit has a hash, which must be keyed.
 fn guesses(shown: &[Json]) -> Needles {
     let mut needles = Needles::new();
     let mut add = |bytes: &[u8], name: &str| {

@@ -86,5 +86,7 @@ mod tests {
         assert_eq!(value(&json!("a\nb")), "a b");
         assert_eq!(value(&json!(null)), "(nothing)");
         assert_eq!(value(&json!([1])), "[1]");
+        assert_eq!(value(&json!({ "erased": true })), "(erased)");
+        assert_eq!(value(&json!({ "erased": false })), r#"{"erased":false}"#);
     }
 }

@@ -23,7 +23,8 @@ pub(crate) struct RawHasher {
 }
 
 impl RawHasher {
-    /// The hash of what a side showed of a record, keyed where `under` holds its key.
+    /// The hash of what a side showed of a record, keyed under the record's
+    /// key, which is made if it has none, where `under` keeps keys.
     pub(crate) fn raw_hash(
         &mut self,
         record: &RecordId,
@@ -38,6 +39,7 @@ impl RawHasher {
             None => *blake3::hash(&self.bytes).as_bytes(),
         };
         if under.is_some() {
+            // The room lives on; what was in it need not.
             self.bytes.fill(0);
         }
         self.bytes.shrink_to(KEPT_MAX);
