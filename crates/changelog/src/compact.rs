@@ -45,6 +45,10 @@ impl Log {
             return Err(io("make the folder", dir)(there));
         }
         let unfinished = beside(dir);
+        if unfinished.exists() {
+            // Left of one that was cut off.
+            std::fs::remove_dir_all(&unfinished).map_err(io("clear away", &unfinished))?;
+        }
         std::fs::create_dir(&unfinished).map_err(io("make the folder", &unfinished))?;
         let fresh = Disk::open(&unfinished, options.clone())?;
         copy(store, &fresh)?;

@@ -39,9 +39,14 @@ impl Lost {
         [MAGIC.as_slice(), &numbers, blake3::hash(&numbers).as_bytes()].concat()
     }
 
-    /// The batch that writes it, with the edge of the tree that its leaves are in.
-    pub(crate) fn batch(self, edge: Vec<u8>) -> Batch {
-        vec![(keys::chunk(self.first), Some(self.to_bytes())), (keys::HEAD.to_vec(), Some(edge))]
+    /// The batch that writes it, with the edge of the tree that its leaves are in, and
+    /// when events were last found to be lost.
+    pub(crate) fn batch(self, edge: Vec<u8>, latest: Time) -> Batch {
+        vec![
+            (keys::chunk(self.first), Some(self.to_bytes())),
+            (keys::LOST.to_vec(), Some(latest.0.to_be_bytes().to_vec())),
+            (keys::HEAD.to_vec(), Some(edge)),
+        ]
     }
 }
 
@@ -72,6 +77,48 @@ fn read_rest(rest: &[u8]) -> Result<Lost, Damage> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]
     use super::*;
+    use crate::{Log, LogError, MemoryDisk, Sealed, seal};
+    use hms_sync_model::{Body, Event, RecordId};
+
+    fn received(seq: u64, version: u64, prev: EventId) -> Sealed {
+        let record = RecordId::try_new("@sync/a/item").unwrap();
+        let body = Body::Received { message: format!("m{seq}") };
+        seal(&Event { seq, record, version, at: Time(7), prev, body }).unwrap()
+    }
+
+    #[test]
+    fn a_log_may_end_in_a_hole_and_go_on_and_its_tree_goes_with_it() {
+        let disk = MemoryDisk::new();
+        let log = Log::on(disk.clone()).unwrap();
+        let first = received(1, 1, EventId::default());
+        log.append(std::slice::from_ref(&first)).unwrap();
+        assert_eq!(log.lost_at().unwrap(), None);
+        let lost = Lost { first: 2, count: 600, at: Time(5) };
+        log.lose(lost).unwrap();
+        assert!(matches!(log.lose(lost), Err(LogError::Gap { expected: 602, found: 2 })));
+        assert_eq!((log.head(), log.lost_at().unwrap()), (601, Some(Time(5))));
+        assert_eq!(log.newest().unwrap().unwrap().0, first.id);
+        assert!(log.verify(|_| {}).unwrap().is_sound());
+        let next = received(602, 2, first.id);
+        log.append(std::slice::from_ref(&next)).unwrap();
+        assert_eq!(log.newest().unwrap().unwrap().0, next.id);
+        let head = log.tree_head();
+        for (seq, id) in [(1, first.id), (300, LOST_ID), (602, next.id)] {
+            log.inclusion(seq, 602).unwrap().verify(&id.0, &head).unwrap();
+        }
+        log.close().unwrap();
+        let log = Log::on(disk).unwrap();
+        assert_eq!((log.tree_head(), log.lost().unwrap()), (head, vec![lost]));
+        assert!(log.verify(|_| {}).unwrap().is_sound());
+    }
+
+    #[test]
+    fn a_hole_too_large_to_have_leaves_is_refused() {
+        let log = Log::on(MemoryDisk::new()).unwrap();
+        let lost = Lost { first: 1, count: EVENTS_MAX + 1, at: Time(5) };
+        assert!(matches!(log.lose(lost), Err(LogError::TooLarge { .. })));
+        assert_eq!(log.head(), 0);
+    }
 
     #[test]
     fn a_hole_reads_back_and_a_changed_one_does_not() {

@@ -20,6 +20,9 @@ pub(crate) const NODE: u8 = b'n';
 /// The last event written, and the edge of the tree.
 pub(crate) const HEAD: &[u8] = b"mhead";
 
+/// When events were last found to be lost.
+pub(crate) const LOST: &[u8] = b"mlost";
+
 /// How much there is of each kind of record.
 pub(crate) const TALLY: &[u8] = b"mtally";
 

@@ -18,6 +18,7 @@ use crate::table::{Table, TableSize};
 use crate::tally::Count;
 use crate::tree::{KEPT_LEVEL, KEPT_LEVEL_SMALL, Tree};
 use crate::views;
+use hms_sync_model::Time;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -194,7 +195,8 @@ impl Log {
         let store = self.inner.store.as_ref();
         let mut tree = self.inner.tree().clone();
         let noted = tree.grow_lost(lost.count, store).and_then(|()| {
-            store.apply(lost.batch(tree.to_bytes()))?;
+            let latest = lost_at(store)?.map_or(lost.at, |before| before.max(lost.at));
+            store.apply(lost.batch(tree.to_bytes(), latest))?;
             store.sync()
         });
         noted.inspect_err(|why| self.inner.poison(&why.in_one_line()))?;
@@ -346,6 +348,12 @@ fn follow(last: u64, events: &[Sealed]) -> Result<u64, LogError> {
         let expected = last.saturating_add(1);
         if event.seq == expected { Ok(expected) } else { Err(LogError::Gap { expected, found: event.seq }) }
     })
+}
+
+/// When events were last found to be lost.
+pub(crate) fn lost_at(store: &dyn Storage) -> Result<Option<Time>, LogError> {
+    let value = store.get(keys::LOST)?;
+    Ok(value.and_then(|value| value.first_chunk().map(|at| Time(i64::from_be_bytes(*at)))))
 }
 
 /// The log's own count of its events.

@@ -6,10 +6,10 @@ use crate::error::{Damage, LogError};
 use crate::frame::Frame;
 use crate::hole::{self, Lost};
 use crate::keys::{self, Slot};
-use crate::log::Log;
+use crate::log::{Log, lost_at};
 use crate::pack;
 use crate::storage::{Entry, Order, Span, Storage, Value};
-use hms_sync_model::{Event, EventId, RecordId};
+use hms_sync_model::{Event, EventId, RecordId, Time};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -158,6 +158,35 @@ impl Log {
             }
         }
         Ok(all)
+    }
+
+    /// When a recovery last found events to be lost; nothing if none ever did.
+    ///
+    /// # Errors
+    /// If the storage cannot be read.
+    pub fn lost_at(&self) -> Result<Option<Time>, LogError> {
+        lost_at(self.inner.store.as_ref())
+    }
+
+    /// The last event that there is, and its id: none that was lost.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`] if it is not as it was written.
+    pub fn newest(&self) -> Result<Option<(EventId, Event)>, LogError> {
+        for entry in self.inner.store.scan(Span::prefix(&[keys::CHUNK]), Order::Descending) {
+            let entry = entry?;
+            let first = chunk_of(&entry)?;
+            if first > self.head() || hole::read(&entry.1).is_some() {
+                continue;
+            }
+            let mut newest = None;
+            each_frame(self.inner.store.as_ref(), first, self.head(), |seq, _| {
+                newest = Some(seq);
+                Ok(true)
+            })?;
+            return newest.map_or(Ok(None), |seq| self.event(seq));
+        }
+        Ok(None)
     }
 
     /// The event with this number and its id; nothing past the head.

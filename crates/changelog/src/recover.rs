@@ -94,6 +94,8 @@ fn begin(into: &Path) -> Result<PathBuf, LogError> {
 /// Gives the new log what lies beside the storage in the damaged folder, and its name.
 fn finish(dir: &Path, made: &Path, into: &Path, work: &Path) -> Result<(), LogError> {
     copy::beside(dir, made)?;
+    folder::sync(&made.join("format"))?;
+    folder::sync(made)?;
     fs::rename(made, into).map_err(io("rename", made))?;
     folder::sync_parent(into)?;
     fs::remove_dir_all(work).map_err(io("clear away", work))

@@ -405,12 +405,14 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
         differs(self.made.differs(self.tree))?;
         let stored = self.store.get(keys::HEAD)?;
         // What was appended meanwhile moved it on.
-        let moved = counted(self.store)?.is_some_and(|counted| counted > self.head);
-        if !moved && stored.is_some_and(|stored| *stored != self.made.to_bytes()) {
+        let (store, head) = (self.store, self.head);
+        let moved = || counted(store).map(|counted| counted.is_some_and(|counted| counted > head));
+        if !moved()? && stored.is_some_and(|stored| *stored != self.made.to_bytes()) {
             return Err(bad(0, None, Damage::Tree { last: self.head }));
         }
-        if !moved {
-            differs(self.made.beyond(self.store)?)?;
+        let beyond = self.made.beyond(self.store)?;
+        if beyond.is_some() && !moved()? {
+            differs(beyond)?;
         }
         match self.checkpoints.first() {
             None => Ok(()),

@@ -46,6 +46,9 @@ impl Machine {
 
     /// Puts a record's requests where they belong. Answers whether there are any.
     pub(crate) fn reconsider_requests(&mut self, record: &RecordId, state: &RecordState, now: Now) -> bool {
+        if state.malformed.is_some() {
+            return false;
+        }
         let mut any = false;
         for (_, request) in state.requests.iter().filter(|(_, request)| request.parked.is_none()) {
             any = true;
@@ -310,7 +313,10 @@ fn wants_call(state: &RecordState, job: &JobName) -> bool {
     let nobody = JobState::default();
     let seen = state.jobs.get(job).unwrap_or(&nobody);
     let rests = seen.parked.as_ref().is_some_and(|parked| parked.clock == state.merged.clock);
-    !state.merged.clock.is_empty() && !rests && !seen.handled.covers(&state.merged.clock)
+    state.malformed.is_none()
+        && !state.merged.clock.is_empty()
+        && !rests
+        && !seen.handled.covers(&state.merged.clock)
 }
 
 /// The record as a handler is handed it; nothing if it is deleted.
@@ -328,8 +334,10 @@ fn document(state: &RecordState, rules: &Rules) -> Option<Json> {
 
 /// The oldest request to a side that is not set aside.
 fn next_request<'a>(state: &'a RecordState, target: &SideName) -> Option<(u64, &'a RequestState)> {
+    // Of a record that is held nobody knows what has been sent.
+    let sound = state.malformed.is_none();
     let mut open = state.requests.iter().filter(|(_, r)| r.parked.is_none() && r.request.target == *target);
-    open.next().map(|(version, request)| (*version, request))
+    open.next().filter(|_| sound).map(|(version, request)| (*version, request))
 }
 
 /// The key of a handler's `n`-th request for one state of a record: the same on

@@ -83,7 +83,7 @@ impl Machine {
             finish_erasures(&log, vault)?;
         }
         let next_seq = log.head().saturating_add(1);
-        let last = log.event(log.head())?.map_or(Time::MIN, |(_, event)| event.at);
+        let last = log.newest()?.map_or(Time::MIN, |(_, event)| event.at);
         let any_personal = plan.collections.values().any(|of| !of.personal.is_empty());
         let mut views = Views::new(log, Arc::clone(&plan)).with_vault(vault);
         views.catch_up()?;

@@ -11,7 +11,7 @@ use crate::lane::Track;
 use crate::machine::Machine;
 use crate::personal::mask_words;
 use crate::plan::{Plan, Retry};
-use crate::stream::{Place, stream_of};
+use crate::stream::{Place, StreamState, stream_of};
 use crate::views::{Views, hash_of, link_hash};
 use crate::wake::{Effect, Now};
 use hms_sync_connector::{Content, Cursor, Observation, Page, PageToken, ReadError, ReadRequest, Scope};
@@ -89,11 +89,16 @@ struct Running {
 
 impl Passes {
     pub(crate) fn new(plan: &Plan, views: &Views) -> Result<Self, EngineError> {
-        let mut all = BTreeMap::new();
+        let (mut all, lost_at) = (BTreeMap::new(), views.log().lost_at()?);
         for (collection, of) in plan.collections.iter() {
             for (side, part) in of.sides.iter().filter(|(_, part)| part.abilities.read) {
                 let stream = stream_of(side, collection)?;
-                let state = views.stream(&stream)?;
+                let mut state = views.stream(&stream)?;
+                if lost_at.is_some_and(|at| at > state.listed_at) {
+                    // What was written there, and what had been read, may be among what was lost.
+                    state =
+                        StreamState { held: state.held, approved: state.approved, ..StreamState::default() };
+                }
                 let first = Some(Time(0));
                 let pass = Pass {
                     stream,

@@ -7,7 +7,7 @@ use super::report::BrokenRecord;
 use super::scan::{Finds, Found};
 use crate::error::LogError;
 use crate::frame::Sealed;
-use crate::hole::Lost;
+use crate::hole::{self, Lost};
 use crate::log::{Log, Options};
 use hms_sync_model::{Event, EventId, RecordId, Time};
 use hms_sync_proof::TreeHash;
@@ -80,7 +80,9 @@ impl Making<'_> {
     fn take(&mut self, seq: u64, id: EventId, frame: Vec<u8>, event: &Event) -> Result<(), LogError> {
         let (version, prev) = self.last.get(&event.record).copied().unwrap_or_default();
         let follows = event.version == version.saturating_add(1);
-        if event.version <= version || follows && event.prev != prev {
+        // What lies so far off is no event of this log, whatever its hash says.
+        let astray = seq.saturating_sub(self.next) > hole::EVENTS_MAX;
+        if astray || event.version <= version || follows && event.prev != prev {
             self.made.left_out.push(seq);
             return Ok(());
         }
@@ -106,6 +108,8 @@ impl Making<'_> {
 
     /// Notes what is missing before event `until`.
     fn lose(&mut self, until: u64) -> Result<(), LogError> {
+        // A count that is so far off is damaged itself.
+        let until = if until.saturating_sub(self.next) > hole::EVENTS_MAX { self.next } else { until };
         while self.next < until {
             self.hand_on()?;
             let lost = self.hole(until);
