@@ -23,7 +23,7 @@ fn fill(bench: &Bench) {
         .collect();
     log.append(&events).unwrap();
     log.close().unwrap();
-    fs::write(bench.data().join("keys"), "of the records").unwrap();
+    fs::write(bench.data().join("beside"), "of the record").unwrap();
 }
 
 /// Destroys whatever is packed in the middle of the database, wherever it lies.
@@ -81,7 +81,7 @@ fn a_recovered_log_is_used_from_then_on_and_says_what_it_lacks() {
     assert_eq!(lost["last"].as_u64().unwrap() - lost["first"].as_u64().unwrap(), 31);
     let aside = std::path::Path::new(told["damaged_kept_in"].as_str().unwrap()).to_owned();
     assert!(aside.join("db").exists());
-    assert_eq!(fs::read_to_string(bench.data().join("keys")).unwrap(), "of the records");
+    assert_eq!(fs::read_to_string(bench.data().join("beside")).unwrap(), "of the record");
     let verified = bench.ask(&["audit", "verify"]);
     assert_eq!(verified.code, 0, "{verified:?}");
     assert!(verified.out.contains("but for 32 events lost in a recovery of 20"), "{}", verified.out);
