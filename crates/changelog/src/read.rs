@@ -220,11 +220,20 @@ impl Log {
     /// # Errors
     /// [`LogError::Damaged`] for the first that is missing or not as written.
     pub fn events(&self, from: u64, limit: usize) -> Result<Vec<(EventId, Event)>, LogError> {
+        self.events_within(from, u64::MAX, limit)
+    }
+
+    /// The same, and none past number `to`: nothing is read of what stands after a hole that
+    /// ends later.
+    ///
+    /// # Errors
+    /// As [`Log::events`].
+    pub fn events_within(&self, from: u64, to: u64, limit: usize) -> Result<Vec<(EventId, Event)>, LogError> {
         let mut found = Vec::with_capacity(limit.min(4_096));
         if limit == 0 {
             return Ok(found);
         }
-        each_frame(self.inner.store.as_ref(), from, self.head(), |seq, frame| {
+        each_frame(self.inner.store.as_ref(), from, to.min(self.head()), |seq, frame| {
             found.push(frame.open(seq).map_err(|damage| LogError::Damaged { seq, damage })?);
             self.inner.reads.fetch_add(1, Ordering::Relaxed);
             Ok(found.len() < limit)

@@ -85,9 +85,10 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// Takes in the event that comes next; answers with the summary if it is the last of its block.
+    /// Takes in the event that comes next, lost ones left out; answers with the summary if
+    /// that makes its block whole. One with lost events never is.
     pub(crate) fn add(&mut self, event: &Event) -> Option<(u64, &Summary)> {
-        if first_of(block_of(event.seq)) == event.seq {
+        if block_of(event.seq) != block_of(self.last) {
             self.summary = Summary::default();
         }
         self.summary.add(event);
@@ -148,6 +149,25 @@ mod tests {
         };
         let record = RecordId::try_new(format!("c{}/{seq}", seq / 900)).unwrap();
         Event { seq, record, version: 1, at: Time(1), prev: EventId::default(), body }
+    }
+
+    /// Once failed: what was lost over the end of a block made one block of two.
+    #[test]
+    fn a_block_that_has_lost_events_is_never_whole() {
+        for (first, last) in [(1_000, 1_100), (1_024, 1_024), (1_025, 1_025), (1, 1), (900, 3_000)] {
+            let mut block = Block::default();
+            for seq in (1..=4_096).filter(|seq| !(first..=last).contains(seq)) {
+                let of = block_of(seq);
+                let intact = last < first_of(of) || first >= first_of(of + 1);
+                let ends = seq + 1 == first_of(of + 1);
+                let whole = block.add(&event(seq)).map(|(whole, _)| whole);
+                assert_eq!(whole, (intact && ends).then_some(of), "{seq} without {first} to {last}");
+                let (open, held) =
+                    block.open().map_or((of, BLOCK_EVENTS), |(open, held)| (open, held.events));
+                let lost = (first_of(of)..=seq).filter(|seq| (first..=last).contains(seq)).count() as u64;
+                assert_eq!((open, held), (of, seq + 1 - first_of(of) - lost));
+            }
+        }
     }
 
     fn views(log: &Log) -> Views {

@@ -30,6 +30,8 @@ pub fn state_at(
     loop {
         let left = usize::try_from(version.saturating_sub(state.version)).unwrap_or(usize::MAX);
         let mut page = log.history(record, state.version.saturating_add(1), left.min(PAGE_EVENTS))?;
+        // Where versions were lost, so many events may go past the one that is asked for.
+        page.retain(|(_, event)| event.version <= version);
         if page.is_empty() {
             return Ok(state);
         }
@@ -60,9 +62,10 @@ pub fn version_upto(log: &Log, record: &RecordId, seq: u64) -> Result<u64, Engin
     })
 }
 
-/// How many events the log had at `at`, those of that moment included.
+/// The number of the last event that the log had at `at`, those of that moment included.
+/// A number that was lost stands where the next event does.
 pub fn events_at(log: &Log, at: Time) -> Result<u64, EngineError> {
-    last_where(log.head(), |seq| Ok(log.event(seq)?.is_some_and(|(_, event)| event.at <= at)))
+    last_where(log.head(), |seq| Ok(log.events(seq, 1)?.first().is_some_and(|(_, event)| event.at <= at)))
 }
 
 /// The last number up to `most` for which `holds` is true, where it is true for all before it.

@@ -14,7 +14,7 @@
 //! something parked, `s` the sync's own streams, `w` webhook messages taken in, `b` what
 //! the blocks of the log hold.
 
-use crate::blocks::{BLOCK_EVENTS, Block, Summary, block_of, first_of};
+use crate::blocks::{Block, Summary, block_of, first_of};
 use crate::error::EngineError;
 use crate::fold::side_of;
 use crate::personal::personal_of;
@@ -564,11 +564,11 @@ impl Views {
         Ok(())
     }
 
-    /// A block as its events up to `last` make it.
+    /// A block as its events up to `last` make it. Nothing past the block is read.
     fn read_block(&self, block: u64, last: u64) -> Result<Block, EngineError> {
-        let (first, mut made) = (first_of(block), Block::default());
-        let limit = last.saturating_add(1).saturating_sub(first).min(BLOCK_EVENTS);
-        let events = self.log.events(first, usize::try_from(limit).unwrap_or(usize::MAX))?;
+        let mut made = Block::default();
+        let last = last.min(first_of(block.saturating_add(1)).saturating_sub(1));
+        let events = self.log.events_within(first_of(block), last, usize::MAX)?;
         for (_, event) in &events {
             made.add(event);
         }

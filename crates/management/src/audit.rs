@@ -8,12 +8,16 @@ use crate::desk::{Desk, beside};
 use crate::error::DeskError;
 use chrono::{DateTime, NaiveDate, NaiveTime};
 use hms_sync_audit::{Scope, Selection};
+use hms_sync_changelog::Log;
 use hms_sync_engine::{Command, side_of};
-use hms_sync_model::{Body, Event, FieldName, SideName, Time};
+use hms_sync_model::{Body, Event, FieldName, RecordId, SideName, Time};
 use hms_sync_notary::{Ask, KeyChange, Notary, NotaryStatus, Signed};
 use hms_sync_proof::{KeyName, TreeHead};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
+
+/// Events of a record read at once.
+const PAGE_EVENTS: usize = 256;
 
 /// What is to be exported. Everything, if nothing is said.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +109,30 @@ fn selection(ask: &ExportAsk) -> Selection {
     parts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))).collect()
 }
 
+/// What is asked for, where some of it was lost.
+fn but_the_lost(ask: &ExportAsk) -> Scope {
+    let mut parts = selection(ask);
+    parts.insert("all but".to_owned(), "what a recovery has found lost".to_owned());
+    Scope::Part(parts)
+}
+
+/// Whether events of a record were lost before one that is there. Reads all of them.
+fn has_gap(log: &Log, record: &RecordId) -> Result<bool, DeskError> {
+    let mut next = 1;
+    loop {
+        let page = log.history(record, next, PAGE_EVENTS)?;
+        if page.is_empty() {
+            return Ok(false);
+        }
+        for (_, event) in page {
+            if event.version != next {
+                return Ok(true);
+            }
+            next = next.saturating_add(1);
+        }
+    }
+}
+
 impl Desk {
     /// With somebody who signs.
     #[must_use]
@@ -187,13 +215,15 @@ impl Desk {
         let older: Vec<u64> = older.collect::<Result<_, _>>().map_err(|why| invalid(&why))?;
         let only_record = ask.from.is_none() && ask.to.is_none() && ask.side.is_none() && ask.field.is_none();
         let scope = match record {
-            Some(record) if only_record => Scope::Record(record),
+            Some(record) if only_record => {
+                let (log, of) =
+                    (log.clone(), RecordId::try_new(record.as_str()).map_err(|why| invalid(&why))?);
+                let has_gap = beside(move || has_gap(&log, &of)).await?;
+                if has_gap { but_the_lost(ask) } else { Scope::Record(record) }
+            }
             // What was lost cannot be shown, and so what is left is not the whole.
             None if only_record && log.lost()?.is_empty() => Scope::Whole,
-            None if only_record => {
-                let left = ("all but".to_owned(), "what a recovery has found lost".to_owned());
-                Scope::Part(Selection::from([left]))
-            }
+            None if only_record => but_the_lost(ask),
             _ => Scope::Part(selection(ask)),
         };
         beside(move || {

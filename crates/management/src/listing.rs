@@ -299,7 +299,8 @@ fn scan(
         while held && !left.is_empty() {
             let (stretch, rest) = left.stretch(reverse);
             left = rest;
-            if !found.take(wanted, log.events(stretch.low, stretch.count())?, limit, reverse) {
+            let events = log.events_within(stretch.low, stretch.high, stretch.count())?;
+            if !found.take(wanted, events, limit, reverse) {
                 return Ok(found);
             }
         }
@@ -325,8 +326,14 @@ fn scan_record(
     let mut found = Found::default();
     while !left.is_empty() && found.looked_at < LOOK_MAX {
         let (stretch, rest) = left.stretch(reverse);
-        left = rest;
-        if !found.take(wanted, log.history(record, stretch.low, stretch.count())?, limit, reverse) {
+        let mut events = log.history(record, stretch.low, stretch.count())?;
+        let next = events.first().map(|(_, event)| (event.version, event.seq));
+        events.retain(|(_, event)| event.version <= stretch.high);
+        left = match next {
+            Some(next) if events.is_empty() => past_gap(log, record, rest, next, reverse)?,
+            _ => rest,
+        };
+        if !found.take(wanted, events, limit, reverse) {
             return Ok(found);
         }
     }
@@ -335,6 +342,22 @@ fn scan_record(
         found.last = if reverse { span.low } else { span.high };
     }
     Ok(found)
+}
+
+/// What is left past a gap in a record's versions, which ends before version and event `next`.
+fn past_gap(
+    log: &Log,
+    record: &RecordId,
+    left: Span,
+    next: (u64, u64),
+    reverse: bool,
+) -> Result<Span, DeskError> {
+    let (version, seq) = next;
+    Ok(if reverse {
+        Span { high: left.high.min(version_upto(log, record, seq.saturating_sub(1))?), ..left }
+    } else {
+        Span { low: left.low.max(version), ..left }
+    })
 }
 
 /// Puts events into words, each with as much of what its record went through before as

@@ -2,6 +2,7 @@
 //! takes. From counts that are kept with each commit, and two events that are read.
 
 use hms_sync_changelog::{Log, LogError};
+use hms_sync_engine::events_at;
 use hms_sync_model::{Event, Time};
 use serde::{Deserialize, Serialize};
 
@@ -105,7 +106,7 @@ impl StatsReport {
             collections,
             uncounted,
             oldest: mark(log, 1),
-            newest: mark(log, found.events),
+            newest: newest(log),
             index: found.index.into(),
             views: found.views.into(),
             views_upto: found.views_upto,
@@ -114,9 +115,14 @@ impl StatsReport {
     }
 }
 
-/// An event that cannot be read has no time either.
+/// The last event that there is: where the log ends with lost ones, the last before them.
+fn newest(log: &Log) -> Option<EventMark> {
+    mark(log, log.head()).or_else(|| mark(log, events_at(log, Time(i64::MAX)).ok()?))
+}
+
+/// The first event from `seq` on. One that cannot be read has no time either.
 fn mark(log: &Log, seq: u64) -> Option<EventMark> {
-    let (_, Event { seq, at: Time(at), .. }) = log.event(seq).ok()??;
+    let (_, Event { seq, at: Time(at), .. }) = log.events(seq, 1).ok()?.pop()?;
     Some(EventMark { seq, at: Time(at).to_string() })
 }
 

@@ -53,6 +53,26 @@ fn what_is_lost_is_said_and_reads_pass_over_it() {
 }
 
 #[test]
+fn the_tree_over_a_hole_is_the_same_after_a_restart_and_proves_what_is_left() {
+    let (report, log, place) = with_a_gap();
+    let head = log.tree_head();
+    assert_eq!(head.size, report.last);
+    log.close().unwrap();
+    let log = Log::open(&place.path().join("new"), Options::default()).unwrap();
+    assert_eq!(log.tree_head(), head);
+    let ends = report.lost.iter().flat_map(|lost| [lost.first - 1, lost.last() + 1]);
+    for seq in ends.chain([1, report.last]) {
+        let (id, _) = log.event(seq).unwrap().unwrap();
+        log.inclusion(seq, head.size).unwrap().verify(&id.0, &head).unwrap();
+    }
+    // And what was lost stands there as lost, not as anything that it was.
+    let lost = report.lost[0].first;
+    let proof = log.inclusion(lost, head.size).unwrap();
+    proof.verify(&[0; 32], &head).unwrap();
+    proof.verify(&small().ids[lost as usize - 1].0, &head).unwrap_err();
+}
+
+#[test]
 fn a_log_with_holes_goes_on_and_is_recovered_again_with_the_same_holes() {
     let (report, log, place) = with_a_gap();
     let into = place.path().join("new");

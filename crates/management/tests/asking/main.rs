@@ -9,6 +9,7 @@
 )]
 
 mod erased;
+mod holes;
 mod listing;
 mod past;
 mod reads;
