@@ -138,7 +138,8 @@ impl Desk {
     async fn change_key(&self, notary: Notary, change: KeyChange) -> Result<(), DeskError> {
         let KeyChange { key, before, words, last } = change;
         if let Err(why) = self.command(Command::Signing { key, before, words, last }).await {
-            notary.give_up();
+            let log = self.log()?;
+            beside(move || Ok(notary.give_up(&log)?)).await?;
             return Err(why);
         }
         let log = self.log()?;
@@ -164,8 +165,8 @@ impl Desk {
     pub async fn new_origin(&self, origin: Option<&str>, words: &str) -> Result<NotaryStatus, DeskError> {
         let origin = origin.map(str::parse::<KeyName>).transpose().map_err(|why| invalid(&why))?;
         let (notary, words) = (self.signs()?, words.to_owned());
-        let of = notary.clone();
-        let change = beside(move || Ok(of.next_origin(origin, &words)?)).await?;
+        let (of, log) = (notary.clone(), self.log()?);
+        let change = beside(move || Ok(of.next_origin(&log, origin, &words)?)).await?;
         self.taken_up(notary, change).await
     }
 
