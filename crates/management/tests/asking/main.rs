@@ -9,6 +9,7 @@
 )]
 
 mod erased;
+mod keys;
 mod listing;
 mod past;
 mod reads;
