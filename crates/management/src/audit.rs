@@ -11,7 +11,7 @@ use hms_sync_audit::{Scope, Selection};
 use hms_sync_changelog::Log;
 use hms_sync_engine::{Command, side_of};
 use hms_sync_model::{Body, Event, FieldName, RecordId, SideName, Time};
-use hms_sync_notary::{Ask, KeyChange, Notary, NotaryStatus, Signed};
+use hms_sync_notary::{Ask, KeyChange, Notary, NotaryError, NotaryStatus, Signed};
 use hms_sync_proof::{KeyName, TreeHead};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -162,15 +162,34 @@ impl Desk {
         }
     }
 
-    /// Records a change of the key, then takes the new one up.
+    /// Records a change of the key, then takes the new one up. Where nobody can say whether it
+    /// is recorded, because the sync has stopped, the next start finds out.
     async fn change_key(&self, notary: Notary, change: KeyChange) -> Result<(), DeskError> {
         let KeyChange { key, before, words, last } = change;
-        if let Err(why) = self.command(Command::Signing { key, before, words, last }).await {
-            notary.give_up();
-            return Err(why);
-        }
+        let said = self.command(Command::Signing { key, before, words, last }).await;
         let log = self.log()?;
-        beside(move || Ok(notary.take_up(&log)?)).await
+        beside(move || match said {
+            Ok(_) => Ok(notary.take_up(&log)?),
+            Err(why @ DeskError::Refused { .. }) if notary.give_up(&log)? => Err(why),
+            Err(why) => notary.take_up(&log).map_err(|_| why),
+        })
+        .await
+    }
+
+    /// Makes another key and changes to it. Goes on to the end though nobody waits for it.
+    async fn change(
+        &self,
+        prepare: impl FnOnce(&Notary, &Log) -> Result<KeyChange, NotaryError> + Send + 'static,
+    ) -> Result<NotaryStatus, DeskError> {
+        let (desk, notary, log) = (self.clone(), self.signs()?, self.log()?);
+        let done = tokio::spawn(async move {
+            let of = notary.clone();
+            let change = beside(move || Ok(prepare(&of, &log)?)).await?;
+            desk.change_key(notary.clone(), change).await?;
+            desk.checkpoint().await?;
+            Ok(notary.status())
+        });
+        done.await.map_err(|why| DeskError::CutOff { why: why.to_string() })?
     }
 
     /// Signs the log as it is now.
@@ -182,25 +201,15 @@ impl Desk {
 
     /// Another key under the same origin, and a checkpoint signed with it.
     pub async fn rotate_key(&self, words: &str) -> Result<NotaryStatus, DeskError> {
-        let (notary, words) = (self.signs()?, words.to_owned());
-        let of = notary.clone();
-        let change = beside(move || Ok(of.next_key(&words)?)).await?;
-        self.taken_up(notary, change).await
+        let words = words.to_owned();
+        self.change(move |notary, _| notary.next_key(&words)).await
     }
 
     /// Another origin: what was signed until now is continued no more, and the log says so.
     pub async fn new_origin(&self, origin: Option<&str>, words: &str) -> Result<NotaryStatus, DeskError> {
         let origin = origin.map(str::parse::<KeyName>).transpose().map_err(|why| invalid(&why))?;
-        let (notary, words) = (self.signs()?, words.to_owned());
-        let of = notary.clone();
-        let change = beside(move || Ok(of.next_origin(origin, &words)?)).await?;
-        self.taken_up(notary, change).await
-    }
-
-    async fn taken_up(&self, notary: Notary, change: KeyChange) -> Result<NotaryStatus, DeskError> {
-        self.change_key(notary.clone(), change).await?;
-        self.checkpoint().await?;
-        Ok(notary.status())
+        let words = words.to_owned();
+        self.change(move |notary, log| notary.next_origin(log, origin, &words)).await
     }
 
     /// Writes an export. Answers how many entries it has.

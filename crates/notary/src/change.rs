@@ -7,7 +7,7 @@
 use crate::error::NotaryError;
 use crate::folder;
 use crate::key;
-use crate::notary::Notary;
+use crate::notary::{Notary, State, named_keys};
 use hms_sync_changelog::Log;
 use hms_sync_model::{Body, KEYS_STREAM, RecordId};
 use hms_sync_proof::{KeyName, Signer};
@@ -60,8 +60,21 @@ impl Notary {
     }
 
     /// Makes a key under another origin: what was signed until now is no longer continued.
-    pub fn next_origin(&self, origin: Option<KeyName>, words: &str) -> Result<KeyChange, NotaryError> {
+    ///
+    /// # Errors
+    /// [`NotaryError::UsedOrigin`] for a name that the log has or had: there are checkpoints
+    /// under it already, which the next would not continue.
+    pub fn next_origin(
+        &self,
+        log: &Log,
+        origin: Option<KeyName>,
+        words: &str,
+    ) -> Result<KeyChange, NotaryError> {
         let name = self.origin(origin)?;
+        let present = self.signer(Signer::verifier_key)?;
+        if named_keys(log)?.iter().chain([&present]).any(|key| *key.name() == name) {
+            return Err(NotaryError::UsedOrigin { name: name.to_string() });
+        }
         let last = self.last().map(|signed| signed.note.to_string());
         self.prepare(&name, words, last)
     }
@@ -79,30 +92,47 @@ impl Notary {
         Ok(KeyChange { key, before: Some(before), words: words.to_owned(), last })
     }
 
-    /// The event could not be recorded: the new key is dropped.
-    pub fn give_up(&self) {
-        self.state().changing = false;
-        if let Err(why) = folder::remove(&self.folder().next_key()) {
-            tracing::warn!(why = why.in_one_line(), "a key that is not used was left behind");
+    /// The engine will not record the event: the new key is dropped, unless the log names it
+    /// all the same. Answers whether it was dropped.
+    pub fn give_up(&self, log: &Log) -> Result<bool, NotaryError> {
+        let mut state = self.state();
+        if self.is_recorded(log)? {
+            return Ok(false);
         }
+        folder::remove(&self.folder().next_key())?;
+        state.changing = false;
+        Ok(true)
     }
 
-    /// Takes the new key up, after the event about it is durable.
+    /// Takes the new key up, after the event about it is durable. Nothing is signed in between:
+    /// if it is cut off by an error, the next checkpoint goes on with it first.
     pub fn take_up(&self, log: &Log) -> Result<(), NotaryError> {
-        self.state().changing = false;
+        let mut state = self.state();
         if !self.is_recorded(log)? {
             return Err(NotaryError::NoKey);
         }
+        (state.moving, state.changing) = (true, true);
+        self.move_in(&mut state, log)
+    }
+
+    /// Puts the key that waits in the place of the old one. Again after an error, it ends the same.
+    pub(crate) fn move_in(&self, state: &mut State, log: &Log) -> Result<(), NotaryError> {
         let (path, next_path) = (self.folder().key(), self.folder().next_key());
-        let Some(next) = key::read(&next_path)? else { return Err(NotaryError::NoKey) };
-        if let Some(now) = key::read(&path)?
-            && now.name() != next.name()
-        {
-            self.folder().lay_aside(now.verifier_key().id())?;
+        if let Some(next) = key::read(&next_path)? {
+            if let Some(now) = key::read(&path)?
+                && now.name() != next.name()
+            {
+                self.folder().lay_aside(now.verifier_key().id())?;
+            }
+            std::fs::rename(&next_path, &path).map_err(NotaryError::io("rename", &next_path))?;
         }
-        std::fs::rename(&next_path, &path).map_err(NotaryError::io("rename", &next_path))?;
         self.folder().sync()?;
-        self.load(log)
+        let loaded = self.load(state, log);
+        // What is wrong with the record of checkpoints is no reason to move in again.
+        if matches!(loaded, Ok(()) | Err(NotaryError::Refused(_))) {
+            (state.moving, state.changing) = (false, false);
+        }
+        loaded
     }
 
     /// Whether the log's last word about keys is the key that waits.

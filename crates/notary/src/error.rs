@@ -45,6 +45,16 @@ pub enum NotaryError {
         /// Why.
         source: NoteError,
     },
+    /// The name is or was this log's.
+    #[error(
+        "this log has signed as {name:?} already, and a new origin needs a name that it never had: give another \
+         one with `--origin` and as `origin` in the configuration, or take `origin` out of the configuration \
+         and have one made up"
+    )]
+    UsedOrigin {
+        /// The name.
+        name: String,
+    },
     /// There is no key yet.
     #[error("the log has no key yet: it is made at the first start")]
     NoKey,

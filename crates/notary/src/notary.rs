@@ -11,7 +11,9 @@ use crate::settings::Settings;
 use chrono::{DateTime, SecondsFormat, Utc};
 use hms_sync_changelog::Log;
 use hms_sync_model::{Body, KEYS_STREAM, RecordId};
-use hms_sync_proof::{Checkpoint, Note, OpenedCheckpoint, RecordHead, Signer, TreeHead, Trust, VerifierKey};
+use hms_sync_proof::{
+    Checkpoint, KeyName, Note, OpenedCheckpoint, RecordHead, Signer, TreeHead, Trust, VerifierKey,
+};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,6 +49,9 @@ pub(crate) struct State {
     pub(crate) witnesses: Vec<WitnessStatus>,
     /// A change of the key is under way.
     pub(crate) changing: bool,
+    /// A key that the log names is being put in the old one's place: until that is done
+    /// nothing is signed.
+    pub(crate) moving: bool,
 }
 
 /// How it stands with a witness.
@@ -84,6 +89,13 @@ pub struct Signed {
     pub note: Note,
 }
 
+impl Signed {
+    /// Whether it speaks for this origin.
+    fn is_of(&self, origin: &KeyName) -> bool {
+        self.note.to_string().lines().next() == Some(origin.as_str())
+    }
+}
+
 impl Notary {
     /// Of the log in a folder. Reads the key and the last checkpoint; makes nothing but the
     /// folder. What is wrong with them is told in [`Notary::status`].
@@ -96,7 +108,8 @@ impl Notary {
         let state = State { witnesses: witnesses.collect(), ..State::default() };
         let inner = Inner { sync: sync.to_owned(), settings, folder, state: Mutex::new(state) };
         let notary = Self { inner: Arc::new(inner) };
-        if let Err(why) = notary.load(log) {
+        let loaded = notary.load(&mut notary.state(), log);
+        if let Err(why) = loaded {
             notary.trouble(&why);
         }
         Ok(notary)
@@ -131,7 +144,7 @@ impl Notary {
     }
 
     /// Reads key and last checkpoint anew.
-    pub(crate) fn load(&self, log: &Log) -> Result<(), NotaryError> {
+    pub(crate) fn load(&self, state: &mut State, log: &Log) -> Result<(), NotaryError> {
         let signer = key::read(&self.folder().key())?;
         let mut keys: Vec<_> = signer.iter().map(Signer::verifier_key).collect();
         if let Some(signer) = &signer {
@@ -153,7 +166,6 @@ impl Notary {
                 }
             }
         }
-        let mut state = self.state();
         state.last = last.and_then(|opened| {
             let head = *opened.checkpoint().head();
             let is = |note: &Note| note.to_string().contains(&opened.checkpoint().to_string());
@@ -182,6 +194,9 @@ impl Notary {
     }
 
     fn sign_with(&self, state: &mut State, log: &Log) -> Result<Signed, NotaryError> {
+        if state.moving {
+            self.move_in(state, log)?;
+        }
         let signer = state.signer.as_ref().ok_or(NotaryError::NoKey)?;
         if let Some(configured) = self.settings().origin.as_ref().filter(|name| *name != signer.name()) {
             let (found, configured) = (signer.name().to_string(), configured.to_string());
@@ -212,10 +227,13 @@ impl Notary {
         Ok(())
     }
 
-    /// Puts a checkpoint on record once more, with cosignatures under it; unless a newer one is there.
+    /// Puts the last checkpoint on record once more, with cosignatures under it. One that is
+    /// no longer the last, or of an origin that ended, is let be.
     pub(crate) fn keep_cosigned(&self, signed: &Signed) -> Result<(), NotaryError> {
         let mut state = self.state();
-        if state.last.as_ref().is_none_or(|(last, _)| *last == signed.head) {
+        let ours = state.signer.as_ref().is_some_and(|signer| signed.is_of(signer.name()));
+        let newest = state.last.as_ref().is_some_and(|(last, _)| *last == signed.head);
+        if ours && newest && !state.moving {
             self.keep(&mut state, signed.head, signed.note.clone())?;
         }
         Ok(())
@@ -283,16 +301,56 @@ fn continues(
 
 /// Keys of this origin that the log's own events name.
 fn earlier_keys(log: &Log, signer: &Signer) -> Result<Vec<VerifierKey>, NotaryError> {
+    let now = signer.verifier_key();
+    let mut keys = named_keys(log)?;
+    keys.retain(|key| key.name() == now.name() && *key != now);
+    Ok(keys)
+}
+
+/// Keys of every origin that the log's own events name.
+pub(crate) fn named_keys(log: &Log) -> Result<Vec<VerifierKey>, NotaryError> {
     let mut keys: Vec<VerifierKey> = Vec::new();
     let Ok(stream) = RecordId::try_new(KEYS_STREAM) else { return Ok(keys) };
-    let now = signer.verifier_key();
     for (_, event) in log.history(&stream, 1, usize::MAX)? {
         let Body::Signing { key, before, .. } = event.body else { continue };
         for key in before.iter().chain([&key]).filter_map(|key| key.parse::<VerifierKey>().ok()) {
-            if key.name() == now.name() && key != now && !keys.contains(&key) {
+            if !keys.contains(&key) {
                 keys.push(key);
             }
         }
     }
     Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hms_sync_changelog::{MemoryDisk, seal};
+    use hms_sync_model::{Event, EventId, Time};
+
+    fn change(notary: &Notary, log: &Log, change: crate::change::KeyChange) {
+        let record = RecordId::try_new(KEYS_STREAM).unwrap();
+        let (version, prev) = log.last(&record).unwrap().unwrap_or((0, EventId::default()));
+        let crate::change::KeyChange { key, before, words, last } = change;
+        let body = Body::Signing { key, before, words, last };
+        let (seq, version) = (log.head() + 1, version + 1);
+        log.append(&[seal(&Event { seq, record, version, at: Time(1), prev, body }).unwrap()]).unwrap();
+        notary.take_up(log).unwrap();
+    }
+
+    #[test]
+    fn what_a_witness_signs_late_is_not_put_on_record_under_another_origin() {
+        let (dir, log) = (tempfile::tempdir().unwrap(), Log::on(MemoryDisk::new()).unwrap());
+        let notary = Notary::open(dir.path(), "Permits", Settings::default(), &log).unwrap();
+        change(&notary, &log, notary.first_key(&log).unwrap().unwrap());
+        let late = notary.sign(&log).unwrap();
+        notary.keep_cosigned(&late).unwrap();
+        change(&notary, &log, notary.next_origin(&log, None, "anew").unwrap());
+        // Before the first checkpoint of the new origin, and after it.
+        notary.keep_cosigned(&late).unwrap();
+        assert_eq!(notary.checkpoints().unwrap(), []);
+        let first = notary.sign(&log).unwrap();
+        notary.keep_cosigned(&Signed { head: first.head, note: late.note }).unwrap();
+        assert_eq!(notary.checkpoints().unwrap(), [first.head]);
+    }
 }

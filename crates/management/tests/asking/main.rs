@@ -10,6 +10,7 @@
 
 mod erased;
 mod holes;
+mod keys;
 mod listing;
 mod past;
 mod reads;

@@ -2,6 +2,7 @@
 
 use crate::common::Office;
 use hms_sync_audit::{Auditor, Scope};
+use hms_sync_changelog::EVENT_BYTES_MAX;
 use hms_sync_notary::{Ask, ExportError};
 
 fn export(office: &Office, scope: Scope, older: &[u64]) -> Result<Vec<u8>, ExportError> {
@@ -53,4 +54,14 @@ fn of_many_checkpoints_some_are_shown_to_be_continued() {
     let file = String::from_utf8(export(&office, Scope::Record("permit/0".into()), &[]).unwrap()).unwrap();
     let shown = file.matches("{\"consistency\"").count();
     assert!((200..=256).contains(&shown), "{shown}");
+}
+
+#[test]
+fn the_largest_event_that_a_log_takes_is_exported_and_verifies() {
+    let office = Office::new();
+    office.put("permit/0", crate::common::doubt(&"w".repeat(EVENT_BYTES_MAX - 300)));
+    let file = export(&office, Scope::Whole, &[]).unwrap();
+    let mut auditor = Auditor::new();
+    office.notary.keys().into_iter().for_each(|key| auditor.key(key));
+    assert_eq!(auditor.verify(file.as_slice(), |_| {}).unwrap().entries, 2);
 }

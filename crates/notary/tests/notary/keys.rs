@@ -3,8 +3,9 @@
 
 use crate::common::{Office, settings};
 use hms_sync_changelog::{Log, MemoryDisk};
-use hms_sync_notary::{Notary, NotaryError};
+use hms_sync_notary::{Notary, NotaryError, Settings};
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 #[test]
 fn the_first_key_is_one_whatever_is_cut_off_on_the_way() {
@@ -64,9 +65,67 @@ fn a_change_that_no_event_names_is_dropped() {
     assert!(!office.file("key.next").exists());
     assert_eq!(office.notary.status().key, old);
     office.notary.next_key("given up").unwrap();
-    office.notary.give_up();
+    assert!(office.notary.give_up(&office.log).unwrap());
     assert!(!office.file("key.next").exists());
     office.notary.next_key("once more").unwrap();
+}
+
+#[test]
+fn a_key_that_the_log_names_is_not_given_up() {
+    let office = Office::new();
+    let change = office.notary.next_key("an error was answered and the event is there").unwrap();
+    office.record(change.clone());
+    assert!(!office.notary.give_up(&office.log).unwrap());
+    office.notary.take_up(&office.log).unwrap();
+    assert_eq!(office.notary.status().key, Some(change.key));
+    office.notary.sign(&office.log).unwrap();
+}
+
+#[test]
+fn between_two_origins_nothing_is_signed() {
+    let office = Office::with(Settings::default());
+    office.grow(3, "words");
+    office.notary.sign(&office.log).unwrap();
+    office.record(office.notary.next_origin(&office.log, None, "anew").unwrap());
+    // It is cut off after the old checkpoints were laid aside.
+    fs::remove_file(office.file("checkpoint")).unwrap();
+    fs::create_dir(office.file("checkpoint")).unwrap();
+    assert!(matches!(office.notary.take_up(&office.log), Err(NotaryError::Io { .. })));
+    office.grow(1, "more");
+    office.notary.sign(&office.log).unwrap_err();
+    assert!(!office.file("checkpoints").exists(), "the old key signed into the new record");
+    assert!(matches!(office.notary.next_key("again"), Err(NotaryError::Changing)));
+    // The next checkpoint ends the change first.
+    fs::remove_dir(office.file("checkpoint")).unwrap();
+    let signed = office.notary.sign(&office.log).unwrap();
+    assert_eq!(office.notary.checkpoints().unwrap(), [signed.head]);
+    office.notary.next_key("again").unwrap();
+}
+
+#[test]
+fn who_signs_all_the_time_signs_under_one_origin_or_the_other() {
+    let office = Office::with(Settings::default());
+    for _ in 0..10 {
+        office.record(office.notary.next_origin(&office.log, None, "anew").unwrap());
+        let (done, signed) = (AtomicBool::new(false), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(SeqCst) {
+                    office.grow(1, "words");
+                    office.notary.sign(&office.log).unwrap();
+                    signed.store(true, SeqCst);
+                }
+            });
+            while !signed.load(SeqCst) {
+                std::thread::yield_now();
+            }
+            let taken = office.notary.take_up(&office.log);
+            done.store(true, SeqCst);
+            taken.unwrap();
+        });
+        office.notary.sign(&office.log).unwrap();
+        office.notary.checkpoints().unwrap();
+    }
 }
 
 #[test]

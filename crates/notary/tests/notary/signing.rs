@@ -73,7 +73,8 @@ fn after_a_rollback_it_refuses_until_a_new_origin_is_begun_in_the_open() {
     let office = office.again(disk);
     assert!(matches!(refused(&office), Refusal::Rewritten { .. }));
 
-    let change = office.notary.next_origin(Some("log.example/anew".parse().unwrap()), "restored").unwrap();
+    let anew = Some("log.example/anew".parse().unwrap());
+    let change = office.notary.next_origin(&office.log, anew, "restored").unwrap();
     assert_eq!(change.last.as_ref().unwrap(), &signed.note.to_string(), "what broke is on record");
     office.record(change);
     office.notary.take_up(&office.log).unwrap();
@@ -93,7 +94,7 @@ fn under_a_made_up_name_a_new_origin_signs_on() {
     let office = office.again(hms_sync_changelog::MemoryDisk::new());
     office.grow(3, "anew");
     assert!(matches!(refused(&office), Refusal::RolledBack { .. }));
-    let change = office.notary.next_origin(None, "the disk was lost").unwrap();
+    let change = office.notary.next_origin(&office.log, None, "the disk was lost").unwrap();
     office.record(change);
     office.notary.take_up(&office.log).unwrap();
     let signed = office.notary.sign(&office.log).unwrap();
@@ -162,4 +163,24 @@ fn a_record_of_checkpoints_that_is_damaged_stops_signing() {
         }
     }
     office.again(disk).notary.last().unwrap();
+}
+
+#[test]
+fn an_origin_that_the_log_has_or_had_is_never_begun_again() {
+    let office = Office::new();
+    let begin = |name: Option<&str>| {
+        office.notary.next_origin(&office.log, name.map(|name| name.parse().unwrap()), "anew")
+    };
+    // The configured name is the present one: it would be no new history.
+    for name in [None, Some("log.example/permits")] {
+        let Err(why) = begin(name) else { panic!("{name:?} was begun again") };
+        assert!(why.to_string().contains("\"log.example/permits\"") && why.to_string().contains("--origin"));
+    }
+    office.record(begin(Some("log.example/anew")).unwrap());
+    office.notary.take_up(&office.log).unwrap();
+    for name in [None, Some("log.example/permits"), Some("log.example/anew")] {
+        assert!(matches!(begin(name), Err(NotaryError::UsedOrigin { .. })), "{name:?}");
+    }
+    assert!(!office.file("key.next").exists());
+    begin(Some("log.example/third")).unwrap();
 }
