@@ -6,14 +6,13 @@
 //! out of date. What never happens here: trusting it. Whoever reads an event from it
 //! checks its hash, as of one from the disk.
 
+use crate::pack::CHUNK_BYTES_MAX;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Chunks kept: 3 MB at most, mostly half of that.
 const CHUNKS_MAX: usize = 256;
-/// A larger one is an event of its own, and not kept.
-const BYTES_MAX: usize = 12 * 1_024;
 
 /// Unpacked chunks by the number of their first event.
 #[derive(Debug, Default)]
@@ -39,7 +38,8 @@ impl Chunks {
 
     /// Keeps a chunk; the one that came first goes if there are too many.
     pub(crate) fn keep(&self, first: u64, frames: &Arc<[u8]>) {
-        if frames.len() > BYTES_MAX {
+        // A larger one is an event of its own.
+        if frames.len() > CHUNK_BYTES_MAX {
             return;
         }
         let mut kept = self.kept();
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn the_newest_are_kept_and_no_more_than_that() {
         let chunks = Chunks::default();
-        let large: Arc<[u8]> = vec![0; BYTES_MAX + 1].into();
+        let large: Arc<[u8]> = vec![0; CHUNK_BYTES_MAX + 1].into();
         chunks.keep(0, &large);
         assert!(chunks.get(0).is_none());
         for first in 1..=300_u64 {

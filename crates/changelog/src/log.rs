@@ -200,8 +200,7 @@ impl Log {
             store.sync()
         });
         noted.inspect_err(|why| self.inner.poison(&why.in_one_line()))?;
-        *self.inner.tree() = tree;
-        self.inner.head.store(lost.last(), Ordering::Release);
+        self.inner.set_head(lost.last(), tree);
         Ok(())
     }
 
@@ -373,8 +372,8 @@ fn find_head(store: &dyn Storage) -> Result<(u64, Option<String>), LogError> {
     let (key, chunk) = entry?;
     let first = keys::read_chunk(&key).unwrap_or(u64::MAX);
     let stored = match pack::unpack(pack::PACKED, &[], &chunk) {
-        None if hole::read(&chunk).is_some() => {
-            hole::read(&chunk).and_then(Result::ok).filter(|lost| lost.first == first).map(|lost| lost.last())
+        None if let Some(lost) = hole::read(&chunk) => {
+            lost.ok().filter(|lost| lost.first == first).map(|lost| lost.last())
         }
         Some(frames) => frames.ok().and_then(|frames| last_in(first, &frames)),
         None if pack::parts_of(&chunk).is_some() => Some(first),

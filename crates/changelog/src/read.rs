@@ -179,12 +179,7 @@ impl Log {
             if first > self.head() || hole::read(&entry.1).is_some() {
                 continue;
             }
-            let mut newest = None;
-            each_frame(self.inner.store.as_ref(), first, self.head(), |seq, _| {
-                newest = Some(seq);
-                Ok(true)
-            })?;
-            return newest.map_or(Ok(None), |seq| self.event(seq));
+            return Ok(self.events(first, pack::CHUNK_EVENTS_MAX)?.pop());
         }
         Ok(None)
     }

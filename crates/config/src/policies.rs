@@ -6,7 +6,6 @@
 
 use crate::node::{Entry, Kind, Node};
 use crate::problem::{At, Problems, listed, nearest};
-use crate::rules::policy_name;
 use crate::section::{self, Section};
 use hms_sync_mapping::from_text;
 use hms_sync_model::{FieldType, SideName, Value};
@@ -123,8 +122,8 @@ pub(crate) fn resolve(node: &Node, scope: Scope<'_>, problems: &mut Problems<'_>
         problems.add(node.at, message);
     }
     for (i, rule) in all.chain.iter().enumerate() {
-        if all.chain.iter().take(i).any(|earlier| policy_name(earlier) == policy_name(rule)) {
-            problems.add(node.at, format!("`resolve` of {} names {} twice", scope.what, policy_name(rule)));
+        if all.chain.iter().take(i).any(|earlier| earlier.name() == rule.name()) {
+            problems.add(node.at, format!("`resolve` of {} names {} twice", scope.what, rule.name()));
         }
     }
     (problems.count() == before).then_some(all)

@@ -9,7 +9,7 @@ use crate::policies::{Keeps, Owner, Resolve};
 use crate::problem::Problems;
 use crate::section;
 use hms_sync_model::SideName;
-use hms_sync_resolver::{Deletes, FieldRule, Kind, Policy, Rules};
+use hms_sync_resolver::{Deletes, FieldRule, Kind, Rules};
 
 const DELETES: &[(&str, Deletes)] =
     &[("edit_wins", Deletes::EditWins), ("delete_wins", Deletes::DeleteWins), ("manual", Deletes::Manual)];
@@ -93,18 +93,4 @@ fn rule(field: &Field) -> FieldRule {
         rule.locks.extend(resolve.locks.iter().cloned());
     }
     rule
-}
-
-/// A policy as messages name it.
-pub(crate) fn policy_name(policy: &Policy) -> &'static str {
-    match policy {
-        Policy::LastWriterWins => "last_writer_wins",
-        Policy::FirstWriterWins => "first_writer_wins",
-        Policy::Prefer(_) => "prefer",
-        Policy::Precedence(_) => "precedence",
-        Policy::Max => "max",
-        Policy::Min => "min",
-        Policy::MergeText => "merge_text",
-        Policy::Manual => "manual",
-    }
 }

@@ -51,6 +51,22 @@ pub enum Policy {
     Manual,
 }
 
+impl Policy {
+    /// As the configuration and messages name it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::LastWriterWins => "last_writer_wins",
+            Self::FirstWriterWins => "first_writer_wins",
+            Self::Prefer(_) => "prefer",
+            Self::Precedence(_) => "precedence",
+            Self::Max => "max",
+            Self::Min => "min",
+            Self::MergeText => "merge_text",
+            Self::Manual => "manual",
+        }
+    }
+}
+
 /// Whether an edit of a record stands against a concurrent delete of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Deletes {
