@@ -17,6 +17,7 @@ mod status;
 mod record;
 mod explain;
 mod past;
+mod conflicts;
 mod parked;
 mod audit;
 mod log;
@@ -67,6 +68,7 @@ async fn obey(cli: Cli, screen: Screen) -> Result<(), Failure> {
         Command::AsOf(options) => past::as_of(screen, &options).await,
         Command::Diff(options) => past::diff(screen, &options).await,
         Command::Parked(options) => parked::parked(screen, &options).await,
+        Command::Conflicts(options) => conflicts::conflicts(screen, &options).await,
         Command::Poll(options) => status::poll(screen, &options).await,
         Command::Audit(options) => audit::audit(screen, &options).await,
         Command::Log(options) => log::log(screen, &options).await,

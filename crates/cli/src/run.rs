@@ -143,8 +143,14 @@ fn event_json(happening: &Happening) -> Json {
             let losers = losers.collect::<Vec<_>>();
             (
                 "decided",
-                json!({ "field": field, "value": winner.to_json(), "losers": losers, "reason": reason }),
+                json!({
+                    "field": field, "value": winner.to_json(), "losers": losers,
+                    "rule": reason.name(), "reason": reason.to_string(),
+                }),
             )
+        }
+        What::Chosen { by, fields: map, deletes } => {
+            ("chosen", json!({ "by": by, "fields": fields(map), "deletes": deletes }))
         }
         What::Delivered { side, operation, fields: map, after_us } => (
             "delivered",

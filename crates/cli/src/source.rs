@@ -8,8 +8,9 @@ use hms_sync_changelog::Log;
 use hms_sync_config::Config;
 use hms_sync_engine::RecordReport;
 use hms_sync_management::{
-    Access, AsOf, CheckpointReport, Desk, DeskError, Diff, Erased, Explanation, History, LogPage, LogQuery,
-    ParkedFilter, ParkedItem, ParkedPage, Released, StatsReport, StatusReport, Verified,
+    Access, AsOf, CheckpointReport, Chosen, ConflictPage, ConflictQuery, Decide, Desk, DeskError, Diff,
+    Erased, Explanation, History, LogPage, LogQuery, ParkedFilter, ParkedItem, ParkedPage, RecordConflicts,
+    Released, Restore, StatsReport, StatusReport, Verified,
 };
 use hms_sync_model::Released as Action;
 use hms_sync_notary::{Notary, NotaryStatus};
@@ -152,6 +153,57 @@ impl Source {
                 client.post("/api/parked/release", &body).await
             }
             Self::Stopped(desk) => desk.release(filter, action).await.map_err(failure),
+        }
+    }
+
+    /// Conflicts that fit; `next` says where to go on.
+    pub(crate) async fn conflicts(&self, query: &ConflictQuery) -> Result<ConflictPage, Failure> {
+        let client = match self {
+            Self::Running(client) => client,
+            Self::Stopped(desk) => return desk.conflicts(query).await.map_err(failure),
+        };
+        let limit = query.limit.map(|n| n.to_string());
+        let pairs = [
+            ("side", query.side.as_deref()),
+            ("collection", query.collection.as_deref()),
+            ("field", query.field.as_deref()),
+            ("kind", query.kind.as_deref()),
+            ("open", query.open.then_some("true")),
+            ("all", query.all.then_some("true")),
+            ("after", query.after.as_deref()),
+            ("limit", limit.as_deref()),
+        ];
+        let query: Vec<(&str, &str)> =
+            pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        client.get("/api/conflicts", &query).await
+    }
+
+    pub(crate) async fn conflicts_of(
+        &self,
+        name: &str,
+        field: Option<&str>,
+    ) -> Result<RecordConflicts, Failure> {
+        match self {
+            Self::Running(client) => {
+                let mut query = vec![("name", name)];
+                query.extend(field.map(|field| ("field", field)));
+                client.get("/api/conflicts/record", &query).await
+            }
+            Self::Stopped(desk) => desk.conflicts_of(name, field).await.map_err(failure),
+        }
+    }
+
+    pub(crate) async fn decide(&self, asked: &Decide) -> Result<Chosen, Failure> {
+        match self {
+            Self::Running(client) => client.post("/api/conflicts/resolve", asked).await,
+            Self::Stopped(desk) => desk.decide(asked).await.map_err(failure),
+        }
+    }
+
+    pub(crate) async fn restore(&self, asked: &Restore) -> Result<Chosen, Failure> {
+        match self {
+            Self::Running(client) => client.post("/api/conflicts/restore", asked).await,
+            Self::Stopped(desk) => desk.restore(asked).await.map_err(failure),
         }
     }
 

@@ -19,11 +19,14 @@ pub(crate) async fn status(screen: Screen, options: &FileArgs) -> Result<(), Fai
     let status = &report.status;
     let parked = u64::try_from(status.parked).unwrap_or(u64::MAX);
     let pending = u64::try_from(status.pending).unwrap_or(u64::MAX);
+    let met = status.conflicts;
     screen.out(&format!(
-        "{}, {} with work to do, {}\n",
+        "{}, {} with work to do, {}, {} open and {} decided\n",
         count(status.events, "event", "events"),
         count(pending, "record", "records"),
         count(parked, "thing parked", "things parked"),
+        count(met.open, "conflict", "conflicts"),
+        met.decided,
     ));
     let rows = status
         .sides

@@ -134,6 +134,7 @@ impl RecordState {
     pub(crate) fn erase(&mut self, erasure: Erasure) {
         for field in &erasure.fields {
             self.merged.forget(field);
+            self.conflicts.remove(&Some(field.clone()));
         }
         for (_, part) in self.sides.iter_mut() {
             part.erase(&erasure.fields);

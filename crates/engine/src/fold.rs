@@ -87,10 +87,12 @@ impl RecordState {
     }
 
     fn edited(&mut self, rules: &Rules, edit: &Edit, id: Option<&NativeId>, tag: Option<&Tag>, at: Time) {
+        let met = self.touched_conflicts(edit);
         if let Err(why) = self.merged.apply(rules, edit) {
             self.malformed = Some(why.to_string());
             return;
         }
+        self.note_conflicts(edit, met, self.version, at);
         self.edited_at = at;
         let Some(side) = edit.actor().as_side() else {
             if edit.actor().author == Author::Engine {

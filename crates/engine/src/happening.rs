@@ -2,6 +2,7 @@
 //! counters. Each is told after the fact it speaks of is durable.
 
 use hms_sync_model::{CollectionName, FieldMap, FieldName, Operation, RecordId, SideName, Time, Value};
+use hms_sync_resolver::Reason;
 use std::fmt;
 
 /// One thing that happened, and when.
@@ -47,8 +48,17 @@ pub enum What {
         winner: Value,
         /// The values that do not, with who wanted them.
         losers: Vec<(String, Value)>,
-        /// Why, in words.
-        reason: String,
+        /// Why.
+        reason: Reason,
+    },
+    /// A person decided.
+    Chosen {
+        /// Who.
+        by: String,
+        /// What the fields are to be.
+        fields: FieldMap,
+        /// Whether the record is to be deleted.
+        deletes: bool,
     },
     /// A side carried out a write.
     Delivered {
@@ -156,6 +166,11 @@ impl fmt::Display for What {
                 write!(f, "{field}: {winner} ({reason}")?;
                 losers.iter().try_for_each(|(who, value)| write!(f, "; not {value} of {who}"))?;
                 f.write_str(")")
+            }
+            Self::Chosen { by, deletes: true, .. } => write!(f, "{by:.60} at hms-sync: deleted"),
+            Self::Chosen { by, fields: map, .. } => {
+                write!(f, "{by:.60} at hms-sync:")?;
+                fields(f, map)
             }
             Self::Delivered { side, operation, fields: map, .. } => {
                 write!(f, "{side} {}d", operation.as_str())?;

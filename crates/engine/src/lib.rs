@@ -27,6 +27,8 @@ mod erase;
 mod stream;
 mod quiet;
 mod blocks;
+mod conflicts;
+mod choose;
 mod snapshot;
 mod views;
 mod past;
@@ -38,6 +40,8 @@ mod driver;
 mod error;
 
 pub use blocks::{BLOCK_EVENTS, Summary, block_of, first_of, place_of};
+pub use choose::{Choice, Wanted};
+pub use conflicts::{ConflictItem, Met, Standing, Tally, Touched, kind_name};
 pub use driver::{Call, Engine, Handler, Parts, Watcher};
 pub use error::EngineError;
 pub use fold::side_of;

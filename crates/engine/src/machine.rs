@@ -300,6 +300,7 @@ impl Machine {
         }
         self.views.mark_todo(&record, busy);
         self.views.mark_parked(&record, is_parked(&entry.state));
+        self.views.mark_conflicts(&record, &entry.state);
         self.views.put(record, entry);
         Ok(())
     }

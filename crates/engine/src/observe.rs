@@ -554,7 +554,7 @@ impl Machine {
                 field: field.clone(),
                 winner: decision.value.clone(),
                 losers: lost.map(|(s, _)| (s.dot.actor.to_string(), s.change.after.clone())).collect(),
-                reason: decision.reason.to_string(),
+                reason: decision.reason,
             };
             self.tell(Some(record), told, now);
         }

@@ -71,6 +71,7 @@ impl Machine {
                 self.release_stream(&record, lane, action, now)?
             }
             Command::Release { record, lane, action } => self.release(&record, lane, action, now)?,
+            Command::Choose(choice) => self.choose(choice, now)?,
             Command::Erase { record, by, reason } => return self.erase(&record, by, reason, reply, now),
             Command::Poll { side, collection, full } => {
                 if self.ask_pass(&side, &collection, full) {

@@ -81,9 +81,10 @@ fn mask_fields(fields: &mut FieldMap, personal: &BTreeSet<FieldName>) {
 /// What of a record's way onlookers may be told.
 pub(crate) fn mask(what: &mut What, personal: &BTreeSet<FieldName>) {
     match what {
-        What::Appeared { fields, .. } | What::Edited { fields, .. } | What::Delivered { fields, .. } => {
-            mask_fields(fields, personal);
-        }
+        What::Appeared { fields, .. }
+        | What::Edited { fields, .. }
+        | What::Chosen { fields, .. }
+        | What::Delivered { fields, .. } => mask_fields(fields, personal),
         What::Decided { field, winner, losers, .. } if personal.contains(field) => {
             *winner = MASK.into();
             losers.iter_mut().for_each(|(_, value)| *value = MASK.into());

@@ -1,6 +1,7 @@
 //! What people are told when they ask: status, parked items, a record as it
 //! stands. Plain data, the same for the command, the API and the page.
 
+use crate::conflicts::Tally;
 use crate::error::EngineError;
 use crate::machine::Machine;
 use crate::personal::{mask_words, personal_of};
@@ -9,6 +10,7 @@ use crate::state::RecordState;
 use crate::state::SideState;
 use crate::stream::stream_of;
 use hms_sync_model::{CollectionName, FieldName, Lane, NativeId, Parked, RecordId, SideName, Time, Value};
+use hms_sync_resolver::Sibling;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -56,6 +58,9 @@ pub struct Status {
     pub pending: usize,
     /// Things parked.
     pub parked: usize,
+    /// Conflicts between edits, and between what was written and what a side made of it.
+    #[serde(default)]
+    pub conflicts: Tally,
     /// Counters since the process started.
     pub counts: Counts,
 }
@@ -171,6 +176,17 @@ pub struct SiblingReport {
     pub wins: bool,
 }
 
+impl SiblingReport {
+    pub(crate) fn of(sibling: &Sibling, wins: bool) -> Self {
+        Self {
+            by: sibling.dot.actor.to_string(),
+            value: sibling.change.after.to_json(),
+            at: sibling.stamp.high.to_string(),
+            wins,
+        }
+    }
+}
+
 /// A record's part on one side.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SidePart {
@@ -231,6 +247,7 @@ impl Machine {
             sides,
             pending: self.views.todo_count(),
             parked: self.views.parked_count() + self.held_streams()?.len(),
+            conflicts: self.views.live().total(),
             counts: self.counts,
         })
     }
@@ -339,6 +356,11 @@ impl Machine {
         self.views.identified(&collection, &[value])
     }
 
+    /// All that is known of a record.
+    pub fn state(&self, record: &RecordId) -> Result<Option<RecordState>, EngineError> {
+        self.views.peek(record)
+    }
+
     /// A record as it stands.
     pub fn record(&self, record: &RecordId) -> Result<Option<RecordReport>, EngineError> {
         let Some(state) = self.views.peek(record)? else { return Ok(None) };
@@ -351,12 +373,8 @@ impl Machine {
         let fields = collection.map(|of| {
             let report = |field| {
                 let decision = state.merged.decide(&of.rules, field);
-                let siblings = decision.siblings.iter().map(|(sibling, wins)| SiblingReport {
-                    by: sibling.dot.actor.to_string(),
-                    value: sibling.change.after.to_json(),
-                    at: sibling.stamp.high.to_string(),
-                    wins: *wins,
-                });
+                let siblings =
+                    decision.siblings.iter().map(|(sibling, wins)| SiblingReport::of(sibling, *wins));
                 FieldReport {
                     field: field.to_string(),
                     value: decision.value.to_json(),

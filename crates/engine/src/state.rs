@@ -5,6 +5,7 @@
 //! nothing else: dropping every view and replaying the log gives the same state.
 //! Only what [`crate::lane`] keeps (timers, requests in flight) is outside.
 
+use crate::conflicts::{Met, Touched};
 use hms_sync_model::{
     Actor, Clock, EventId, FieldMap, FieldName, IdempotencyKey, JobName, NativeId, Operation, Parked,
     Request, SideName, Tag, Time, Value, VecMap,
@@ -37,6 +38,9 @@ pub struct RecordState {
     /// Requests of handlers that are not done, by the version of their event.
     #[serde(rename = "q", default, skip_serializing_if = "VecMap::is_empty")]
     pub requests: VecMap<u64, RequestState>,
+    /// Where concurrent edits have met: by field, or about whether the record is there.
+    #[serde(rename = "k", default, skip_serializing_if = "VecMap::is_empty")]
+    pub conflicts: VecMap<Touched, Met>,
     /// Its personal fields were erased: they are closed.
     #[serde(rename = "z", default, skip_serializing_if = "Option::is_none")]
     pub erased: Option<Erasure>,

@@ -11,10 +11,12 @@
 //!
 //! Keys, by their first letter: `r` snapshot of a record's state, `l` native id to record,
 //! `n` identity to record, `t` records with work to do, `k` records with
-//! something parked, `s` the sync's own streams, `w` webhook messages taken in, `b` what
+//! something parked, `c` those with conflicts that go on, `h` those that have had some,
+//! `s` the sync's own streams, `w` webhook messages taken in, `b` what
 //! the blocks of the log hold.
 
 use crate::blocks::{Block, Summary, block_of, first_of};
+use crate::conflicts::{Live, saved_record, tally};
 use crate::error::EngineError;
 use crate::fold::side_of;
 use crate::personal::personal_of;
@@ -61,6 +63,8 @@ pub struct Views {
     todo: Marks,
     /// Records with something parked.
     parked: Marks,
+    /// Records with conflicts that go on.
+    live: Live,
     /// What the block of the last events holds.
     block: Block,
 }
@@ -139,6 +143,7 @@ impl Views {
             queue: VecDeque::new(),
             todo: Marks::default(),
             parked: Marks::default(),
+            live: Live::default(),
             block: Block::default(),
         }
     }
@@ -163,6 +168,7 @@ impl Views {
     pub fn catch_up(&mut self) -> Result<(), EngineError> {
         self.todo.on = self.marked(b't')?;
         self.parked.on = self.marked(b'k')?;
+        self.resume_live()?;
         self.resume_block()?;
         let (log, first) = (self.log.clone(), self.log.views_upto().saturating_add(1));
         std::thread::scope(|scope| {
@@ -376,7 +382,11 @@ impl Views {
         let before =
             if touches_identity { identity_key(&event.record, state, rules, identity) } else { None };
         let old_id = side_of(&event.body).and_then(|s| state.sides.get(s)?.id.clone());
+        let past = state.past_conflicts();
         state.fold(rules, id, event);
+        if state.past_conflicts() > past {
+            self.set(key(b'h', event.record.as_str().as_bytes()), Some(Vec::new()));
+        }
         if touches_identity {
             let after = identity_key(&event.record, state, rules, identity);
             if let Some(before) = before.filter(|b| after.as_ref() != Some(b)) {
@@ -416,6 +426,10 @@ impl Views {
             }
         }
         self.mark_parked(record, is_parked(state));
+        self.mark_conflicts(record, state);
+        if state.past_conflicts() > 0 {
+            self.set(key(b'h', record.as_str().as_bytes()), Some(Vec::new()));
+        }
         let Some(collection) = plan.collections.get(record.collection()) else { return Ok(()) };
         if let Some(key) = identity_key(record, state, &collection.rules, &collection.identity) {
             self.set(key, Some(record.as_str().into()));
@@ -431,6 +445,38 @@ impl Views {
     /// Notes whether something of a record is parked.
     pub fn mark_parked(&mut self, record: &RecordId, parked: bool) {
         self.parked.mark(record, parked);
+    }
+
+    /// Notes how many of a record's conflicts go on.
+    pub(crate) fn mark_conflicts(&mut self, record: &RecordId, state: &RecordState) {
+        let tally = tally(self.plan.collections.get(record.collection()), state);
+        self.live.mark(record, tally);
+    }
+
+    /// Records with conflicts that go on.
+    pub(crate) fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// Records that have had conflicts which ended, in order, so many or a few more.
+    pub(crate) fn once_conflicted(
+        &self,
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<Vec<RecordId>, EngineError> {
+        let after = after.map(|record| key(b'h', record.as_str().as_bytes()));
+        let found = self.scan(b"h", after.as_deref(), limit)?;
+        Ok(found.into_iter().filter_map(saved_record).map(|(record, _)| record).collect())
+    }
+
+    fn resume_live(&mut self) -> Result<(), EngineError> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.log.views(b"c", after.as_deref(), 1_024)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(last.clone());
+            self.live.resume(page.into_iter().filter_map(saved_record));
+        }
     }
 
     /// The record that a side's native id belongs to.
@@ -646,6 +692,7 @@ impl Views {
         }
         self.todo.save(b't', &mut self.fresh);
         self.parked.save(b'k', &mut self.fresh);
+        self.live.save(|record| key(b'c', record.as_str().as_bytes()), &mut self.fresh);
         if self.fresh.is_empty() {
             return None;
         }

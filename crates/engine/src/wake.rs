@@ -4,6 +4,7 @@
 //! A connector's answer is always one wake; a request to a connector is always
 //! one effect. The machine itself does neither.
 
+use crate::choose::Choice;
 use crate::happening::Happening;
 use crate::views::Saved;
 use hms_sync_changelog::Sealed;
@@ -186,6 +187,8 @@ pub enum Command {
         /// The last checkpoint under an origin that ends here.
         last: Option<String>,
     },
+    /// Decide a conflict, or a value.
+    Choose(Choice),
     /// Erase a record's personal fields.
     Erase {
         /// Of which record.
@@ -204,6 +207,10 @@ pub enum Reply {
     Done,
     /// So many things were done.
     Count(usize),
+    /// It was made as this version of the record.
+    Made(u64),
+    /// It was not done: the record has changed where it matters. This is its version.
+    Stale(u64),
     /// It cannot be done.
     Refused(String),
 }

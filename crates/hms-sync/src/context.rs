@@ -107,7 +107,7 @@ impl Target {
             move |reply| Wake::Queue { record, job, clock, n, target, method, path, body, reply }
         };
         match self.call.engine.ask(queue).await? {
-            Reply::Done | Reply::Count(_) => Ok(Accepted { record }),
+            Reply::Done | Reply::Count(_) | Reply::Made(_) | Reply::Stale(_) => Ok(Accepted { record }),
             Reply::Refused(why) => Err(SyncError::Refused { why }),
         }
     }

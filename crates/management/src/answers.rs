@@ -1,9 +1,13 @@
 //! What people are told, as plain data: the same for the command and the API.
 
+mod conflict;
 mod page;
 mod past;
 mod story;
 
+pub use conflict::{
+    Chosen, ConflictPage, ConflictQuery, ConflictStory, Decide, MetValue, Pick, RecordConflicts, Restore,
+};
 pub use hms_sync_engine::ParkedItem;
 pub use page::{LogPage, LogQuery};
 pub use past::{AsOf, Diff, FieldDiff, PointReport};

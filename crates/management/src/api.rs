@@ -2,6 +2,7 @@
 //! token. A GET never writes; an error is always `{"error": …, "hint": …}`.
 
 mod audit;
+mod conflicts;
 
 use crate::answers::ParkedFilter;
 use crate::body::{Refusal, read};
@@ -32,6 +33,10 @@ pub(crate) fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Room>>)> {
         (Method::GET, "/api/status", get(status)),
         (Method::GET, "/api/parked", get(parked)),
         (Method::POST, "/api/parked/release", post(release)),
+        (Method::GET, "/api/conflicts", get(conflicts::list)),
+        (Method::GET, "/api/conflicts/record", get(conflicts::of_record)),
+        (Method::POST, "/api/conflicts/resolve", post(conflicts::resolve)),
+        (Method::POST, "/api/conflicts/restore", post(conflicts::restore)),
         (Method::GET, "/api/record", get(record)),
         (Method::GET, "/api/history", get(history)),
         (Method::GET, "/api/explain", get(explain)),

@@ -68,7 +68,9 @@ impl From<DeskError> for Refusal {
                 StatusCode::NOT_FOUND
             }
             DeskError::Invalid { .. } | DeskError::NoTime { .. } => StatusCode::BAD_REQUEST,
+            DeskError::Stale { .. } => StatusCode::PRECONDITION_FAILED,
             DeskError::Refused { .. }
+            | DeskError::NotDecided { .. }
             | DeskError::NotErased { .. }
             | DeskError::NoNotary
             | DeskError::Notary(_)

@@ -8,14 +8,14 @@ use crate::answers::{EditStory, EventReport, FieldStory, NotSeen, Noted, SideSto
 use crate::error::DeskError;
 use crate::line::short;
 use crate::shelf::Shelf;
-use crate::told::phrases::{self, changed, origin, rule_name, source_name, who, why};
+use crate::told::phrases::{self, changed, origin, source_name, who};
 use crate::told::{Teller, Told, Unseen};
-use hms_sync_engine::{CollectionPlan, Plan, RecordState, SideState};
+use hms_sync_engine::{CollectionPlan, Plan, RecordState, SideState, Standing, kind_name};
 use hms_sync_model::{
-    Actor, Author, Body, Dot, Event, EventId, FieldName, ParkReason, RecordId, SideName, Source, Value,
-    VecMap,
+    Actor, Author, Body, Dot, Edit, Event, EventId, FieldMap, FieldName, ParkReason, RecordId, SideName,
+    Source, Value, VecMap,
 };
-use hms_sync_resolver::{Decision, Rules, Sibling};
+use hms_sync_resolver::{Conflict, Decision, Reason, Rules, Sibling};
 use std::collections::{BTreeMap, VecDeque};
 use writes::Writes;
 
@@ -55,6 +55,43 @@ pub(crate) fn explain(
     Ok(walk.end(collection))
 }
 
+/// Edits that met in one place.
+pub(crate) struct Quarrel {
+    /// The field; nothing if it is about whether the record is there.
+    pub(crate) field: Option<FieldName>,
+    pub(crate) kind: String,
+    pub(crate) standing: Standing,
+    pub(crate) base: serde_json::Value,
+    /// The name of what decided.
+    pub(crate) reason: &'static str,
+    pub(crate) words: String,
+    /// The one that stands first: its story, what its edit left, and whether that deleted.
+    pub(crate) values: Vec<(ValueStory, FieldMap, bool)>,
+    pub(crate) ended: Option<Noted>,
+}
+
+/// The conflicts of a record as its first `version` events make it: those that go on, and
+/// the last one of each field that has ended.
+pub(crate) fn quarrels(
+    shelf: &Shelf,
+    plan: &Plan,
+    record: &RecordId,
+    version: u64,
+) -> Result<(RecordState, Vec<Quarrel>), DeskError> {
+    let collection = plan.collections.get(record.collection());
+    let none = Rules::default();
+    let mut walk = Walk::new(collection.map_or(&none, |of| &of.rules), None);
+    crate::desk::walk(shelf, record, 1, |id, event| {
+        let wanted = event.version <= version;
+        if wanted {
+            walk.take(id, event);
+        }
+        wanted
+    })?;
+    let quarrels = walk.quarrels();
+    Ok((walk.state, quarrels))
+}
+
 /// An edit that a value may come from.
 struct Made {
     id: EventId,
@@ -74,6 +111,8 @@ struct Walk<'a> {
     made: BTreeMap<Dot, Made>,
     /// What stood in a field when all sides were found to agree on it.
     settled: VecMap<FieldName, (Decision, Noted)>,
+    /// The last conflict of each place that has ended.
+    over: BTreeMap<Option<FieldName>, (Conflict, Noted)>,
     writes: Writes,
     /// Webhooks that named the record, by side, since it was last heard of there.
     hints: VecMap<SideName, String>,
@@ -89,6 +128,7 @@ impl<'a> Walk<'a> {
             state: RecordState::default(),
             made: BTreeMap::new(),
             settled: VecMap::new(),
+            over: BTreeMap::new(),
             writes: Writes::default(),
             hints: VecMap::new(),
             edits: VecDeque::new(),
@@ -105,6 +145,7 @@ impl<'a> Walk<'a> {
                 }
                 self.edits.push_back(EventReport::of(id, event, &told));
             }
+            self.end_quarrels(event, edit, &told);
             match edit.actor().author {
                 Author::Engine => self.settle(event),
                 Author::Side(_) | Author::Operator | Author::Join => self.edited(id, event, told),
@@ -114,6 +155,105 @@ impl<'a> Walk<'a> {
         self.writes.take(event);
         self.state.fold(self.rules, id, event);
         self.prune();
+    }
+
+    /// Keeps the conflicts that an edit ends, as they stood just before it.
+    fn end_quarrels(&mut self, event: &Event, edit: &Edit, told: &Told) {
+        let merged = &self.state.merged;
+        let disputed = merged.presence_siblings().len() > 1;
+        if !disputed && !edit.changes.keys().any(|field| merged.is_conflicted(field)) {
+            return;
+        }
+        let before = merged.conflicts(self.rules);
+        let mut after = merged.clone();
+        if after.apply(self.rules, edit).is_err() {
+            return;
+        }
+        let goes_on: Vec<_> =
+            after.conflicts(self.rules).into_iter().map(|conflict| conflict.field).collect();
+        let kind = match edit.actor().author {
+            Author::Engine => "settled",
+            Author::Operator => "decided",
+            Author::Side(_) | Author::Join => "changed",
+        };
+        for conflict in before.into_iter().filter(|conflict| !goes_on.contains(&conflict.field)) {
+            let (at, words) = (event.at.to_string(), told.words.clone());
+            let noted = Noted { version: event.version, at, kind: kind.to_owned(), words };
+            self.over.insert(conflict.field.clone(), (conflict, noted));
+        }
+    }
+
+    /// Those that go on, then the last of each place that has ended.
+    fn quarrels(&self) -> Vec<Quarrel> {
+        let live = self.state.merged.conflicts(self.rules);
+        let over =
+            self.over.iter().filter(|(field, _)| !live.iter().any(|conflict| conflict.field == **field));
+        let over = over.map(|(_, (conflict, noted))| (conflict, Some(noted.clone())));
+        live.iter()
+            .map(|conflict| (conflict, None))
+            .chain(over)
+            .map(|(c, ended)| self.quarrel(c, ended))
+            .collect()
+    }
+
+    fn quarrel(&self, conflict: &Conflict, ended: Option<Noted>) -> Quarrel {
+        let Conflict { field, kind, decision } = conflict;
+        let lead = field.as_ref().and_then(|field| self.rules.group_of(field)).map(|group| &group.lead);
+        let by_lead = lead.map(|lead| self.state.merged.decide(self.rules, lead).reason == Reason::Manual);
+        let open = decision.reason == Reason::Manual || by_lead.unwrap_or(false);
+        let standing = match &ended {
+            Some(_) => Standing::Ended,
+            None => crate::conflicts::standing(open),
+        };
+        let earliest = decision.siblings.iter().min_by_key(|(sibling, _)| (sibling.stamp.high, &sibling.dot));
+        let base = earliest.map(|(sibling, _)| sibling.change.before.to_json()).unwrap_or_default();
+        let mut values: Vec<_> = decision
+            .siblings
+            .iter()
+            .map(|(sibling, stands)| self.met(field.as_ref(), sibling, *stands, decision))
+            .collect();
+        values.sort_by_key(|(story, _, _)| !story.stands);
+        let (reason, words) = match (field, &decision.reason) {
+            (None, Reason::OnlyValue) => ("deletes", phrases::deletes(self.rules.deletes()).to_owned()),
+            (_, reason) => (reason.name(), reason.sentence()),
+        };
+        Quarrel {
+            field: field.clone(),
+            kind: kind_name(*kind, decision).to_owned(),
+            standing,
+            base: if field.is_some() { base } else { serde_json::Value::Bool(true) },
+            reason,
+            words,
+            values,
+            ended,
+        }
+    }
+
+    fn met(
+        &self,
+        field: Option<&FieldName>,
+        sibling: &Sibling,
+        stands: bool,
+        decision: &Decision,
+    ) -> (ValueStory, FieldMap, bool) {
+        let made = self.made.get(&sibling.dot);
+        let (mut left, mut deletes) = (FieldMap::new(), sibling.change.after == Value::Bool(false));
+        if let Some(Body::Edited { edit, .. }) = made.map(|made| &made.event.body) {
+            deletes = edit.deletes;
+            left = edit.changes.iter().map(|(field, change)| (field.clone(), change.after.clone())).collect();
+        } else if let Some(field) = field {
+            left.insert(field.clone(), sibling.change.after.clone());
+        }
+        let story = match field {
+            Some(field) => self.value(field, sibling, stands, &decision.siblings),
+            None => ValueStory {
+                stands,
+                value: sibling.change.after.to_json(),
+                by: who(&sibling.dot.actor.author),
+                edit: made.map(|made| made.story(None, &[])),
+            },
+        };
+        (story, left, deletes)
     }
 
     /// What a settle covers is what stood just before it.
@@ -165,7 +305,9 @@ impl<'a> Walk<'a> {
         let standing = merged.field_names().flat_map(|field| merged.siblings(field));
         let settled =
             self.settled.values().flat_map(|(decision, _)| decision.siblings.iter().map(|(s, _)| s));
-        let all = standing.chain(settled).chain(merged.presence_siblings());
+        let over =
+            self.over.values().flat_map(|(conflict, _)| conflict.decision.siblings.iter().map(|(s, _)| s));
+        let all = standing.chain(settled).chain(over).chain(merged.presence_siblings());
         let live: std::collections::BTreeSet<Dot> = all.map(|sibling| sibling.dot.clone()).collect();
         let mut versions: Vec<u64> = self.made.values().map(|made| made.event.version).collect();
         versions.sort_unstable();
@@ -209,8 +351,8 @@ impl<'a> Walk<'a> {
         FieldStory {
             field: field.to_string(),
             value: now.value.to_json(),
-            rule: rule_name(&decision.reason).to_owned(),
-            words: why(&decision.reason),
+            rule: decision.reason.name().to_owned(),
+            words: decision.reason.sentence(),
             sides: sides.collect(),
             settled: settled.map(|(_, noted)| noted.clone()),
             values,

@@ -95,7 +95,7 @@ impl Desk {
         };
         match reply {
             Reply::Refused(why) => Err(DeskError::Refused { why }),
-            Reply::Done | Reply::Count(_) => Ok(reply),
+            Reply::Done | Reply::Count(_) | Reply::Made(_) | Reply::Stale(_) => Ok(reply),
         }
     }
 

@@ -123,6 +123,7 @@ fn origin(source: &Source) -> Json {
         Source::Fetch => json!("fetch"),
         Source::Missing => json!("missing"),
         Source::Operator => json!("operator"),
+        Source::Person { by, reason } => json!({ "by": by, "reason": reason }),
         Source::Engine => json!("engine"),
     }
 }

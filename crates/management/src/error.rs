@@ -49,6 +49,22 @@ pub enum DeskError {
         /// Why.
         why: String,
     },
+    /// The decision cannot be made.
+    #[error("{why}")]
+    NotDecided {
+        /// Why.
+        why: String,
+    },
+    /// Somebody has changed what the decision is about.
+    #[error("nothing was done: version {seen} was decided about, and since then {}", changed.join("; "))]
+    Stale {
+        /// The version that was seen.
+        seen: u64,
+        /// The version that there is.
+        now: u64,
+        /// What has changed, in words.
+        changed: Vec<String>,
+    },
     /// Nothing of the record can be erased.
     #[error("{why}")]
     NotErased {
@@ -124,6 +140,10 @@ impl DeskError {
             Self::Invalid { hint, .. } => hint.clone(),
             Self::NoTime { .. } => HOW.into(),
             Self::Refused { .. } => "`hms-sync status FILE` shows the sides and their collections".into(),
+            Self::NotDecided { .. } => "`hms-sync conflicts FILE show RECORD` shows how it stands".into(),
+            Self::Stale { now, .. } => {
+                format!("look at it again, then decide with --version {now} if it is still right")
+            }
             Self::NotErased { .. } => "`hms-sync explain FILE RECORD` shows how it stands".into(),
             Self::NotRunning => "start it with `hms-sync run FILE`".into(),
             Self::Stopped => {

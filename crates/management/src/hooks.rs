@@ -64,7 +64,7 @@ async fn take_in(room: &Room, route: &HookRoute, request: Request) -> Result<(),
     let (side, collection) = (route.side.clone(), route.collection.clone());
     let durable = engine.ask(move |reply| Wake::Webhook { side, collection, delivery, reply });
     match tokio::time::timeout(answer_patience, durable).await {
-        Ok(Ok(Reply::Done | Reply::Count(_))) => Ok(()),
+        Ok(Ok(Reply::Done | Reply::Count(_) | Reply::Made(_) | Reply::Stale(_))) => Ok(()),
         Ok(Ok(Reply::Refused(why))) => {
             Err(Refusal::new(StatusCode::BAD_REQUEST, why, "see the sync's configuration"))
         }

@@ -19,6 +19,7 @@ mod desk;
 mod chain;
 mod past;
 mod listing;
+mod conflicts;
 mod offline;
 mod token;
 mod body;
@@ -27,9 +28,10 @@ mod api;
 mod serve;
 
 pub use answers::{
-    AsOf, CheckpointReport, Diff, EditStory, Erased, EventReport, Explanation, FieldDiff, FieldStory,
-    History, LogPage, LogQuery, LostEvents, NotSeen, Noted, ParkedFilter, ParkedItem, ParkedPage,
-    PointReport, Released, Running, SideStory, StatusReport, ValueStory, Verified, WriteStory,
+    AsOf, CheckpointReport, Chosen, ConflictPage, ConflictQuery, ConflictStory, Decide, Diff, EditStory,
+    Erased, EventReport, Explanation, FieldDiff, FieldStory, History, LogPage, LogQuery, LostEvents,
+    MetValue, NotSeen, Noted, ParkedFilter, ParkedItem, ParkedPage, Pick, PointReport, RecordConflicts,
+    Released, Restore, Running, SideStory, StatusReport, ValueStory, Verified, WriteStory,
 };
 pub use api::api_routes;
 pub use audit::ExportAsk;

@@ -23,7 +23,7 @@ pub(crate) const CONTEXT_EVENTS: u64 = 63;
 
 impl Desk {
     /// The record that goes by a name, and not a stream of the sync's own.
-    async fn find_record(&self, name: &str) -> Result<RecordId, DeskError> {
+    pub(crate) async fn find_record(&self, name: &str) -> Result<RecordId, DeskError> {
         let record = self.find(name).await?;
         if record.is_own_stream() {
             return Err(DeskError::Invalid {
@@ -34,7 +34,7 @@ impl Desk {
         Ok(record)
     }
 
-    async fn plan(&self) -> Result<Arc<Plan>, DeskError> {
+    pub(crate) async fn plan(&self) -> Result<Arc<Plan>, DeskError> {
         self.look(|machine| Ok(Arc::clone(machine.plan()))).await
     }
 

@@ -192,7 +192,12 @@ impl Teller {
         let what = changes(edit, new && !self.late, id);
         let unseen = phrases::unseen(unseen, event.at).map_or_else(String::new, |words| format!("; {words}"));
         self.remember(event, edit);
-        format!("{} {what}{unseen}{}", who(&edit.actor().author), from(source))
+        match source {
+            Source::Person { by, reason } => {
+                format!("{} at hms-sync {what}{unseen}: {}", short(by), short(reason))
+            }
+            _ => format!("{} {what}{unseen}{}", who(&edit.actor().author), from(source)),
+        }
     }
 
     fn remember(&mut self, event: &Event, edit: &Edit) {

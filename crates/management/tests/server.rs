@@ -176,6 +176,11 @@ async fn the_api_answers_what_the_desk_knows() {
     assert_eq!(then["stories"][0]["values"][0]["edit"]["source"], "webhook");
     let verified = bench.get("/api/verify").await;
     assert_eq!(verified["sound"], true);
+    let unseen =
+        r#"{"record":"clerk:7","field":"document","pick":"winner","version":0,"by":"ann","reason":"x"}"#;
+    let stale = bench.ask("POST", "/api/conflicts/resolve", &bench.auth(), unseen).await;
+    assert_eq!(stale.status, 412, "{}", stale.body);
+    assert!(stale.body.contains("since then v1 clerk has it"), "{}", stale.body);
     let parked = bench.get("/api/parked").await;
     assert_eq!(parked["items"].as_array().unwrap().len(), 0);
 }
@@ -192,6 +197,10 @@ async fn mistakes_are_told_with_a_hint() {
     };
     check("GET", "/api/history?name=clerk:404", "", 404, "clerk:404").await;
     check("GET", "/api/history", "", 400, "name").await;
+    check("GET", "/api/conflicts?colour=red", "", 400, "colour").await;
+    check("GET", "/api/conflicts/record?name=clerk:404", "", 404, "clerk:404").await;
+    let unsaid = r#"{"record":"clerk:7","field":"document","pick":"winner","by":"ann","reason":"x"}"#;
+    check("POST", "/api/conflicts/resolve", unsaid, 400, "version").await;
     check("GET", "/api/history?name=a&colour=red", "", 400, "colour").await;
     check("POST", "/api/poll", r#"{"side":"nobody","collection":"permit"}"#, 409, "nobody").await;
     check("GET", "/api/as-of?name=clerk:7&at=soon", "", 400, "no time").await;

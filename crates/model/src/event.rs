@@ -73,9 +73,19 @@ pub enum Source {
     /// A complete listing in which the record was missing, then a read of it.
     #[serde(rename = "miss")]
     Missing,
-    /// A person, by command or page.
+    /// A person of whom no more is known.
     #[serde(rename = "op")]
     Operator,
+    /// A person, by command or page.
+    #[serde(rename = "who")]
+    Person {
+        /// Who.
+        #[serde(rename = "b")]
+        by: String,
+        /// Why.
+        #[serde(rename = "r")]
+        reason: String,
+    },
     /// hms-sync itself: a settle or a join.
     #[serde(rename = "self")]
     Engine,

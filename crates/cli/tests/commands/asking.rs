@@ -4,7 +4,7 @@ use crate::bench::{Bench, Ran, until};
 use serde_json::{Value as Json, json};
 
 /// The clerk and the marshal change one permit at once; revoked comes before approved.
-fn conflicted() -> (Bench, crate::bench::Sync) {
+pub(crate) fn conflicted() -> (Bench, crate::bench::Sync) {
     // No webhooks are sent here: both changes are found by polls.
     let bench = Bench::with(|yaml| yaml.replace("poll_interval: 1s", "poll_interval: 1h"));
     bench.clerk.seed_records(1, 2);

@@ -4,7 +4,7 @@ use crate::bench::hms_sync;
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 25] = [
+    let commands: [&[&str]; 30] = [
         &[],
         &["demo"],
         &["run"],
@@ -18,6 +18,11 @@ fn every_command_explains_itself() {
         &["parked", "FILE", "list"],
         &["parked", "FILE", "replay"],
         &["parked", "FILE", "discard"],
+        &["conflicts"],
+        &["conflicts", "FILE", "list"],
+        &["conflicts", "FILE", "show"],
+        &["conflicts", "FILE", "resolve"],
+        &["conflicts", "FILE", "restore"],
         &["poll"],
         &["audit"],
         &["audit", "FILE", "verify"],

@@ -17,6 +17,7 @@ mod codes;
 mod answers;
 mod audit;
 mod asking;
+mod conflicts;
 mod parked;
 mod recover;
 mod stop;

@@ -8,7 +8,7 @@ use hms_sync_model::{
     Author, Change, Failure, FieldMap, FieldName, FieldResult, Operation, ParkReason, RecordId, Source, Time,
     Value,
 };
-use hms_sync_resolver::{Policy, Reason};
+use hms_sync_resolver::Deletes;
 
 /// Who made an edit.
 pub(crate) fn who(author: &Author) -> String {
@@ -86,7 +86,7 @@ pub(crate) fn from(source: &Source) -> &'static str {
         Source::Answer => " (answer to our write)",
         Source::Fetch => " (read)",
         Source::Missing => " (missing from the full listing)",
-        Source::Operator | Source::Engine => "",
+        Source::Operator | Source::Person { .. } | Source::Engine => "",
     }
 }
 
@@ -100,6 +100,7 @@ pub(crate) fn origin(source: &Source) -> String {
         Source::Fetch => "seen when the record was read".to_owned(),
         Source::Missing => "missing from the full listing".to_owned(),
         Source::Operator => "by a person at hms-sync".to_owned(),
+        Source::Person { by, reason } => format!("by {} at hms-sync: {}", short(by), short(reason)),
         Source::Engine => "noted by hms-sync".to_owned(),
     }
 }
@@ -112,7 +113,7 @@ pub(crate) fn source_name(source: &Source) -> &'static str {
         Source::Answer => "answer",
         Source::Fetch => "read",
         Source::Missing => "missing",
-        Source::Operator => "operator",
+        Source::Operator | Source::Person { .. } => "operator",
         Source::Engine => "engine",
     }
 }
@@ -202,61 +203,11 @@ pub(crate) fn park_reason(reason: ParkReason) -> &'static str {
     }
 }
 
-/// The name of what decided, as the configuration calls rules.
-pub(crate) fn rule_name(reason: &Reason) -> &'static str {
-    match reason {
-        Reason::Nobody => "never_set",
-        Reason::OnlyValue => "only_value",
-        Reason::Agreed => "agreed",
-        Reason::Policy(policy) => policy.name(),
-        Reason::LastResort => "last_resort",
-        Reason::Locked => "lock",
-        Reason::Owner(_) => "owner",
-        Reason::Manual => "manual",
-        Reason::GroupLead(_) => "group",
-        Reason::Union => "set",
-        Reason::Sum => "counter",
-    }
-}
-
-/// Why a value stands, in a sentence.
-pub(crate) fn why(reason: &Reason) -> String {
-    match reason {
-        Reason::Nobody => "nobody has ever set it".to_owned(),
-        Reason::OnlyValue => "the last change, made by someone who had seen all others".to_owned(),
-        Reason::Agreed => "changed without knowing of each other, to the same value".to_owned(),
-        Reason::Policy(policy) => policy_words(policy),
-        Reason::LastResort => "made too close in time to tell which came first: the one that can have come \
-                               later stands, else that of the side that the configuration names first"
-            .to_owned(),
-        Reason::Locked => "locked: only a person at hms-sync changes it from here".to_owned(),
-        Reason::Owner(side) => format!("the field is {side}'s own: only its changes count"),
-        Reason::Manual => "a person has to decide; until then what stood before stays".to_owned(),
-        Reason::GroupLead(lead) => format!("goes together with {lead}: whoever wins there wins here"),
-        Reason::Union => "everybody's additions and removals together".to_owned(),
-        Reason::Sum => "everybody's additions summed up".to_owned(),
-    }
-}
-
-fn policy_words(policy: &Policy) -> String {
-    match policy {
-        Policy::LastWriterWins => "changed without knowing of each other: the later change stands".to_owned(),
-        Policy::FirstWriterWins => {
-            "changed without knowing of each other: the earlier change stands".to_owned()
-        }
-        Policy::Prefer(sides) => {
-            let sides: Vec<&str> = sides.iter().map(hms_sync_model::SideName::as_str).collect();
-            format!("changed without knowing of each other: the first of {} is heard", sides.join(", "))
-        }
-        Policy::Precedence(values) => {
-            let values: Vec<String> = values.iter().map(short).collect();
-            format!("changed without knowing of each other: the first of {} stands", values.join(", "))
-        }
-        Policy::Max => "changed without knowing of each other: the greater value stands".to_owned(),
-        Policy::Min => "changed without knowing of each other: the smaller value stands".to_owned(),
-        Policy::MergeText => {
-            "changed without knowing of each other: both texts were merged, line by line".to_owned()
-        }
-        Policy::Manual => "a person has to decide; until then what stood before stays".to_owned(),
+/// What decides whether a record is there that one deleted and another changed.
+pub(crate) fn deletes(rule: Deletes) -> &'static str {
+    match rule {
+        Deletes::EditWins => "deleted and changed without knowing of each other: the change stands",
+        Deletes::DeleteWins => "deleted and changed without knowing of each other: the delete stands",
+        Deletes::Manual => "deleted and changed without knowing of each other: a person has to decide",
     }
 }

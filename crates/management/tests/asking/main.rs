@@ -8,6 +8,7 @@
     reason = "tests may panic"
 )]
 
+mod conflicts;
 mod erased;
 mod holes;
 mod keys;
