@@ -6,8 +6,8 @@ use crate::rehearsal::Rehearsal;
 use crate::told::Heard;
 use hms_sync_changelog::Sealed;
 use hms_sync_connector::{Delivery, Observation, ReadError};
-use hms_sync_engine::{Command, Effect, Machine, Reply, ReplyTo, Wake, state_at};
-use hms_sync_model::{Body, CollectionName, NativeId, Outcome, RecordId, SideName, Time};
+use hms_sync_engine::{Command, Effect, Machine, Reply, ReplyTo, Wake, state_at, stream_of};
+use hms_sync_model::{Body, CollectionName, NativeId, Outcome, RecordId, Released, SideName, Time};
 use hms_sync_resolver::Rules;
 use std::time::Duration;
 
@@ -35,10 +35,11 @@ impl Rehearsal {
     /// a round of reading finds nothing new.
     pub fn settle(&mut self) -> Result<(), RehearsalError> {
         for _ in 0..ROUNDS_MAX {
-            let before = self.own_events()?;
+            let before = self.progress;
             self.poll_all()?;
             self.run()?;
-            if self.own_events()? == before {
+            self.let_empty()?;
+            if self.progress == before {
                 return Ok(());
             }
             self.wait_out_doubts()?;
@@ -105,16 +106,6 @@ impl Rehearsal {
         self.step(Wake::Start)
     }
 
-    /// How many events there are of records.
-    fn own_events(&self) -> Result<u64, RehearsalError> {
-        let log = self.machine.log();
-        let mut all = 0;
-        for record in self.records()? {
-            all += log.last(&record)?.map_or(0, |(version, _)| version);
-        }
-        Ok(all)
-    }
-
     fn poll_all(&mut self) -> Result<(), RehearsalError> {
         let places: Vec<_> = self.sides.keys().cloned().collect();
         for (side, collection) in places {
@@ -129,6 +120,19 @@ impl Rehearsal {
             !self.offline.contains(side) && std::mem::take(&mut self.side_mut(collection, side)?.removed);
         let (side, collection) = (side.clone(), collection.clone());
         self.ask(Command::Poll { side, collection, full }).map(drop)
+    }
+
+    /// That a side shows no record at all any more is meant where there were so few.
+    fn let_empty(&mut self) -> Result<(), RehearsalError> {
+        let empty: Vec<_> = self.sides.iter().filter(|(_, there)| there.ids().next().is_none()).collect();
+        let streams: Vec<RecordId> = empty
+            .iter()
+            .map(|((side, collection), _)| stream_of(side, collection))
+            .collect::<Result<_, _>>()?;
+        for record in streams {
+            self.ask(Command::Release { record, lane: None, action: Released::Replay })?;
+        }
+        self.run()
     }
 
     /// A side that cannot be asked for one record is read again when what was written has settled.
@@ -178,6 +182,9 @@ impl Rehearsal {
 
     /// Whether there is work that waits for its time, and not just for a side to come back.
     fn is_worth_waiting(&self, timer_us: i64) -> Result<bool, RehearsalError> {
+        if !self.offline.is_empty() {
+            return Ok(false);
+        }
         let patience =
             self.plan.collections.values().flat_map(|of| of.sides.values()).map(|part| part.settle_window);
         let patience = patience.max().unwrap_or_default().saturating_add(PATIENCE);
@@ -241,7 +248,7 @@ impl Rehearsal {
                 vault.open_event(&mut event);
             }
             if brings_further(&event.body) {
-                self.progress_us = self.now_us;
+                (self.progress, self.progress_us) = (self.progress + 1, self.now_us);
             }
             let state = state_at(&log, self.vault.as_ref(), &self.plan, &event.record, event.version)?;
             let title = self.machine.title(&event.record, &state);

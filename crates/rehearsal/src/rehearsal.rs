@@ -38,7 +38,8 @@ pub struct Rehearsal {
     pub(crate) life: u64,
     pub(crate) replies: BTreeMap<u64, Reply>,
     pub(crate) told: Told,
-    /// When something last happened that brought the sync further.
+    /// Counts what brought the sync further, and when that last happened.
+    pub(crate) progress: u64,
     pub(crate) progress_us: i64,
 }
 
@@ -88,6 +89,7 @@ impl Rehearsal {
             life: 0,
             replies: BTreeMap::new(),
             told: Told::default(),
+            progress: 0,
             progress_us: 0,
         };
         rehearsal.start()?;
@@ -113,7 +115,8 @@ impl Rehearsal {
         Ok(&mut self.side_mut(collection, side)?.mood)
     }
 
-    /// The side cannot be reached until it is [`Self::online`] again.
+    /// The side cannot be reached until it is [`Self::online`] again. Until then nothing
+    /// that waits for its time is waited for.
     pub fn offline(&mut self, side: &SideName) {
         self.offline.insert(side.clone());
     }

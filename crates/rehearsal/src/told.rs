@@ -242,10 +242,10 @@ impl Told {
                     (sibling.dot.actor.to_string(), value)
                 })
                 .collect();
-            let names: Vec<String> = losers.iter().map(|(who, value)| format!("{value}@{who}")).collect();
+            let names: Vec<String> = losers.iter().map(|(who, value)| format!("{}@{who}", shown(value))).collect();
             let loser = if losers.len() > 1 { "losers" } else { "loser" };
             let why = format!("({reason}; {loser} {})", names.join(", "));
-            self.line(heard, "engine", "resolve", &format!("{name}: {value}"), why);
+            self.line(heard, "engine", "resolve", &format!("{name}: {}", shown(&value)), why);
             let record = heard.event.record.clone();
             self.conflicts.retain(|known| known.record != record || known.field != conflict.field);
             let (kind, field) = (conflict.kind.as_str(), conflict.field);
@@ -274,8 +274,14 @@ fn presence_word(presence: Presence) -> String {
     .to_owned()
 }
 
+/// A value in one line.
+fn shown(value: &Value) -> String {
+    value.to_string().replace('\n', "⏎")
+}
+
 fn list(fields: &FieldMap) -> String {
-    let all: Vec<String> = fields.iter().map(|(field, value)| format!("{field}={value}")).collect();
+    let all: Vec<String> =
+        fields.iter().map(|(field, value)| format!("{field}={}", shown(value))).collect();
     all.join(" ")
 }
 

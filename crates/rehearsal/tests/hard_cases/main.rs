@@ -1,7 +1,7 @@
 //! The hard cases of merging, each as a story that is played through the real engine in
 //! simulated time. Its expectation is the timeline that a person would draw.
 //!
-//! All timelines of a run: `HARD_CASES=1 cargo test -p hms-sync-rehearsal --test hard_cases -- --nocapture`
+//! To see the timelines instead of comparing them: `HARD_CASES=1 cargo test -p hms-sync-rehearsal --test hard_cases -- --nocapture --test-threads=1`
 
 #![allow(
     clippy::unwrap_used,
@@ -18,4 +18,12 @@
 mod scene;
 mod story;
 mod echoes;
+mod causes;
+mod answers;
+mod reads;
+mod shapes;
+mod deletes;
+mod kinds;
+mod refusals;
+mod groups;
 mod speed;

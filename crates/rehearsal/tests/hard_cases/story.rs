@@ -142,7 +142,8 @@ impl Story {
         let found = self.play.timeline();
         self.play.forget();
         if std::env::var("HARD_CASES").is_ok() {
-            eprintln!("{found}");
+            eprintln!("@@ {}\n{found}", std::panic::Location::caller());
+            return self;
         }
         let squeeze = |text: &str| -> Vec<String> {
             let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
@@ -179,7 +180,7 @@ impl Story {
 }
 
 pub fn words(fields: &FieldMap) -> String {
-    fields.iter().map(|(field, value)| format!("{field}={value}")).collect::<Vec<_>>().join(" ")
+    fields.iter().map(|(field, value)| format!("{field}={}", value.to_string().escape_debug())).collect::<Vec<_>>().join(" ")
 }
 
 /// The lines of both, those of one alone marked. Found by the longest common part.
@@ -194,18 +195,18 @@ fn diff(want: &[String], got: &[String]) -> String {
             };
         }
     }
-    let (mut i, mut j, mut text) = (0, 0, String::new());
+    let (mut i, mut j, mut lines) = (0, 0, Vec::new());
     while i < want.len() || j < got.len() {
         if i < want.len() && j < got.len() && want[i] == got[j] {
-            text += &format!("    {}\n", want[i]);
+            lines.push(format!("    {}", want[i]));
             (i, j) = (i + 1, j + 1);
         } else if j < got.len() && (i == want.len() || common[i][j + 1] >= common[i + 1][j]) {
-            text += &format!("  + {}\n", got[j]);
+            lines.push(format!("  + {}", got[j]));
             j += 1;
         } else {
-            text += &format!("  - {}\n", want[i]);
+            lines.push(format!("  - {}", want[i]));
             i += 1;
         }
     }
-    text
+    lines.join("\n")
 }
