@@ -242,7 +242,8 @@ impl Told {
                     (sibling.dot.actor.to_string(), value)
                 })
                 .collect();
-            let names: Vec<String> = losers.iter().map(|(who, value)| format!("{}@{who}", shown(value))).collect();
+            let names: Vec<String> =
+                losers.iter().map(|(who, value)| format!("{}@{who}", shown(value))).collect();
             let loser = if losers.len() > 1 { "losers" } else { "loser" };
             let why = format!("({reason}; {loser} {})", names.join(", "));
             self.line(heard, "engine", "resolve", &format!("{name}: {}", shown(&value)), why);
@@ -280,8 +281,7 @@ fn shown(value: &Value) -> String {
 }
 
 fn list(fields: &FieldMap) -> String {
-    let all: Vec<String> =
-        fields.iter().map(|(field, value)| format!("{field}={}", shown(value))).collect();
+    let all: Vec<String> = fields.iter().map(|(field, value)| format!("{field}={}", shown(value))).collect();
     all.join(" ")
 }
 

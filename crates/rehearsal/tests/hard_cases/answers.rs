@@ -36,10 +36,16 @@ fn clamped() -> Story {
 #[test]
 fn a_side_that_clamps_makes_no_edit_and_no_loop() {
     let mut story = clamped();
-    story.edit("clerk", &[("score", "120")]).settle().expect("");
+    story.edit("clerk", &[("score", "120")]).settle().expect(
+        "   2 clerk    poll     permit/7 score=120 -> edited #4
+            2 marshal  update   permit/7 score=120 <- applied #6, score as 100 (altered)",
+    );
     story.stays_quiet();
     assert_eq!(story.merged(), "no=7 note=a score=120 status=pending");
-    story.edit("clerk", &[("score", "130")]).settle().expect("");
+    story.edit("clerk", &[("score", "130")]).settle().expect(
+        "10803 clerk    poll     permit/7 score=130 -> edited #7
+         10803 marshal  update   permit/7 score=130 <- applied #9, score as 100 (altered)",
+    );
 }
 
 #[test]
@@ -51,9 +57,34 @@ fn a_value_that_is_not_kept_is_parked_after_a_second_look() {
         }
         Ok(())
     });
-    story.edit("clerk", &[("note", "b")]).settle().expect("");
+    story.edit("clerk", &[("note", "b")]).settle().expect(
+        "   2 clerk    poll     permit/7 note=b -> edited #4
+            2 marshal  update   permit/7 note=b <- applied #6, note not kept
+            2 marshal  doubt    permit/7        -> read again #7: the answer shows what was there before our write
+            2 marshal  park     permit/7        -> not_kept #8: marshal answered that all was well and kept its old note",
+    );
     story.stays_quiet();
     assert_eq!(story.merged(), "no=7 note=b status=pending");
+}
+
+#[test]
+fn a_side_without_tags_that_does_not_keep_a_value_is_given_its_settle_window() {
+    let scene = Scene::new().able("marshal", |can| can.precondition = false);
+    let mut story = Story::of(scene, &[("status", "pending"), ("note", "a")]);
+    story.habit("marshal", |before, doc| {
+        if let Some(note) = before.get("note") {
+            doc["note"] = note.clone();
+        }
+        Ok(())
+    });
+    story.edit("clerk", &[("note", "b")]).settle().expect(
+        "   2 clerk    poll     permit/7 note=b -> edited #4
+            2 marshal  update   permit/7 note=b <- applied #6, note not kept
+            2 marshal  doubt    permit/7        -> read again #7: the answer shows what was there before our write
+            2 marshal  doubt    permit/7        -> read again #8: it still shows what was there before our write
+           32 marshal  park     permit/7        -> not_kept #9: marshal answered that all was well and kept its old note",
+    );
+    story.stays_quiet();
 }
 
 #[test]

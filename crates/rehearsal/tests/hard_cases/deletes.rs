@@ -47,7 +47,10 @@ fn a_delete_against_an_edit_waits_for_a_person_where_that_is_the_rule() {
             3 clerk    read     permit/7                   -> deleted #8 (concurrent with #4)
             3 engine   resolve  permit/7 presence: present (waits for a person; loser deleted@clerk)",
     );
-    assert_eq!((story.shows("clerk"), story.shows("marshal")), ("nothing".into(), "no=7 note=b status=pending".into()));
+    assert_eq!(
+        (story.shows("clerk"), story.shows("marshal")),
+        ("nothing".into(), "no=7 note=b status=pending".into())
+    );
     story.stays_quiet();
 }
 
@@ -84,7 +87,14 @@ fn a_partial_side_deletes_though_a_field_it_lacks_was_changed_long_ago() {
     let scene = Scene::new().without("marshal", "note");
     let mut story = Story::of(scene, &[("status", "pending"), ("note", "a")]);
     story.edit("clerk", &[("note", "b")]).settle();
-    story.delete("marshal").settle().expect("");
+    // The record was listed once more, and was there.
+    story.list("marshal").delete("marshal").settle().expect(
+        "   2 clerk    poll     permit/7 note=b -> edited #4
+            2 marshal  read     permit/7        -> in step #5
+            3 marshal  doubt    permit/7        -> read again #6: missing from a complete listing
+            3 marshal  read     permit/7        -> deleted #7
+            3 clerk    delete   permit/7        <- applied #9",
+    );
     assert_eq!(story.shows("clerk"), "nothing");
     story.stays_quiet();
 }
@@ -93,7 +103,13 @@ fn a_partial_side_deletes_though_a_field_it_lacks_was_changed_long_ago() {
 fn a_partial_side_deletes_while_a_field_it_lacks_is_changed() {
     let scene = Scene::new().without("marshal", "note");
     let mut story = Story::of(scene, &[("status", "pending"), ("note", "a")]);
-    story.edit("clerk", &[("note", "b")]).delete("marshal").settle().expect("");
+    story.edit("clerk", &[("note", "b")]).delete("marshal").settle().expect(
+        "   3 clerk    poll     permit/7 note=b              -> edited #4
+            3 marshal  doubt    permit/7                     -> read again #5: missing from a complete listing
+            3 marshal  read     permit/7                     -> deleted #6 (concurrent with #4)
+            3 engine   resolve  permit/7 presence: present   (an edit wins over a delete; loser deleted@marshal)
+            3 marshal  create   permit/7 no=7 status=pending <- applied #8",
+    );
     assert_eq!(story.shows("clerk"), "no=7 note=b status=pending");
     story.stays_quiet();
 }

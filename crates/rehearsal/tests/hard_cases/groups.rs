@@ -5,7 +5,11 @@ use crate::story::Story;
 use hms_sync_model::FieldType;
 
 fn scene() -> Scene {
-    Scene::new().field("revoked_at", FieldType::String, |_| {}).group(&["status", "revoked_at"], "status", |_| {})
+    Scene::new().field("revoked_at", FieldType::String, |_| {}).group(
+        &["status", "revoked_at"],
+        "status",
+        |_| {},
+    )
 }
 
 #[test]
@@ -51,6 +55,11 @@ fn a_side_that_keeps_one_member_and_not_another_parks_the_group() {
         }
         Ok(())
     });
-    story.edit("clerk", &[("status", "revoked"), ("revoked_at", "monday")]).settle().expect("");
+    story.edit("clerk", &[("status", "revoked"), ("revoked_at", "monday")]).settle().expect(
+        "   2 clerk    poll     permit/7 revoked_at=monday status=revoked -> edited #4
+            2 marshal  update   permit/7 revoked_at=monday status=revoked <- applied #6, revoked_at not kept
+            2 marshal  doubt    permit/7                                  -> read again #7: the answer shows what was there before our write
+            2 marshal  park     permit/7                                  -> not_kept #8: marshal answered that all was well and kept its old revoked_at",
+    );
     story.stays_quiet();
 }

@@ -50,17 +50,25 @@ fn an_element_added_anew_while_another_removes_it_is_in() {
 #[test]
 fn a_side_that_lower_cases_elements_neither_removes_nor_adds() {
     let mut story = Story::of(set(), &[("status", "pending"), ("tags", "[\"Fire\",\"Smoke\"]")]);
-    let lower = |_: &serde_json::Map<String, serde_json::Value>, doc: &mut serde_json::Map<String, serde_json::Value>| {
+    let lower = |_: &serde_json::Map<String, serde_json::Value>,
+                 doc: &mut serde_json::Map<String, serde_json::Value>| {
         let tags = doc.get("tags").and_then(|tags| tags.as_array()).cloned().unwrap_or_default();
-        let tags: Vec<_> = tags.iter().map(|tag| json!(tag.as_str().unwrap_or_default().to_lowercase())).collect();
+        let tags: Vec<_> =
+            tags.iter().map(|tag| json!(tag.as_str().unwrap_or_default().to_lowercase())).collect();
         doc.insert("tags".into(), json!(tags));
         Ok(())
     };
     story.habit("marshal", lower);
-    story.edit("clerk", &[("tags", "[\"Fire\",\"Smoke\",\"Hot\"]")]).settle().expect("");
+    story.edit("clerk", &[("tags", "[\"Fire\",\"Smoke\",\"Hot\"]")]).settle().expect(
+        "   2 clerk    poll     permit/7 tags={Fire, Hot, Smoke} -> edited #4
+            2 marshal  update   permit/7 tags={Fire, Hot, Smoke} <- applied #6, tags as {fire, hot, smoke} (reformatted)",
+    );
     story.stays_quiet();
     // The removal of the image removes what it is an image of.
-    story.edit("marshal", &[("tags", "[\"smoke\",\"hot\"]")]).settle().expect("");
+    story.edit("marshal", &[("tags", "[\"smoke\",\"hot\"]")]).settle().expect(
+        "10803 marshal  poll     permit/7 tags={Hot, Smoke} -> edited #7
+         10803 clerk    update   permit/7 tags={Hot, Smoke} <- applied #9",
+    );
     assert_eq!(story.merged(), "no=7 status=pending tags={Hot, Smoke}");
     story.stays_quiet();
 }
@@ -130,7 +138,8 @@ fn manual_leaves_both_their_own_and_a_third_the_last_agreed_value() {
             3 marshal  read     permit/7         -> in step #16
             3 archive  update   permit/7 note=a  <- applied #17",
     );
-    let notes: Vec<String> = ["clerk", "marshal", "archive"].map(|name| story.raw(name)["note"].to_string()).into();
+    let notes: Vec<String> =
+        ["clerk", "marshal", "archive"].map(|name| story.raw(name)["note"].to_string()).into();
     assert_eq!(notes, ["\"b\"", "\"c\"", "\"a\""]);
     story.stays_quiet();
 }

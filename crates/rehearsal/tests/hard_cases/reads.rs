@@ -34,9 +34,7 @@ fn a_replica_that_lags_never_lowers_a_precedence() {
         "  62 clerk    poll     permit/7 status=revoked -> edited #4
            62 marshal  update   permit/7 status=revoked <- applied #6",
     );
-    story.wait(60).settle().expect(
-        " 122 marshal  read     permit/7 -> in step #7",
-    );
+    story.wait(60).settle().expect(" 122 marshal  read     permit/7 -> in step #7");
     story.all_hold("no=7 note=a status=revoked");
 }
 
@@ -50,9 +48,7 @@ fn a_replica_that_lags_and_cannot_be_asked_by_id_never_lowers_a_precedence() {
         "  62 clerk    poll     permit/7 status=revoked -> edited #4
            62 marshal  update   permit/7 status=revoked <- applied #6",
     );
-    story.wait(60).settle().expect(
-        " 122 marshal  read     permit/7 -> in step #7",
-    );
+    story.wait(60).settle().expect(" 122 marshal  read     permit/7 -> in step #7");
     story.all_hold("no=7 note=a status=revoked");
 }
 

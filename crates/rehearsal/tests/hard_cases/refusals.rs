@@ -7,7 +7,8 @@ use serde_json::json;
 
 #[test]
 fn a_refused_write_is_parked_for_its_side_and_the_others_hold_the_new_value() {
-    let mut story = Story::of(Scene::of(&["clerk", "marshal", "archive"]), &[("status", "pending"), ("note", "a")]);
+    let mut story =
+        Story::of(Scene::of(&["clerk", "marshal", "archive"]), &[("status", "pending"), ("note", "a")]);
     story.habit("marshal", |_, doc| {
         if doc["status"] == json!("approved") { Err("an inspector is missing".into()) } else { Ok(()) }
     });
@@ -33,9 +34,12 @@ fn a_refused_write_is_parked_for_its_side_and_the_others_hold_the_new_value() {
 #[test]
 fn a_parked_write_is_tried_again_when_the_merged_value_changes() {
     let mut story = Story::of(Scene::new(), &[("status", "pending"), ("note", "a")]);
-    story.habit("marshal", |_, doc| {
-        if doc["note"] == json!("bad") { Err("no bad words".into()) } else { Ok(()) }
-    });
+    story.habit(
+        "marshal",
+        |_, doc| {
+            if doc["note"] == json!("bad") { Err("no bad words".into()) } else { Ok(()) }
+        },
+    );
     story.edit("clerk", &[("note", "bad")]).settle().expect(
         "   2 clerk    poll     permit/7 note=bad -> edited #4
             2 marshal  update   permit/7 note=bad <- refused #6: 422: no bad words
@@ -65,11 +69,13 @@ fn a_parked_write_is_tried_again_when_a_person_says_so() {
 #[test]
 fn a_merge_that_is_invalid_as_a_whole_is_refused_by_both_and_names_both_edits() {
     use hms_sync_model::FieldType;
-    let scene = Scene::new().field("country", FieldType::String, |_| {}).field("postcode", FieldType::String, |_| {});
+    let scene =
+        Scene::new().field("country", FieldType::String, |_| {}).field("postcode", FieldType::String, |_| {});
     let mut story = Story::of(scene, &[("country", "NL"), ("postcode", "1234AB")]);
     for name in ["clerk", "marshal"] {
         story.habit(name, |_, doc| {
-            let fits = doc["country"] != json!("DE") || doc["postcode"].as_str().is_some_and(|code| code.len() == 5);
+            let fits =
+                doc["country"] != json!("DE") || doc["postcode"].as_str().is_some_and(|code| code.len() == 5);
             if fits { Ok(()) } else { Err("postcode does not fit country".into()) }
         });
     }

@@ -2,8 +2,8 @@
 
 use crate::scene::{Scene, permit, side};
 use crate::story::Story;
-use hms_sync_model::FieldType;
 use hms_sync_mapping::FieldPath;
+use hms_sync_model::FieldType;
 use serde_json::json;
 
 #[test]
@@ -36,7 +36,8 @@ fn a_side_that_stores_some_fields_leaves_the_others_alone() {
 #[test]
 fn line_ends_and_numbers_in_other_forms_are_no_edits() {
     let scene = Scene::new().field("text", FieldType::Text, |_| {}).field("fee", FieldType::Decimal, |_| {});
-    let mut story = Story::of(scene, &[("status", "pending"), ("note", "a"), ("text", "x\ny"), ("fee", "10")]);
+    let mut story =
+        Story::of(scene, &[("status", "pending"), ("note", "a"), ("text", "x\ny"), ("fee", "10")]);
     story.habit("marshal", |_, _| Ok(()));
     story.edit("clerk", &[("note", "b")]).settle();
     let (id, marshal) = (story.id("marshal"), side("marshal"));

@@ -85,6 +85,12 @@ impl Story {
         self
     }
 
+    /// A side is read in full.
+    pub fn list(&mut self, on: &str) -> &mut Self {
+        self.play.command(Command::Poll { side: side(on), collection: permit(), full: true }).unwrap();
+        self
+    }
+
     pub fn wait(&mut self, seconds: u64) -> &mut Self {
         self.play.wait(Duration::from_secs(seconds));
         self
@@ -180,7 +186,11 @@ impl Story {
 }
 
 pub fn words(fields: &FieldMap) -> String {
-    fields.iter().map(|(field, value)| format!("{field}={}", value.to_string().escape_debug())).collect::<Vec<_>>().join(" ")
+    fields
+        .iter()
+        .map(|(field, value)| format!("{field}={}", value.to_string().escape_debug()))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The lines of both, those of one alone marked. Found by the longest common part.
