@@ -9,11 +9,12 @@
 use crate::error::EngineError;
 use crate::gate::Health;
 use crate::happening::What;
+use crate::image::same_but_form;
 use crate::lane::{Busy, Track};
 use crate::machine::Machine;
 use crate::observe::{Place, Seen};
 use crate::plan::{CollectionPlan, CollectionSide};
-use crate::project::{is_unconfirmed, projection, same, same_but_form, shown, whole};
+use crate::project::{is_unconfirmed, projection, same, shown, whole};
 use crate::state::{RecordState, SideState, Write};
 use crate::views::Entry;
 use crate::wake::{Effect, Now};
@@ -793,6 +794,13 @@ fn judge(
     sent: &FieldMap,
     stored: &FieldMap,
 ) -> VecMap<FieldName, FieldResult> {
+    // A side that clamps shows the same of 120 and of 130.
+    let altered_before = |field| {
+        let held = part.held.get(field).filter(|held| !held.not_kept);
+        let shown =
+            held.and_then(|held| Some((place.plan.shape.image(field, &held.sent), held.shown.as_ref()?)));
+        shown.is_some_and(|(sent, shown)| !same_but_form(&sent, shown))
+    };
     let mut results = VecMap::new();
     for (field, value) in sent.iter() {
         let Some(there) = stored.get(field) else { continue };
@@ -802,7 +810,7 @@ fn judge(
         }
         let result = if same_but_form(there, &ours) {
             FieldResult::Reformatted(there.clone())
-        } else if part.has_it() && same(there, &before) {
+        } else if part.has_it() && same(there, &before) && !altered_before(field) {
             FieldResult::NotKept
         } else {
             FieldResult::Altered(there.clone())

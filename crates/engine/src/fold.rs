@@ -4,6 +4,7 @@
 //! malformed and changes nothing else, and so does one that lacks some before it. It reads no clock and no configuration
 //! but the collection's rules, so a replay of the log gives what was there.
 
+use crate::image::image_after;
 use crate::state::{Doubt, Erasure, Held, LastWrite, RecordState, RequestState, SideState, Write};
 use hms_sync_model::{
     Author, Body, Clock, Edit, Event, EventId, Failure, FieldMap, FieldName, FieldResult, Lane, NativeId,
@@ -182,7 +183,10 @@ impl SideState {
     fn edited(&mut self, edit: &Edit, at: Time) {
         // What an edit names and does not change was not seen anew: the rest of a group.
         for (field, change) in edit.changes.iter().filter(|(_, change)| change.before != change.after) {
-            self.held.insert(field.clone(), Held::plain(change.after.clone()));
+            let after = change.after.clone();
+            let old = self.held.get(field).and_then(|held| Some((&held.sent, held.shown.as_ref()?)));
+            let shown = old.and_then(|(sent, shown)| image_after(&after, sent, shown));
+            self.held.insert(field.clone(), Held { sent: after, shown, not_kept: false });
             if let Some(last) = &mut self.last_write {
                 last.before.remove(field);
             }
@@ -320,6 +324,8 @@ impl SideState {
         for (_, held) in self.held.iter_mut().filter(|(_, held)| held.not_kept) {
             *held = Held::plain(std::mem::take(&mut held.sent));
         }
+        // It kept what was taken for lost.
+        self.parked.take_if(|parked| parked.reason == ParkReason::NotKept && !parked.given_up);
         if let Some(last) = &mut self.last_write {
             last.shown = true;
         }
@@ -329,7 +335,7 @@ impl SideState {
         if self.id.is_none() {
             self.id = id.cloned();
         }
-        let doubt = self.doubt.get_or_insert(Doubt { raised: at, times: 0 });
+        let doubt = self.doubt.get_or_insert(Doubt { raised: at, since: at, times: 0 });
         doubt.raised = at;
         doubt.times = doubt.times.saturating_add(stale.into());
     }

@@ -5,30 +5,27 @@
 //! that matters most: an edit never claims that its author had seen more than
 //! was on their screen. Where that cannot be found out, it claims less.
 
+use crate::classify::{Verdict, is_credible, seen_by_group, stamp, verdict};
 use crate::error::EngineError;
 use crate::happening::What;
+use crate::image::original;
 use crate::lane::Track;
 use crate::machine::Machine;
 use crate::personal::{closed, mask_words, without};
 use crate::plan::{CollectionPlan, CollectionSide};
-use crate::project::{is_unconfirmed, projection, same, same_but_form, shown};
+use crate::project::{is_behind, projection, same, shown};
 use crate::state::{Held, SideState};
 use crate::views::Entry;
 use crate::wake::Now;
 use hms_sync_connector::{Content, Observation};
 use hms_sync_model::{
-    Body, Change, Clock, CollectionName, Dot, Edit, Failure, FieldMap, FieldName, InvalidName, Lane,
-    NativeId, Operation, ParkReason, Parked, RawHash, RecordId, SideName, Source, Stamp, Tag, Time, Value,
-    VecMap,
+    Body, Change, CollectionName, Dot, Edit, Failure, FieldMap, FieldName, InvalidName, Lane, NativeId,
+    Operation, ParkReason, Parked, RawHash, RecordId, SideName, Source, Tag, Time, Value, VecMap,
 };
-use hms_sync_resolver::{Presence, Rules};
+use hms_sync_resolver::Presence;
 use serde_json::Value as Json;
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How far a side's clock may run ahead of ours before its times are not believed.
-const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5);
 
 /// One side of one collection, with the plan for it.
 #[derive(Clone, Copy)]
@@ -61,18 +58,6 @@ impl Seen {
             None => Cow::Borrowed(self),
         }
     }
-}
-
-/// What became of a comparison with what the side was known to show.
-enum Verdict {
-    /// It shows what it did.
-    Unchanged,
-    /// It may be older than a write of ours.
-    Stale(&'static str),
-    /// What stood before our write stands there for good.
-    NotKept(Vec<FieldName>),
-    /// Somebody changed these fields; the others named may be stale.
-    Edit(FieldMap, bool),
 }
 
 impl Machine {
@@ -405,6 +390,31 @@ impl Machine {
         self.emit_parked(record, entry, Lane::Side(place.side.clone()), parked, now)
     }
 
+    /// The side still shows what was there before our write. That is believed of a read that
+    /// has our write's version tag, or of a second one once the write must have settled.
+    fn still_refused(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        seen: &Seen,
+        fields: Vec<FieldName>,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let Some(part) = entry.state.sides.get(place.side) else { return Ok(()) };
+        // The answer itself may be older than the write: whoever took it in has the side read.
+        if part.parked.is_some() || seen.source == Source::Answer {
+            return Ok(());
+        }
+        let current = seen.tag.is_some() && seen.tag == part.tag;
+        let window = place.plan.settle_window;
+        let settled = part.last_write.as_ref().is_none_or(|last| now.wall >= last.ended.plus(window));
+        if current || settled && part.doubt.as_ref().is_some_and(|doubt| doubt.times >= 2) {
+            return self.park_not_kept(place, record, entry, fields, now);
+        }
+        self.doubt(place, record, entry, "it still shows what was there before our write", now)
+    }
+
     /// The side shows what it was known to show: what that settles.
     fn confirm(
         &mut self,
@@ -423,8 +433,7 @@ impl Machine {
         let refused: Vec<FieldName> =
             part.held.iter().filter(still_old).map(|(field, _)| field.clone()).collect();
         if !refused.is_empty() {
-            let known = part.parked.is_some();
-            return if known { Ok(()) } else { self.park_not_kept(place, record, entry, refused, now) };
+            return self.still_refused(place, record, entry, seen, refused, now);
         }
         let pending = || projection(place.collection, state, place.side, true).is_some();
         let quiet = || seen.began > state.edited_at && part.write.is_none() && !pending();
@@ -432,7 +441,8 @@ impl Machine {
         let lesson = part.doubt.is_some()
             || new_tag && pending()
             || part.last_write.as_ref().is_some_and(|last| !last.shown && seen.began > last.ended)
-            || is_unconfirmed(place.plan, state, place.side) && quiet();
+            || part.held.values().any(|held| held.not_kept)
+            || is_behind(state, place.side) && quiet();
         if !lesson {
             return Ok(());
         }
@@ -473,15 +483,21 @@ impl Machine {
         certain: bool,
         now: Now,
     ) -> Result<(), EngineError> {
-        let last_pass =
-            self.passes.get(place.side, place.name).map_or(Time::MIN, super::pass::Pass::last_began);
+        let pass = self.passes.get(place.side, place.name);
         let nobody = SideState::default();
         let part = entry.state.sides.get(place.side).unwrap_or(&nobody);
         let change = |(field, view): (FieldName, Value)| {
-            let before = part.held.get(&field).map(|held| held.sent.clone()).unwrap_or_default();
+            let held = part.held.get(&field);
+            let before = held.map(|held| held.sent.clone()).unwrap_or_default();
+            let view = match held.and_then(|held| held.shown.as_ref()) {
+                Some(shown) => original(&view, &place.plan.shape.image(&field, &before), shown),
+                None => view,
+            };
             let after = place.plan.shape.put(&field, &view, &before);
             (field, Change { before, after })
         };
+        let low = part.unchanged_until(pass.map(super::pass::Pass::last));
+        self.counts.wrong_times += u64::from(seen.modified.is_some_and(|at| !is_credible(at, low, now.wall)));
         let actor = part.actor(place.side);
         let n = entry.state.merged.clock.count(&actor);
         let mut context = part.acked.clone();
@@ -498,7 +514,7 @@ impl Machine {
             but: seen_by_group(rules, part, &changes),
             changes,
             deletes: false,
-            stamp: stamp(seen.modified, part.seen_at.max(last_pass), now.wall),
+            stamp: stamp(seen.modified, low, now.wall),
             certain,
             dot: Dot { n: n.saturating_add(1), actor },
         };
@@ -682,101 +698,6 @@ impl Machine {
         self.tell(Some(record), told, now);
         Ok(())
     }
-}
-
-/// Of which fields a side's people had been shown less. The fields of a group are
-/// edited as one: of all of them they had seen what they had seen of each.
-fn seen_by_group(
-    rules: &Rules,
-    part: &SideState,
-    changes: &VecMap<FieldName, Change>,
-) -> VecMap<FieldName, Clock> {
-    let mut but = part.but.clone();
-    for group in rules.groups().iter().filter(|group| changes.contains_key(&group.lead)) {
-        let members = || group.fields.iter();
-        if members().any(|field| part.but.contains_key(field)) {
-            let seen = members().fold(part.acked.clone(), |seen, field| seen.common(part.acked_of(field)));
-            members().for_each(|field| drop(but.insert(field.clone(), seen.clone())));
-        }
-    }
-    but
-}
-
-/// Compares field by field: `classify` of the specification.
-fn verdict(place: Place<'_>, part: &SideState, seen: &Seen, now: Now) -> Verdict {
-    let differs = |(field, value): &(&FieldName, &Value)| {
-        let late = part.held.get(*field).filter(|held| held.not_kept);
-        !same(value, &shown(place.plan, part, field))
-            && !late.is_some_and(|held| same(value, &place.plan.shape.image(field, &held.sent)))
-    };
-    let different: FieldMap =
-        seen.fields.iter().filter(differs).map(|(field, value)| (field.clone(), value.clone())).collect();
-    if different.is_empty() {
-        return Verdict::Unchanged;
-    }
-    let Some(last) = part.last_write.as_ref().filter(|_| seen.source != Source::Answer) else {
-        return Verdict::Edit(different, false);
-    };
-    let current = seen.tag.is_some() && seen.tag == part.tag;
-    if seen.tag.is_some() && seen.tag == last.tag && !current {
-        return Verdict::Stale("it has the version tag of before our write");
-    }
-    if seen.tag.is_none() && seen.began <= last.ended {
-        return Verdict::Stale("the read began before our write ended");
-    }
-    let newer = seen.tag.is_some() && part.tag.is_some() && !current;
-    let as_before = |field: &FieldName, value: &Value| {
-        let before = last.before.get(field).map(|value| place.plan.shape.image(field, value));
-        before.is_some_and(|before| same(&before, value))
-    };
-    if newer || !different.iter().any(|(field, value)| as_before(field, value)) {
-        return Verdict::Edit(different, false);
-    }
-    // The same in another form, where that form stood before: our write, reformatted.
-    let reformatted = |field: &FieldName, value: &Value| {
-        let sent = part.held.get(field).map(|held| place.plan.shape.image(field, &held.sent));
-        as_before(field, value) && sent.is_some_and(|sent| same_but_form(value, &sent))
-    };
-    let different: FieldMap =
-        different.into_iter().filter(|(field, value)| !reformatted(field, value)).collect();
-    if different.is_empty() {
-        return Verdict::Unchanged;
-    }
-    settle_reverts(place, part, last, different, as_before, now)
-}
-
-/// Some fields show what stood there before our write: a lagging read, a write
-/// that was not kept, or somebody who undid it. Time and a second look tell.
-fn settle_reverts(
-    place: Place<'_>,
-    part: &SideState,
-    last: &crate::state::LastWrite,
-    different: FieldMap,
-    as_before: impl Fn(&FieldName, &Value) -> bool,
-    now: Now,
-) -> Verdict {
-    let settled = now.wall >= last.ended.plus(place.plan.settle_window);
-    let looked_twice = part.doubt.as_ref().is_some_and(|doubt| doubt.times >= 2);
-    if settled && looked_twice {
-        if last.shown {
-            return Verdict::Edit(different, false);
-        }
-        let not_kept = different.iter().filter(|(field, value)| as_before(field, value));
-        return Verdict::NotKept(not_kept.map(|(field, _)| field.clone()).collect());
-    }
-    let fresh: FieldMap = different.into_iter().filter(|(field, value)| !as_before(field, value)).collect();
-    if fresh.is_empty() {
-        return Verdict::Stale("it shows what was there before our write");
-    }
-    Verdict::Edit(fresh, true)
-}
-
-/// When an edit can have happened: after `low`, at the latest when we heard of
-/// it, and at the side's own time if that is credible.
-fn stamp(modified: Option<Time>, low: Time, heard: Time) -> Stamp {
-    let credible = modified.filter(|at| *at <= heard.plus(MAX_CLOCK_SKEW) && at.plus(MAX_CLOCK_SKEW) >= low);
-    let high = credible.unwrap_or(heard).min(heard);
-    Stamp { low: low.min(high), high }
 }
 
 /// The id of a record that `side` shows for the first time, the same whenever

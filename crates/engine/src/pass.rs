@@ -67,6 +67,8 @@ pub(crate) struct Pass {
     listed_at: Time,
     /// When the last pass that ended well began: what it did not show was not there then.
     last_began: Time,
+    /// When it ended.
+    last_ended: Time,
 }
 
 #[derive(Debug)]
@@ -114,6 +116,7 @@ impl Passes {
                     waiting: None,
                     place: state.place,
                     last_began: state.at,
+                    last_ended: state.at,
                 };
                 all.insert((side.clone(), collection.clone()), pass);
             }
@@ -156,6 +159,11 @@ impl Pass {
 
     pub(crate) fn last_began(&self) -> Time {
         self.last_began
+    }
+
+    /// When the last pass that ended well began and ended.
+    pub(crate) fn last(&self) -> (Time, Time) {
+        (self.last_began, self.last_ended)
     }
 
     /// Asks for a pass as soon as may be.
@@ -419,7 +427,7 @@ impl Machine {
         pass.failures = 0;
         pass.trouble = None;
         pass.place = None;
-        pass.last_began = running.began;
+        (pass.last_began, pass.last_ended) = (running.began, now.wall);
         // While a side is being filled, most of what a poll reads is what we wrote
         // just now: then reading gets a share of the time, not all of it.
         let took = now.mono.since(running.began_mono);

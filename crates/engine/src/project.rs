@@ -25,13 +25,6 @@ pub(crate) fn same(a: &Value, b: &Value) -> bool {
     a == b || nothing(a) && nothing(b)
 }
 
-/// Whether two texts differ in case and white space only.
-pub(crate) fn same_but_form(a: &Value, b: &Value) -> bool {
-    let (Some(a), Some(b)) = (a.as_text(), b.as_text()) else { return false };
-    let letters = |text: &str| text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
-    letters(a) == letters(b)
-}
-
 /// What `side` should be sent; nothing if it is in step or cannot take it.
 /// `listed` says whether everything on the side has been read once: before
 /// that, what it seems to lack may be there.
@@ -134,6 +127,20 @@ fn has_seen(state: &RecordState, part: &SideState, side: &SideName, field: &Fiel
     let actor = part.actor(side);
     seen.see(&actor, state.merged.clock.count(&actor));
     seen
+}
+
+/// Whether there is something of the record, be it in fields that `side` does not have,
+/// that its people were not around for: a delete of theirs would be taken for concurrent
+/// with it. A read that shows the record there settles it.
+pub(crate) fn is_behind(state: &RecordState, side: &SideName) -> bool {
+    let Some(part) = state.sides.get(side).filter(|part| part.has_it()) else { return false };
+    if part.acked.covers(&state.merged.clock) && part.but.is_empty() {
+        return false;
+    }
+    let actor = part.actor(side);
+    let mut seen = part.acked.clone();
+    seen.see(&actor, state.merged.clock.count(&actor));
+    !part.but.is_empty() || !seen.covers(&state.merged.clock)
 }
 
 /// Whether `side`, though in step, is not known to have seen all that was

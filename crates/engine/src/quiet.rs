@@ -8,7 +8,7 @@
 use crate::error::EngineError;
 use crate::machine::Machine;
 use crate::plan::CollectionPlan;
-use crate::project::is_unconfirmed;
+use crate::project::is_behind;
 use crate::state::RecordState;
 use crate::views::link_hash;
 use hms_sync_connector::{Content, Observation};
@@ -98,7 +98,9 @@ impl Machine {
 /// Whether nothing on `side` is open: what it shows now can be shown again
 /// without anything to be learnt from it, whenever that is.
 fn is_quiet(collection: &CollectionPlan, state: &RecordState, side: &SideName, id: &NativeId) -> bool {
-    let (Some(plan), Some(part)) = (collection.sides.get(side), state.sides.get(side)) else { return false };
+    let Some(part) = state.sides.get(side).filter(|_| collection.sides.contains_key(side)) else {
+        return false;
+    };
     state.malformed.is_none()
         && part.has_it()
         && part.id.as_ref() == Some(id)
@@ -107,5 +109,5 @@ fn is_quiet(collection: &CollectionPlan, state: &RecordState, side: &SideName, i
         && part.parked.is_none()
         && part.last_write.as_ref().is_none_or(|last| last.shown)
         && part.held.values().all(|held| !held.not_kept)
-        && !is_unconfirmed(plan, state, side)
+        && !is_behind(state, side)
 }

@@ -25,6 +25,9 @@ pub struct Counts {
     pub edits: u64,
     /// Fields where concurrent edits met.
     pub conflicts: u64,
+    /// Times of a last change, as sides tell them, that cannot be.
+    #[serde(default)]
+    pub wrong_times: u64,
     /// Reads that may have been older than a write of ours.
     pub stale_reads: u64,
     /// Requests sent to write.

@@ -178,6 +178,9 @@ pub struct Doubt {
     /// When it was last raised.
     #[serde(rename = "t")]
     pub raised: Time,
+    /// When it was first raised.
+    #[serde(rename = "f", default)]
+    pub since: Time,
     /// How many reads were passed over: the second after the settle window decides.
     #[serde(rename = "n")]
     pub times: u32,
@@ -228,6 +231,14 @@ impl SideState {
     /// Whether the side has the record, as far as we know.
     pub fn has_it(&self) -> bool {
         self.id.is_some() && !self.gone
+    }
+
+    /// Until when the side's record is known to have been as it was known: up to then no
+    /// edit was made that we do not know. `pass` is when the last pass over all records
+    /// began and ended. One that ended in doubt may have shown the edit already.
+    pub(crate) fn unchanged_until(&self, pass: Option<(Time, Time)>) -> Time {
+        let passed = pass.filter(|(_, ended)| self.doubt.as_ref().is_none_or(|doubt| *ended < doubt.since));
+        passed.map_or(self.seen_at, |(began, _)| self.seen_at.max(began))
     }
 
     /// What its people had been shown of `field`.

@@ -280,6 +280,17 @@ impl SideMap {
         Ok(Json::Object(doc))
     }
 
+    /// How the side itself writes `value` in the field, whichever way the field goes; nothing
+    /// for a value that is left out.
+    ///
+    /// # Errors
+    /// When the side has no word for the value.
+    pub fn native(&self, field: &FieldName, value: &Value) -> Result<Option<Json>, UnmappableField> {
+        let Some(mapped) = self.get(field) else { return Ok(None) };
+        let unmappable = |cause| UnmappableField { field: field.clone(), path: mapped.path.clone(), cause };
+        mapped.codec.write(value).map_err(unmappable)
+    }
+
     /// What the side will show of `value`: the value itself, unless the side
     /// holds less (a day of an instant, a default for words it does not know).
     pub fn image(&self, field: &FieldName, value: &Value) -> Value {

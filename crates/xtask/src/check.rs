@@ -20,6 +20,7 @@ const LAYERS: &[&str] = &[
     "http",
     "config",
     "engine",
+    "rehearsal",
     "management",
     "hms-sync",
     "cli",

@@ -1,0 +1,127 @@
+//! `classify` of the resolver's specification: whether what a side shows is an edit,
+//! an echo of our own write, a stale read, or a write that was not kept. Pure: reads
+//! no clock but the time it is given, and changes nothing.
+
+use crate::image::same_but_form;
+use crate::observe::{Place, Seen};
+use crate::project::{same, shown};
+use crate::state::SideState;
+use crate::wake::Now;
+use hms_sync_model::{Change, Clock, FieldMap, FieldName, Source, Stamp, Time, Value, VecMap};
+use hms_sync_resolver::Rules;
+use std::time::Duration;
+
+/// How far a side's clock may run ahead of ours before its times are not believed.
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5);
+
+/// What became of a comparison with what the side was known to show.
+pub(crate) enum Verdict {
+    /// It shows what it did.
+    Unchanged,
+    /// It may be older than a write of ours.
+    Stale(&'static str),
+    /// What stood before our write stands there for good.
+    NotKept(Vec<FieldName>),
+    /// Somebody changed these fields; the others named may be stale.
+    Edit(FieldMap, bool),
+}
+
+/// Of which fields a side's people had been shown less. The fields of a group are
+/// edited as one: of all of them they had seen what they had seen of each.
+pub(crate) fn seen_by_group(
+    rules: &Rules,
+    part: &SideState,
+    changes: &VecMap<FieldName, Change>,
+) -> VecMap<FieldName, Clock> {
+    let mut but = part.but.clone();
+    for group in rules.groups().iter().filter(|group| changes.contains_key(&group.lead)) {
+        let members = || group.fields.iter();
+        if members().any(|field| part.but.contains_key(field)) {
+            let seen = members().fold(part.acked.clone(), |seen, field| seen.common(part.acked_of(field)));
+            members().for_each(|field| drop(but.insert(field.clone(), seen.clone())));
+        }
+    }
+    but
+}
+
+/// Compares field by field: `classify` of the specification.
+pub(crate) fn verdict(place: Place<'_>, part: &SideState, seen: &Seen, now: Now) -> Verdict {
+    let differs = |(field, value): &(&FieldName, &Value)| {
+        let late = part.held.get(*field).filter(|held| held.not_kept);
+        !same(value, &shown(place.plan, part, field))
+            && !late.is_some_and(|held| same(value, &place.plan.shape.image(field, &held.sent)))
+    };
+    let different: FieldMap =
+        seen.fields.iter().filter(differs).map(|(field, value)| (field.clone(), value.clone())).collect();
+    if different.is_empty() {
+        return Verdict::Unchanged;
+    }
+    let Some(last) = part.last_write.as_ref().filter(|_| seen.source != Source::Answer) else {
+        return Verdict::Edit(different, false);
+    };
+    let current = seen.tag.is_some() && seen.tag == part.tag;
+    if seen.tag.is_some() && seen.tag == last.tag && !current {
+        return Verdict::Stale("it has the version tag of before our write");
+    }
+    if seen.tag.is_none() && seen.began <= last.ended {
+        return Verdict::Stale("the read began before our write ended");
+    }
+    let newer = seen.tag.is_some() && part.tag.is_some() && !current;
+    let as_before = |field: &FieldName, value: &Value| {
+        let before = last.before.get(field).map(|value| place.plan.shape.image(field, value));
+        before.is_some_and(|before| same(&before, value))
+    };
+    if newer || !different.iter().any(|(field, value)| as_before(field, value)) {
+        return Verdict::Edit(different, false);
+    }
+    // The same in another form, where that form stood before: our write, reformatted.
+    let reformatted = |field: &FieldName, value: &Value| {
+        let sent = part.held.get(field).map(|held| place.plan.shape.image(field, &held.sent));
+        as_before(field, value) && sent.is_some_and(|sent| same_but_form(value, &sent))
+    };
+    let different: FieldMap =
+        different.into_iter().filter(|(field, value)| !reformatted(field, value)).collect();
+    if different.is_empty() {
+        return Verdict::Unchanged;
+    }
+    settle_reverts(place, part, last, different, as_before, now)
+}
+
+/// Some fields show what stood there before our write: a lagging read, a write
+/// that was not kept, or somebody who undid it. Time and a second look tell.
+fn settle_reverts(
+    place: Place<'_>,
+    part: &SideState,
+    last: &crate::state::LastWrite,
+    different: FieldMap,
+    as_before: impl Fn(&FieldName, &Value) -> bool,
+    now: Now,
+) -> Verdict {
+    let settled = now.wall >= last.ended.plus(place.plan.settle_window);
+    let looked_twice = part.doubt.as_ref().is_some_and(|doubt| doubt.times >= 2);
+    if settled && looked_twice {
+        if last.shown {
+            return Verdict::Edit(different, false);
+        }
+        let not_kept = different.iter().filter(|(field, value)| as_before(field, value));
+        return Verdict::NotKept(not_kept.map(|(field, _)| field.clone()).collect());
+    }
+    let fresh: FieldMap = different.into_iter().filter(|(field, value)| !as_before(field, value)).collect();
+    if fresh.is_empty() {
+        return Verdict::Stale("it shows what was there before our write");
+    }
+    Verdict::Edit(fresh, true)
+}
+
+/// When an edit can have happened: after `low`, at the latest when we heard of
+/// it, and at the side's own time if that is credible.
+pub(crate) fn stamp(modified: Option<Time>, low: Time, heard: Time) -> Stamp {
+    let credible = modified.filter(|at| is_credible(*at, low, heard));
+    let high = credible.unwrap_or(heard).min(heard);
+    Stamp { low: low.min(high), high }
+}
+
+/// Whether an edit that came after `low` and was heard of at `heard` can have been made at `at`.
+pub(crate) fn is_credible(at: Time, low: Time, heard: Time) -> bool {
+    at <= heard.plus(MAX_CLOCK_SKEW) && at.plus(MAX_CLOCK_SKEW) >= low
+}

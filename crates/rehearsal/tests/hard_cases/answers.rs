@@ -1,0 +1,119 @@
+//! What a side makes of what it is given.
+
+use crate::scene::Scene;
+use crate::story::Story;
+use hms_sync_model::FieldType;
+use serde_json::json;
+
+#[test]
+fn a_side_that_trims_in_its_answer_is_in_step() {
+    let mut story = Story::of(Scene::new(), &[("status", "pending"), ("note", "a")]);
+    story.habit("marshal", |_, doc| {
+        let text = doc["note"].as_str().unwrap_or_default().trim().to_uppercase();
+        doc["note"] = json!(text);
+        Ok(())
+    });
+    story.edit("clerk", &[("note", " big news ")]).settle().expect(
+        "   2 clerk    poll     permit/7 note= big news  -> edited #4
+            2 marshal  update   permit/7 note= big news  <- applied #6, note as BIG NEWS (reformatted)",
+    );
+    story.stays_quiet();
+    assert_eq!(story.merged(), "no=7 note= big news  status=pending");
+    assert_eq!(story.raw("marshal")["note"], json!("BIG NEWS"));
+}
+
+fn clamped() -> Story {
+    let scene = Scene::new().field("score", FieldType::Integer, |_| {});
+    let mut story = Story::of(scene, &[("status", "pending"), ("note", "a"), ("score", "1")]);
+    story.habit("marshal", |_, doc| {
+        let score = doc["score"].to_string().parse::<i64>().unwrap_or(0).min(100);
+        doc["score"] = json!(score);
+        Ok(())
+    });
+    story
+}
+
+#[test]
+fn a_side_that_clamps_makes_no_edit_and_no_loop() {
+    let mut story = clamped();
+    story.edit("clerk", &[("score", "120")]).settle().expect(
+        "   2 clerk    poll     permit/7 score=120 -> edited #4
+            2 marshal  update   permit/7 score=120 <- applied #6, score as 100 (altered)",
+    );
+    story.stays_quiet();
+    assert_eq!(story.merged(), "no=7 note=a score=120 status=pending");
+    story.edit("clerk", &[("score", "130")]).settle().expect(
+        "10803 clerk    poll     permit/7 score=130 -> edited #7
+         10803 marshal  update   permit/7 score=130 <- applied #9, score as 100 (altered)",
+    );
+}
+
+#[test]
+fn a_value_that_is_not_kept_is_parked_after_a_second_look() {
+    let mut story = Story::of(Scene::new(), &[("status", "pending"), ("note", "a")]);
+    story.habit("marshal", |before, doc| {
+        if let Some(note) = before.get("note") {
+            doc["note"] = note.clone();
+        }
+        Ok(())
+    });
+    story.edit("clerk", &[("note", "b")]).settle().expect(
+        "   2 clerk    poll     permit/7 note=b -> edited #4
+            2 marshal  update   permit/7 note=b <- applied #6, note not kept
+            2 marshal  doubt    permit/7        -> read again #7: the answer shows what was there before our write
+            2 marshal  park     permit/7        -> not_kept #8: marshal answered that all was well and kept its old note",
+    );
+    story.stays_quiet();
+    assert_eq!(story.merged(), "no=7 note=b status=pending");
+}
+
+#[test]
+fn a_side_without_tags_that_does_not_keep_a_value_is_given_its_settle_window() {
+    let scene = Scene::new().able("marshal", |can| can.precondition = false);
+    let mut story = Story::of(scene, &[("status", "pending"), ("note", "a")]);
+    story.habit("marshal", |before, doc| {
+        if let Some(note) = before.get("note") {
+            doc["note"] = note.clone();
+        }
+        Ok(())
+    });
+    story.edit("clerk", &[("note", "b")]).settle().expect(
+        "   2 clerk    poll     permit/7 note=b -> edited #4
+            2 marshal  update   permit/7 note=b <- applied #6, note not kept
+            2 marshal  doubt    permit/7        -> read again #7: the answer shows what was there before our write
+            2 marshal  doubt    permit/7        -> read again #8: it still shows what was there before our write
+           32 marshal  park     permit/7        -> not_kept #9: marshal answered that all was well and kept its old note",
+    );
+    story.stays_quiet();
+}
+
+#[test]
+fn what_an_automation_changes_in_the_answer_is_an_edit_that_has_seen_our_write() {
+    let mut story = Story::of(Scene::new(), &[("status", "pending"), ("note", "a")]);
+    story.habit("marshal", |_, doc| {
+        if doc["status"] == json!("revoked") {
+            doc["note"] = json!("by the book");
+        }
+        Ok(())
+    });
+    story.edit("clerk", &[("status", "revoked")]).settle().expect(
+        "   2 clerk    poll     permit/7 status=revoked   -> edited #4
+            2 marshal  update   permit/7 status=revoked   <- applied #6
+            2 marshal  answer   permit/7 note=by the book -> edited #7
+            2 clerk    update   permit/7 note=by the book <- applied #9",
+    );
+    story.all_hold("no=7 note=by the book status=revoked");
+}
+
+#[test]
+fn a_side_that_reformats_later_is_an_edit_and_comes_to_rest() {
+    let mut story = Story::of(Scene::new(), &[("status", "pending"), ("note", "a")]);
+    story.edit("clerk", &[("note", "b c")]).settle();
+    story.edit("marshal", &[("note", "B C")]).settle().expect(
+        "   2 clerk    poll     permit/7 note=b c -> edited #4
+            2 marshal  update   permit/7 note=b c <- applied #6
+            3 marshal  poll     permit/7 note=B C -> edited #7
+            3 clerk    update   permit/7 note=B C <- applied #9",
+    );
+    story.stays_quiet();
+}

@@ -1,0 +1,130 @@
+//! Reads that are older than they seem, and writes that come too late.
+
+use crate::scene::{Scene, permit, side};
+use crate::story::Story;
+use std::time::Duration;
+
+fn untagged() -> Scene {
+    Scene::new().able("marshal", |can| can.precondition = false)
+}
+
+#[test]
+fn a_snapshot_with_an_older_tag_is_ignored() {
+    let mut story = Story::of(Scene::new(), &[("status", "approved"), ("note", "a")]);
+    let (id, marshal) = (story.id("marshal"), side("marshal"));
+    let old = story.play.seen(&permit(), &marshal, &id).unwrap();
+    story.edit("clerk", &[("status", "revoked")]).settle().expect(
+        "   2 clerk    poll     permit/7 status=revoked -> edited #4
+            2 marshal  update   permit/7 status=revoked <- applied #6",
+    );
+    story.play.late_webhook(&permit(), &marshal, old).unwrap();
+    story.settle().expect(
+        "   2 marshal  doubt    permit/7 -> read again #7: a webhook shows it otherwise
+            2 marshal  read     permit/7 -> in step #8",
+    );
+    story.all_hold("no=7 note=a status=revoked");
+}
+
+#[test]
+fn a_replica_that_lags_never_lowers_a_precedence() {
+    let mut story = Story::of(untagged(), &[("status", "approved"), ("note", "a")]);
+    story.mood("marshal").answers = false;
+    story.mood("marshal").lag = Duration::from_secs(10);
+    story.wait(60).edit("clerk", &[("status", "revoked")]).settle().expect(
+        "  62 clerk    poll     permit/7 status=revoked -> edited #4
+           62 marshal  update   permit/7 status=revoked <- applied #6",
+    );
+    story.wait(60).settle().expect(" 122 marshal  read     permit/7 -> in step #7");
+    story.all_hold("no=7 note=a status=revoked");
+}
+
+#[test]
+fn a_replica_that_lags_and_cannot_be_asked_by_id_never_lowers_a_precedence() {
+    let scene = untagged().able("marshal", |can| can.fetch = false);
+    let mut story = Story::of(scene, &[("status", "approved"), ("note", "a")]);
+    story.mood("marshal").answers = false;
+    story.mood("marshal").lag = Duration::from_secs(10);
+    story.wait(60).edit("clerk", &[("status", "revoked")]).settle().expect(
+        "  62 clerk    poll     permit/7 status=revoked -> edited #4
+           62 marshal  update   permit/7 status=revoked <- applied #6",
+    );
+    story.wait(60).settle().expect(" 122 marshal  read     permit/7 -> in step #7");
+    story.all_hold("no=7 note=a status=revoked");
+}
+
+#[test]
+fn a_user_who_reverts_our_write_is_heard_after_a_second_look() {
+    let mut story = Story::of(untagged(), &[("status", "approved"), ("note", "a")]);
+    story.edit("clerk", &[("status", "revoked")]).settle();
+    story.edit("marshal", &[("status", "approved")]).settle().expect(
+        "   2 clerk    poll     permit/7 status=revoked  -> edited #4
+            2 marshal  update   permit/7 status=revoked  <- applied #6
+            3 marshal  doubt    permit/7                 -> read again #7: it shows what was there before our write
+            3 marshal  doubt    permit/7                 -> read again #8: it shows what was there before our write
+           32 marshal  read     permit/7 status=approved -> edited #9
+           32 clerk    update   permit/7 status=approved <- applied #11",
+    );
+    story.all_hold("no=7 note=a status=approved");
+}
+
+#[test]
+fn a_webhook_that_was_overtaken_makes_no_event_or_a_read() {
+    let mut story = Story::of(Scene::new(), &[("status", "approved"), ("note", "a")]);
+    let (id, marshal) = (story.id("marshal"), side("marshal"));
+    story.edit("marshal", &[("note", "b")]);
+    let first = story.play.seen(&permit(), &marshal, &id).unwrap();
+    story.edit("marshal", &[("note", "c")]).settle().expect(
+        "   3 marshal  poll     permit/7 note=c -> edited #4
+            3 clerk    update   permit/7 note=c <- applied #6",
+    );
+    story.play.late_webhook(&permit(), &marshal, first).unwrap();
+    story.settle().expect(
+        "   3 marshal  doubt    permit/7 -> read again #7: a webhook shows it otherwise
+            3 marshal  read     permit/7 -> in step #8",
+    );
+    story.all_hold("no=7 note=c status=approved");
+}
+
+#[test]
+fn an_edit_polled_after_our_conditional_write_is_seen_and_concurrent() {
+    let mut story = Story::of(Scene::new(), &[("status", "pending"), ("note", "a")]);
+    story.edit("clerk", &[("status", "revoked")]).edit("marshal", &[("status", "approved")]);
+    story.poll("clerk").settle().expect(
+        "   3 clerk    poll     permit/7 status=revoked  -> edited #4
+            3 marshal  update   permit/7 status=revoked  <- changed there meanwhile #6: 412
+            3 marshal  doubt    permit/7                 -> read again #7: 412
+            3 marshal  read     permit/7 status=approved -> edited #8 (concurrent with #4)
+            3 engine   resolve  permit/7 status: revoked (precedence; loser approved@marshal)
+            3 clerk    read     permit/7                 -> in step #10
+            3 marshal  update   permit/7 status=revoked  <- applied #11
+            3 engine   settle   permit/7 status=revoked  -> settled #12",
+    );
+    story.all_hold("no=7 note=a status=revoked");
+}
+
+#[test]
+fn without_preconditions_a_read_before_the_write_finds_the_edit() {
+    let mut story = Story::of(untagged(), &[("status", "pending"), ("note", "a")]);
+    story.edit("clerk", &[("status", "revoked")]).edit("marshal", &[("status", "approved")]);
+    story.poll("clerk").settle().expect(
+        "   3 clerk    poll     permit/7 status=revoked  -> edited #4
+            3 marshal  read     permit/7 status=approved -> edited #5 (concurrent with #4)
+            3 engine   resolve  permit/7 status: revoked (precedence; loser approved@marshal)
+            3 clerk    read     permit/7                 -> in step #7
+            3 marshal  update   permit/7 status=revoked  <- applied #8
+            3 engine   settle   permit/7 status=revoked  -> settled #9",
+    );
+    story.all_hold("no=7 note=a status=revoked");
+}
+
+#[test]
+fn a_blind_write_loses_an_edit_that_nobody_saw() {
+    let scene = untagged().able("marshal", |can| can.fetch = false);
+    let mut story = Story::of(scene, &[("status", "pending"), ("note", "a")]);
+    story.edit("clerk", &[("note", "ours")]).edit("marshal", &[("note", "theirs")]);
+    story.poll("clerk").settle().expect(
+        "   3 clerk    poll     permit/7 note=ours -> edited #4
+            3 marshal  update   permit/7 note=ours <- applied #6",
+    );
+    story.all_hold("no=7 note=ours status=pending");
+}
