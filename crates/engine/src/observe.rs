@@ -11,7 +11,7 @@ use crate::lane::Track;
 use crate::machine::Machine;
 use crate::personal::{closed, mask_words, without};
 use crate::plan::{CollectionPlan, CollectionSide};
-use crate::project::{is_unconfirmed, projection, same, same_but_form, shown};
+use crate::project::{held_back, is_unconfirmed, projection, same, same_but_form, shown};
 use crate::state::{Held, SideState};
 use crate::views::Entry;
 use crate::wake::Now;
@@ -426,7 +426,10 @@ impl Machine {
             let known = part.parked.is_some();
             return if known { Ok(()) } else { self.park_not_kept(place, record, entry, refused, now) };
         }
-        let pending = || projection(place.collection, state, place.side, true).is_some();
+        let pending = || {
+            projection(place.collection, state, place.side, true).is_some()
+                || held_back(place.collection, state, place.side, true).is_some()
+        };
         let quiet = || seen.began > state.edited_at && part.write.is_none() && !pending();
         let new_tag = seen.tag.is_some() && seen.tag != part.tag;
         let lesson = part.doubt.is_some()
@@ -492,13 +495,16 @@ impl Machine {
             Some(held) => held.sent.clone(),
             None => entry.state.merged.value(rules, field),
         });
+        let stamp = stamp(seen.modified, part.seen_at.max(last_pass), now.wall);
+        let has = |field: &FieldName| place.plan.shape.gives(field) || place.plan.shape.takes(field);
+        rules.derive(&mut changes, has, stamp.high, &actor.author);
         let edit = Edit {
             generation: entry.state.merged.generation,
             context,
             but: seen_by_group(rules, part, &changes),
             changes,
             deletes: false,
-            stamp: stamp(seen.modified, part.seen_at.max(last_pass), now.wall),
+            stamp,
             certain,
             dot: Dot { n: n.saturating_add(1), actor },
         };
@@ -554,7 +560,7 @@ impl Machine {
                 field: field.clone(),
                 winner: decision.value.clone(),
                 losers: lost.map(|(s, _)| (s.dot.actor.to_string(), s.change.after.clone())).collect(),
-                reason: decision.reason.to_string(),
+                reason: decision.words(),
             };
             self.tell(Some(record), told, now);
         }

@@ -8,7 +8,7 @@ use crate::answers::{EditStory, EventReport, FieldStory, NotSeen, Noted, SideSto
 use crate::error::DeskError;
 use crate::line::short;
 use crate::shelf::Shelf;
-use crate::told::phrases::{self, changed, origin, rule_name, source_name, who, why};
+use crate::told::phrases::{self, changed, origin, rule_name, source_name, who, why_of};
 use crate::told::{Teller, Told, Unseen};
 use hms_sync_engine::{CollectionPlan, Plan, RecordState, SideState};
 use hms_sync_model::{
@@ -210,7 +210,7 @@ impl<'a> Walk<'a> {
             field: field.to_string(),
             value: now.value.to_json(),
             rule: rule_name(&decision.reason).to_owned(),
-            words: why(&decision.reason),
+            words: why_of(decision),
             sides: sides.collect(),
             settled: settled.map(|(_, noted)| noted.clone()),
             values,

@@ -46,6 +46,7 @@ impl fmt::Display for Reason {
                 Policy::Max => "the greater value",
                 Policy::Min => "the smaller value",
                 Policy::MergeText => "both texts merged",
+                Policy::Expression(_) => "the expression",
                 Policy::Manual => "a person's choice",
             }),
             Self::LastResort => f.write_str("the later edit, order uncertain"),

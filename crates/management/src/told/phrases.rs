@@ -8,7 +8,7 @@ use hms_sync_model::{
     Author, Change, Failure, FieldMap, FieldName, FieldResult, Operation, ParkReason, RecordId, Source, Time,
     Value,
 };
-use hms_sync_resolver::{Policy, Reason};
+use hms_sync_resolver::{Decision, Policy, Reason};
 
 /// Who made an edit.
 pub(crate) fn who(author: &Author) -> String {
@@ -219,8 +219,17 @@ pub(crate) fn rule_name(reason: &Reason) -> &'static str {
     }
 }
 
+/// Why a value stands, and what was tried before.
+pub(crate) fn why_of(decision: &Decision) -> String {
+    let words = why(&decision.reason);
+    match &decision.failed {
+        Some(failed) => format!("{words}; the expression asked before could not decide: {failed}"),
+        None => words,
+    }
+}
+
 /// Why a value stands, in a sentence.
-pub(crate) fn why(reason: &Reason) -> String {
+fn why(reason: &Reason) -> String {
     match reason {
         Reason::Nobody => "nobody has ever set it".to_owned(),
         Reason::OnlyValue => "the last change, made by someone who had seen all others".to_owned(),
@@ -256,6 +265,10 @@ fn policy_words(policy: &Policy) -> String {
         Policy::Min => "changed without knowing of each other: the smaller value stands".to_owned(),
         Policy::MergeText => {
             "changed without knowing of each other: both texts were merged, line by line".to_owned()
+        }
+        Policy::Expression(expression) => {
+            let source: String = expression.source().chars().take(80).collect();
+            format!("changed without knowing of each other: `{source}` of both stands")
         }
         Policy::Manual => "a person has to decide; until then what stood before stays".to_owned(),
     }
