@@ -162,7 +162,18 @@ fn further() -> Collection {
                 .at("a", "tags")
                 .resolve(Resolve::union_remove_wins()),
         )
+        .field(
+            Field::text("contact")
+                .normalize(["trim", "lower"])
+                .at("a", "contact")
+                .at("b", Place::path("contact").fills_blank()),
+        )
         .field(Field::integer("count").at("a", "count").resolve(Resolve::counter()))
+        .field(
+            Field::integer("score")
+                .at("a", "score")
+                .resolve(Resolve::expression("siblings[0].value").then(Resolve::max())),
+        )
         .field(Field::text("body").at("a", "body").at("b", "body").resolve(Resolve::merge_text()))
         .field(Field::decimal("price").at("a", Place::path("price").format("text")).owner("a"))
         .field(Field::string("phone").at("a", "tel").at("b", "tel").owner_unless_blank("a").personal())
@@ -175,7 +186,14 @@ fn further() -> Collection {
                 .at("b", Place::path("state").null_as("")),
         )
         .field(Field::datetime("since").at("a", "since").at("b", "since"))
-        .group("standing", Group::new("state", ["state", "since"]).locks(["off"]))
+        .group("standing", standing())
+}
+
+fn standing() -> Group {
+    Group::new("state", ["state", "since"])
+        .locks(["off"])
+        .derive([("since", "edited_at if since is none else since")])
+        .require("state != 'on' or since is not none")
 }
 
 #[test]
@@ -213,14 +231,16 @@ collections:
     fields:
       key: { type: string, a: key, b: key }
       tags: { type: set, of: enum, values: [red, blue], a: tags, resolve: { union: remove_wins } }
+      contact: { type: text, normalize: [trim, lower], a: contact, b: { path: contact, fills_blank: true } }
       count: { type: integer, a: count, resolve: counter }
+      score: { type: integer, a: score, resolve: [ { expression: "siblings[0].value" }, max ] }
       body: { type: text, a: body, b: body, resolve: merge_text }
       price: { type: decimal, a: { path: price, format: text }, owner: a }
       phone: { type: string, personal: true, a: tel, b: tel, owner: { side: a, unless_blank: true } }
       state: { type: enum, values: ["on", "off"], a: { path: "on", values: { "on": 1, "off": 0 }, otherwise: { from: "off" } }, b: { path: state, null_as: "" } }
       since: { type: datetime, a: since, b: since }
     groups:
-      standing: { fields: [state, since], lead: state, locks: ["off"] }
+      standing: { fields: [state, since], lead: state, locks: ["off"], derive: { since: "edited_at if since is none else since" }, require: "state != 'on' or since is not none" }
 "#;
     let mut from_yaml = hms_sync_config::parse("further.yaml", yaml, &|_| None).unwrap();
     from_yaml.data_dir = "./Further".into();

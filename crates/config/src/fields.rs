@@ -9,7 +9,7 @@ use crate::policies::{self, Keeps, Owner, Resolve, Scope};
 use crate::problem::{At, Problems, nearest};
 use crate::section::{self, Section};
 use crate::{field_types, mappings};
-use hms_sync_mapping::{Direction, FieldMapping, SideMap};
+use hms_sync_mapping::{Direction, FieldMapping, Normal, SideMap};
 use hms_sync_model::{FieldName, FieldType, SideName, Value};
 
 /// Keys of a field that are not sides. A side must not be called so.
@@ -77,6 +77,8 @@ pub(crate) struct Place {
     pub(crate) at: At,
     pub(crate) side: SideName,
     pub(crate) mapping: FieldMapping,
+    /// Whether the side's edits fill the field only while the others leave it blank.
+    pub(crate) fills_blank: bool,
 }
 
 impl Place {
@@ -123,13 +125,17 @@ fn field(entry: &Entry, sides: &[SideName], problems: &mut Problems<'_>) -> Opti
         let message = format!("{what} is a union or counter, to which `owner` and `locks` do not apply");
         problems.add(entry.at, message);
     }
+    let normalize = map.take("normalize", problems).map(|node| normalize(node, &what, ty.as_ref(), problems));
     let known = map.known().to_vec();
     let (mut places, mut broken, mut mapped) = (Vec::new(), Vec::new(), false);
     for entry in map.rest() {
         let Some(side) = side_of(entry, &name, sides, &known, problems) else { continue };
         mapped = true;
         match mappings::read(entry, &name, side, ty.as_ref(), problems) {
-            Some(place) => places.push(place),
+            Some(mut place) => {
+                place.mapping.normalize.clone_from(normalize.as_ref().unwrap_or(&Vec::new()));
+                places.push(place);
+            }
             None => broken.push(side.clone()),
         }
     }
@@ -144,7 +150,55 @@ fn field(entry: &Entry, sides: &[SideName], problems: &mut Problems<'_>) -> Opti
             problems.add(entry.at, message);
         }
     }
+    let ruled =
+        owner.is_some() || !locks.is_empty() || resolve.as_ref().is_some_and(|r| r.keeps != Keeps::Value);
+    fills_blank(&what, &places, ruled, problems);
     Some(Field { at: entry.at, name, ty: ty?, resolve, owner, locks, personal, places, broken })
+}
+
+/// `normalize`: words for what does not count.
+fn normalize(node: &Node, what: &str, ty: Option<&FieldType>, problems: &mut Problems<'_>) -> Vec<Normal> {
+    let words = [
+        ("trim", Normal::Trim),
+        ("collapse", Normal::Collapse),
+        ("nfc", Normal::Nfc),
+        ("lower", Normal::Lower),
+        ("upper", Normal::Upper),
+    ];
+    let what = format!("`normalize` of {what}");
+    if let Some(ty) = ty.filter(|ty| !Normal::suits(ty)) {
+        problems.add(node.at, format!("{what} is for text, this is {}", policies::type_name(ty)));
+    }
+    let mut found = Vec::new();
+    for node in section::list(node, &what, problems).unwrap_or_default() {
+        let Some(step) = section::choice(node, &what, &words, problems) else { continue };
+        if found.contains(&step) {
+            problems.add(node.at, format!("{what} says {} twice", node.describe()));
+        }
+        found.push(step);
+    }
+    if found.contains(&Normal::Lower) && found.contains(&Normal::Upper) {
+        problems.add(node.at, format!("{what} cannot be both lower and upper"));
+    }
+    found
+}
+
+/// Sides that fill blanks need others whose word counts, and nobody else with the last word.
+fn fills_blank(what: &str, places: &[Place], ruled: bool, problems: &mut Problems<'_>) {
+    let gives = |place: &&Place| place.mapping.direction != Direction::ToSide;
+    for place in places.iter().filter(|place| place.fills_blank) {
+        if !gives(&place) {
+            problems
+                .add(place.at, format!("{what} is never read from `{}`, so it fills nothing", place.side));
+        } else if ruled {
+            let message =
+                format!("{what} has `fills_blank`, to which owner, locks, union and counter do not go");
+            problems.add(place.at, message);
+        } else if !places.iter().filter(gives).any(|other| !other.fills_blank) {
+            let message = format!("{what}: every side only fills blanks, so nobody could change a value");
+            problems.add_hint(place.at, message, "leave one side without `fills_blank`");
+        }
+    }
 }
 
 /// The side that a key of a field names.
@@ -158,7 +212,19 @@ fn side_of<'s>(
     let side = sides.iter().find(|side| side.as_str() == entry.key);
     let shown: String = entry.key.chars().take(60).collect();
     if side.is_none() && FIELD_KEYS.contains(&entry.key.as_str()) {
-        problems.add(entry.at, format!("`{shown}` of field `{field}` is not there yet"));
+        let message = format!("`{shown}` of field `{field}` is not there yet");
+        match shown.as_str() {
+            "expression" => problems.add_hint(
+                entry.at,
+                format!("`expression` in field `{field}` is a policy"),
+                "write resolve: { expression: \"…\" }",
+            ),
+            "derive" | "require" => {
+                let message = format!("`{shown}` in field `{field}` is for groups");
+                problems.add_hint(entry.at, message, "a group's fields are derived and required together");
+            }
+            _ => problems.add(entry.at, message),
+        }
     } else if side.is_none() {
         let known = known.iter().copied().chain(sides.iter().map(SideName::as_str));
         let message = format!("`{shown}` in field `{field}` is neither a key nor a side of this collection");

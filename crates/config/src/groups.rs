@@ -1,11 +1,13 @@
 //! `groups:` of a collection: fields that merge together.
 
+use crate::expressions;
 use crate::fields::Fields;
 use crate::node::{Entry, Node};
 use crate::policies::{self, Keeps, Resolve, Scope};
-use crate::problem::{Problems, nearest};
+use crate::problem::{At, Problems, nearest};
 use crate::section::{self, Section};
-use hms_sync_model::{FieldName, SideName, Value};
+use hms_sync_model::{FieldName, FieldType, SideName, Time, Value, VecMap};
+use hms_sync_resolver::{EDIT_NAMES, Expression, Formulas};
 
 /// One group as written.
 #[derive(Debug, Clone)]
@@ -15,6 +17,8 @@ pub(crate) struct Group {
     pub(crate) lead: FieldName,
     pub(crate) resolve: Option<Resolve>,
     pub(crate) locks: Vec<Value>,
+    pub(crate) derive: VecMap<FieldName, Expression>,
+    pub(crate) require: Option<Expression>,
 }
 
 /// Reads `groups:`.
@@ -48,11 +52,7 @@ fn one(entry: &Entry, all: &Fields, sides: &[SideName], problems: &mut Problems<
     let fields = map.require("fields", problems).and_then(|node| members(node, &what, all, problems));
     let lead = map.require("lead", problems);
     let (resolve, locks) = (map.take("resolve", problems), map.take("locks", problems));
-    for key in ["derive", "require"] {
-        if let Some(node) = map.take(key, problems) {
-            problems.add(node.at, format!("`{key}` of {what} is not there yet"));
-        }
-    }
+    let (derive, require) = (map.take("derive", problems), map.take("require", problems));
     map.finish(problems);
     let (fields, lead) = (fields?, lead?);
     let text = section::text(lead, &format!("`lead` of {what}"), problems)?;
@@ -72,7 +72,74 @@ fn one(entry: &Entry, all: &Fields, sides: &[SideName], problems: &mut Problems<
         problems.add(resolve.at, format!("{what}: union and counter are for single fields"));
     }
     let locks = locks.and_then(|node| policies::values(node, "`locks`", scope, problems)).unwrap_or_default();
-    Some(Group { name: name.as_str().to_owned(), lead: lead.name.clone(), fields, resolve, locks })
+    let members = Members::new(&what, &fields, all);
+    let derive = derive.map(|node| members.derive(node, problems)).unwrap_or_default();
+    let require = require.and_then(|node| members.require(node, problems));
+    circles(&name, &derive, entry.at, problems);
+    let (name, lead) = (name.as_str().to_owned(), lead.name.clone());
+    Some(Group { name, lead, fields, resolve, locks, derive, require })
+}
+
+/// Members that are derived from each other.
+fn circles(name: &FieldName, derive: &VecMap<FieldName, Expression>, at: At, problems: &mut Problems<'_>) {
+    let formulas = Formulas { group: name.to_string(), derive: derive.clone(), require: None };
+    if let Err(field) = formulas.in_order() {
+        let message =
+            format!("`derive` of group `{name}`: what `{field}` is derived from is derived from it");
+        problems.add_hint(at, message, "a field may name what it was itself, and fields that do not name it");
+    }
+}
+
+/// A group's fields, as its formulas know them.
+struct Members<'a> {
+    what: &'a str,
+    types: Vec<(&'a str, &'a FieldType)>,
+}
+
+impl<'a> Members<'a> {
+    fn new(what: &'a str, fields: &[FieldName], all: &'a Fields) -> Self {
+        let members = all.all.iter().filter(|field| fields.contains(&field.name));
+        Self { what, types: members.map(|field| (field.name.as_str(), &field.ty)).collect() }
+    }
+
+    fn names(&self, more: &[&'static str]) -> Vec<&'a str> {
+        self.types.iter().map(|(name, _)| *name).chain(more.iter().copied()).collect()
+    }
+
+    /// `derive`: members, each with an expression that comes to a value of its type.
+    fn derive(&self, node: &Node, problems: &mut Problems<'_>) -> VecMap<FieldName, Expression> {
+        let mut found = VecMap::new();
+        let what = format!("`derive` of {}", self.what);
+        let Some(mut map) = Section::open(node, what.clone(), problems) else { return found };
+        for entry in map.rest() {
+            let known = self.types.iter().find(|(name, _)| *name == entry.key);
+            let Some((_, ty)) = known else {
+                let message = format!("{what} names `{:.60}`, which is no field of it", entry.key);
+                problems.add_hint(entry.at, message, nearest(&entry.key, self.names(&[])));
+                continue;
+            };
+            let Some(name) = section::key::<FieldName>(entry, problems) else { continue };
+            let what = format!("`{name}` in {what}");
+            let (at, by) = (Value::Datetime(Time(1_000_000)), Value::from("somebody"));
+            let tried = |of: &Expression, given: &[(&str, &Value)]| {
+                let edit = [("edited_at", &at), ("edited_by", &by)];
+                of.value(ty, &[given, &edit].concat()).map(drop)
+            };
+            let names = self.names(&EDIT_NAMES);
+            let read = expressions::of_fields(&entry.value, &what, &names, tried, &self.types, problems);
+            if let Some(expression) = read {
+                found.insert(name, expression);
+            }
+        }
+        found
+    }
+
+    /// `require`: an expression that holds or does not.
+    fn require(&self, node: &Node, problems: &mut Problems<'_>) -> Option<Expression> {
+        let what = format!("`require` of {}", self.what);
+        let tried = |of: &Expression, given: &[(&str, &Value)]| of.holds(given).map(drop);
+        expressions::of_fields(node, &what, &self.names(&[]), tried, &self.types, problems)
+    }
 }
 
 fn members(node: &Node, what: &str, all: &Fields, problems: &mut Problems<'_>) -> Option<Vec<FieldName>> {
@@ -88,6 +155,7 @@ fn members(node: &Node, what: &str, all: &Fields, problems: &mut Problems<'_>) -
             ("resolve", field.resolve.is_some()),
             ("owner", field.owner.is_some()),
             ("locks", !field.locks.is_empty()),
+            ("fills_blank", field.places.iter().any(|place| place.fills_blank)),
         ];
         for (key, _) in own.into_iter().filter(|(_, is_there)| *is_there) {
             problems.add(field.at, format!("field `{name}` is in {what}, so its `{key}` belongs there"));

@@ -19,10 +19,10 @@ pub(crate) fn read(
 ) -> Option<Place> {
     let node = &entry.value;
     let what = format!("field `{field}` on `{side}`");
-    let mapping = match &node.kind {
+    let (mapping, fills_blank) = match &node.kind {
         Kind::Text(_) => {
             let path = section::parsed(node, &format!("the path of {what}"), problems)?;
-            FieldMapping::plain(field.clone(), ty?.clone(), path)
+            (FieldMapping::plain(field.clone(), ty?.clone(), path), false)
         }
         Kind::Map(_) => mapping(Section::open(node, what, problems)?, field, ty, problems)?,
         Kind::Spoilt => return None,
@@ -31,7 +31,7 @@ pub(crate) fn read(
             return None;
         }
     };
-    Some(Place { at: node.at, side: side.clone(), mapping })
+    Some(Place { at: node.at, side: side.clone(), mapping, fills_blank })
 }
 
 const DIRECTIONS: &[(&str, Direction)] =
@@ -42,7 +42,7 @@ fn mapping(
     field: &FieldName,
     ty: Option<&FieldType>,
     problems: &mut Problems<'_>,
-) -> Option<FieldMapping> {
+) -> Option<(FieldMapping, bool)> {
     let before = problems.count();
     let what = map.name().to_owned();
     let path: Option<FieldPath> = map
@@ -53,6 +53,9 @@ fn mapping(
         .and_then(|node| section::choice(node, "`direction`", DIRECTIONS, problems));
     let format = map.take("format", problems).and_then(|node| section::text(node, "`format`", problems));
     let null_as = map.take("null_as", problems).and_then(|node| scalar(node, "`null_as`", problems));
+    let fills = map
+        .take("fills_blank", problems)
+        .and_then(|node| section::yes_no(node, &format!("`fills_blank` of {what}"), problems));
     let values = map.take("values", problems);
     let otherwise = map.take("otherwise", problems);
     if let Some(otherwise) = otherwise.filter(|_| values.is_none()) {
@@ -68,8 +71,9 @@ fn mapping(
         values,
         format: format.map(str::to_owned),
         null_as,
+        normalize: Vec::new(),
     };
-    (problems.count() == before).then_some(mapping)
+    (problems.count() == before).then_some((mapping, fills.unwrap_or(false)))
 }
 
 fn value_map(

@@ -4,12 +4,13 @@
 //! documentation uses. Names that mean nothing between equal sides are refused
 //! with what was probably meant.
 
+use crate::expressions;
 use crate::node::{Entry, Kind, Node};
-use crate::problem::{At, Problems, listed, nearest};
+use crate::problem::{At, Problems, nearest};
 use crate::section::{self, Section};
 use hms_sync_mapping::from_text;
 use hms_sync_model::{FieldType, SideName, Value};
-use hms_sync_resolver::Policy;
+use hms_sync_resolver::{Expression, Policy};
 
 /// How a field keeps what was edited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,21 +69,8 @@ const NAMES: &[(&str, &str)] = &[
     ("additive", "counter"),
     ("delta", "counter"),
     ("merge_text", "merge_text"),
+    ("expression", "expression"),
     ("manual", "manual"),
-];
-
-/// The names that documentation and hints use.
-pub(crate) const POLICIES: &[&str] = &[
-    "last_writer_wins",
-    "first_writer_wins",
-    "prefer",
-    "precedence",
-    "max",
-    "min",
-    "union",
-    "counter",
-    "merge_text",
-    "manual",
 ];
 
 /// Names of other products that mean nothing where all sides are equal.
@@ -178,7 +166,7 @@ fn named(
         return unknown(name, node.at, scope, problems);
     };
     let what = format!("`{canonical}` of {}", scope.what);
-    let takes_args = matches!(canonical, "prefer" | "precedence" | "union");
+    let takes_args = matches!(canonical, "prefer" | "precedence" | "union" | "expression");
     if let Some(args) = args.filter(|args| !takes_args && !matches!(args.kind, Kind::Null | Kind::Spoilt)) {
         problems.add(args.at, format!("{what} takes no arguments"));
     }
@@ -195,6 +183,10 @@ fn named(
         },
         "precedence" => match precedence(args, node.at, scope, problems) {
             Some(values) => Policy::Precedence(values),
+            None => return,
+        },
+        "expression" => match expression(args, node.at, scope, problems) {
+            Some(expression) => Policy::Expression(expression),
             None => return,
         },
         kind => {
@@ -230,12 +222,6 @@ fn unknown(name: &str, at: At, scope: Scope<'_>, problems: &mut Problems<'_>) {
             sides.join(", ")
         );
         problems.add_hint(at, message, hint);
-    } else if name == "expression" {
-        problems.add_hint(
-            at,
-            "`expression` is not there yet",
-            format!("there are: {}", listed(POLICIES.iter().copied())),
-        );
     } else {
         let message = format!("{} cannot be resolved by `{short}`: there is no such policy", scope.what);
         problems.add_hint(at, message, nearest(name, NAMES.iter().map(|(alias, _)| *alias)));
@@ -350,6 +336,25 @@ fn precedence(
         return None;
     };
     values(args, "`precedence`", scope, problems)
+}
+
+fn expression(
+    args: Option<&Node>,
+    at: At,
+    scope: Scope<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<Expression> {
+    let what = format!("`expression` of {}", scope.what);
+    let Some(args) = args else {
+        let hint = "{ expression: \"siblings | map(attribute='value') | max\" }";
+        problems.add_hint(at, format!("{what} needs the expression"), hint);
+        return None;
+    };
+    if scope.ty.is_none() {
+        suits("expression", at, scope, problems);
+        return None;
+    }
+    expressions::of_siblings(args, &what, scope, problems)
 }
 
 /// A list of values of the field's type, none twice.

@@ -121,6 +121,21 @@ impl<'s> Problems<'s> {
         }
     }
 
+    /// The place of a line and column of a text that begins at `at`, if it stands in the
+    /// file as it is; else where it begins.
+    pub(crate) fn inside(&self, at: At, text: &str, line: usize, column: usize) -> At {
+        let wanted = text.lines().nth(line.saturating_sub(1)).map(str::trim_end).unwrap_or_default();
+        let lines = self.source.lines().enumerate().skip(at.line.saturating_sub(1));
+        let found = lines.take(text.lines().count() + 1).find_map(|(n, written)| {
+            let from = if n + 1 == at.line { at.column.saturating_sub(1) } else { 0 };
+            let skipped = written.char_indices().nth(from).map_or(written.len(), |(byte, _)| byte);
+            let rest = written.get(skipped..)?;
+            let before = rest.get(..rest.find(wanted)?)?.chars().count();
+            Some(At { line: n + 1, column: from + before + column })
+        });
+        found.filter(|_| at.line > 0 && !wanted.is_empty()).unwrap_or(at)
+    }
+
     pub(crate) fn add(&mut self, at: At, message: impl Into<String>) {
         self.push(at, message.into(), None);
     }

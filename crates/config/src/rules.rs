@@ -9,7 +9,7 @@ use crate::policies::{Keeps, Owner, Resolve};
 use crate::problem::Problems;
 use crate::section;
 use hms_sync_model::SideName;
-use hms_sync_resolver::{Deletes, FieldRule, Kind, Rules};
+use hms_sync_resolver::{Deletes, FieldRule, Formulas, Kind, Rules};
 
 const DELETES: &[(&str, Deletes)] =
     &[("edit_wins", Deletes::EditWins), ("delete_wins", Deletes::DeleteWins), ("manual", Deletes::Manual)];
@@ -62,9 +62,12 @@ pub(crate) fn build(
     for field in fields {
         builder = builder.field(field.name.clone(), rule(field));
     }
-    for Group { name, fields, lead, resolve, mut locks } in groups {
+    for Group { name, fields, lead, resolve, mut locks, derive, require } in groups {
         let (resolve, sticky) = resolve.map(|resolve| (resolve.chain, resolve.locks)).unwrap_or_default();
         locks.extend(sticky);
+        if !derive.is_empty() || require.is_some() {
+            builder = builder.formulas(Formulas { group: name.clone(), derive, require });
+        }
         builder = builder.group(hms_sync_resolver::Group { name, fields, lead, resolve, locks });
     }
     builder.build().unwrap_or_else(|why| {
@@ -83,6 +86,8 @@ fn rule(field: &Field) -> FieldRule {
         side: side.clone(),
         unless_blank: *unless_blank,
     });
+    let filling = field.places.iter().filter(|place| place.fills_blank);
+    rule.fills_blank = filling.map(|place| place.side.clone()).collect();
     if let Some(resolve) = resolve {
         rule.kind = match resolve.keeps {
             Keeps::Value => Kind::Value,

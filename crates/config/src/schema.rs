@@ -229,9 +229,27 @@ struct Field {
     locks: Option<Vec<Json>>,
     /// Whether its values are personal: sealed wherever they are kept, and erased with their record's key.
     personal: Option<BoolOrText>,
+    /// What does not count in its text.
+    normalize: Option<Vec<Normal>>,
     /// Where it is, by side.
     #[schemars(flatten)]
     sides: BTreeMap<String, Place>,
+}
+
+/// Something that does not count in a text.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Normal {
+    /// White space at both ends.
+    Trim,
+    /// How much white space there is between words.
+    Collapse,
+    /// Unicode composed or not.
+    Nfc,
+    /// Capital letters.
+    Lower,
+    /// Small letters.
+    Upper,
 }
 
 /// The types of fields.
@@ -286,6 +304,8 @@ struct Mapped {
     format: Option<String>,
     /// What the side holds instead of null.
     null_as: Option<Json>,
+    /// Whether the side's edits fill the field only while the others leave it blank. Default: false.
+    fills_blank: Option<BoolOrText>,
 }
 
 /// Which way a field goes.
@@ -364,6 +384,8 @@ struct PolicyArguments {
     sticky: Option<Vec<Json>>,
     /// What happens to an element that is added here and removed there.
     union: Option<Union>,
+    /// An expression over `siblings`; what it comes to stands.
+    expression: Option<String>,
 }
 
 /// One side or several.
@@ -418,4 +440,8 @@ struct Group {
     resolve: Option<Resolve>,
     /// Values of the lead that only an operator can take out again.
     locks: Option<Vec<Json>>,
+    /// Members, each with an expression: what it is in an edit of a side that does not have it.
+    derive: Option<BTreeMap<String, String>>,
+    /// An expression that must hold before any side is sent the group.
+    require: Option<String>,
 }

@@ -14,7 +14,7 @@ use crate::lane::{Busy, Track};
 use crate::machine::Machine;
 use crate::observe::{Place, Seen};
 use crate::plan::{CollectionPlan, CollectionSide};
-use crate::project::{is_unconfirmed, projection, same, shown, whole};
+use crate::project::{held_back, is_all_of_groups_in, is_unconfirmed, projection, same, shown, whole};
 use crate::state::{RecordState, SideState, Write};
 use crate::views::Entry;
 use crate::wake::{Effect, Now};
@@ -112,6 +112,9 @@ pub(crate) fn next_step(
             if conditional || lane.fresh { Step::Write(wanted) } else { Step::Read }
         }
         Some(wanted) => Step::Write(wanted),
+        None if let Some(words) = held_back(collection, state, side, listed) => {
+            Step::Park(ParkReason::Unmappable, words)
+        }
         None if plan.abilities.fetch && is_unconfirmed(plan, state, side) => Step::Read,
         None => Step::Rest,
     }
@@ -418,7 +421,9 @@ impl Machine {
             after_us: u64::try_from(after).unwrap_or(u64::MAX),
         });
         let deleted = write.operation == Operation::Delete;
-        let whole = stored.is_some() && !deleted;
+        let whole = stored.is_some()
+            && !deleted
+            && is_all_of_groups_in(place.collection, place.plan, &entry.state, side, &write.fields);
         let body = Body::Applied {
             side: side.clone(),
             of,

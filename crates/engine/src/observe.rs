@@ -13,7 +13,7 @@ use crate::lane::Track;
 use crate::machine::Machine;
 use crate::personal::{closed, mask_words, without};
 use crate::plan::{CollectionPlan, CollectionSide};
-use crate::project::{is_behind, projection, same, shown};
+use crate::project::{held_back, is_behind, projection, same, shown};
 use crate::state::{Held, SideState};
 use crate::views::Entry;
 use crate::wake::Now;
@@ -435,7 +435,10 @@ impl Machine {
         if !refused.is_empty() {
             return self.still_refused(place, record, entry, seen, refused, now);
         }
-        let pending = || projection(place.collection, state, place.side, true).is_some();
+        let pending = || {
+            projection(place.collection, state, place.side, true).is_some()
+                || held_back(place.collection, state, place.side, true).is_some()
+        };
         let quiet = || seen.began > state.edited_at && part.write.is_none() && !pending();
         let new_tag = seen.tag.is_some() && seen.tag != part.tag;
         let lesson = part.doubt.is_some()
@@ -508,13 +511,16 @@ impl Machine {
             Some(held) => held.sent.clone(),
             None => entry.state.merged.value(rules, field),
         });
+        let stamp = stamp(seen.modified, low, now.wall);
+        let has = |field: &FieldName| place.plan.shape.gives(field) || place.plan.shape.takes(field);
+        rules.derive(&mut changes, has, stamp.high, &actor.author);
         let edit = Edit {
             generation: entry.state.merged.generation,
             context,
             but: seen_by_group(rules, part, &changes),
             changes,
             deletes: false,
-            stamp: stamp(seen.modified, low, now.wall),
+            stamp,
             certain,
             dot: Dot { n: n.saturating_add(1), actor },
         };

@@ -6,7 +6,7 @@ use crate::personal::is_open;
 use crate::plan::{CollectionPlan, CollectionSide};
 use crate::state::{RecordState, SideState};
 use hms_sync_model::{Clock, FieldMap, FieldName, Operation, SideName, Value};
-use hms_sync_resolver::{Presence, Reason};
+use hms_sync_resolver::{Broken, Presence, Reason};
 use std::collections::BTreeSet;
 
 /// A write that would bring a side in step.
@@ -40,18 +40,80 @@ pub(crate) fn projection(
     let part = state.sides.get(side).unwrap_or(&nobody);
     match state.merged.presence(&collection.rules) {
         Presence::Present if part.has_it() && can.update => {
-            let fields = differing(collection, plan, state, part, side);
+            let mut fields = differing(collection, plan, state, part, side);
+            for broken in collection.rules.broken(&state.merged) {
+                fields.retain(|field, _| !broken.group.fields.contains(field));
+            }
             (!fields.is_empty()).then_some(Projection { operation: Operation::Update, fields })
         }
         Presence::Present if !part.has_it() && can.create && (listed || !can.read) => {
             let fields = whole(collection, plan, state);
-            (!fields.is_empty()).then_some(Projection { operation: Operation::Create, fields })
+            let takes = |broken: &Broken<'_>| broken.group.fields.iter().any(|field| plan.shape.takes(field));
+            let held = collection.rules.broken(&state.merged).iter().any(takes);
+            (!held && !fields.is_empty()).then_some(Projection { operation: Operation::Create, fields })
         }
         Presence::Deleted if part.has_it() && can.delete => {
             Some(Projection { operation: Operation::Delete, fields: FieldMap::new() })
         }
         _ => None,
     }
+}
+
+/// Why something that `side` should be sent is held back: a group that does not keep
+/// what it requires. A record that is not there yet waits as a whole.
+pub(crate) fn held_back(
+    collection: &CollectionPlan,
+    state: &RecordState,
+    side: &SideName,
+    listed: bool,
+) -> Option<String> {
+    let rules = &collection.rules;
+    if rules.formulas().is_empty() || state.merged.presence(rules) != Presence::Present {
+        return None;
+    }
+    let plan = collection.sides.get(side)?;
+    let can = plan.abilities;
+    let nobody = SideState::default();
+    let part = state.sides.get(side).unwrap_or(&nobody);
+    let fields = match part.has_it() {
+        true if can.update => differing(collection, plan, state, part, side),
+        false if can.create && (listed || !can.read) => whole(collection, plan, state),
+        _ => return None,
+    };
+    let broken = rules.broken(&state.merged);
+    let concerned = |broken: &&Broken<'_>| {
+        let there = |field: &FieldName| {
+            if part.has_it() { fields.contains_key(field) } else { plan.shape.takes(field) }
+        };
+        broken.group.fields.iter().any(there)
+    };
+    broken.iter().find(concerned).map(|Broken { group, require, failed }| {
+        let why = failed.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        format!(
+            "group {} is held back: it requires `{require}`, which does not hold for the merged record{why}; \
+             put it right on any side",
+            group.name
+        )
+    })
+}
+
+/// Whether everything of groups with a `require` that the side should hold went with a
+/// write: what was held back has not been shown to anybody.
+pub(crate) fn is_all_of_groups_in(
+    collection: &CollectionPlan,
+    plan: &CollectionSide,
+    state: &RecordState,
+    side: &SideName,
+    written: &FieldMap,
+) -> bool {
+    if collection.rules.formulas().is_empty() {
+        return true;
+    }
+    let nobody = SideState::default();
+    let part = state.sides.get(side).unwrap_or(&nobody);
+    let fields = differing(collection, plan, state, part, side);
+    let grouped = |field: &FieldName| collection.rules.group_of(field).is_some();
+    fields.keys().all(|field| written.contains_key(field) || !grouped(field))
 }
 
 /// Every field that the side takes and that has a value.

@@ -5,7 +5,7 @@ use crate::conflicts::Tally;
 use crate::error::EngineError;
 use crate::machine::Machine;
 use crate::personal::{mask_words, personal_of};
-use crate::project::projection;
+use crate::project::{held_back, projection};
 use crate::state::RecordState;
 use crate::state::SideState;
 use crate::stream::stream_of;
@@ -382,17 +382,18 @@ impl Machine {
                     field: field.to_string(),
                     value: decision.value.to_json(),
                     siblings: siblings.collect(),
-                    reason: decision.reason.to_string(),
+                    reason: decision.words(),
                 }
             };
             state.merged.field_names().map(report).collect()
         });
         let sides = state.sides.iter().map(|(side, part)| {
             let wanted = collection.and_then(|of| projection(of, state, side, true));
+            let held = collection.and_then(|of| held_back(of, state, side, true));
             SidePart {
                 side: side.to_string(),
                 id: part.id.as_ref().filter(|_| !part.gone).map(ToString::to_string),
-                in_step: wanted.is_none() && part.write.is_none(),
+                in_step: wanted.is_none() && held.is_none() && part.write.is_none(),
                 has_seen: part.acked.to_string(),
                 not_shown: not_shown(state, part),
                 holds: holds(part),

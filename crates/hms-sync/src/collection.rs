@@ -179,6 +179,23 @@ impl Group {
         self
     }
 
+    /// What a member is in an edit of a side that does not have it: an expression over
+    /// the group's fields, `edited_at` and `edited_by`.
+    #[must_use]
+    pub fn derive<'a>(mut self, members: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut derive = Draft::new();
+        members.into_iter().for_each(|(field, expression)| derive.add(field, expression));
+        self.0.set("derive", derive);
+        self
+    }
+
+    /// An expression over the group's fields that must hold before any side is sent them.
+    #[must_use]
+    pub fn require(mut self, expression: &str) -> Self {
+        self.0.set("require", expression);
+        self
+    }
+
     /// Values of the lead that only an operator can take out again.
     #[must_use]
     pub fn locks<T: Into<Json>>(mut self, values: impl IntoIterator<Item = T>) -> Self {

@@ -147,6 +147,12 @@ impl Field {
         self.with("personal", true)
     }
 
+    /// What does not count in its text: `trim`, `collapse`, `nfc`, `lower`, `upper`.
+    #[must_use]
+    pub fn normalize<'a>(self, steps: impl IntoIterator<Item = &'a str>) -> Self {
+        self.with("normalize", DraftValue::list(steps))
+    }
+
     /// Values that only an operator can take out again.
     #[must_use]
     pub fn locks<T: Into<Json>>(self, values: impl IntoIterator<Item = T>) -> Self {
@@ -230,6 +236,12 @@ impl Place {
     #[must_use]
     pub fn null_as(self, value: impl Into<Json>) -> Self {
         self.with("null_as", scalar(value))
+    }
+
+    /// That the side's edits fill the field only while the others leave it blank.
+    #[must_use]
+    pub fn fills_blank(self) -> Self {
+        self.with("fills_blank", true)
     }
 
     fn draft(self) -> Draft {

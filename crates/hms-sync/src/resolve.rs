@@ -67,6 +67,12 @@ impl Resolve {
         Self::named("merge_text")
     }
 
+    /// What an expression over `siblings` comes to, in minijinja's language:
+    /// `siblings | map(attribute='value') | max`.
+    pub fn expression(source: &str) -> Self {
+        Self::policy("expression", source.into())
+    }
+
     /// Each side keeps its own until a person has chosen.
     pub fn manual() -> Self {
         Self::named("manual")

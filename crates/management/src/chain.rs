@@ -352,7 +352,7 @@ impl<'a> Walk<'a> {
             field: field.to_string(),
             value: now.value.to_json(),
             rule: decision.reason.name().to_owned(),
-            words: decision.reason.sentence(),
+            words: decision.sentence(),
             sides: sides.collect(),
             settled: settled.map(|(_, noted)| noted.clone()),
             values,

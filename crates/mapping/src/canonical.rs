@@ -185,11 +185,19 @@ fn same_text(text: &str) -> Cow<'_, str> {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim_end_matches('\n')),
         Cow::Owned(text) => Cow::Owned(text.trim_end_matches('\n').to_owned()),
     };
+    match text {
+        Cow::Borrowed(text) => composed(text),
+        Cow::Owned(text) => Cow::Owned(composed(&text).into_owned()),
+    }
+}
+
+/// Unicode composed.
+pub(crate) fn composed(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
-        return text;
+        return text.into();
     }
     let nfc = icu_normalizer::ComposingNormalizerBorrowed::new_nfc();
-    if nfc.is_normalized(&text) { text } else { nfc.normalize(&text).into_owned().into() }
+    if nfc.is_normalized(text) { text.into() } else { nfc.normalize(text).into_owned().into() }
 }
 
 /// Canonical JSON text: members sorted, no white space, numbers in one form.

@@ -3,8 +3,9 @@
 
 use crate::canonical::{Unfit, canonical, expected};
 use crate::format::{Format, number};
+use crate::normal::normal;
 use crate::values::Table;
-use crate::{InvalidFormat, InvalidValues, ValueMap};
+use crate::{InvalidFormat, InvalidValues, Normal, ValueMap};
 use hms_sync_model::{FieldType, Time, Value};
 use serde_json::Value as Json;
 
@@ -15,6 +16,7 @@ pub struct Codec {
     format: Option<Format>,
     table: Option<Table>,
     null_as: Option<Json>,
+    normalize: Vec<Normal>,
     /// Every value comes back as it was: `image` and `put` have nothing to do.
     lossless: bool,
 }
@@ -28,6 +30,8 @@ pub(crate) enum InvalidCodec {
     Values(#[from] InvalidValues),
     #[error("a field has either `format` or `values`, not both")]
     Both,
+    #[error("`normalize` is for text, and does not go with `values`, whose words are what they are")]
+    Normalize,
     #[error("`null_as` must be text, a number, true or false")]
     NullAs,
 }
@@ -38,7 +42,11 @@ impl Codec {
         format: Option<&str>,
         values: Option<&ValueMap>,
         null_as: Option<Json>,
+        normalize: Vec<Normal>,
     ) -> Result<Self, InvalidCodec> {
+        if !normalize.is_empty() && (values.is_some() || !Normal::suits(&ty)) {
+            return Err(InvalidCodec::Normalize);
+        }
         if format.is_some() && values.is_some() {
             return Err(InvalidCodec::Both);
         }
@@ -49,9 +57,10 @@ impl Codec {
         let format = format.map(|f| Format::compile(element, f)).transpose()?;
         let table = values.map(|v| Table::compile(element, v)).transpose()?;
         let lossless = null_as.is_none()
+            && normalize.is_empty()
             && table.as_ref().is_none_or(Table::is_lossless)
             && matches!(format, None | Some(Format::NumberAsText));
-        Ok(Self { ty, format, table, null_as, lossless })
+        Ok(Self { ty, format, table, null_as, normalize, lossless })
     }
 
     /// The field's type.
@@ -69,6 +78,10 @@ impl Codec {
         if self.null_as.as_ref().is_some_and(|null| null == json) {
             return Ok(Value::Null);
         }
+        self.read_as_it_is(json).map(|value| normal(&self.normalize, value))
+    }
+
+    fn read_as_it_is(&self, json: &Json) -> Result<Value, Unfit> {
         if self.format.is_none() && self.table.is_none() {
             return canonical(&self.ty, json);
         }
@@ -160,7 +173,7 @@ impl Codec {
     /// Elements whose image is still shown stay as they were; the others are taken as shown.
     fn put_set(&self, view: &[Value], source: &[Value]) -> Value {
         let image_of = |element: &Value| match self.write_one(element).and_then(|json| self.read_one(&json)) {
-            Ok(image) => image,
+            Ok(image) => normal(&self.normalize, image),
             Err(_) => element.clone(),
         };
         let known: Vec<(Value, &Value)> = source.iter().map(|e| (image_of(e), e)).collect();

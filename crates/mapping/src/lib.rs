@@ -13,6 +13,7 @@
 mod canonical;
 mod codec;
 mod format;
+mod normal;
 mod path;
 mod side;
 mod values;
@@ -20,6 +21,7 @@ mod values;
 pub use canonical::{Unfit, canonical, from_text};
 pub use codec::Codec;
 pub use format::InvalidFormat;
+pub use normal::Normal;
 pub use path::{FieldPath, InvalidPath};
 pub use side::{Direction, FieldMapping, MappingError, SideMap, UnmappableField, UnreadableField};
 pub use values::{InvalidValues, ValueMap};

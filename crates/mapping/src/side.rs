@@ -7,7 +7,7 @@
 use crate::canonical::Unfit;
 use crate::codec::{Codec, InvalidCodec};
 use crate::path::Found;
-use crate::{FieldPath, InvalidFormat, InvalidValues, ValueMap};
+use crate::{FieldPath, InvalidFormat, InvalidValues, Normal, ValueMap};
 use hms_sync_model::{FieldMap, FieldName, FieldType, Value};
 use serde_json::{Map, Value as Json};
 
@@ -43,12 +43,23 @@ pub struct FieldMapping {
     /// What the side holds instead of null. Written for null and for an absent
     /// value, read back as null.
     pub null_as: Option<Json>,
+    /// What does not count in its texts, on any side.
+    pub normalize: Vec<Normal>,
 }
 
 impl FieldMapping {
     /// A field that lies at `path` in its plain form, both ways.
     pub fn plain(field: FieldName, ty: FieldType, path: FieldPath) -> Self {
-        Self { field, ty, path, direction: Direction::Both, values: None, format: None, null_as: None }
+        Self {
+            field,
+            ty,
+            path,
+            direction: Direction::Both,
+            values: None,
+            format: None,
+            null_as: None,
+            normalize: Vec::new(),
+        }
     }
 }
 
@@ -148,8 +159,8 @@ pub struct SideMap {
 
 impl Mapped {
     fn compile(mapping: FieldMapping) -> Result<Self, MappingError> {
-        let FieldMapping { field, ty, path, direction, values, format, null_as } = mapping;
-        match Codec::compile(ty, format.as_deref(), values.as_ref(), null_as) {
+        let FieldMapping { field, ty, path, direction, values, format, null_as, normalize } = mapping;
+        match Codec::compile(ty, format.as_deref(), values.as_ref(), null_as, normalize) {
             Ok(codec) => Ok(Self { field, path, direction, codec }),
             Err(InvalidCodec::Format(cause)) => Err(MappingError::Format { field, cause }),
             Err(InvalidCodec::Values(cause)) => Err(MappingError::Values { field, cause }),

@@ -1,5 +1,6 @@
 //! From siblings to a value, with the reason.
 
+use crate::expression::Expression;
 use crate::field::FieldState;
 use crate::policy::{distinct, filter, last_resort};
 use crate::reason::Reason;
@@ -15,8 +16,29 @@ pub struct Decision {
     pub value: Value,
     /// Why.
     pub reason: Reason,
+    /// Why an expression that was asked first could not decide.
+    pub failed: Option<String>,
     /// Every concurrent value, and whether it is the one that stands.
     pub siblings: Vec<(Sibling, bool)>,
+}
+
+impl Decision {
+    /// Why, in words, and what was tried before.
+    pub fn words(&self) -> String {
+        match &self.failed {
+            Some(failed) => format!("{}; the expression could not decide: {failed}", self.reason),
+            None => self.reason.to_string(),
+        }
+    }
+
+    /// The same in a sentence.
+    pub fn sentence(&self) -> String {
+        let words = self.reason.sentence();
+        match &self.failed {
+            Some(failed) => format!("{words}; the expression asked before could not decide: {failed}"),
+            None => words,
+        }
+    }
 }
 
 /// What kind of conflict there is. The names are those of the reports.
@@ -57,6 +79,7 @@ struct Verdict<'a> {
     value: Value,
     reason: Reason,
     by: Option<By<'a>>,
+    failed: Option<String>,
 }
 
 /// Whose edit a value comes from; nothing for a value that is nobody's alone.
@@ -69,24 +92,25 @@ enum By<'a> {
 
 impl<'a> Verdict<'a> {
     fn left(reason: Reason, sibling: &'a Sibling) -> Self {
-        Self { value: sibling.change.after.clone(), reason, by: Some(By::Left(sibling)) }
+        Self { value: sibling.change.after.clone(), reason, by: Some(By::Left(sibling)), failed: None }
     }
 
     fn found(reason: Reason, sibling: &'a Sibling) -> Self {
-        Self { value: sibling.change.before.clone(), reason, by: Some(By::Found(sibling)) }
+        Self { value: sibling.change.before.clone(), reason, by: Some(By::Found(sibling)), failed: None }
     }
 
     fn nobody() -> Self {
-        Self { value: Value::Absent, reason: Reason::Nobody, by: None }
+        Self { value: Value::Absent, reason: Reason::Nobody, by: None, failed: None }
     }
 }
 
 /// Decides one field.
 pub(crate) fn decide(record: &Record, rules: &Rules, field: &FieldName) -> Decision {
     let Some(state) = record.field(field) else {
-        return Decision { value: Value::Absent, reason: Reason::Nobody, siblings: Vec::new() };
+        return Decision { value: Value::Absent, reason: Reason::Nobody, failed: None, siblings: Vec::new() };
     };
     let rule = rules.rule(field);
+    let (mut failed, leads) = (None, rules.group_of(field).is_some());
     let (value, reason) = match state {
         FieldState::Set(elements) => (union(elements, rule), Reason::Union),
         FieldState::Counter(sums) => (crate::number::sum(sums.values().map(|sum| &sum.total)), Reason::Sum),
@@ -94,31 +118,48 @@ pub(crate) fn decide(record: &Record, rules: &Rules, field: &FieldName) -> Decis
             if let Some(group) = rules.group_of(field).filter(|group| group.lead != *field) {
                 (with_lead(record, rules, &group.lead, state), Reason::GroupLead(group.lead.clone()))
             } else {
-                let verdict = decide_value(state, rules, rule);
+                let verdict = decide_value(state, rules, rule, leads);
+                failed = verdict.failed;
                 (verdict.value, verdict.reason)
             }
         }
     };
     let mark = |sibling: &Sibling| (sibling.clone(), sibling.change.after == value);
     let siblings = state.siblings().iter().map(mark).collect();
-    Decision { value, reason, siblings }
+    Decision { value, reason, failed, siblings }
 }
 
-fn decide_value<'a>(state: &'a FieldState, rules: &Rules, rule: &FieldRule) -> Verdict<'a> {
+fn decide_value<'a>(state: &'a FieldState, rules: &Rules, rule: &FieldRule, leads: bool) -> Verdict<'a> {
     if let Some(standing) = state.standing(rule) {
+        if !rule.fills_blank.is_empty() {
+            return among(standing, rules, rule, leads);
+        }
         let reason = match &rule.owner {
             Some(owner) if rule.locks.is_empty() => Reason::Owner(owner.side.clone()),
             _ => Reason::Locked,
         };
-        return Verdict { reason, ..among(standing, rules, rule) };
+        return Verdict { reason, ..among(standing, rules, rule, leads) };
     }
-    among(state.siblings(), rules, rule)
+    among(state.siblings(), rules, rule, leads)
 }
 
 /// The rules in order, until one value is left; then the last resort. Each rule
 /// looks at all who are left, also at those who agree with another: a preferred
-/// side is heard though somebody else said the same.
-fn among<'a>(siblings: &'a [Sibling], rules: &Rules, rule: &FieldRule) -> Verdict<'a> {
+/// side is heard though somebody else said the same. Whoever leads a group must be
+/// somebody, whom the others follow.
+fn among<'a>(siblings: &'a [Sibling], rules: &Rules, rule: &FieldRule, leads: bool) -> Verdict<'a> {
+    let mut failed = None;
+    let verdict = among_failing(siblings, rules, rule, leads, &mut failed);
+    Verdict { failed, ..verdict }
+}
+
+fn among_failing<'a>(
+    siblings: &'a [Sibling],
+    rules: &Rules,
+    rule: &FieldRule,
+    leads: bool,
+    failed: &mut Option<String>,
+) -> Verdict<'a> {
     let mut left: Vec<&Sibling> = match siblings {
         [] => return Verdict::nobody(),
         [only] => return Verdict::left(Reason::OnlyValue, only),
@@ -135,9 +176,16 @@ fn among<'a>(siblings: &'a [Sibling], rules: &Rules, rule: &FieldRule) -> Verdic
             }
             Policy::MergeText => {
                 if let Some(value) = merge_texts(&distinct(rules, &left)) {
-                    return Verdict { value, reason: Reason::Policy(policy.clone()), by: None };
+                    return Verdict { value, reason: Reason::Policy(policy.clone()), by: None, failed: None };
                 }
             }
+            Policy::Expression(expression) => match chosen(expression, rules, rule, &left, leads) {
+                Ok((value, by)) => {
+                    let reason = Reason::Policy(policy.clone());
+                    return Verdict { value, reason, by: by.map(By::Left), failed: None };
+                }
+                Err(why) => *failed = Some(why),
+            },
             _ => left = filter(policy, &left),
         }
         if let Some(winner) = agreed(rules, &left) {
@@ -145,6 +193,23 @@ fn among<'a>(siblings: &'a [Sibling], rules: &Rules, rule: &FieldRule) -> Verdic
         }
     }
     last_resort(rules, &left).map_or_else(Verdict::nobody, |s| Verdict::left(Reason::LastResort, s))
+}
+
+/// What an expression comes to, and whose value that is if it is anybody's.
+fn chosen<'a>(
+    expression: &Expression,
+    rules: &Rules,
+    rule: &FieldRule,
+    left: &[&'a Sibling],
+    leads: bool,
+) -> Result<(Value, Option<&'a Sibling>), String> {
+    let value = expression.choose(&rule.ty, left).map_err(|why| why.to_string())?;
+    let same: Vec<&Sibling> = left.iter().copied().filter(|s| s.change.after == value).collect();
+    let by = last_resort(rules, &same);
+    if by.is_none() && leads {
+        return Err("it comes to a value that nobody set, and a group follows somebody".to_owned());
+    }
+    Ok((value, by))
 }
 
 /// One of them, if all have the same value.
@@ -174,7 +239,7 @@ fn merge_texts(siblings: &[&Sibling]) -> Option<Value> {
 fn with_lead(record: &Record, rules: &Rules, lead: &FieldName, state: &FieldState) -> Value {
     let rule = rules.rule(lead);
     let lead = record.field(lead);
-    let by = lead.and_then(|lead| decide_value(lead, rules, rule).by);
+    let by = lead.and_then(|lead| decide_value(lead, rules, rule, true).by);
     let locked = lead.and_then(|lead| lead.standing(rule)).and_then(|_| state.standing(rule));
     let own = |of: &Sibling| {
         let siblings = locked.unwrap_or_default().iter().chain(state.siblings());
@@ -227,7 +292,7 @@ pub(crate) fn conflicts(record: &Record, rules: &Rules) -> Vec<Conflict> {
             crate::Presence::Unborn | crate::Presence::Undecided => (Value::Null, Reason::Manual),
         };
         let siblings = presence.iter().map(|s| (s.clone(), s.change.after == value)).collect();
-        let decision = Decision { value, reason, siblings };
+        let decision = Decision { value, reason, failed: None, siblings };
         all.push(Conflict { field: None, kind: ConflictKind::EditDelete, decision });
     }
     all

@@ -20,7 +20,7 @@ pub enum FieldState {
         /// Everybody's.
         #[serde(rename = "r")]
         last: Reg,
-        /// The owner's, or the locked values'.
+        /// The owner's, those that do not merely fill blanks, or the locked values'.
         #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
         first: Option<Box<Reg>>,
     },
@@ -131,7 +131,8 @@ impl FieldState {
 
 /// Whether the first register's value stands before the second's.
 fn stands(first: &Reg, rule: &FieldRule) -> bool {
-    let blank_gives_way = rule.owner.as_ref().is_some_and(|owner| owner.unless_blank);
+    let blank_gives_way =
+        !rule.fills_blank.is_empty() || rule.owner.as_ref().is_some_and(|owner| owner.unless_blank);
     let filled = |sibling: &Sibling| !blank_gives_way || !sibling.change.after.is_blank();
     first.siblings().iter().any(filled)
 }
@@ -156,6 +157,10 @@ fn put_value(last: &mut Reg, first: &mut Option<Box<Reg>>, rule: &FieldRule, put
     if let Some(Owner { side, .. }) = &rule.owner
         && (operator || dot.actor.as_side() == Some(side))
     {
+        first.get_or_insert_default().put(dot, context, (*change).clone(), *stamp);
+    }
+    let fills = |side| rule.fills_blank.contains(side);
+    if !rule.fills_blank.is_empty() && (operator || dot.actor.as_side().is_some_and(|side| !fills(side))) {
         first.get_or_insert_default().put(dot, context, (*change).clone(), *stamp);
     }
     let Some(reaches_lock) = *locks else { return };

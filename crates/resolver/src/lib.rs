@@ -13,13 +13,17 @@ mod rules;
 mod field;
 mod record;
 mod policy;
+mod expression;
+mod formulas;
 mod number;
 mod text;
 mod decide;
 mod reason;
 
 pub use decide::{Conflict, ConflictKind, Decision};
+pub use expression::{Expression, ExpressionError};
 pub use field::FieldState;
+pub use formulas::{Broken, EDIT_NAMES, Formulas};
 pub use reason::Reason;
 pub use record::{Malformed, Presence, Record};
 pub use reg::{Reg, Sibling};

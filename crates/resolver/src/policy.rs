@@ -19,7 +19,7 @@ pub(crate) fn filter<'a>(policy: &Policy, siblings: &[&'a Sibling]) -> Vec<&'a S
         }),
         Policy::Max => lowest(&filled(siblings), |sibling| Reverse(sibling.change.after.clone())),
         Policy::Min => lowest(&filled(siblings), |sibling| sibling.change.after.clone()),
-        Policy::MergeText | Policy::Manual => siblings.to_vec(),
+        Policy::MergeText | Policy::Expression(_) | Policy::Manual => siblings.to_vec(),
     };
     if kept.is_empty() { siblings.to_vec() } else { kept }
 }

@@ -46,6 +46,7 @@ impl fmt::Display for Reason {
                 Policy::Max => "the greater value",
                 Policy::Min => "the smaller value",
                 Policy::MergeText => "both texts merged",
+                Policy::Expression(_) => "the expression",
                 Policy::Manual => "a person's choice",
             }),
             Self::LastResort => f.write_str("the later edit, order uncertain"),
@@ -118,6 +119,9 @@ fn policy_sentence(policy: &Policy) -> String {
         Policy::Max => "the greater value stands".to_owned(),
         Policy::Min => "the smaller value stands".to_owned(),
         Policy::MergeText => "both texts were merged, line by line".to_owned(),
+        Policy::Expression(expression) => {
+            format!("`{}` of both stands", short(&Value::text(expression.source())))
+        }
         Policy::Manual => return MANUAL.to_owned(),
     };
     format!("changed without knowing of each other: {stands}")

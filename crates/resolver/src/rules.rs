@@ -4,6 +4,8 @@
 //! folding the log again. Policies act when a value is asked for and may change
 //! at any time. A value of [`Rules`] is checked: see [`Builder::build`].
 
+use crate::expression::Expression;
+use crate::formulas::Formulas;
 use hms_sync_model::{Change, FieldName, FieldType, SideName, Value, VecMap};
 
 /// What a field's registers are.
@@ -47,6 +49,8 @@ pub enum Policy {
     Min,
     /// Both texts, merged line by line over what both started from.
     MergeText,
+    /// What an expression over the values comes to.
+    Expression(Expression),
     /// A person.
     Manual,
 }
@@ -62,6 +66,7 @@ impl Policy {
             Self::Max => "max",
             Self::Min => "min",
             Self::MergeText => "merge_text",
+            Self::Expression(_) => "expression",
             Self::Manual => "manual",
         }
     }
@@ -86,6 +91,8 @@ pub struct FieldRule {
     pub kind: Kind,
     /// Whose edits count.
     pub owner: Option<Owner>,
+    /// Sides whose edits fill the field only while all others leave it blank.
+    pub fills_blank: Vec<SideName>,
     /// Values that, once reached, only an operator changes.
     pub locks: Vec<Value>,
     /// The rules among concurrent values, in order; none means the collection's.
@@ -118,6 +125,7 @@ pub struct Rules {
     fields: VecMap<FieldName, FieldRule>,
     groups: Vec<Group>,
     in_group: VecMap<FieldName, usize>,
+    formulas: Vec<Formulas>,
     default: FieldRule,
     side_order: Vec<SideName>,
     deletes: Deletes,
@@ -145,9 +153,20 @@ pub enum InvalidRules {
         /// The group.
         group: String,
     },
+    /// Formulas are of no group, or of fields that are not in it.
+    #[error("the formulas of {0} are of a group or fields that are not there")]
+    FormulasOfNothing(String),
+    /// Derived fields go in a circle.
+    #[error("what {0} is derived from is derived from {0}")]
+    Circle(FieldName),
     /// A set or a counter has rules that only single values can have.
     #[error("field {0} is a set or a counter: owner, locks and resolve cannot be combined with that")]
     NotAValue(FieldName),
+    /// A field has sides that only fill it, and something else that has the last word.
+    #[error(
+        "field {0} has sides that fill it while it is blank: owner, locks, sets, counters and groups do not go with that"
+    )]
+    FilledAndRuled(FieldName),
     /// A field has an owner and locks: the owner's next edit would undo the lock.
     #[error("field {0} has an owner and locks: only one of them can have the last word")]
     OwnedAndLocked(FieldName),
@@ -159,6 +178,7 @@ impl Default for Rules {
             fields: VecMap::new(),
             groups: Vec::new(),
             in_group: VecMap::new(),
+            formulas: Vec::new(),
             default: FieldRule { resolve: vec![Policy::LastWriterWins], ..FieldRule::default() },
             side_order: Vec::new(),
             deletes: Deletes::default(),
@@ -185,6 +205,13 @@ impl Builder {
         self
     }
 
+    /// What holds between the fields of a group.
+    #[must_use]
+    pub fn formulas(mut self, formulas: Formulas) -> Self {
+        self.0.formulas.push(formulas);
+        self
+    }
+
     /// The rules among concurrent values for fields that have none of their own.
     #[must_use]
     pub fn default_resolve(mut self, policies: Vec<Policy>) -> Self {
@@ -208,6 +235,7 @@ impl Builder {
 
     /// Checks that the rules fit together.
     pub fn build(mut self) -> Result<Rules, InvalidRules> {
+        self.check_formulas()?;
         for (at, group) in self.0.groups.iter().enumerate() {
             if !group.fields.contains(&group.lead) {
                 return Err(InvalidRules::LeadOutside {
@@ -217,6 +245,9 @@ impl Builder {
             }
             for field in &group.fields {
                 let own = self.0.fields.get(field);
+                if own.is_some_and(|r| !r.fills_blank.is_empty()) {
+                    return Err(InvalidRules::FilledAndRuled(field.clone()));
+                }
                 if own.is_some_and(|r| r.kind != Kind::Value || r.owner.is_some() || !r.locks.is_empty()) {
                     return Err(InvalidRules::RuledTwice { field: field.clone(), group: group.name.clone() });
                 }
@@ -232,6 +263,9 @@ impl Builder {
         }
         for (field, rule) in self.0.fields.iter_mut() {
             let plain = rule.owner.is_none() && rule.locks.is_empty();
+            if !rule.fills_blank.is_empty() && !(plain && rule.kind == Kind::Value) {
+                return Err(InvalidRules::FilledAndRuled(field.clone()));
+            }
             if rule.kind != Kind::Value && !(plain && rule.resolve.is_empty()) {
                 return Err(InvalidRules::NotAValue(field.clone()));
             }
@@ -243,6 +277,19 @@ impl Builder {
             }
         }
         Ok(self.0)
+    }
+}
+
+impl Builder {
+    fn check_formulas(&self) -> Result<(), InvalidRules> {
+        for formulas in &self.0.formulas {
+            let group = self.0.groups.iter().find(|group| group.name == formulas.group);
+            if !group.is_some_and(|group| formulas.derive.keys().all(|field| group.fields.contains(field))) {
+                return Err(InvalidRules::FormulasOfNothing(formulas.group.clone()));
+            }
+            formulas.in_order().map_err(|field| InvalidRules::Circle(field.clone()))?;
+        }
+        Ok(())
     }
 }
 
@@ -270,6 +317,11 @@ impl Rules {
     /// The groups.
     pub fn groups(&self) -> &[Group] {
         &self.groups
+    }
+
+    /// What holds between the fields of groups.
+    pub fn formulas(&self) -> &[Formulas] {
+        &self.formulas
     }
 
     /// The group of one field.

@@ -224,7 +224,7 @@ fn keeps(policy: &Policy, said: &Said<'_>, all: &[&Said<'_>]) -> bool {
         }
         Policy::Max => filled.last() == Some(&&said.change.after),
         Policy::Min => filled.first() == Some(&&said.change.after),
-        Policy::MergeText | Policy::Manual => true,
+        Policy::MergeText | Policy::Expression(_) | Policy::Manual => true,
     }
 }
 
