@@ -137,6 +137,16 @@ pub enum LogError {
         /// The bound.
         max: usize,
     },
+    /// Events that cannot be dropped as they are asked to be.
+    #[error("events {first} to {last} are not dropped from the change log: {why}")]
+    NotToDrop {
+        /// The first.
+        first: u64,
+        /// The last.
+        last: u64,
+        /// Why.
+        why: String,
+    },
     /// The event cannot be put into the log's form.
     #[error("an event of {record} cannot be encoded: {why}")]
     Encode {
@@ -196,6 +206,12 @@ pub enum Damage {
     Lost {
         /// When that was found.
         at: hms_sync_model::Time,
+    },
+    /// It was archived and dropped.
+    #[error("it was dropped from the change log once it was archived, and is in {file}")]
+    Archived {
+        /// The name of the file.
+        file: String,
     },
     /// What is there does not begin like an entry.
     #[error("its frame has no head")]

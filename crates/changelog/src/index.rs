@@ -16,6 +16,7 @@ use crate::tally::Tally;
 use hms_sync_model::RecordId;
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Events whose entries gather before they go to the store: what is made anew
@@ -51,6 +52,10 @@ pub(crate) struct Index {
     layers: RwLock<Layers>,
     /// Events whose entries gather before they go to the store.
     generation: u64,
+    /// The last event that was dropped. Entries of those stay stored and lead nowhere.
+    dropped: AtomicU64,
+    /// How much there was up to it.
+    counted: Tally,
 }
 
 #[derive(Debug, Default)]
@@ -103,16 +108,19 @@ impl Index {
     }
 
     /// The index of a log whose last event is `head`: what is stored, and the rest from the events.
-    /// Events that cannot be read are left out; a verification names them.
+    /// Events that cannot be read are left out; a verification names them. `counted` is how much
+    /// there was up to the last event that was dropped.
     pub(crate) fn open(
         store: &dyn Storage,
         head: u64,
         generation: u64,
         shape: Shape,
+        counted: Tally,
     ) -> Result<Self, LogError> {
         let table = Table::open(store, shape)?;
         let (stored, mut layers) = (table.upto(), Layers::default());
-        let tally = stored_tally(store)?.unwrap_or_default();
+        let tally = stored_tally(store)?.filter(|tally| tally.upto > counted.upto);
+        let tally = tally.unwrap_or_else(|| counted.clone());
         layers.tally_stored = tally.upto;
         // One that is far behind is not worth the wait: it is made when it is asked for.
         let near = stored.saturating_sub(generation.saturating_mul(2));
@@ -120,12 +128,31 @@ impl Index {
         if stored < head || layers.tally.as_ref().is_some_and(|tally| tally.upto < head) {
             gather(store, stored, head, &mut layers)?;
         }
-        Ok(Self { table, layers: RwLock::new(layers), generation })
+        let dropped = AtomicU64::new(counted.upto);
+        Ok(Self { table, layers: RwLock::new(layers), generation, dropped, counted })
     }
 
     /// The table in the store.
     pub(crate) fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// The last event that was dropped; 0 if none was.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Acquire)
+    }
+
+    /// Entries of events up to `seq` lead nowhere from now on.
+    pub(crate) fn set_dropped(&self, seq: u64) {
+        self.dropped.store(seq, Ordering::Release);
+    }
+
+    /// Begins after events that were dropped before there was anything.
+    pub(crate) fn begin_after(&self, seq: u64, tally: &Tally) {
+        self.set_dropped(seq);
+        let mut layers = self.write();
+        layers.last = seq;
+        layers.tally = Some(tally.clone());
     }
 
     /// Up to which event the stored index goes.
@@ -148,7 +175,7 @@ impl Index {
         if let Some(tally) = &self.read().tally {
             return Ok(tally.clone());
         }
-        let mut tally = Tally::default();
+        let mut tally = self.counted.clone();
         count_up(store, head, &mut tally)?;
         // What came meanwhile is little. No more comes while this is held.
         let mut layers = self.write();
@@ -222,11 +249,11 @@ impl Index {
         from: u64,
         limit: usize,
     ) -> Result<Entries, LogError> {
-        let layers = self.read();
+        let (layers, dropped) = (self.read(), self.dropped());
         let (mut found, mut next) = (Entries::new(), from);
         self.stored_runs(store, record, from, |version, run| {
             for (version, slot) in read_run(record, version, run)? {
-                if version >= next && found.len() < limit {
+                if version >= next && found.len() < limit && slot.seq() > dropped {
                     found.push((version, slot));
                     next = version.saturating_add(1);
                 }
@@ -236,7 +263,8 @@ impl Index {
         let known = Known::by(record);
         for entries in layers.each().filter_map(|layer| layer.get(&known)) {
             let room = limit.saturating_sub(found.len());
-            found.extend(entries.iter().filter(|(version, _)| *version >= next).take(room));
+            let there = |(version, slot): &&(u64, Slot)| *version >= next && slot.seq() > dropped;
+            found.extend(entries.iter().filter(there).take(room));
             next = found.last().map_or(next, |(version, _)| version.saturating_add(1));
         }
         Ok(found)
@@ -280,8 +308,9 @@ impl Index {
         record: &RecordId,
         head: u64,
     ) -> Result<Option<(u64, Slot)>, LogError> {
-        let layers = self.read();
-        let fits = |(_, slot): &&(u64, Slot)| slot.seq() <= head;
+        let (layers, dropped) = (self.read(), self.dropped());
+        let there = dropped.saturating_add(1)..=head;
+        let fits = |(_, slot): &&(u64, Slot)| there.contains(&slot.seq());
         let known = Known::by(record);
         let mut newest = layers.each().rev().filter_map(|layer| layer.get(&known));
         if let Some(last) = newest.find_map(|entries| entries.iter().rev().find(fits)) {
@@ -290,7 +319,7 @@ impl Index {
         let mut last = None;
         self.stored_runs(store, record, 0, |version, run| {
             let run = read_run(record, version, run)?;
-            last = run.into_iter().rfind(|(_, slot)| slot.seq() <= head).or(last);
+            last = run.into_iter().rfind(|(_, slot)| there.contains(&slot.seq())).or(last);
             Ok(true)
         })?;
         Ok(last)
@@ -304,7 +333,8 @@ impl Index {
         limit: usize,
         head: u64,
     ) -> Result<Vec<RecordId>, LogError> {
-        let layers = self.read();
+        let (layers, dropped) = (self.read(), self.dropped());
+        let there = dropped.saturating_add(1)..=head;
         let mut found: Vec<RecordId> = Vec::new();
         let mut last = after.cloned();
         let mut stored = self.next_stored(store, last.as_ref(), head)?;
@@ -313,7 +343,7 @@ impl Index {
             let from = known.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
             let fresh = layers.each().filter_map(|layer| {
                 let mut later = layer.range((from, Bound::Unbounded));
-                let has = |entries: &Entries| entries.iter().any(|(_, slot)| slot.seq() <= head);
+                let has = |entries: &Entries| entries.iter().any(|(_, slot)| there.contains(&slot.seq()));
                 later.find(|(_, entries)| has(entries)).map(|(known, _)| &known.record)
             });
             let Some(next) = fresh.chain(stored.as_ref()).min().cloned() else { break };
@@ -334,7 +364,8 @@ impl Index {
         head: u64,
     ) -> Result<Option<RecordId>, LogError> {
         let from = after.map_or_else(Vec::new, keys::index_end);
-        let mut next = None;
+        let (mut next, dropped) = (None, self.dropped());
+        let there = dropped.saturating_add(1)..=head;
         self.table.each(store, &from, None, None, |key, run| {
             let damaged = || LogError::DamagedIndex {
                 record: String::from_utf8_lossy(key).escape_debug().to_string(),
@@ -343,7 +374,7 @@ impl Index {
             };
             let (record, version) = keys::read_index(key).ok_or_else(damaged)?;
             let run = split_run(version, &run).ok_or_else(damaged)?;
-            let fits = run.iter().any(|(_, slot)| slot.seq() <= head);
+            let fits = run.iter().any(|(_, slot)| there.contains(&slot.seq()));
             next = fits.then_some(record);
             Ok(!fits)
         })?;
@@ -381,7 +412,7 @@ pub(crate) fn stored_tally(store: &dyn Storage) -> Result<Option<Tally>, LogErro
 }
 
 /// Counts the events after those counted, up to `last`.
-fn count_up(store: &dyn Storage, last: u64, tally: &mut Tally) -> Result<(), LogError> {
+pub(crate) fn count_up(store: &dyn Storage, last: u64, tally: &mut Tally) -> Result<(), LogError> {
     each_frame(store, tally.upto.saturating_add(1), last, |seq, frame| {
         let head = frame.unproved(seq).ok_or(LogError::Damaged { seq, damage: Damage::Head })?;
         tally.add(seq, head.record, head.version, frame.bytes());

@@ -17,6 +17,8 @@ pub(crate) const INDEX: u8 = b'i';
 pub(crate) const VIEW: u8 = b'v';
 /// Hashes of the tree: `n` | level | index.
 pub(crate) const NODE: u8 = b'n';
+/// Ids of events that were dropped: `l` | number of the first.
+pub(crate) const IDS: u8 = b'l';
 /// The last event written, and the edge of the tree.
 pub(crate) const HEAD: &[u8] = b"mhead";
 
@@ -28,6 +30,11 @@ pub(crate) const TALLY: &[u8] = b"mtally";
 
 pub(crate) fn chunk(first: u64) -> Vec<u8> {
     numbered(CHUNK, &[], first)
+}
+
+/// A group of ids of events that were dropped.
+pub(crate) fn ids(first: u64) -> Vec<u8> {
+    numbered(IDS, &[], first)
 }
 
 /// In the index's table.

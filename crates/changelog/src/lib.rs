@@ -18,6 +18,8 @@ mod disk;
 mod memory;
 mod tree;
 mod hole;
+mod archived;
+mod dropped;
 mod pack;
 mod filter;
 mod chunks;
@@ -32,6 +34,7 @@ mod writer;
 mod compact;
 mod recover;
 
+pub use archived::Archived;
 pub use compact::Compacted;
 pub use error::{Damage, LogError};
 pub use frame::{EVENT_BYTES_MAX, Sealed, seal};

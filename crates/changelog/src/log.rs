@@ -4,7 +4,9 @@
 //! readers see nothing beyond it. The first error of a write stops all writing
 //! until a restart, because nobody knows what of it reached the disk.
 
+use crate::archived::{self, Archived};
 use crate::chunks::Chunks;
+use crate::dropped;
 use crate::disk::Disk;
 use crate::error::LogError;
 use crate::frame::{Frame, Sealed};
@@ -22,7 +24,7 @@ use hms_sync_model::Time;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 /// How much gathers before it is stored, and in what portions.
 struct Measures {
@@ -100,6 +102,8 @@ pub(crate) struct Inner {
     pub(crate) index: Index,
     pub(crate) views: Table,
     pub(crate) chunks: Chunks,
+    /// What was archived and dropped.
+    pub(crate) archived: RwLock<Vec<Archived>>,
     writing: Mutex<()>,
     poison: OnceLock<Arc<str>>,
     closed: AtomicBool,
@@ -135,8 +139,19 @@ impl Log {
             Some(_) => (Tree::empty(kept_level), None),
             None => Tree::open(store.as_ref(), head, kept_level)?,
         };
+        let (ranges, counted) = archived::all(store.as_ref())?;
+        if trouble.is_none() && tree_trouble.is_none() {
+            // A drop that was cut off goes on.
+            dropped::clear(store.as_ref(), &ranges)?;
+        }
         let views = Table::open(store.as_ref(), views::shape(fan_out, block_bytes))?;
-        let index = Index::open(store.as_ref(), head, generation, index::shape(fan_out, block_bytes))?;
+        let index = Index::open(
+            store.as_ref(),
+            head,
+            generation,
+            index::shape(fan_out, block_bytes),
+            counted,
+        )?;
         let inner = Inner {
             store,
             index,
@@ -144,6 +159,7 @@ impl Log {
             tree: Mutex::new(tree),
             views,
             chunks: Chunks::default(),
+            archived: RwLock::new(ranges),
             writing: Mutex::new(()),
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),
@@ -325,7 +341,7 @@ impl Inner {
     }
 
     /// Both at once, for whoever holds the tree.
-    fn set_head(&self, head: u64, grown: Tree) {
+    pub(crate) fn set_head(&self, head: u64, grown: Tree) {
         let mut tree = self.tree();
         *tree = grown;
         self.head.store(head, Ordering::Release);
@@ -376,6 +392,9 @@ fn find_head(store: &dyn Storage) -> Result<(u64, Option<String>), LogError> {
             lost.ok().filter(|lost| lost.first == first).map(|lost| lost.last())
         }
         Some(frames) => frames.ok().and_then(|frames| last_in(first, &frames)),
+        None if let Some(range) = archived::read(&chunk) => {
+            range.ok().filter(|(range, _)| range.first == first).map(|(range, _)| range.last)
+        }
         None if pack::parts_of(&chunk).is_some() => Some(first),
         None => last_in(first, &chunk),
     };

@@ -29,6 +29,8 @@ struct State {
     open: bool,
     fail_sync: bool,
     fail_write: bool,
+    /// So many batches and syncs more succeed.
+    fail_after: Option<u64>,
     syncs: u64,
 }
 
@@ -42,6 +44,20 @@ impl State {
         };
         self.bytes -= size(&old);
         old
+    }
+}
+
+impl State {
+    /// Whether the next step fails.
+    fn fails(&mut self) -> bool {
+        match &mut self.fail_after {
+            Some(0) => true,
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => false,
+        }
     }
 }
 
@@ -70,7 +86,7 @@ impl MemoryDisk {
         state.undo.clear();
         state.life += 1;
         state.open = false;
-        (state.fail_sync, state.fail_write) = (false, false);
+        (state.fail_sync, state.fail_write, state.fail_after) = (false, false, None);
     }
 
     /// The next sync fails; what was unsynced stays so.
@@ -81,6 +97,11 @@ impl MemoryDisk {
     /// The next batch is refused.
     pub fn fail_next_write(&self) {
         self.state().fail_write = true;
+    }
+
+    /// So many batches and syncs more succeed, and none after them until the next crash.
+    pub fn fail_after(&self, steps: u64) {
+        self.state().fail_after = Some(steps);
     }
 
     /// How many batches are not synced yet.
@@ -185,7 +206,7 @@ impl Storage for Memory {
 
     fn apply(&self, batch: Batch) -> Result<(), LogError> {
         let mut state = self.state("write")?;
-        if std::mem::take(&mut state.fail_write) {
+        if std::mem::take(&mut state.fail_write) || state.fails() {
             return Err(failed("write", Trouble::Told));
         }
         let mut undo = Vec::with_capacity(batch.len());
@@ -200,7 +221,7 @@ impl Storage for Memory {
     fn sync(&self) -> Result<(), LogError> {
         let mut state = self.state("sync")?;
         state.syncs += 1;
-        if std::mem::take(&mut state.fail_sync) {
+        if std::mem::take(&mut state.fail_sync) || state.fails() {
             return Err(failed("sync", Trouble::Told));
         }
         state.undo.clear();

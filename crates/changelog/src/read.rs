@@ -1,7 +1,9 @@
 //! Reading events: by number, in order, by record. Nothing past the head is
 //! shown, and no event whose bytes, place or record are not the right ones.
 
+use crate::archived::{self, Archived};
 use crate::chunks::Chunks;
+use crate::dropped::range_of;
 use crate::error::{Damage, LogError};
 use crate::frame::Frame;
 use crate::hole::{self, Lost};
@@ -39,6 +41,8 @@ pub(crate) enum Place<'a> {
     Event(u64, Frame<'a>),
     /// Events that were lost.
     Lost(Lost),
+    /// Events that were dropped: those from the first number to the second, of a range.
+    Dropped(&'a Archived, u64, u64),
 }
 
 /// Shows the frames of the events from `from` to `last`, ascending, until `take` has enough.
@@ -51,11 +55,11 @@ pub(crate) fn each_frame(
 ) -> Result<(), LogError> {
     each_place(store, from, last, |place| match place {
         Place::Event(seq, frame) => take(seq, frame),
-        Place::Lost(_) => Ok(true),
+        Place::Lost(_) | Place::Dropped(..) => Ok(true),
     })
 }
 
-/// The same with what was lost, as far as it lies between the two.
+/// The same with what was lost or dropped, as far as it lies between the two.
 pub(crate) fn each_place(
     store: &dyn Storage,
     from: u64,
@@ -82,6 +86,17 @@ pub(crate) fn each_place(
             if end >= next {
                 let part = Lost { first: next, count: end - next + 1, ..lost };
                 if !take(Place::Lost(part))? || end == last {
+                    return Ok(());
+                }
+                next = end.saturating_add(1);
+            }
+            continue;
+        }
+        if let Some(range) = archived::read(&entry.1) {
+            let (range, _) = range.map_err(|damage| LogError::Damaged { seq: first, damage })?;
+            let end = range.last.min(last);
+            if end >= next {
+                if !take(Place::Dropped(&range, next, end))? || end == last {
                     return Ok(());
                 }
                 next = end.saturating_add(1);
@@ -176,7 +191,8 @@ impl Log {
         for entry in self.inner.store.scan(Span::prefix(&[keys::CHUNK]), Order::Descending) {
             let entry = entry?;
             let first = chunk_of(&entry)?;
-            if first > self.head() || hole::read(&entry.1).is_some() {
+            let gone = hole::read(&entry.1).is_some() || archived::read(&entry.1).is_some();
+            if first > self.head() || gone {
                 continue;
             }
             return Ok(self.events(first, pack::CHUNK_EVENTS_MAX)?.pop());
@@ -188,7 +204,7 @@ impl Log {
     ///
     /// # Errors
     /// [`LogError::Damaged`] rather than any byte that is not as it was written, and
-    /// for an event that was lost in a recovery.
+    /// for an event that was lost in a recovery, or archived and dropped.
     pub fn event(&self, seq: u64) -> Result<Option<(EventId, Event)>, LogError> {
         if seq == 0 || seq > self.head() {
             return Ok(None);
@@ -202,6 +218,9 @@ impl Log {
 
     /// Why `seq`, which reads pass over, is not there.
     fn loss_of(&self, seq: u64) -> Result<Damage, LogError> {
+        if let Some(range) = range_of(&self.archived(), seq) {
+            return Ok(range.damage());
+        }
         let until = Span { from: keys::chunk(0), to: keys::chunk(seq.saturating_add(1)) };
         let last = self.inner.store.scan(until, Order::Descending).next().transpose()?;
         let lost = last.and_then(|(_, value)| hole::read(&value)?.ok());
@@ -209,7 +228,7 @@ impl Log {
     }
 
     /// Up to `limit` events from number `from` on, ascending. Fewer come only at
-    /// the head. Those lost in a recovery are passed over. Whole chunks are read, so
+    /// the head. Those lost in a recovery, or dropped, are passed over. Whole chunks are read, so
     /// many at once are fast.
     ///
     /// # Errors

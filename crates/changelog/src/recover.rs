@@ -129,6 +129,7 @@ pub(crate) struct Held {
     records: u64,
     events: u64,
     lost: Vec<crate::hole::Lost>,
+    archived: Vec<crate::archived::Archived>,
 }
 
 impl Held {
@@ -140,8 +141,8 @@ impl Held {
         }
         match log.verify(|_| {}) {
             Ok(VerifyReport { first_bad: Some(bad), .. }) => Opened::Damaged { head, why: bad.to_string() },
-            Ok(VerifyReport { events, records, lost, .. }) => {
-                Opened::Sound(Self { head, records, events, lost })
+            Ok(VerifyReport { events, records, lost, archived, .. }) => {
+                Opened::Sound(Self { head, records, events, lost, archived })
             }
             Err(why) => Opened::Damaged { head, why: why.in_one_line() },
         }

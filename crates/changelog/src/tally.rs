@@ -48,6 +48,11 @@ impl Tally {
         count.bytes = count.bytes.saturating_add(bytes as u64);
     }
 
+    /// Of a log of which nothing up to `seq` was counted.
+    pub(crate) fn upto(seq: u64) -> Self {
+        Self { upto: seq, groups: BTreeMap::new() }
+    }
+
     /// By name.
     pub(crate) fn into_groups(self) -> BTreeMap<String, Count> {
         self.groups

@@ -9,6 +9,7 @@
 //! What never happens here: trusting the tree over the events, or the events over the
 //! tree. Where they differ nothing more is written, and a verification names the place.
 
+use crate::archived;
 use crate::error::LogError;
 use crate::hole::LOST_ID;
 use crate::keys;
@@ -223,7 +224,7 @@ fn put_if_new(store: &dyn Storage, batch: Batch) -> Result<Option<Differs>, LogE
 
 /// The ids of the events from `first` to `last`, as the tree has them. They are not
 /// compared with the events' content: a wrong one makes a proof that proves nothing.
-fn leaves(store: &dyn Storage, first: u64, last: u64) -> Result<Vec<EventId>, LogError> {
+pub(crate) fn leaves(store: &dyn Storage, first: u64, last: u64) -> Result<Vec<EventId>, LogError> {
     let mut ids = Vec::new();
     each_id(store, first, last, |id| {
         ids.push(id);
@@ -241,6 +242,7 @@ fn each_id(
 ) -> Result<(), LogError> {
     each_place(store, first, last, |place| match place {
         Place::Event(_, frame) => take(frame.id()),
+        Place::Dropped(range, from, to) => archived::each_id(store, range, from, to, &mut take),
         Place::Lost(lost) => {
             (0..lost.count).try_fold(true, |more, _| if more { take(LOST_ID) } else { Ok(false) })
         }

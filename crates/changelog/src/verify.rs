@@ -3,8 +3,8 @@
 //!
 //! For each event: its bytes have the hash they are stored under, its number
 //! follows the one before, the index leads to it, its record has the version
-//! before, and it names that one's id. Where a recovery has noted lost events, so many
-//! versions may be missing, and no more. And the stored index holds nothing else;
+//! before, and it names that one's id. Where a recovery has noted lost events, or archived
+//! ones were dropped, so many versions may be missing, and no more. And the stored index holds nothing else;
 //! what of the index is in memory was made from the events themselves. The tree
 //! over all events is made anew: it is the one that is stored, and at the size of
 //! each checkpoint it was given it has that checkpoint's root. Bytes with the right
@@ -24,6 +24,7 @@
 mod seen;
 
 use self::seen::{Hasher, Seen};
+use crate::archived::{self, Archived, Counted};
 use crate::error::{Damage, LogError};
 use crate::frame::Frame;
 use crate::head::Head;
@@ -51,6 +52,8 @@ pub struct VerifyReport {
     pub records: u64,
     /// Events that are known to be lost, from earlier recoveries, up to the first bad one.
     pub lost: Vec<Lost>,
+    /// What was archived and dropped, up to the first bad one.
+    pub archived: Vec<Archived>,
     /// The first entry that is not as it was written.
     pub first_bad: Option<BadEntry>,
 }
@@ -199,6 +202,8 @@ struct Check<'a, P> {
     /// Holes so far, and how many events they stand for.
     lost: Vec<Lost>,
     events_lost: u64,
+    /// Ranges that were dropped; their events count among the lost ones.
+    archived: Vec<Archived>,
     /// Versions that records lack, which are among the lost events.
     lacking: u64,
     /// Parts of large events that have an event.
@@ -235,6 +240,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             records: 0,
             lost: Vec::new(),
             events_lost: 0,
+            archived: Vec::new(),
             lacking: 0,
             parts: 0,
             tally: Tally::default(),
@@ -256,7 +262,8 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             Err(Stop::Bad(entry)) => Some(entry),
             Err(Stop::Failed(why)) => return Err(why),
         };
-        Ok(VerifyReport { events: self.events, records: self.records, lost: self.lost, first_bad })
+        let Self { events, records, lost, archived, .. } = self;
+        Ok(VerifyReport { events, records, lost, archived, first_bad })
     }
 
     /// All chunks in order.
@@ -273,6 +280,14 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             }
             let (key, value) = entry?;
             let first = keys::read_chunk(&key).ok_or_else(|| bad(next, None, Damage::Key))?;
+            if let Some(range) = archived::read(&value) {
+                next = self.range(first, range.map_err(|what| bad(first, None, what))?)?;
+                continue;
+            }
+            if first < next && self.archived.last().is_some_and(|range| first <= range.last) {
+                // What a drop that was cut off has left; the next start removes it.
+                continue;
+            }
             if first != next {
                 let what = if first > next { Damage::Missing } else { Damage::Place(first) };
                 return Err(bad(next, None, what));
@@ -306,6 +321,31 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
         self.events_lost = self.events_lost.saturating_add(lost.count);
         self.lost.push(lost);
         Ok(lost.last().saturating_add(1))
+    }
+
+    /// A range that was dropped; answers the number after its last event.
+    fn range(&mut self, first: u64, (range, tally): Counted) -> Result<u64, Stop> {
+        if range.first != first {
+            return Err(bad(first, None, Damage::Place(range.first)));
+        }
+        let (store, last) = (self.store, range.last.min(self.head));
+        let mut bad_leaf = None;
+        archived::each_id(store, &range, first, last, |id| {
+            bad_leaf = self.leaf(id).err();
+            Ok(bad_leaf.is_none())
+        })?;
+        if let Some(stop) = bad_leaf {
+            return Err(stop);
+        }
+        if self.made.head().root.0 != range.root {
+            return Err(bad(first, None, Damage::Tree { last: range.last }));
+        }
+        self.events_lost = self.events_lost.saturating_add(range.count());
+        // One from before the drop tells nothing any more.
+        self.tallied.take_if(|tallied| tallied.upto <= range.last);
+        self.tally = tally;
+        self.archived.push(range);
+        Ok(last.saturating_add(1))
     }
 
     /// One chunk; answers the number after its last event.
@@ -482,6 +522,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             return Err(bad(0, None, Damage::Table));
         }
         let (mut entries, mut found) = (0, 0u128);
+        let there = self.index.dropped().saturating_add(1)..=self.indexed;
         self.index.table().each(self.store, &[], None, None, |key, value| {
             let run = keys::split_index(key).and_then(|(record, first)| {
                 let run = index::split_run(first, &value)?;
@@ -494,7 +535,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             };
             // What is on its way to the store meanwhile does not count.
             let hash = self.hasher.record(record);
-            for (version, slot) in run.into_iter().filter(|(_, slot)| slot.seq() <= self.indexed) {
+            for (version, slot) in run.into_iter().filter(|(_, slot)| there.contains(&slot.seq())) {
                 entries += 1;
                 found = found.wrapping_add(self.hasher.entry(hash, version, slot));
             }
@@ -523,6 +564,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
                 first = Some(BadEntry { seq, record, what: Damage::IndexExtra });
             }
         };
+        let there = self.index.dropped().saturating_add(1)..=self.indexed;
         let chunk = &mut self.chunk;
         self.index.table().each(self.store, &[], None, None, |key, value| {
             let named = keys::read_index(key);
@@ -531,7 +573,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
                 note(0, None);
                 return Ok(true);
             };
-            for (version, slot) in run.into_iter().filter(|(_, slot)| slot.seq() <= self.indexed) {
+            for (version, slot) in run.into_iter().filter(|(_, slot)| there.contains(&slot.seq())) {
                 if open_at(self.store, chunk, &record, version, slot).is_err() {
                     note(slot.seq(), Some(record.clone()));
                 }

@@ -34,6 +34,7 @@ mod choose;
 mod snapshot;
 mod views;
 mod past;
+mod carry;
 mod raw;
 mod steady;
 mod happening;
@@ -42,6 +43,7 @@ mod driver;
 mod error;
 
 pub use blocks::{BLOCK_EVENTS, Summary, block_of, first_of, place_of};
+pub use carry::begins_with;
 pub use choose::{Choice, Wanted};
 pub use conflicts::{ConflictItem, Met, Standing, Tally, Touched, kind_name};
 pub use driver::{Call, Engine, Handler, Parts, Watcher};

@@ -186,7 +186,9 @@ fn close(body: &mut Body, closed: &BTreeSet<FieldName>) {
         | Body::Cursor { .. }
         | Body::Received { .. }
         | Body::Signing { .. }
-        | Body::Erased { .. } => {}
+        | Body::Erased { .. }
+        | Body::Carried { .. }
+        | Body::Archived { .. } => {}
     }
 }
 

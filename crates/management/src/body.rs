@@ -71,6 +71,8 @@ impl From<DeskError> for Refusal {
             DeskError::Stale { .. } => StatusCode::PRECONDITION_FAILED,
             DeskError::Refused { .. }
             | DeskError::NotDecided { .. }
+            | DeskError::Runs
+            | DeskError::Archived { .. }
             | DeskError::NotErased { .. }
             | DeskError::NoNotary
             | DeskError::Notary(_)

@@ -12,6 +12,7 @@ mod told;
 mod detail;
 mod answers;
 mod audit;
+mod archive;
 mod stats;
 mod error;
 mod shelf;
@@ -28,10 +29,10 @@ mod api;
 mod serve;
 
 pub use answers::{
-    AsOf, CheckpointReport, Chosen, ConflictPage, ConflictQuery, ConflictStory, Decide, Diff, EditStory,
-    Erased, EventReport, Explanation, FieldDiff, FieldStory, History, LogPage, LogQuery, LostEvents,
-    MetValue, NotSeen, Noted, ParkedFilter, ParkedItem, ParkedPage, Pick, PointReport, RecordConflicts,
-    Released, Restore, Running, SideStory, StatusReport, ValueStory, Verified, WriteStory,
+    ArchivedEvents, AsOf, CheckpointReport, Chosen, ConflictPage, ConflictQuery, ConflictStory, Decide, Diff,
+    Dropped, EditStory, Erased, EventReport, Explanation, FieldDiff, FieldStory, History, LogPage, LogQuery,
+    LostEvents, MetValue, NotSeen, Noted, ParkedFilter, ParkedItem, ParkedPage, Pick, PointReport,
+    RecordConflicts, Released, Restore, Running, SideStory, StatusReport, ValueStory, Verified, WriteStory,
 };
 pub use api::api_routes;
 pub use audit::ExportAsk;

@@ -6,8 +6,8 @@
 //! changes its meaning, new ones may come, unknown fields are passed over.
 
 use crate::{
-    Clock, Edit, FieldMap, FieldName, FieldResult, IdempotencyKey, JobName, NativeId, Operation, RawHash,
-    RecordId, SideName, Tag, Time, VecMap,
+    Blob, Clock, Digest, Edit, FieldMap, FieldName, FieldResult, IdempotencyKey, JobName, NativeId, Operation, RawHash,
+    RecordId, Sealed, SideName, Tag, Time, VecMap,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -424,6 +424,50 @@ pub enum Body {
         /// The fields that are closed from here on.
         #[serde(rename = "f")]
         fields: Vec<FieldName>,
+    },
+    /// What came of the record's first events, so that they can be dropped from the log once
+    /// they are archived: a fold begins here where they are gone, and changes nothing where
+    /// they are there. On a stream of the sync's own, what came of all events before.
+    #[serde(rename = "V")]
+    Carried {
+        /// How many of its events are in it.
+        #[serde(rename = "n")]
+        upto: u64,
+        /// The state, with what is personal sealed as it was in the events: `MessagePack`.
+        #[serde(rename = "s")]
+        state: Blob,
+        /// The same as its record's key opens it, where there is one.
+        #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+        sealed: Option<Sealed>,
+        /// Fields whose values are sealed in those events.
+        #[serde(rename = "f", default, skip_serializing_if = "Vec::is_empty")]
+        fields: Vec<FieldName>,
+    },
+    /// Events were archived and dropped from the log, with somebody's approval. On a stream
+    /// of the sync's own, `@log/archives`, in one batch with the drop.
+    #[serde(rename = "Z")]
+    Archived {
+        /// The number of the first.
+        #[serde(rename = "a")]
+        first: u64,
+        /// The number of the last.
+        #[serde(rename = "z")]
+        last: u64,
+        /// The name of the file they are in.
+        #[serde(rename = "f")]
+        file: String,
+        /// The BLAKE3 hash of that file.
+        #[serde(rename = "h")]
+        hash: Digest,
+        /// The root of the tree over the first `last` events.
+        #[serde(rename = "r")]
+        root: Digest,
+        /// Who approved.
+        #[serde(rename = "w")]
+        by: String,
+        /// Why.
+        #[serde(rename = "y")]
+        reason: String,
     },
 }
 

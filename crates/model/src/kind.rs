@@ -69,6 +69,10 @@ kinds! {
     Signing => "signing",
     /// A record's personal fields were erased.
     Erased => "erased",
+    /// What came of events that are archived.
+    Carried => "carried",
+    /// Events were archived and dropped.
+    Archived => "archived",
 }
 
 /// There is no such kind of event.

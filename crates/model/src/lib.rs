@@ -16,14 +16,16 @@ mod write;
 mod event;
 mod kind;
 mod raw;
+mod blob;
 
+pub use blob::{Blob, Digest};
 pub use clock::{Actor, Author, Clock, Dot};
 pub use decimal::{Decimal, InvalidDecimal};
 pub use edit::{Change, Edit, FieldMap, Stamp};
 pub use event::{Body, Event, EventId, Failure, Lane, ParkReason, Parked, Released, Request, Source};
 pub use kind::{Kind, NoSuchKind};
 pub use names::{
-    CollectionName, FieldName, IdempotencyKey, InvalidName, JobName, KEYS_STREAM, NativeId, RecordId,
+    ARCHIVES_STREAM, CollectionName, FieldName, IdempotencyKey, InvalidName, JobName, KEYS_STREAM, NativeId, RecordId,
     SideName, Tag,
 };
 pub use raw::RawHash;

@@ -244,6 +244,9 @@ name!(
 /// The stream of the keys that the log signs with.
 pub const KEYS_STREAM: &str = "@log/keys";
 
+/// The stream of what was archived and dropped from the log.
+pub const ARCHIVES_STREAM: &str = "@log/archives";
+
 impl RecordId {
     /// The collection part: what stands before the first slash.
     pub fn collection(&self) -> &str {

@@ -5,11 +5,13 @@
 use super::file::RawFile;
 use super::report::BrokenRecord;
 use super::scan::{Finds, Found};
+use crate::archived::{Archived, Counted};
 use crate::error::LogError;
 use crate::frame::Sealed;
 use crate::hole::{self, Lost};
 use crate::log::{Log, Options};
-use hms_sync_model::{Event, EventId, RecordId, Time};
+use crate::tally::Tally;
+use hms_sync_model::{Body, Event, EventId, RecordId, Time};
 use hms_sync_proof::TreeHash;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -27,6 +29,10 @@ pub(super) struct Rebuilt {
     pub(super) broken: Vec<BrokenRecord>,
     /// Numbers of events that were left out.
     pub(super) left_out: Vec<u64>,
+    /// Ranges that had been dropped.
+    pub(super) archived: Vec<Archived>,
+    /// How many ids of their events were not found.
+    pub(super) ids_missing: u64,
 }
 
 /// Makes a log in `fresh` that ends with event `head` or later.
@@ -34,7 +40,7 @@ pub(super) fn rebuild(
     fresh: &Path,
     file: &RawFile,
     finds: &Finds,
-    chosen: BTreeMap<u64, Found>,
+    mut chosen: BTreeMap<u64, Found>,
     head: u64,
     now: Time,
 ) -> Result<Rebuilt, LogError> {
@@ -46,8 +52,11 @@ pub(super) fn rebuild(
         group: Vec::new(),
         next: 1,
         last: HashMap::new(),
+        carried: HashMap::new(),
         made: Rebuilt::default(),
     };
+    finds.dropped().iter().try_for_each(|range| making.dropped(range))?;
+    chosen = chosen.split_off(&making.next);
     let mut chunk = None;
     for (seq, found) in &chosen {
         if let Some((frame, event)) = finds.read(file, found, &mut chunk)? {
@@ -57,6 +66,7 @@ pub(super) fn rebuild(
     let last_hole = finds.lost.iter().map(Lost::last).max().unwrap_or(0);
     making.lose(head.max(last_hole).saturating_add(1))?;
     making.hand_on()?;
+    making.mend();
     let mut made = making.made;
     (made.last, made.records) = (making.next - 1, making.last.len() as u64);
     log.close()?;
@@ -72,10 +82,59 @@ struct Making<'a> {
     next: u64,
     /// The last event of each record.
     last: HashMap<RecordId, (u64, EventId)>,
+    /// How many events are in what was carried over of a record.
+    carried: HashMap<RecordId, u64>,
     made: Rebuilt,
 }
 
+impl Finds {
+    /// The ranges that were dropped, as they follow each other from event 1 on. Where nothing
+    /// stands for one any more, the event of its approval tells of it, and not what there was.
+    fn dropped(&self) -> Vec<Counted> {
+        let (mut found, mut next) = (Vec::new(), 1);
+        loop {
+            let stands = self.ranges.get(&next).map(|(_, counted)| counted.clone());
+            let told = || self.told.get(&next).map(|told| (told.clone(), Tally::upto(told.last)));
+            let Some(counted) = stands.or_else(told) else { return found };
+            next = counted.0.last.saturating_add(1);
+            found.push(counted);
+        }
+    }
+
+    /// Ids of a range, with zeros for those that are not there, and how many these are.
+    fn ids_of(&self, range: &Archived) -> (Vec<EventId>, u64) {
+        let (mut ids, mut missing) = (Vec::new(), 0);
+        for seq in range.first..=range.last {
+            let first = range.group_of(seq);
+            let group = self.ids.get(&first);
+            let at = usize::try_from(seq.saturating_sub(first)).unwrap_or(usize::MAX);
+            let id = group.and_then(|group| group.get(at));
+            missing += u64::from(id.is_none());
+            ids.push(id.copied().unwrap_or(hole::LOST_ID));
+        }
+        (ids, missing)
+    }
+}
+
 impl Making<'_> {
+    /// Notes a range that was dropped.
+    fn dropped(&mut self, (range, tally): &Counted) -> Result<(), LogError> {
+        let (ids, missing) = self.finds.ids_of(range);
+        self.log.put_dropped(range.clone(), tally, &ids)?;
+        self.made.ids_missing += missing;
+        self.made.archived.push(range.clone());
+        self.next = range.last.saturating_add(1);
+        Ok(())
+    }
+
+    /// A record whose first events were dropped lacks nothing if what came of them is there.
+    fn mend(&mut self) {
+        let carried = &self.carried;
+        let is_whole =
+            |of: &BrokenRecord| of.after == 0 && carried.get(&of.record).is_some_and(|upto| *upto + 1 >= of.before);
+        self.made.broken.retain(|broken| !is_whole(broken));
+    }
+
     /// Appends an event, if it fits what came before.
     fn take(&mut self, seq: u64, id: EventId, frame: Vec<u8>, event: &Event) -> Result<(), LogError> {
         let (version, prev) = self.last.get(&event.record).copied().unwrap_or_default();
@@ -90,6 +149,9 @@ impl Making<'_> {
         if !follows {
             let record = event.record.clone();
             self.made.broken.push(BrokenRecord { record, after: version, before: event.version });
+        }
+        if let Body::Carried { upto, .. } = &event.body {
+            self.carried.insert(event.record.clone(), *upto);
         }
         self.last.insert(event.record.clone(), (event.version, id));
         let leaf = TreeHash::leaf(&id.0);

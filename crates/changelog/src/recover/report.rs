@@ -2,6 +2,7 @@
 
 use super::Held;
 use super::rebuild::Rebuilt;
+use crate::archived::Archived;
 use crate::hole::Lost;
 use hms_sync_model::RecordId;
 use std::path::{Path, PathBuf};
@@ -62,6 +63,10 @@ pub struct Recovery {
     pub broken: Vec<BrokenRecord>,
     /// Numbers under which only events of a history that was given up were found.
     pub left_out: Vec<u64>,
+    /// What had been archived and dropped, and is not lost.
+    pub archived: Vec<Archived>,
+    /// How many ids of its events were not found: the tree is another one then.
+    pub ids_missing: u64,
 }
 
 impl Recovery {
@@ -77,13 +82,27 @@ impl Recovery {
             lost: found.lost.clone(),
             broken: Vec::new(),
             left_out: Vec::new(),
+            archived: found.archived.clone(),
+            ids_missing: 0,
         }
     }
 
     pub(super) fn salvaged(dir: &Path, into: &Path, made: Rebuilt, reasons: Vec<String>) -> Self {
-        let Rebuilt { events, records, last, lost, broken, left_out } = made;
-        let (from, into) = (dir.to_owned(), into.to_owned());
-        Self { from, into, way: Way::Salvaged, reasons, events, records, last, lost, broken, left_out }
+        let Rebuilt { events, records, last, lost, broken, left_out, archived, ids_missing } = made;
+        Self {
+            from: dir.to_owned(),
+            into: into.to_owned(),
+            way: Way::Salvaged,
+            reasons,
+            events,
+            records,
+            last,
+            lost,
+            broken,
+            left_out,
+            archived,
+            ids_missing,
+        }
     }
 
     /// How many events are not there.

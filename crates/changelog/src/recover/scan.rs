@@ -5,11 +5,12 @@
 use super::file::RawFile;
 use super::lz4;
 use super::parts::Parts;
+use crate::archived::{self, Archived, Counted};
 use crate::error::LogError;
 use crate::frame::{Frame, HEAD_BYTES, MAGIC as FRAME};
 use crate::hole::{self, Lost};
 use crate::pack::{self, PACKED};
-use hms_sync_model::{Event, EventId};
+use hms_sync_model::{ARCHIVES_STREAM, Body, Event, EventId};
 use std::collections::{BTreeMap, HashMap};
 
 /// Events that stand under one number beside each other, at most: a crash can leave some.
@@ -48,6 +49,12 @@ pub(super) struct Finds {
     pub(super) events: BTreeMap<(u64, u32), Found>,
     /// Holes of earlier recoveries.
     pub(super) lost: Vec<Lost>,
+    /// Ranges that were dropped, by their first event, and how new each is.
+    pub(super) ranges: BTreeMap<u64, (u64, Counted)>,
+    /// The same, as events of approvals tell of them.
+    pub(super) told: BTreeMap<u64, Archived>,
+    /// Ids of dropped events, by the number of the first of each group.
+    pub(super) ids: BTreeMap<u64, Vec<EventId>>,
     /// The place of each chunk and frame that was seen whole, by the start of its hash.
     seen: HashMap<[u8; 16], u32>,
 }
@@ -61,6 +68,8 @@ pub(super) fn scan(file: &RawFile) -> Result<Finds, LogError> {
             Some(b'Z') => finds.packed(file, at, rest),
             Some(b'X') => parts.note(at, file.age(at), rest),
             Some(b'H') => finds.hole(rest),
+            Some(b'A') => finds.range(file.age(at), rest),
+            Some(b'I') => finds.ids(rest),
             _ => {}
         }
         Ok(())
@@ -127,6 +136,35 @@ impl Finds {
         }
     }
 
+    /// Notes what an event says was dropped.
+    fn approval(&mut self, event: &Event) {
+        let Body::Archived { first, last, file, hash, root, .. } = &event.body else { return };
+        if event.record.as_str() != ARCHIVES_STREAM || !(*first..event.seq).contains(last) {
+            return;
+        }
+        let (at, file) = (event.at, file.clone());
+        let told =
+            Archived { first: *first, last: *last, at, until: at, hash: hash.0, root: root.0, file };
+        self.told.insert(*first, told);
+    }
+
+    fn range(&mut self, age: u64, rest: &[u8]) {
+        let Some(Ok(counted)) = archived::read(rest) else { return };
+        let first = counted.0.first;
+        if counted.0.last < SEQS_END && self.ranges.get(&first).is_none_or(|(known, _)| *known <= age) {
+            self.ranges.insert(first, (age, counted));
+        }
+    }
+
+    /// Ids under one number are always the same; a later group may have more of them.
+    fn ids(&mut self, rest: &[u8]) {
+        if let Some(Ok((first, ids))) = archived::read_group(rest)
+            && self.ids.get(&first).is_none_or(|known| known.len() < ids.len())
+        {
+            self.ids.insert(first, ids);
+        }
+    }
+
     /// Keeps an event, and of one found before the newest copy.
     fn put(&mut self, event: &Event, found: Found) {
         let mut next = 0;
@@ -138,6 +176,7 @@ impl Finds {
             next += 1;
         }
         if next < RIVALS_MAX && (1..SEQS_END).contains(&event.seq) {
+            self.approval(event);
             self.events.insert((event.seq, next), found);
         }
     }

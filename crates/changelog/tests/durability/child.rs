@@ -1,7 +1,8 @@
 //! The child: it keeps a log in a folder, and tells what it has been promised.
 
 use crate::story::{Story, open, words};
-use hms_sync_changelog::{Log, LogError};
+use hms_sync_changelog::{Archived, Log, LogError};
+use hms_sync_model::Time;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -32,7 +33,8 @@ impl Plan {
 
     /// The most events that it comes to.
     pub(crate) fn events(self) -> usize {
-        self.sessions * self.groups().take(self.rounds).sum::<usize>() + 2
+        // And in each session one event with which others are dropped.
+        self.sessions * (self.groups().take(self.rounds).sum::<usize>() + 1) + 2
     }
 
     fn to_text(self) -> String {
@@ -90,6 +92,9 @@ fn keep(dir: &Path, plan: Plan, told: &mut Told, well: bool) -> Result<(), LogEr
     let mut saved = Story::upto(log.views_upto());
     for (round, count) in plan.groups().take(plan.rounds).enumerate() {
         let done = append(&log, &mut story, count, told).and_then(|()| {
+            if round == plan.rounds / 2 {
+                drop_some(&log, &mut story, told)?;
+            }
             if round % 3 == 1 {
                 log.save_views(&story.changes_since(&saved), story.seq)?;
                 saved = story.clone();
@@ -106,6 +111,20 @@ fn keep(dir: &Path, plan: Plan, told: &mut Told, well: bool) -> Result<(), LogEr
 
 fn append(log: &Log, story: &mut Story, count: usize, told: &mut Told) -> Result<(), LogError> {
     log.append(&story.take(count))?;
+    told.say(&format!("ack {}", story.seq));
+    Ok(())
+}
+
+/// Drops the older half of what is there, as if it were archived.
+fn drop_some(log: &Log, story: &mut Story, told: &mut Told) -> Result<(), LogError> {
+    let (dropped, head) = (log.dropped_upto(), log.head());
+    let Some(last) = log.last_to_drop(dropped + (head - dropped) / 2)? else {
+        return append(log, story, 1, told);
+    };
+    let root = log.prover().head(last)?.root.0;
+    let (first, file) = (dropped + 1, format!("to-{last}.jsonl"));
+    let range = Archived { first, last, at: Time(1), until: Time(1), hash: [7; 32], root, file };
+    log.drop_archived(&range, &story.next())?;
     told.say(&format!("ack {}", story.seq));
     Ok(())
 }

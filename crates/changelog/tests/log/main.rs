@@ -20,6 +20,7 @@ mod folder;
 mod tamper;
 mod tree;
 mod damage;
+mod dropped;
 mod counts;
 mod space;
 mod ids;

@@ -17,3 +17,4 @@ mod store;
 mod raw;
 mod damage;
 mod ladder;
+mod archived;

@@ -10,6 +10,7 @@
 
 mod conflicts;
 mod erased;
+mod archived;
 mod holes;
 mod keys;
 mod listing;
