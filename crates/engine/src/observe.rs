@@ -12,7 +12,7 @@ use crate::machine::Machine;
 use crate::personal::{closed, mask_words, without};
 use crate::plan::{CollectionPlan, CollectionSide};
 use crate::project::{is_unconfirmed, projection, same, same_but_form, shown};
-use crate::state::{Held, SideState};
+use crate::state::{Held, LastWrite, SideState};
 use crate::views::Entry;
 use crate::wake::Now;
 use hms_sync_connector::{Content, Observation};
@@ -290,6 +290,8 @@ impl Machine {
         let mut certain = true;
         if self.is_write_open(place, record, entry) && seen.source != Source::Answer {
             certain = self.look(place, record, entry, seen, now)?;
+        } else if seen.source == Source::Fetch {
+            self.drop_refused(place, record, entry, now)?;
         }
         let nobody = SideState::default();
         let part = entry.state.sides.get(place.side).unwrap_or(&nobody);
@@ -311,6 +313,22 @@ impl Machine {
                 }
             }
         }
+    }
+
+    /// A write that the side is known not to have carried out, and that is not wanted
+    /// any more: else it would have been sent again, and not read for.
+    fn drop_refused(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let write = entry.state.sides.get(place.side).and_then(|part| part.write.as_ref());
+        let Some(of) = write.map(|write| write.version) else { return Ok(()) };
+        let words = "it was refused, and is not wanted any more".to_owned();
+        let body = Body::Failed { side: place.side.clone(), of, failure: Failure::NotApplied, words };
+        self.emit(record, entry, body, now).map(|_| ())
     }
 
     /// Whether a write may or may not have been carried out.
@@ -718,13 +736,15 @@ fn verdict(place: Place<'_>, part: &SideState, seen: &Seen, now: Now) -> Verdict
         return Verdict::Edit(different, false);
     };
     let current = seen.tag.is_some() && seen.tag == part.tag;
-    if seen.tag.is_some() && seen.tag == last.tag && !current {
+    let earlier = seen.tag.is_some() && seen.tag == last.tag && !current;
+    // A tag that stays what it was before: what we were told of the write is not so.
+    if earlier && !is_settled(place, part, last, now) {
         return Verdict::Stale("it has the version tag of before our write");
     }
     if seen.tag.is_none() && seen.began <= last.ended {
         return Verdict::Stale("the read began before our write ended");
     }
-    let newer = seen.tag.is_some() && part.tag.is_some() && !current;
+    let newer = seen.tag.is_some() && part.tag.is_some() && !current && !earlier;
     let as_before = |field: &FieldName, value: &Value| {
         let before = last.before.get(field).map(|value| place.plan.shape.image(field, value));
         before.is_some_and(|before| same(&before, value))
@@ -745,19 +765,24 @@ fn verdict(place: Place<'_>, part: &SideState, seen: &Seen, now: Now) -> Verdict
     settle_reverts(place, part, last, different, as_before, now)
 }
 
+/// Whether what the side shows now is what it holds: the time in which a read may lag
+/// is over, and it was looked at twice before.
+fn is_settled(place: Place<'_>, part: &SideState, last: &LastWrite, now: Now) -> bool {
+    let looked_twice = part.doubt.as_ref().is_some_and(|doubt| doubt.times >= 2);
+    looked_twice && now.wall >= last.ended.plus(place.plan.settle_window)
+}
+
 /// Some fields show what stood there before our write: a lagging read, a write
 /// that was not kept, or somebody who undid it. Time and a second look tell.
 fn settle_reverts(
     place: Place<'_>,
     part: &SideState,
-    last: &crate::state::LastWrite,
+    last: &LastWrite,
     different: FieldMap,
     as_before: impl Fn(&FieldName, &Value) -> bool,
     now: Now,
 ) -> Verdict {
-    let settled = now.wall >= last.ended.plus(place.plan.settle_window);
-    let looked_twice = part.doubt.as_ref().is_some_and(|doubt| doubt.times >= 2);
-    if settled && looked_twice {
+    if is_settled(place, part, last, now) {
         if last.shown {
             return Verdict::Edit(different, false);
         }
