@@ -5,7 +5,7 @@
 use crate::image::same_but_form;
 use crate::observe::{Place, Seen};
 use crate::project::{same, shown};
-use crate::state::SideState;
+use crate::state::{LastWrite, SideState};
 use crate::wake::Now;
 use hms_sync_model::{Change, Clock, FieldMap, FieldName, Source, Stamp, Time, Value, VecMap};
 use hms_sync_resolver::Rules;
@@ -60,13 +60,15 @@ pub(crate) fn verdict(place: Place<'_>, part: &SideState, seen: &Seen, now: Now)
         return Verdict::Edit(different, false);
     };
     let current = seen.tag.is_some() && seen.tag == part.tag;
-    if seen.tag.is_some() && seen.tag == last.tag && !current {
+    let earlier = seen.tag.is_some() && seen.tag == last.tag && !current;
+    // A tag that stays what it was before: what we were told of the write is not so.
+    if earlier && !is_settled(place, part, last, now) {
         return Verdict::Stale("it has the version tag of before our write");
     }
     if seen.tag.is_none() && seen.began <= last.ended {
         return Verdict::Stale("the read began before our write ended");
     }
-    let newer = seen.tag.is_some() && part.tag.is_some() && !current;
+    let newer = seen.tag.is_some() && part.tag.is_some() && !current && !earlier;
     let as_before = |field: &FieldName, value: &Value| {
         let before = last.before.get(field).map(|value| place.plan.shape.image(field, value));
         before.is_some_and(|before| same(&before, value))
@@ -87,19 +89,24 @@ pub(crate) fn verdict(place: Place<'_>, part: &SideState, seen: &Seen, now: Now)
     settle_reverts(place, part, last, different, as_before, now)
 }
 
+/// Whether what the side shows now is what it holds: the time in which a read may lag
+/// is over, and it was looked at twice before.
+fn is_settled(place: Place<'_>, part: &SideState, last: &LastWrite, now: Now) -> bool {
+    let looked_twice = part.doubt.as_ref().is_some_and(|doubt| doubt.times >= 2);
+    looked_twice && now.wall >= last.ended.plus(place.plan.settle_window)
+}
+
 /// Some fields show what stood there before our write: a lagging read, a write
 /// that was not kept, or somebody who undid it. Time and a second look tell.
 fn settle_reverts(
     place: Place<'_>,
     part: &SideState,
-    last: &crate::state::LastWrite,
+    last: &LastWrite,
     different: FieldMap,
     as_before: impl Fn(&FieldName, &Value) -> bool,
     now: Now,
 ) -> Verdict {
-    let settled = now.wall >= last.ended.plus(place.plan.settle_window);
-    let looked_twice = part.doubt.as_ref().is_some_and(|doubt| doubt.times >= 2);
-    if settled && looked_twice {
+    if is_settled(place, part, last, now) {
         if last.shown {
             return Verdict::Edit(different, false);
         }

@@ -249,7 +249,13 @@ impl Machine {
         match next_step(collection, part_plan, &entry.state, side, listed, known) {
             Step::Rest => self.lanes.close(record, &track),
             Step::Write(wanted) => return self.write_new(place, record, entry, wanted, now),
-            Step::Again => self.write_again(place, record, &mut entry, now)?,
+            Step::Again => {
+                let of = entry.state.sides.get(side).and_then(|part| part.write.as_ref()).map(|w| w.version);
+                // What became of the tries before is not known, also not of an earlier process's.
+                let lane = self.lanes.open(record, &track);
+                lane.unsure = of.filter(|_| lane.refused != of).or(lane.unsure);
+                self.write_again(place, record, &mut entry, now)?;
+            }
             Step::Read => self.read_one(place, record, &entry, now),
             Step::LookUp => self.look_up(place, record, &entry, now),
             Step::Park(reason, words) => {
@@ -512,8 +518,14 @@ impl Machine {
                     now,
                 )?;
             }
-            Failure::RetryLater | Failure::Away => self.lanes.open(record, &track).refused = Some(of),
-            Failure::Unknown | Failure::NotApplied => self.lanes.open(record, &track).refused = None,
+            Failure::RetryLater | Failure::Away => {
+                let lane = self.lanes.open(record, &track);
+                lane.refused = Some(of).filter(|of| lane.unsure != Some(*of));
+            }
+            Failure::Unknown | Failure::NotApplied => {
+                let lane = self.lanes.open(record, &track);
+                (lane.refused, lane.unsure) = (None, Some(of));
+            }
         }
         let wait = match asked {
             Some(asked) => asked,

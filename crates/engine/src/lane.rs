@@ -56,6 +56,9 @@ pub(crate) struct Lane {
     /// The write, by the version of its event, that the side is known not to have
     /// carried out so far: it said so to this process. After a restart nobody knows.
     pub refused: Option<u64>,
+    /// The write, by the version of its event, of which one try may have been carried out:
+    /// that a later try was refused says nothing of it.
+    pub unsure: Option<u64>,
 }
 
 /// All lanes with work, the queues before each place, and the alarm clock.

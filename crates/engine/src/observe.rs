@@ -275,6 +275,8 @@ impl Machine {
         let mut certain = true;
         if self.is_write_open(place, record, entry) && seen.source != Source::Answer {
             certain = self.look(place, record, entry, seen, now)?;
+        } else if seen.source == Source::Fetch {
+            self.drop_refused(place, record, entry, now)?;
         }
         let nobody = SideState::default();
         let part = entry.state.sides.get(place.side).unwrap_or(&nobody);
@@ -296,6 +298,22 @@ impl Machine {
                 }
             }
         }
+    }
+
+    /// A write that the side is known not to have carried out, and that is not wanted
+    /// any more: else it would have been sent again, and not read for.
+    fn drop_refused(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let write = entry.state.sides.get(place.side).and_then(|part| part.write.as_ref());
+        let Some(of) = write.map(|write| write.version) else { return Ok(()) };
+        let words = "it was refused, and is not wanted any more".to_owned();
+        let body = Body::Failed { side: place.side.clone(), of, failure: Failure::NotApplied, words };
+        self.emit(record, entry, body, now).map(|_| ())
     }
 
     /// Whether a write may or may not have been carried out.

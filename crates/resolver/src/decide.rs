@@ -1,6 +1,7 @@
 //! From siblings to a value, with the reason.
 
 use crate::expression::Expression;
+use crate::fault::{Fault, is_back};
 use crate::field::FieldState;
 use crate::policy::{distinct, filter, last_resort};
 use crate::reason::Reason;
@@ -114,6 +115,9 @@ pub(crate) fn decide(record: &Record, rules: &Rules, field: &FieldName) -> Decis
     let (value, reason) = match state {
         FieldState::Set(elements) => (union(elements, rule), Reason::Union),
         FieldState::Counter(sums) => (crate::number::sum(sums.values().map(|sum| &sum.total)), Reason::Sum),
+        FieldState::Value { last, .. } if rule.kind != Kind::Value && is_back(Fault::KindsAtReadTime) => {
+            (at_read_time(last, rule), Reason::Union)
+        }
         FieldState::Value { .. } => {
             if let Some(group) = rules.group_of(field).filter(|group| group.lead != *field) {
                 (with_lead(record, rules, &group.lead, state), Reason::GroupLead(group.lead.clone()))
@@ -138,7 +142,9 @@ fn decide_value<'a>(state: &'a FieldState, rules: &Rules, rule: &FieldRule, lead
             Some(owner) if rule.locks.is_empty() => Reason::Owner(owner.side.clone()),
             _ => Reason::Locked,
         };
-        return Verdict { reason, ..among(standing, rules, rule, leads) };
+        let verdict = among(standing, rules, rule, leads);
+        // What waits for a person waits for one here too.
+        return if verdict.reason == Reason::Manual { verdict } else { Verdict { reason, ..verdict } };
     }
     among(state.siblings(), rules, rule, leads)
 }
@@ -261,6 +267,20 @@ fn untouched(rules: &Rules, leads: &[Sibling], members: &[Sibling]) -> Value {
     let (of_losers, others): (Vec<&Sibling>, Vec<&Sibling>) = members.iter().partition(lost);
     let found = || earliest_of(&of_losers).map(|sibling| &sibling.change.before);
     last_resort(rules, &others).map(|other| &other.change.after).or_else(found).cloned().unwrap_or_default()
+}
+
+/// A set or a counter out of concurrent values: only where F8 (`fault.rs`) is put back.
+fn at_read_time(last: &Reg, rule: &FieldRule) -> Value {
+    let changes = || last.siblings().iter().map(|sibling| &sibling.change);
+    if rule.kind == Kind::Counter {
+        let added: Vec<Value> = changes().map(|c| crate::number::difference(&c.before, &c.after)).collect();
+        return crate::number::sum(added.iter());
+    }
+    let elements = |value: &Value| match value {
+        Value::Set(elements) => elements.to_vec(),
+        _ => Vec::new(),
+    };
+    Value::set(changes().flat_map(|change| elements(&change.after)))
 }
 
 /// The elements that are in.

@@ -5,6 +5,7 @@
 //! alone, never on what is there already: that is what makes the order of
 //! arrival invisible also for owners and locks.
 
+use crate::fault::{Fault, is_back};
 use crate::reg::{Reg, Sibling};
 use crate::rules::{FieldRule, Kind, Owner};
 use hms_sync_model::{Actor, Author, Change, Clock, Dot, Stamp, Value, VecMap};
@@ -60,6 +61,7 @@ impl FieldState {
     /// No values yet, in the registers that the rule asks for.
     pub(crate) fn new(rule: &FieldRule) -> Self {
         match rule.kind {
+            _ if is_back(Fault::KindsAtReadTime) => Self::Value { last: Reg::default(), first: None },
             Kind::Value => Self::Value { last: Reg::default(), first: None },
             Kind::Set { .. } => Self::Set(VecMap::new()),
             Kind::Counter => Self::Counter(VecMap::new()),
@@ -153,6 +155,10 @@ fn join_maps<K: Ord + Clone, V: Clone>(
 fn put_value(last: &mut Reg, first: &mut Option<Box<Reg>>, rule: &FieldRule, put: &Put<'_>) {
     let Put { dot, context, after, change, stamp, locks } = put;
     let operator = dot.actor.author == Author::Operator;
+    #[cfg(feature = "faults")]
+    if locks.is_some() && is_back(Fault::LockNotPruned) {
+        return last.put_beside(dot, context, change, *stamp, &rule.locks);
+    }
     last.put_knowing(dot, context, *after, (*change).clone(), *stamp);
     if let Some(Owner { side, .. }) = &rule.owner
         && (operator || dot.actor.as_side() == Some(side))
@@ -164,11 +170,12 @@ fn put_value(last: &mut Reg, first: &mut Option<Box<Reg>>, rule: &FieldRule, put
         first.get_or_insert_default().put(dot, context, (*change).clone(), *stamp);
     }
     let Some(reaches_lock) = *locks else { return };
-    if reaches_lock && dot.actor.author != Author::Engine {
-        // A lock is released only by an operator who had seen it: others see
-        // their own past and nothing else of this register.
+    if reaches_lock {
+        // A lock is released only by an operator who had seen it: sides see
+        // their own past and nothing else of this register. What all have seen and
+        // agree on, written down, stands for all that it was decided among.
         let own: Clock = [(dot.actor.clone(), dot.n.saturating_sub(1))].into_iter().collect();
-        let context = if operator { context } else { &own };
+        let context = if operator || dot.actor.author == Author::Engine { context } else { &own };
         first.get_or_insert_default().put(dot, context, (*change).clone(), *stamp);
     } else if operator {
         first.get_or_insert_default().release(dot, context);

@@ -19,6 +19,8 @@ mod number;
 mod text;
 mod decide;
 mod reason;
+#[doc(hidden)]
+pub mod fault;
 
 pub use decide::{Conflict, ConflictKind, Decision};
 pub use expression::{Expression, ExpressionError};

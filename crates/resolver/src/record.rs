@@ -1,10 +1,11 @@
 //! A record: its fields, whether it is there, and what it has seen.
 
 use crate::decide::{Conflict, Decision, conflicts, decide};
+use crate::fault::{Fault, is_back};
 use crate::field::{FieldState, Put};
 use crate::reg::{Reg, Sibling};
 use crate::rules::{Deletes, Rules};
-use hms_sync_model::{Change, Clock, Dot, Edit, FieldMap, FieldName, Value, VecMap};
+use hms_sync_model::{Actor, Author, Change, Clock, Dot, Edit, FieldMap, FieldName, Value, VecMap};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -73,6 +74,11 @@ fn reaches_lock(rules: &Rules, edit: &Edit, field: &FieldName, change: &Change) 
     (!rule.locks.is_empty()).then(reaches)
 }
 
+/// Whether an edit without its author's own past is let in.
+fn passes_unseen(actor: &Actor) -> bool {
+    is_back(Fault::OwnPastLeftOut) || is_back(Fault::OneOperator) && actor.author == Author::Operator
+}
+
 impl Record {
     /// Takes in one edit: the only place where registers change. Taking it in
     /// twice, or in another order with others, makes no difference.
@@ -84,7 +90,7 @@ impl Record {
         for (field, change) in edit.changes.iter() {
             let rule = rules.rule(field);
             // Whoever is checked has its own past in its context.
-            let (context, after) = if edit.but.contains_key(field) {
+            let (context, after) = if edit.but.contains_key(field) && !is_back(Fault::OneContext) {
                 (Cow::Owned(edit.context_of(field)), None)
             } else {
                 (Cow::Borrowed(&edit.context), Some(&seen))
@@ -96,7 +102,9 @@ impl Record {
             state.share(&seen);
         }
         let present = Change { before: Value::Absent, after: Value::Bool(!edit.deletes) };
-        self.presence.put_knowing(&edit.dot, &edit.context, Some(&seen), present, stamp);
+        if !is_back(Fault::PresenceUntouched) || edit.deletes || self.presence.is_empty() {
+            self.presence.put_knowing(&edit.dot, &edit.context, Some(&seen), present, stamp);
+        }
         self.presence.share(&seen);
         self.clock.see(&edit.dot.actor, edit.dot.n);
         self.clock.share(&seen);
@@ -110,7 +118,7 @@ impl Record {
         }
         let seen = edit.context.count(&dot.actor);
         let exception = edit.but.values().map(|clock| clock.count(&dot.actor)).find(|n| *n >= dot.n);
-        if seen != dot.n - 1 || exception.is_some() {
+        if (seen != dot.n - 1 || exception.is_some()) && !passes_unseen(&dot.actor) {
             return Err(Malformed::NotOwnPast { dot: dot.clone(), seen: exception.unwrap_or(seen) });
         }
         // An unborn record takes the generation of nobody: it starts at its own.

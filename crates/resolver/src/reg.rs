@@ -64,6 +64,25 @@ impl Reg {
         }
     }
 
+    /// F7 (`fault.rs`): takes in an edit and keeps the locked values beside it.
+    #[cfg(feature = "faults")]
+    pub(crate) fn put_beside(
+        &mut self,
+        dot: &Dot,
+        context: &Clock,
+        change: &Change,
+        stamp: Stamp,
+        locks: &[hms_sync_model::Value],
+    ) {
+        if self.seen.has(dot) {
+            return;
+        }
+        self.siblings.retain(|s| locks.contains(&s.change.after) || !context.has(&s.dot));
+        self.siblings.push(Sibling { dot: dot.clone(), change: change.clone(), stamp });
+        self.siblings.sort_by(|a, b| a.dot.cmp(&b.dot));
+        self.cover(dot, context);
+    }
+
     /// Takes in an edit that removes what its author had seen and adds nothing.
     pub fn release(&mut self, dot: &Dot, context: &Clock) {
         if self.seen.has(dot) {

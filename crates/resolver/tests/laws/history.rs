@@ -86,6 +86,25 @@ pub(crate) fn rules(rng: &mut Rng) -> Rules {
     builder.group(standing).group(place).build().unwrap()
 }
 
+/// Rules that fold otherwise: other kinds, owners and locks for the same fields.
+pub(crate) fn other_kinds(rng: &mut Rng) -> Rules {
+    let mut plain = || FieldRule { resolve: chain(rng, false), ..FieldRule::default() };
+    let owner = Some(Owner { side: side("b"), unless_blank: false });
+    let kind = |kind| FieldRule { kind, ..FieldRule::default() };
+    let builder = Rules::builder()
+        .side_order(SIDE_ORDER.map(side))
+        .field(field("plain"), FieldRule { locks: words(&["w1"]), ..plain() })
+        .field(field("mixed"), FieldRule { owner, ..plain() })
+        .field(field("locked"), plain())
+        .field(field("owned"), FieldRule { locks: words(&["w0", "w3"]), ..plain() })
+        .field(field("tags"), kind(Kind::Set { remove_wins: true }))
+        .field(field("flags"), plain())
+        .field(field("visits"), plain())
+        .field(field("best"), kind(Kind::Counter))
+        .field(field("phone"), kind(Kind::Set { remove_wins: false }));
+    builder.build().unwrap()
+}
+
 /// Some policies in some order. Merging texts makes no sense for a group's lead.
 pub(crate) fn chain(rng: &mut Rng, texts: bool) -> Vec<Policy> {
     let mut names = ["a", "b", "c", "d"];
@@ -110,7 +129,7 @@ pub(crate) fn chain(rng: &mut Rng, texts: bool) -> Vec<Policy> {
 }
 
 /// The edits of one record in the order they were made, and the rules they were made under.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct History {
     pub(crate) rules: Rules,
     pub(crate) edits: Vec<Edit>,
@@ -131,11 +150,12 @@ impl History {
     }
 
     /// The same without the counter, whose edits have to come in each actor's own order.
-    pub(crate) fn without_counter(mut self) -> Self {
-        for edit in &mut self.edits {
+    pub(crate) fn without_counter(&self) -> Self {
+        let mut plain = self.clone();
+        for edit in &mut plain.edits {
             edit.changes.remove("visits");
         }
-        self
+        plain
     }
 
     /// Any order of arrival, some edits more than once.

@@ -156,15 +156,18 @@ pub(crate) fn survivors(said: Vec<Said<'_>>) -> Vec<Said<'_>> {
 }
 
 /// Edits that reached a locked value and were neither released by an operator
-/// who had seen them nor replaced by their author with another locked value.
+/// who had seen them, nor settled, nor replaced by their author with another locked value.
 fn locked<'a>(said: &[Said<'a>], locks: &[Value]) -> Vec<Said<'a>> {
-    let locks = |s: &Said<'_>| locks.contains(&s.change.after) && s.edit.dot.actor.author != Author::Engine;
+    let locks = |s: &Said<'_>| locks.contains(&s.change.after);
     let released = |s: &Said<'_>| {
         let (actor, n) = (&s.edit.dot.actor, s.edit.dot.n);
         said.iter().any(|other| {
             let by_operator =
                 other.edit.dot.actor.author == Author::Operator && other.context.has(&s.edit.dot);
-            by_operator || (locks(other) && other.edit.dot.actor == *actor && other.edit.dot.n > n)
+            let settled = other.edit.dot.actor.author == Author::Engine
+                && other.context.has(&s.edit.dot)
+                && locks(other);
+            by_operator || settled || (locks(other) && other.edit.dot.actor == *actor && other.edit.dot.n > n)
         })
     };
     said.iter().filter(|s| locks(s) && !released(s)).cloned().collect()
