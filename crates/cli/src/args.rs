@@ -80,6 +80,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Say whether the configuration is right and each side answers; write nothing
     Check(FileArgs),
+    /// Play the tests in the configuration against simulated sides; reach nothing
+    Test(TestArgs),
     /// Show the sides, what has been read and what is pending
     Status(FileArgs),
     /// Show every event of a record, in order
@@ -138,6 +140,21 @@ pub(crate) struct RunArgs {
 pub(crate) struct FileArgs {
     /// The configuration
     pub(crate) file: PathBuf,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// The configuration
+    pub(crate) file: PathBuf,
+    /// Only tests with this in their names; any of several
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Also write what came of it as JUnit XML, for continuous integration
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
     /// Answer in JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -13,6 +13,7 @@ mod source;
 mod words;
 mod run;
 mod check;
+mod test;
 mod status;
 mod record;
 mod explain;
@@ -62,6 +63,7 @@ async fn obey(cli: Cli, screen: Screen) -> Result<(), Failure> {
         Command::Demo(options) => demo::demo(screen, &options).await,
         Command::Run(options) => run::run(screen, &options).await,
         Command::Check(options) => check::check(screen, &options).await,
+        Command::Test(options) => test::test(screen, &options),
         Command::Status(options) => status::status(screen, &options).await,
         Command::History(options) => record::history(screen, &options).await,
         Command::Explain(options) => explain::explain(screen, &options).await,

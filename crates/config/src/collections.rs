@@ -1,6 +1,7 @@
 //! `collections:`: what kinds of record there are, where, and how they merge.
 
 use crate::bridge;
+use crate::cases;
 use crate::fields::{self, Field, Fields};
 use crate::node::{Entry, Kind, Node};
 use crate::personal;
@@ -79,7 +80,11 @@ fn one(
         .map(|node| groups::read(node, &fields, &here, problems))
         .unwrap_or_default();
     let deletes = map.take("deletes", problems).and_then(|node| rules::deletes(node, problems));
-    for key in ["tests", "recreate"] {
+    let tests = map
+        .take("tests", problems)
+        .map(|node| cases::read(node, &fields, &here, problems))
+        .unwrap_or_default();
+    for key in ["recreate"] {
         if let Some(node) = map.take(key, problems) {
             problems.add(node.at, format!("`{key}` of a collection is not there yet"));
         }
@@ -93,7 +98,7 @@ fn one(
     let rules = rules::build(&here, default, deletes.unwrap_or_default(), &fields.all, groups, problems);
     let whole = problems.count() == before;
     let (sides, guard) = (compiled.into_iter().collect(), guard?);
-    let collection = Collection { identity: identity?, rules, sides, guard, personal };
+    let collection = Collection { identity: identity?, rules, sides, guard, personal, tests };
     whole.then_some((name, collection))
 }
 

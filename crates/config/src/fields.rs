@@ -38,6 +38,11 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
+    /// Whether a field of this name could not be read, which is said already.
+    pub(crate) fn is_broken(&self, name: &str) -> bool {
+        self.broken.iter().any(|broken| broken == name)
+    }
+
     /// A field that something else names; one that is not there is a problem.
     pub(crate) fn get(
         &self,
@@ -47,7 +52,7 @@ impl Fields {
         problems: &mut Problems<'_>,
     ) -> Option<&Field> {
         let field = self.all.iter().find(|field| field.name.as_str() == name);
-        if field.is_none() && !self.broken.iter().any(|broken| broken == name) {
+        if field.is_none() && !self.is_broken(name) {
             let hint = nearest(name, self.all.iter().map(|field| field.name.as_str()));
             problems.add_hint(node.at, format!("{what} names {}, which is no field", node.describe()), hint);
         }

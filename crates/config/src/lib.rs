@@ -24,6 +24,7 @@ mod groups;
 mod personal;
 mod rules;
 mod audit;
+mod cases;
 mod sides;
 mod collections;
 mod types;
@@ -34,4 +35,7 @@ pub use check::{MANAGEMENT, check, check_sides, load, parse};
 pub use draft::{Draft, DraftValue};
 pub use problem::{ConfigErrors, MAX_PROBLEMS, Problem};
 pub use schema::schema;
-pub use types::{Collection, CollectionSide, Config, Guard, Retry, SETTLE_WINDOW, Side};
+pub use types::{
+    Collection, CollectionSide, Config, Deed, Expect, ExpectedConflict, ExpectedMerge, ExpectedWrite, Guard,
+    Retry, SETTLE_WINDOW, Side, Step, TestCase, Who,
+};

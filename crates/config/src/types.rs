@@ -3,9 +3,10 @@
 
 use hms_sync_http::spec::{HttpCollection, HttpSpec};
 use hms_sync_mapping::SideMap;
-use hms_sync_model::{CollectionName, FieldName, SideName, VecMap};
+use hms_sync_model::{CollectionName, FieldMap, FieldName, SideName, Value, VecMap};
 use hms_sync_notary::Settings;
 use hms_sync_resolver::Rules;
+use serde_json::Value as Json;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -67,6 +68,102 @@ pub struct Collection {
     pub guard: Guard,
     /// Fields whose values are sealed wherever they are kept.
     pub personal: BTreeSet<FieldName>,
+    /// What people may do, and what is to come of it.
+    pub tests: Vec<TestCase>,
+}
+
+/// What people do with a record, and what is to come of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TestCase {
+    /// The line where it stands; 0 if that is in no file.
+    pub line: usize,
+    /// What it is called.
+    pub name: String,
+    /// Whether tests that do not say so are left out.
+    pub only: bool,
+    /// A record that all sides have before; without one, people make it.
+    pub base: Option<FieldMap>,
+    /// What happens, in order.
+    pub steps: Vec<Step>,
+    /// What is to come of it.
+    pub expect: Expect,
+}
+
+/// One thing that happens in a test.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// All sides are read, and everything is brought where it belongs.
+    Sync,
+    /// Somebody does something. Between two syncs nobody knows of the others.
+    Do(Who, Deed),
+}
+
+/// Who does something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// People of a side.
+    Side(SideName),
+    /// A person at hms-sync.
+    Operator,
+}
+
+/// What somebody does with the record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Deed {
+    /// Sets fields to canonical values, or makes the record with them.
+    Fields(FieldMap),
+    /// Sets members of the side's own document.
+    Raw(Json),
+    /// Deletes it.
+    Delete,
+}
+
+/// What is to come of a test. What is not named may be anything.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Expect {
+    /// The record in the end.
+    pub merged: Option<ExpectedMerge>,
+    /// What is written to sides.
+    pub writes: Vec<(SideName, ExpectedWrite)>,
+    /// Where edits meet: these places and no others.
+    pub conflicts: Option<Vec<ExpectedConflict>>,
+}
+
+/// A record in the end.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ExpectedMerge {
+    /// It is deleted.
+    Deleted,
+    /// These fields have these values.
+    Fields(FieldMap),
+}
+
+/// What is written to a side.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ExpectedWrite {
+    /// Nothing.
+    Nothing,
+    /// The record is deleted there.
+    Delete,
+    /// These fields with these values, and no others.
+    Fields(FieldMap),
+    /// In the end the side's own document says this, whatever else it says.
+    Raw(Json),
+}
+
+/// A place where edits are to meet. What is not named may be anything.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExpectedConflict {
+    /// The field; nothing if it is about whether the record is there.
+    pub field: Option<FieldName>,
+    /// `edit_edit`, `edit_delete`, `create_create`.
+    pub kind: Option<String>,
+    /// The value that stands.
+    pub value: Option<Value>,
+    /// What decides, by its name in the configuration.
+    pub rule: Option<String>,
+    /// Those that lose, by side.
+    pub losers: Vec<(SideName, Value)>,
 }
 
 /// When deletes found in a listing wait for a person: more than `max_deletes`

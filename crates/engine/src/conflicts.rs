@@ -7,10 +7,10 @@
 //! these records and at nothing else. Nothing here decides between values.
 
 use crate::error::EngineError;
+use crate::image::same_but_form;
 use crate::machine::Machine;
 use crate::personal::{mask_words, personal_of};
 use crate::plan::CollectionPlan;
-use crate::image::same_but_form;
 use crate::project::same;
 use crate::report::SiblingReport;
 use crate::state::RecordState;

@@ -3,7 +3,7 @@
 use crate::error::RehearsalError;
 use crate::people;
 use crate::play::Due;
-use crate::side::{Doc, Mood, Side};
+use crate::side::{Doc, Mood, Side, overlay};
 use crate::told::{Conflict, Told, Wrote};
 use hms_sync_changelog::{Log, MemoryDisk};
 use hms_sync_engine::{Command, Machine, Now, ParkedItem, Plan, RecordState, Reply, state_at};
@@ -208,6 +208,31 @@ impl Rehearsal {
         let now = self.doing();
         self.side_mut(collection, side)?.change(id, doc, now);
         Ok(())
+    }
+
+    /// People of a side set members of a record's own document, as the side has it; without
+    /// an id they make a record of it. Answers with its id there.
+    pub fn raw(
+        &mut self,
+        collection: &CollectionName,
+        side: &SideName,
+        id: Option<&NativeId>,
+        members: &Json,
+    ) -> Result<NativeId, RehearsalError> {
+        let mut doc = match id {
+            Some(id) => self.side(collection, side)?.doc(id).cloned().ok_or_else(|| not_there(side, id))?,
+            None => Doc::new(),
+        };
+        overlay(&mut doc, members);
+        let now = self.doing();
+        let there = self.side_mut(collection, side)?;
+        match id {
+            Some(id) => {
+                there.change(id, doc, now);
+                Ok(id.clone())
+            }
+            None => Ok(there.insert(doc, now)?),
+        }
     }
 
     /// People of a side delete a record.

@@ -49,6 +49,8 @@ pub struct Conflict {
     pub losers: Vec<(String, Value)>,
     /// Why, in words.
     pub reason: String,
+    /// What decided, by the name it has in the configuration.
+    pub rule: &'static str,
 }
 
 #[derive(Debug)]
@@ -222,13 +224,15 @@ impl Told {
                 continue;
             }
             let presence = heard.state.merged.presence(heard.rules);
-            let (name, value, reason) = match &conflict.field {
+            let (name, value, reason, rule) = match &conflict.field {
                 Some(field) => {
-                    let reason = conflict.decision.reason.to_string();
-                    (field.as_str(), conflict.decision.value.clone(), reason)
+                    let decision = &conflict.decision;
+                    let (reason, rule) = (decision.reason.to_string(), decision.reason.name());
+                    (field.as_str(), decision.value.clone(), reason, rule)
                 }
                 None => {
-                    ("presence", there(&Value::Bool(presence != Presence::Deleted)), presence_word(presence))
+                    let there = there(&Value::Bool(presence != Presence::Deleted));
+                    ("presence", there, presence_word(presence), "deletes")
                 }
             };
             let lost = conflict.decision.siblings.iter().filter(|(sibling, wins)| match &conflict.field {
@@ -250,7 +254,7 @@ impl Told {
             let record = heard.event.record.clone();
             self.conflicts.retain(|known| known.record != record || known.field != conflict.field);
             let (kind, field) = (conflict.kind.as_str(), conflict.field);
-            self.conflicts.push(Conflict { record, kind, field, value, losers, reason });
+            self.conflicts.push(Conflict { record, kind, field, value, losers, reason, rule });
         }
     }
 }
@@ -292,7 +296,7 @@ fn source_word(source: &Source) -> &'static str {
         Source::Answer => "answer",
         Source::Fetch => "read",
         Source::Missing => "missing",
-        Source::Operator => "command",
+        Source::Operator | Source::Person { .. } => "command",
         Source::Engine => "itself",
     }
 }

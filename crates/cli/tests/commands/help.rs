@@ -4,11 +4,12 @@ use crate::bench::hms_sync;
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 30] = [
+    let commands: [&[&str]; 31] = [
         &[],
         &["demo"],
         &["run"],
         &["check"],
+        &["test"],
         &["status"],
         &["history"],
         &["explain"],

@@ -21,3 +21,4 @@ mod conflicts;
 mod parked;
 mod recover;
 mod stop;
+mod testing;
