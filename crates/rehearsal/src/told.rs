@@ -156,7 +156,9 @@ impl Told {
             | Body::Cursor { .. }
             | Body::Received { .. }
             | Body::Signing { .. }
-            | Body::Erased { .. } => {}
+            | Body::Erased { .. }
+            | Body::Carried { .. }
+            | Body::Archived { .. } => {}
         }
     }
 
