@@ -33,4 +33,4 @@ pub use check::{MANAGEMENT, check, check_sides, load, parse};
 pub use draft::{Draft, DraftValue};
 pub use problem::{ConfigErrors, MAX_PROBLEMS, Problem};
 pub use schema::schema;
-pub use types::{Collection, CollectionSide, Config, Guard, Retry, SETTLE_WINDOW, Side};
+pub use types::{Collection, CollectionSide, Config, Guard, OnAltered, Retry, SETTLE_WINDOW, Side};

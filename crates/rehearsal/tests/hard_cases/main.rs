@@ -26,4 +26,6 @@ mod deletes;
 mod kinds;
 mod refusals;
 mod groups;
+mod fights;
+mod brakes;
 mod speed;
