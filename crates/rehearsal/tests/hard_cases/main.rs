@@ -28,4 +28,5 @@ mod refusals;
 mod groups;
 mod fights;
 mod brakes;
+mod restarts;
 mod speed;
