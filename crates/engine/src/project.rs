@@ -2,6 +2,7 @@
 //! what the side holds. Pure, and asked anew each time: nothing that is pending
 //! is ever remembered, so nothing pending can be forgotten or sent stale.
 
+use crate::brake::fights_over;
 use crate::personal::is_open;
 use crate::plan::{CollectionPlan, CollectionSide};
 use crate::state::{RecordState, SideState};
@@ -44,6 +45,7 @@ pub(crate) fn projection(
             for broken in collection.rules.broken(&state.merged) {
                 fields.retain(|field, _| !broken.group.fields.contains(field));
             }
+            fields.retain(|field, _| !fights_over(part, field));
             (!fields.is_empty()).then_some(Projection { operation: Operation::Update, fields })
         }
         Presence::Present if !part.has_it() && can.create && (listed || !can.read) => {

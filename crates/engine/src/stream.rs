@@ -4,9 +4,10 @@
 use crate::error::EngineError;
 use hms_sync_changelog::Log;
 use hms_sync_model::{
-    Body, CollectionName, Digest, Event, EventId, InvalidName, Parked, RecordId, Released, SideName, Time,
+    Body, CollectionName, Digest, Event, EventId, FieldName, InvalidName, Parked, RecordId, Released, SideName, Time,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// One stream, as all its events make it.
@@ -36,6 +37,12 @@ pub struct StreamState {
     /// Deletes that wait for a person.
     #[serde(rename = "p", default)]
     pub held: Option<Parked>,
+    /// Fields whose absence waits for a person.
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<Parked>,
+    /// Fields of which a person has said that their absence is meant.
+    #[serde(rename = "m", default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub meant: BTreeSet<FieldName>,
     /// A person let the next listing's deletes pass.
     #[serde(rename = "a", default)]
     pub approved: bool,
@@ -82,6 +89,10 @@ impl StreamState {
                     self.held = None;
                 }
             }
+            Body::Parked { parked, .. } if !parked.fields.is_empty() => self.withheld = Some(parked.clone()),
+            Body::Released { action, .. } if self.held.is_none() && self.withheld.is_some() => {
+                self.released_fields(*action);
+            }
             Body::Parked { parked, .. } => {
                 self.place = None;
                 self.held = Some(parked.clone());
@@ -93,6 +104,16 @@ impl StreamState {
             }
             Body::Carried { .. } => self.begin_with(id, event),
             _ => {}
+        }
+    }
+}
+
+impl StreamState {
+    /// What a person says of fields that are withheld.
+    fn released_fields(&mut self, action: Released) {
+        match action {
+            Released::Replay => self.meant.extend(self.withheld.take().into_iter().flat_map(|p| p.fields)),
+            Released::Discard => self.withheld.iter_mut().for_each(|parked| parked.given_up = true),
         }
     }
 }
