@@ -11,7 +11,7 @@ use crate::lane::Track;
 use crate::machine::Machine;
 use crate::personal::{closed, mask_words, without};
 use crate::plan::{CollectionPlan, CollectionSide};
-use crate::project::{is_unconfirmed, projection, same, same_but_form, shown};
+use crate::project::{is_unconfirmed, lacks, same, same_but_form, shown};
 use crate::state::{Held, SideState};
 use crate::views::Entry;
 use crate::wake::Now;
@@ -426,7 +426,7 @@ impl Machine {
             let known = part.parked.is_some();
             return if known { Ok(()) } else { self.park_not_kept(place, record, entry, refused, now) };
         }
-        let pending = || projection(place.collection, state, place.side, true).is_some();
+        let pending = || lacks(place.collection, state, place.side, true).is_some();
         let quiet = || seen.began > state.edited_at && part.write.is_none() && !pending();
         let new_tag = seen.tag.is_some() && seen.tag != part.tag;
         let lesson = part.doubt.is_some()
