@@ -10,13 +10,14 @@ use crate::frame::Frame;
 use crate::keys::{self, Slot};
 use crate::pack::Placed;
 use crate::read::{each_frame, load};
-use crate::storage::{Order, Span, Storage};
+use crate::storage::{Order, Span, Storage, Value};
 use crate::table::{Building, Shape, Table};
 use crate::tally::Tally;
 use hms_sync_model::RecordId;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Events whose entries gather before they go to the store: what is made anew
@@ -394,6 +395,26 @@ impl Layers {
         }
     }
 
+    /// Takes in the events of a chunk: for where they are those after `stored`, none after `last`.
+    fn gather(&mut self, first: u64, chunk: &[u8], stored: u64, last: u64) {
+        let (mut rest, mut seq) = (chunk, first);
+        while let Ok((frame, after)) = Frame::split(rest) {
+            if seq > last {
+                return;
+            }
+            let place = u8::try_from(seq.saturating_sub(first)).map(|slot| Slot { first, slot });
+            if let (Ok(slot), Some(head)) = (place, frame.unproved(seq)) {
+                self.count(seq, head.record, head.version, frame.bytes());
+                if seq > stored
+                    && let Ok(record) = RecordId::try_new(head.record)
+                {
+                    self.put(&record, head.version, slot);
+                }
+            }
+            (rest, seq) = (after, seq.saturating_add(1));
+        }
+    }
+
     fn put(&mut self, record: &RecordId, version: u64, slot: Slot) {
         self.last = self.last.max(slot.seq());
         self.gathered += 1;
@@ -420,7 +441,11 @@ pub(crate) fn count_up(store: &dyn Storage, last: u64, tally: &mut Tally) -> Res
     })
 }
 
-/// Reads the events after `stored` for where they are, and those after the tally to count them.
+/// Chunks unpacked ahead of what is gathered from them.
+const AHEAD: usize = 8;
+
+/// Reads the events after `stored` for where they are, and those after the tally to count
+/// them. The next chunks are read and unpacked meanwhile.
 fn gather(store: &dyn Storage, stored: u64, head: u64, layers: &mut Layers) -> Result<(), LogError> {
     let known = layers.tally.as_ref().map_or(stored, |tally| tally.upto.min(stored));
     let before = Span { from: keys::chunk(0), to: keys::chunk(known.saturating_add(2)) };
@@ -429,30 +454,41 @@ fn gather(store: &dyn Storage, stored: u64, head: u64, layers: &mut Layers) -> R
         None => 0,
     };
     let span = Span { from: keys::chunk(start), to: Span::prefix(&[keys::CHUNK]).to };
-    for entry in store.scan(span, Order::Ascending) {
-        let (key, value) = entry?;
-        let Some(first) = keys::read_chunk(&key) else { continue };
-        let Ok(chunk) = load(store, first, value) else { continue };
-        let (mut rest, mut seq) = (&*chunk, first);
-        while let Ok((frame, after)) = Frame::split(rest) {
-            if seq > head {
-                return Ok(());
-            }
-            let place = u8::try_from(seq.saturating_sub(first)).map(|slot| Slot { first, slot });
-            if let (Ok(slot), Some(head)) = (place, frame.unproved(seq)) {
-                layers.count(seq, head.record, head.version, frame.bytes());
-                if seq > stored
-                    && let Ok(record) = RecordId::try_new(head.record)
-                {
-                    layers.put(&record, head.version, slot);
-                }
-            }
-            (rest, seq) = (after, seq.saturating_add(1));
-        }
-    }
+    std::thread::scope(|scope| {
+        let (give, take) = sync_channel(AHEAD);
+        scope.spawn(move || {
+            // Whoever takes them may have ended with an error.
+            chunks(store, span, head).try_for_each(|chunk| give.send(chunk))
+        });
+        take.into_iter().try_for_each(|chunk| {
+            let (first, chunk) = chunk?;
+            layers.gather(first, &chunk, stored, head);
+            Ok::<(), LogError>(())
+        })
+    })?;
     // Also of events that cannot be read nothing more is to come.
     layers.last = head;
     Ok(())
+}
+
+/// The chunks of `span` that begin with event `last` at most, unpacked, each with the number
+/// of its first event.
+fn chunks(
+    store: &dyn Storage,
+    span: Span,
+    last: u64,
+) -> impl Iterator<Item = Result<(u64, Value), LogError>> {
+    let entries = store.scan(span, Order::Ascending).take_while(move |entry| match entry {
+        Ok((key, _)) => keys::read_chunk(key).is_none_or(|first| first <= last),
+        Err(_) => true,
+    });
+    entries.filter_map(move |entry| match entry {
+        Ok((key, value)) => {
+            let first = keys::read_chunk(&key)?;
+            load(store, first, value).ok().map(|chunk| Ok((first, chunk)))
+        }
+        Err(why) => Some(Err(why)),
+    })
 }
 
 /// Entries as they are stored: versions that follow each other in one value.

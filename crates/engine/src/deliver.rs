@@ -15,7 +15,9 @@ use crate::lane::{Busy, Track};
 use crate::machine::Machine;
 use crate::observe::{Place, Seen};
 use crate::plan::{CollectionPlan, CollectionSide};
-use crate::project::{held_back, is_all_of_groups_in, is_unconfirmed, projection, same, shown, whole};
+use crate::project::{
+    Projection, held_back, is_all_of_groups_in, is_unconfirmed, lacks, projection, same, shown, whole,
+};
 use crate::state::{RecordState, SideState, Write};
 use crate::unaware;
 use crate::views::Entry;
@@ -41,8 +43,8 @@ const LATE_ARRIVAL: Duration = Duration::from_secs(1);
 pub(crate) enum Step {
     /// Nothing.
     Rest,
-    /// A new write.
-    Write(crate::project::Projection),
+    /// A new write, of what [`projection`] says.
+    Write,
     /// The write that was not carried out so far, once more.
     Again,
     /// A look at the record by its id.
@@ -100,20 +102,20 @@ pub(crate) fn next_step(
         return Step::LookUp;
     }
     if let Some(write) = &part.write {
-        let wanted = projection(collection, state, side, listed);
-        return unfinished(plan, part, write, wanted, lane.refused == Some(write.version));
+        let refused = lane.refused == Some(write.version);
+        return unfinished(plan, part, write, refused, || projection(collection, state, side, listed));
     }
     if part.doubt.is_some() && part.id.is_some() && plan.abilities.fetch {
         return Step::Read;
     }
-    match projection(collection, state, side, listed) {
+    match lacks(collection, state, side, listed) {
         // A write must not overwrite what nobody has seen: it depends on the version
         // that was read, or at least follows a read at once.
-        Some(wanted) if wanted.operation != Operation::Create && plan.abilities.fetch => {
+        Some(operation) if operation != Operation::Create && plan.abilities.fetch => {
             let conditional = plan.abilities.precondition && part.tag.is_some();
-            if conditional || lane.fresh { Step::Write(wanted) } else { Step::Read }
+            if conditional || lane.fresh { Step::Write } else { Step::Read }
         }
-        Some(wanted) => Step::Write(wanted),
+        Some(_) => Step::Write,
         None if let Some(words) = held_back(collection, state, side, listed) => {
             Step::Park(ParkReason::Unmappable, words)
         }
@@ -140,17 +142,17 @@ fn unfinished(
     plan: &CollectionSide,
     part: &SideState,
     write: &Write,
-    wanted: Option<crate::project::Projection>,
     refused: bool,
+    wanted: impl FnOnce() -> Option<Projection>,
 ) -> Step {
     if refused {
-        return match wanted {
+        return match wanted() {
             Some(wanted)
                 if !write.cut && wanted.operation == write.operation && wanted.fields == write.fields =>
             {
                 Step::Again
             }
-            Some(wanted) => Step::Write(wanted),
+            Some(_) => Step::Write,
             // In step without it: a look says so to the log.
             None if plan.abilities.fetch && part.id.is_some() => Step::Read,
             None => Step::Rest,
@@ -188,18 +190,22 @@ impl Machine {
             let lane = self.lanes.get(record, &track);
             let (busy, known) =
                 lane.map_or((false, Known::default()), |lane| (lane.busy.is_some(), Known::of(lane, now)));
+            if busy {
+                any = true;
+                continue;
+            }
             let listed = self.passes.is_listed(side, &name);
             let step = next_step(collection, plan, &entry.state, side, listed, known);
-            let work = busy || step != Step::Rest;
+            let work = step != Step::Rest;
             // What waits for the first listing is found again by it, also after a restart.
-            any |= work || !listed && projection(collection, &entry.state, side, true).is_some();
-            if work && !busy {
+            any |= work || !listed && lacks(collection, &entry.state, side, true).is_some();
+            if work {
                 if let Some(due) = due_of_doubt(plan, &entry.state, side, &step, now) {
                     let lane = self.lanes.open(record, &track);
                     lane.due = lane.due.max(Some(due));
                 }
                 self.lanes.schedule(record, &track, now.mono);
-            } else if !work {
+            } else {
                 self.lanes.close(record, &track);
             }
         }
@@ -251,7 +257,11 @@ impl Machine {
         let listed = self.passes.is_listed(side, name);
         match next_step(collection, part_plan, &entry.state, side, listed, known) {
             Step::Rest => self.lanes.close(record, &track),
-            Step::Write(wanted) => return self.write_new(place, record, entry, wanted, now),
+            Step::Write => {
+                if let Some(wanted) = projection(collection, &entry.state, side, listed) {
+                    return self.write_new(place, record, entry, wanted, now);
+                }
+            }
             Step::Again => {
                 let of = entry.state.sides.get(side).and_then(|part| part.write.as_ref()).map(|w| w.version);
                 // What became of the tries before is not known, also not of an earlier process's.
@@ -306,7 +316,7 @@ impl Machine {
         place: Place<'_>,
         record: &RecordId,
         mut entry: Entry,
-        wanted: crate::project::Projection,
+        wanted: Projection,
         now: Now,
     ) -> Result<(), EngineError> {
         let clock = entry.state.merged.clock.clone();
@@ -317,12 +327,7 @@ impl Machine {
             clock,
         };
         self.emit(record, &mut entry, body, now)?;
-        self.write_again(place, record, &mut entry, now)?;
-        let busy = self
-            .lanes
-            .get(record, &Track::Deliver(place.side.clone()))
-            .is_some_and(|lane| lane.busy.is_some());
-        if busy {
+        if self.write_again(place, record, &mut entry, now)? {
             self.views.mark_todo(record, true);
             self.views.put(record.clone(), entry);
             return Ok(());
@@ -330,33 +335,36 @@ impl Machine {
         self.finish(record.clone(), entry, now)
     }
 
-    /// Sends the write that stands in the record's state.
+    /// Sends the write that stands in the record's state. Answers whether it can be sent.
     fn write_again(
         &mut self,
         place: Place<'_>,
         record: &RecordId,
         entry: &mut Entry,
         now: Now,
-    ) -> Result<(), EngineError> {
-        let Some(part) = entry.state.sides.get(place.side) else { return Ok(()) };
-        let Some(write) = part.write.clone() else { return Ok(()) };
-        match request(place, &entry.state, part, &write) {
+    ) -> Result<bool, EngineError> {
+        let Some(part) = entry.state.sides.get(place.side) else { return Ok(false) };
+        let Some(write) = &part.write else { return Ok(false) };
+        let version = write.version;
+        match request(place, &entry.state, part, write) {
             Ok(request) => {
-                self.set_busy(record, place.side, Busy::Writing(write.version), now);
+                self.set_busy(record, place.side, Busy::Writing(version), now);
                 self.counts.writes += 1;
                 let (record, side) = (record.clone(), place.side.clone());
-                self.push(Effect::Write { record, side, version: write.version, request });
-                Ok(())
+                self.push(Effect::Write { record, side, version, request });
+                Ok(true)
             }
             Err(words) => {
                 let body = Body::Failed {
                     side: place.side.clone(),
-                    of: write.version,
+                    of: version,
                     failure: Failure::Rejected,
                     words: words.clone(),
                 };
                 self.emit(record, entry, body, now)?;
-                self.park(record, entry, Lane::Side(place.side.clone()), ParkReason::Unmappable, words, now)
+                let lane = Lane::Side(place.side.clone());
+                self.park(record, entry, lane, ParkReason::Unmappable, words, now)?;
+                Ok(false)
             }
         }
     }
@@ -827,10 +835,11 @@ fn judge(
     let mut results = VecMap::new();
     for (field, value) in sent.iter() {
         let Some(there) = stored.get(field) else { continue };
-        let (ours, before) = (place.plan.shape.image(field, value), shown(place.plan, part, field));
+        let ours = place.plan.shape.image(field, value);
         if same(there, &ours) {
             continue;
         }
+        let before = shown(place.plan, part, field);
         let result = if same_but_form(there, &ours) {
             FieldResult::Reformatted(there.clone())
         } else if part.has_it() && same(there, &before) && !altered_before(field) {

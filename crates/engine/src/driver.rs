@@ -10,10 +10,11 @@ use crate::happening::{Happening, What};
 use crate::machine::Machine;
 use crate::plan::Plan;
 use crate::wake::{Effect, Now, Reply, ReplyTo, Wake};
+use crate::way::{Errand, Way};
 use futures_util::future::BoxFuture;
 use hms_sync_changelog::{Log, LogError, Sealed, Writer};
 use hms_sync_connector::Connector;
-use hms_sync_model::{Clock, JobName, Outcome, RecordId, SideName, Time};
+use hms_sync_model::{Clock, JobName, RecordId, SideName, Time};
 use hms_sync_vault::Vault;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, VecDeque};
@@ -21,7 +22,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle as Runtime;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 /// Messages taken in before their effects are carried out together: one group commit.
 const GROUP_MAX: usize = 256;
@@ -115,7 +116,13 @@ impl Engine {
         machine.tell_all(parts.watcher.is_some() || tracing::enabled!(tracing::Level::DEBUG));
         let kept = Arc::new(Mutex::new(Some(log.clone())));
         let engine = Self { inbox: inbox.clone(), ended, log: Arc::clone(&kept), vault: vault.clone() };
-        let ways = plan.sides.iter().map(|(side, p)| (side.clone(), Arc::new(Way::new(p.in_flight_max))));
+        let ways = plan.sides.iter().filter_map(|(side, p)| {
+            let connector = Arc::clone(parts.connectors.get(side)?);
+            let engine = engine.clone();
+            let tell = Box::new(move |wake| engine.wake(wake));
+            Some((side.clone(), Arc::new(Way::new(side.clone(), connector, p.in_flight_max, tell))))
+        });
+        let ways = ways.collect();
         let driver = Driver {
             engine: engine.clone(),
             runtime: Runtime::current(),
@@ -123,7 +130,7 @@ impl Engine {
             writer: Some(writer(log, vault)),
             connectors: parts.connectors,
             handlers: parts.handlers,
-            ways: ways.collect(),
+            ways,
             watcher: parts.watcher,
             started: Instant::now(),
             appending: Vec::new(),
@@ -162,7 +169,7 @@ impl Engine {
         self.vault.as_ref()
     }
 
-    fn wake(&self, wake: Wake) {
+    pub(crate) fn wake(&self, wake: Wake) {
         // If the engine has ended, whoever waits learns it from `ended`.
         let _gone = self.inbox.send(Message::Wake(wake));
     }
@@ -235,42 +242,6 @@ fn writer(log: Log, vault: Option<Vault>) -> Writer {
 fn let_go(kept: &Mutex<Option<Log>>) {
     if let Ok(mut log) = kept.lock() {
         *log = None;
-    }
-}
-
-/// The way to one side: so many requests at once, and none while it has asked for a pause.
-#[derive(Debug)]
-struct Way {
-    slots: Semaphore,
-    paused_until: Mutex<Option<Instant>>,
-}
-
-impl Way {
-    fn new(in_flight_max: usize) -> Self {
-        Self { slots: Semaphore::new(in_flight_max.max(1)), paused_until: Mutex::new(None) }
-    }
-
-    /// Sends a request when there is room. What would come too early is not sent at all.
-    async fn take(way: Option<Arc<Self>>, request: impl Future<Output = Outcome>) -> Outcome {
-        let Some(way) = way else { return request.await };
-        let _slot = way.slots.acquire().await.ok();
-        if let Some(wait) = way.pause() {
-            let reason = "the side has just asked for a pause".to_owned();
-            return Outcome::RetryLater { reason, after: Some(wait), side_wide: true };
-        }
-        let outcome = request.await;
-        if let Outcome::RetryLater { after: Some(after), side_wide: true, .. } = &outcome
-            && let Ok(mut until) = way.paused_until.lock()
-        {
-            *until = (*until).max(Instant::now().checked_add(*after));
-        }
-        outcome
-    }
-
-    /// How long the side still wants to be left alone.
-    fn pause(&self) -> Option<Duration> {
-        let until = *self.paused_until.lock().ok()?;
-        until?.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero())
     }
 }
 
@@ -456,18 +427,10 @@ impl Driver {
                 });
             }
             Effect::Write { record, side, version, request } => {
-                let way = self.ways.get(&side).map(Arc::clone);
-                self.talk(side.clone(), move |connector| async move {
-                    let outcome = Way::take(way, connector.write(request)).await;
-                    Wake::Wrote { record, side, version, outcome }
-                });
+                self.send(&side, Errand::Write { record, version, request });
             }
             Effect::Send { record, target, version, request } => {
-                let way = self.ways.get(&target).map(Arc::clone);
-                self.talk(target.clone(), move |connector| async move {
-                    let outcome = Way::take(way, connector.send(request)).await;
-                    Wake::Sent { record, target, version, outcome }
-                });
+                self.send(&target, Errand::Send { record, version, request });
             }
             Effect::Handle { record, job, clock, document } => self.handle(record, job, clock, document),
             Effect::Destroy { record, reply } => self.destroy(record, reply),
@@ -488,6 +451,14 @@ impl Driver {
             let result = vault.map_or(Ok(0), |vault| vault.destroy(&[record])).map(drop);
             engine.wake(Wake::Destroyed { result, reply });
         });
+    }
+
+    /// Has a request carried out when there is room for it on the way to its side.
+    fn send(&self, side: &SideName, errand: Errand) {
+        match self.ways.get(side) {
+            Some(way) => way.send(&self.runtime, errand),
+            None => tracing::error!(%side, "no connector for this side"),
+        }
     }
 
     /// Talks to a side in a task of its own and hands the answer back.

@@ -186,6 +186,9 @@ struct Answer<'a> {
 impl SideState {
     /// The side's own edit: it holds the new values, and has seen its own past.
     fn edited(&mut self, edit: &Edit, at: Time) {
+        if self.held.is_empty() {
+            self.held.reserve(edit.changes.len());
+        }
         // What an edit names and does not change was not seen anew: the rest of a group.
         for (field, change) in edit.changes.iter().filter(|(_, change)| change.before != change.after) {
             let after = change.after.clone();
@@ -264,6 +267,9 @@ impl SideState {
         results: &VecMap<FieldName, FieldResult>,
     ) -> Vec<&'a FieldName> {
         let mut refused = Vec::new();
+        if self.held.is_empty() {
+            self.held.reserve(fields.len());
+        }
         for (field, value) in fields.iter() {
             let held = match results.get(field) {
                 None | Some(FieldResult::Taken) => Held::plain(value.clone()),

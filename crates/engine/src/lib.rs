@@ -44,6 +44,7 @@ mod steady;
 mod happening;
 mod report;
 mod driver;
+mod way;
 mod error;
 
 pub use blocks::{BLOCK_EVENTS, Summary, block_of, first_of, place_of};

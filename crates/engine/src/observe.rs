@@ -15,7 +15,7 @@ use crate::lane::Track;
 use crate::machine::Machine;
 use crate::personal::{closed, mask_words, without};
 use crate::plan::{CollectionPlan, CollectionSide, Recreate};
-use crate::project::{held_back, is_behind, projection, same, shown};
+use crate::project::{held_back, is_behind, lacks, same, shown};
 use crate::state::{Held, SideState};
 use crate::views::Entry;
 use crate::wake::Now;
@@ -476,7 +476,7 @@ impl Machine {
             return self.still_refused(place, record, entry, seen, refused, now);
         }
         let pending = || {
-            projection(place.collection, state, place.side, true).is_some()
+            lacks(place.collection, state, place.side, true).is_some()
                 || held_back(place.collection, state, place.side, true).is_some()
         };
         let quiet = || seen.began > state.edited_at && part.write.is_none() && !fights(part) && !pending();

@@ -8,7 +8,9 @@ use crate::plan::{CollectionPlan, CollectionSide};
 use crate::state::{RecordState, SideState};
 use hms_sync_model::{Clock, FieldMap, FieldName, Operation, SideName, Value};
 use hms_sync_resolver::{Broken, Presence, Reason};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// A write that would bring a side in step.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,8 +24,12 @@ pub(crate) struct Projection {
 /// Two values that no side need be told apart by a write: equal, or one absent
 /// and the other null, which many sides cannot tell from each other.
 pub(crate) fn same(a: &Value, b: &Value) -> bool {
-    let nothing = |v: &Value| matches!(v, Value::Absent | Value::Null);
-    a == b || nothing(a) && nothing(b)
+    match (a, b) {
+        // Mostly one is a copy of the other.
+        (Value::Text(a), Value::Text(b)) => Arc::ptr_eq(a, b) || a == b,
+        (Value::Absent | Value::Null, Value::Absent | Value::Null) => true,
+        _ => a == b,
+    }
 }
 
 /// What `side` should be sent; nothing if it is in step or cannot take it.
@@ -35,30 +41,57 @@ pub(crate) fn projection(
     side: &SideName,
     listed: bool,
 ) -> Option<Projection> {
+    let (plan, operation) = candidate(collection, state, side, listed)?;
+    let owned = |(field, value): (&FieldName, Cow<'_, Value>)| (field.clone(), value.into_owned());
+    let fields: FieldMap = match operation {
+        Operation::Update => sendable(collection, plan, state, side).map(owned).collect(),
+        Operation::Create => takeable(collection, plan, state).map(owned).collect(),
+        Operation::Delete => FieldMap::new(),
+    };
+    (operation == Operation::Delete || !fields.is_empty()).then_some(Projection { operation, fields })
+}
+
+/// What [`projection`] would do, without the values. Most records lack nothing, and those
+/// that do are asked again when there is room to write.
+pub(crate) fn lacks(
+    collection: &CollectionPlan,
+    state: &RecordState,
+    side: &SideName,
+    listed: bool,
+) -> Option<Operation> {
+    let (plan, operation) = candidate(collection, state, side, listed)?;
+    let any = match operation {
+        Operation::Update => sendable(collection, plan, state, side).next().is_some(),
+        Operation::Create => takeable(collection, plan, state).next().is_some(),
+        Operation::Delete => true,
+    };
+    debug_assert_eq!(any, projection(collection, state, side, listed).is_some());
+    any.then_some(operation)
+}
+
+/// The one write that can come into question for `side`, if there is anything to write.
+fn candidate<'c>(
+    collection: &'c CollectionPlan,
+    state: &RecordState,
+    side: &SideName,
+    listed: bool,
+) -> Option<(&'c CollectionSide, Operation)> {
     let plan = collection.sides.get(side)?;
     let can = plan.abilities;
-    let nobody = SideState::default();
-    let part = state.sides.get(side).unwrap_or(&nobody);
-    match state.merged.presence(&collection.rules) {
-        Presence::Present if part.has_it() && can.update => {
-            let mut fields = differing(collection, plan, state, part, side);
-            for broken in collection.rules.broken(&state.merged) {
-                fields.retain(|field, _| !broken.group.fields.contains(field));
-            }
-            fields.retain(|field, _| !fights_over(part, field));
-            (!fields.is_empty()).then_some(Projection { operation: Operation::Update, fields })
-        }
-        Presence::Present if !part.has_it() && can.create && (listed || !can.read) => {
-            let fields = whole(collection, plan, state);
+    let has_it = state.sides.get(side).is_some_and(SideState::has_it);
+    let operation = match state.merged.presence(&collection.rules) {
+        Presence::Present if has_it && can.update => Operation::Update,
+        Presence::Present if !has_it && can.create && (listed || !can.read) => {
             let takes = |broken: &Broken<'_>| broken.group.fields.iter().any(|field| plan.shape.takes(field));
-            let held = collection.rules.broken(&state.merged).iter().any(takes);
-            (!held && !fields.is_empty()).then_some(Projection { operation: Operation::Create, fields })
+            if collection.rules.broken(&state.merged).iter().any(takes) {
+                return None;
+            }
+            Operation::Create
         }
-        Presence::Deleted if part.has_it() && can.delete => {
-            Some(Projection { operation: Operation::Delete, fields: FieldMap::new() })
-        }
-        _ => None,
-    }
+        Presence::Deleted if has_it && can.delete => Operation::Delete,
+        _ => return None,
+    };
+    Some((plan, operation))
 }
 
 /// Why something that `side` should be sent is held back: a group that does not keep
@@ -75,17 +108,16 @@ pub(crate) fn held_back(
     }
     let plan = collection.sides.get(side)?;
     let can = plan.abilities;
-    let nobody = SideState::default();
-    let part = state.sides.get(side).unwrap_or(&nobody);
-    let fields = match part.has_it() {
-        true if can.update => differing(collection, plan, state, part, side),
-        false if can.create && (listed || !can.read) => whole(collection, plan, state),
+    let has_it = state.sides.get(side).is_some_and(SideState::has_it);
+    let differing: BTreeSet<&FieldName> = match has_it {
+        true if can.update => differing(collection, plan, state, side).map(|(field, _)| field).collect(),
+        false if can.create && (listed || !can.read) => BTreeSet::new(),
         _ => return None,
     };
     let broken = rules.broken(&state.merged);
     let concerned = |broken: &&Broken<'_>| {
         let there = |field: &FieldName| {
-            if part.has_it() { fields.contains_key(field) } else { plan.shape.takes(field) }
+            if has_it { differing.contains(field) } else { plan.shape.takes(field) }
         };
         broken.group.fields.iter().any(there)
     };
@@ -111,51 +143,66 @@ pub(crate) fn is_all_of_groups_in(
     if collection.rules.formulas().is_empty() {
         return true;
     }
-    let nobody = SideState::default();
-    let part = state.sides.get(side).unwrap_or(&nobody);
-    let fields = differing(collection, plan, state, part, side);
     let grouped = |field: &FieldName| collection.rules.group_of(field).is_some();
-    fields.keys().all(|field| written.contains_key(field) || !grouped(field))
+    differing(collection, plan, state, side)
+        .all(|(field, _)| written.contains_key(field) || !grouped(field))
 }
 
 /// Every field that the side takes and that has a value.
 pub(crate) fn whole(collection: &CollectionPlan, plan: &CollectionSide, state: &RecordState) -> FieldMap {
+    takeable(collection, plan, state).map(|(field, value)| (field.clone(), value.into_owned())).collect()
+}
+
+/// The same, one after the other.
+fn takeable<'s>(
+    collection: &'s CollectionPlan,
+    plan: &'s CollectionSide,
+    state: &'s RecordState,
+) -> impl Iterator<Item = (&'s FieldName, Cow<'s, Value>)> {
     let all = state.merged.current(&collection.rules);
-    let there =
-        all.filter(|(field, value)| **value != Value::Absent && is_open(value) && plan.shape.takes(field));
-    there.map(|(field, value)| (field.clone(), value.into_owned())).collect()
+    all.filter(|(field, value)| {
+        !matches!(**value, Value::Absent) && is_open(value) && plan.shape.takes(field)
+    })
 }
 
 /// The fields whose merged value the side does not hold.
-fn differing(
-    collection: &CollectionPlan,
-    plan: &CollectionSide,
-    state: &RecordState,
-    part: &SideState,
-    side: &SideName,
-) -> FieldMap {
-    let mut fields = FieldMap::new();
+fn differing<'s>(
+    collection: &'s CollectionPlan,
+    plan: &'s CollectionSide,
+    state: &'s RecordState,
+    side: &'s SideName,
+) -> impl Iterator<Item = (&'s FieldName, Cow<'s, Value>)> {
+    let part = state.sides.get(side);
     // Both are in order of name.
-    let mut held = part.held.iter().peekable();
-    for (field, value) in state.merged.current(&collection.rules) {
+    let mut held = part.into_iter().flat_map(|part| part.held.iter()).peekable();
+    state.merged.current(&collection.rules).filter(move |(field, value)| {
+        let field = *field;
         while held.next_if(|(name, _)| *name < field).is_some() {}
         let holds = held.next_if(|(name, _)| *name == field).map(|(_, holds)| holds);
-        let settled = holds.is_some_and(|holds| same(&value, &holds.sent)) || !is_open(&value);
+        let settled = holds.is_some_and(|holds| same(value, &holds.sent)) || !is_open(value);
         if settled || !plan.shape.takes(field) {
-            continue;
+            return false;
         }
-        let in_step = match holds {
-            Some(_) => {
-                let image = plan.shape.image(field, &value);
-                same(&image, &shown(plan, part, field))
-            }
-            None => same(&plan.shape.image(field, &value), &Value::Absent),
-        };
-        if !in_step && !keeps_its_own(collection, state, side, field) {
-            fields.insert(field.clone(), value.into_owned());
-        }
-    }
-    fields
+        let image = plan.shape.image(field, value);
+        let there = part.filter(|_| holds.is_some()).map(|part| shown(plan, part, field));
+        let in_step = same(&image, &there.unwrap_or_default());
+        !in_step && !keeps_its_own(collection, state, side, field)
+    })
+}
+
+/// Those of them that it is to be sent now: no group that is held back, nothing that it fights over.
+fn sendable<'s>(
+    collection: &'s CollectionPlan,
+    plan: &'s CollectionSide,
+    state: &'s RecordState,
+    side: &'s SideName,
+) -> impl Iterator<Item = (&'s FieldName, Cow<'s, Value>)> {
+    let broken = collection.rules.broken(&state.merged);
+    let part = state.sides.get(side);
+    differing(collection, plan, state, side).filter(move |(field, _)| {
+        let is_held = broken.iter().any(|broken| broken.group.fields.contains(field));
+        !is_held && !part.is_some_and(|part| fights_over(part, field))
+    })
 }
 
 /// What the side shows of `field`, in its own image.

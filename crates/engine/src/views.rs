@@ -29,11 +29,12 @@ use hms_sync_changelog::{Changes, Log, VIEW_BYTES_MAX, View};
 use hms_sync_model::{
     Body, CollectionName, Digest, Event, EventId, FieldName, NativeId, RecordId, SideName, Time, Value,
 };
-use hms_sync_resolver::Rules;
+use hms_sync_resolver::{Presence, Rules};
 use hms_sync_vault::Vault;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, LazyLock};
 
 /// What a save hands to the log: keys with their new values, and up to which event.
@@ -44,6 +45,14 @@ const SNAPSHOT_EVERY: u64 = 12;
 
 /// Events read at once when a process catches up.
 const CATCH_UP_EVENTS: usize = 512;
+
+/// Records changed by the events read before they are indexed: most are changed by several
+/// events that lie apart, and are then indexed once.
+const CATCH_UP_RECORDS: usize = 4_096;
+
+/// How many times as much as while it runs may be unsaved before a process that catches up
+/// saves: what is saved while nothing else is done holds the start up.
+const CATCH_UP_UNSAVED: usize = 4;
 
 /// All views of one sync, with what has changed and is not saved yet.
 #[derive(Debug)]
@@ -188,33 +197,50 @@ impl Views {
                     }
                 }
             });
-            take.into_iter().try_for_each(|events| self.take_in(&events?))
+            let mut touched = FxHashMap::default();
+            for events in take {
+                self.take_in(&events?, &mut touched)?;
+            }
+            self.index_touched(&mut touched)
         })
     }
 
-    /// Folds events that come next, and indexes their records.
-    fn take_in(&mut self, events: &[(EventId, Event)]) -> Result<(), EngineError> {
-        let mut touched = FxHashSet::default();
+    /// Folds events that come next, and indexes their records once there are many.
+    fn take_in(
+        &mut self,
+        events: &[(EventId, Event)],
+        touched: &mut FxHashMap<RecordId, u64>,
+    ) -> Result<(), EngineError> {
         for (id, event) in events {
             self.sum_up(event);
             if event.record.is_own_stream() {
                 self.fold_stream(*id, event)?;
             } else {
                 self.replay(*id, event)?;
-                touched.insert(event.record.clone());
+                touched.insert(event.record.clone(), event.seq);
             }
         }
-        for record in &touched {
-            self.index_anew(record)?;
+        let unsaved_max = self.plan.unsaved_max.saturating_mul(CATCH_UP_UNSAVED);
+        if touched.len() < CATCH_UP_RECORDS && self.unsaved() <= unsaved_max {
+            return Ok(());
         }
+        self.index_touched(touched)?;
         let Some((_, last)) = events.last() else { return Ok(()) };
-        if self.unsaved() > self.plan.unsaved_max
+        if self.unsaved() > unsaved_max
             && let Some((changes, upto)) = self.begin_save(last.seq)
         {
             self.log.save_views(&changes, upto)?;
             self.end_save();
         }
         Ok(())
+    }
+
+    /// Indexes records in the order of their last events: of two that carry an identity the
+    /// later one stands, as when it happened.
+    fn index_touched(&mut self, touched: &mut FxHashMap<RecordId, u64>) -> Result<(), EngineError> {
+        let mut all: Vec<(RecordId, u64)> = touched.drain().collect();
+        all.sort_unstable_by_key(|(_, last)| *last);
+        all.iter().try_for_each(|(record, _)| self.index_anew(record))
     }
 
     /// Folds an event that comes next in its record, so that the record need not
@@ -445,7 +471,11 @@ impl Views {
             self.set(key(b'h', record.as_str().as_bytes()), Some(Vec::new()));
         }
         let Some(collection) = plan.collections.get(record.collection()) else { return Ok(()) };
-        if let Some(key) = identity_key(record, state, &collection.rules, &collection.identity) {
+        let deleted = state.merged.presence(&collection.rules) == Presence::Deleted;
+        if let Some(key) = identity_key(record, state, &collection.rules, &collection.identity)
+            // Likewise for the identity of one that is deleted.
+            && (!deleted || self.get(&key)?.is_none())
+        {
             self.set(key, Some(record.as_str().into()));
         }
         Ok(())
@@ -794,9 +824,9 @@ pub(crate) fn link_hash(side: &SideName, collection: &str, id: &NativeId) -> u64
 
 /// The same, from its key in the index.
 pub(crate) fn hash_of(key: &[u8]) -> u64 {
-    let hash = blake3::hash(key);
-    let (head, _) = hash.as_bytes().split_at(8);
-    head.try_into().map_or(0, u64::from_be_bytes)
+    /// Of this process, so that nobody can make two ids look the same.
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    KEY.hash_one(key)
 }
 
 fn message_key(stream: &RecordId, hash: &Digest) -> Vec<u8> {

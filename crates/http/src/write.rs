@@ -106,8 +106,10 @@ impl Put {
         let id = id.map_or("", NativeId::as_str);
         let with = if self.ask.uses("identity") {
             context! { id, identity => template::value(&request.whole) }
-        } else {
+        } else if self.ask.uses("id") {
             context! { id }
+        } else {
+            minijinja::Value::UNDEFINED
         };
         let mut prepared = self.ask.request(wire, &with, &[])?;
         let body = match self.body {

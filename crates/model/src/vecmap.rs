@@ -82,6 +82,11 @@ impl<K: Ord, V> VecMap<K, V> {
         }
     }
 
+    /// Makes room at one go for `more` pairs that are about to come.
+    pub fn reserve(&mut self, more: usize) {
+        self.entries.reserve_exact(more);
+    }
+
     /// Puts `value` at `key` and returns what stood there.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         // Most callers insert in ascending order, so the end is tried first.

@@ -87,6 +87,9 @@ impl Record {
         let stamp = edit.stamp;
         let mut seen = edit.context.clone();
         seen.see(&edit.dot.actor, edit.dot.n);
+        if self.fields.is_empty() {
+            self.fields.reserve(edit.changes.len());
+        }
         for (field, change) in edit.changes.iter() {
             let rule = rules.rule(field);
             // Whoever is checked has its own past in its context.
