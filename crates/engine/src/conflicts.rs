@@ -246,6 +246,7 @@ fn parked_kind(parked: &Parked) -> Option<&'static str> {
         ParkReason::NotKept => Some("not_kept"),
         ParkReason::Altered => Some("altered"),
         ParkReason::AmbiguousMatch => Some("ambiguous_match"),
+        ParkReason::IdReused => Some("id_reused"),
         ParkReason::OutOfRetries
         | ParkReason::Unknown
         | ParkReason::Manual
