@@ -356,7 +356,7 @@ enum Place {
     /// A dotted path.
     Path(String),
     /// A path and more.
-    Mapped(Mapped),
+    Mapped(Box<Mapped>),
 }
 
 /// Where a field is on a side, and how it is written there.
@@ -375,6 +375,12 @@ struct Mapped {
     format: Option<String>,
     /// What the side holds instead of null.
     null_as: Option<Json>,
+    /// What the side is given, as an expression over our `value`; with `from` and `samples`.
+    to: Option<String>,
+    /// Our value, as an expression over the side's `value`; with `to` and `samples`.
+    from: Option<String>,
+    /// Values of ours that must come back as they are.
+    samples: Option<Vec<Json>>,
 }
 
 /// Which way a field goes.

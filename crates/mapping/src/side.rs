@@ -6,6 +6,8 @@
 
 use crate::canonical::Unfit;
 use crate::codec::{Codec, InvalidCodec};
+use crate::expression::Expressions;
+use crate::invert::{self, Finding};
 use crate::path::Found;
 use crate::{FieldPath, InvalidFormat, InvalidValues, ValueMap};
 use hms_sync_model::{FieldMap, FieldName, FieldType, Value};
@@ -43,12 +45,23 @@ pub struct FieldMapping {
     /// What the side holds instead of null. Written for null and for an absent
     /// value, read back as null.
     pub null_as: Option<Json>,
+    /// Expressions that write and read it, instead of values or a format.
+    pub expressions: Option<Expressions>,
 }
 
 impl FieldMapping {
     /// A field that lies at `path` in its plain form, both ways.
     pub fn plain(field: FieldName, ty: FieldType, path: FieldPath) -> Self {
-        Self { field, ty, path, direction: Direction::Both, values: None, format: None, null_as: None }
+        Self {
+            field,
+            ty,
+            path,
+            direction: Direction::Both,
+            values: None,
+            format: None,
+            null_as: None,
+            expressions: None,
+        }
     }
 }
 
@@ -148,8 +161,8 @@ pub struct SideMap {
 
 impl Mapped {
     fn compile(mapping: FieldMapping) -> Result<Self, MappingError> {
-        let FieldMapping { field, ty, path, direction, values, format, null_as } = mapping;
-        match Codec::compile(ty, format.as_deref(), values.as_ref(), null_as) {
+        let FieldMapping { field, ty, path, direction, values, format, null_as, expressions } = mapping;
+        match Codec::compile(ty, format.as_deref(), values.as_ref(), null_as, expressions.as_ref()) {
             Ok(codec) => Ok(Self { field, path, direction, codec }),
             Err(InvalidCodec::Format(cause)) => Err(MappingError::Format { field, cause }),
             Err(InvalidCodec::Values(cause)) => Err(MappingError::Values { field, cause }),
@@ -289,6 +302,18 @@ impl SideMap {
         let Some(mapped) = self.get(field) else { return Ok(None) };
         let unmappable = |cause| UnmappableField { field: field.clone(), path: mapped.path.clone(), cause };
         mapped.codec.write(value).map_err(unmappable)
+    }
+
+    /// What the way of a field's values to the side and back does to them that it should
+    /// not: of each kind one, tried on `samples`, on plain values and on made ones. Nothing
+    /// of a field that is not written there; of one that is not read, what cannot be written.
+    pub fn findings(&self, field: &FieldName, samples: &[Value]) -> Vec<Finding> {
+        let Some(mapped) = self.get(field).filter(|mapped| mapped.takes()) else { return Vec::new() };
+        let mut found = invert::findings(&mapped.codec, samples);
+        if !mapped.gives() {
+            found.retain(|finding| matches!(finding, Finding::NoWord { .. }));
+        }
+        found
     }
 
     /// What the side will show of `value`: the value itself, unless the side
