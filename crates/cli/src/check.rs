@@ -9,7 +9,7 @@ use crate::screen::{Screen, Tone};
 use crate::words::count;
 use futures_util::future::join_all;
 use hms_sync_connector::{Abilities, Connector, ReadError, ReadRequest, Scope};
-use hms_sync_engine::{CollectionSide, Plan};
+use hms_sync_engine::{CollectionSide, Plan, Shape};
 use hms_sync_management::one_line;
 use hms_sync_model::{CollectionName, SideName};
 use serde::Serialize;
@@ -119,7 +119,7 @@ fn found(
         words: one_line(&words),
         abilities: names(part.abilities),
         version_tags: seen.tags.map(|tags| tags.shown),
-        warnings: warnings(part, seen),
+        warnings: warnings(part, seen).into_iter().chain(less(part)).collect(),
     }
 }
 
@@ -184,6 +184,15 @@ fn warnings(part: &CollectionSide, seen: Seen) -> Vec<String> {
             .push("it is read as a whole at the start only: later deletes there are not noticed".to_owned());
     }
     warnings
+}
+
+/// Fields of which the side holds less than we do, each with a value that shows it.
+fn less(part: &CollectionSide) -> Vec<String> {
+    let Shape::Fields(map) = &part.shape else { return Vec::new() };
+    let of_field = |field| {
+        map.findings(field, &[]).into_iter().map(move |finding| format!("field `{field}`: {finding}"))
+    };
+    map.fields().flat_map(of_field).collect()
 }
 
 fn show(screen: Screen, options: &FileArgs, plan: &Plan, report: &Report) {

@@ -249,7 +249,8 @@ fn place(field: &Field, at: At, what: &str, on: On<'_>, problems: &mut Problems<
     }
 }
 
-fn value(node: &Node, ty: &FieldType, what: &str, problems: &mut Problems<'_>) -> Option<Value> {
+/// A canonical value of a field.
+pub(crate) fn value(node: &Node, ty: &FieldType, what: &str, problems: &mut Problems<'_>) -> Option<Value> {
     let json = json(node)?;
     match canonical(ty, &json) {
         Ok(value) => Some(value),

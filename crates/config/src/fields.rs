@@ -9,7 +9,7 @@ use crate::policies::{self, Keeps, Owner, Resolve, Scope};
 use crate::problem::{At, Problems, nearest};
 use crate::section::{self, Section};
 use crate::{field_types, mappings};
-use hms_sync_mapping::{Direction, FieldMapping, Normal, SideMap};
+use hms_sync_mapping::{Direction, FieldMapping, Finding, Normal, SideMap};
 use hms_sync_model::{FieldName, FieldType, SideName, Value};
 
 /// Keys of a field that are not sides. A side must not be called so.
@@ -84,6 +84,8 @@ pub(crate) struct Place {
     pub(crate) mapping: FieldMapping,
     /// Whether the side's edits fill the field only while the others leave it blank.
     pub(crate) fills_blank: bool,
+    /// Values that must come back from there as they are.
+    pub(crate) samples: Vec<Value>,
 }
 
 impl Place {
@@ -238,14 +240,36 @@ fn side_of<'s>(
     side
 }
 
+/// What is written to a side must come back from there. Where a side holds less than we
+/// do, that is lawful; but not of a sample.
+fn invertible(map: &SideMap, place: &Place, problems: &mut Problems<'_>) {
+    let Place { at, side, mapping, samples } = place;
+    for finding in map.findings(&mapping.field, samples) {
+        let hint = match &finding {
+            Finding::NoWord { .. } => {
+                "list it in `values`, or say with `otherwise: { to: … }` what is written for it"
+            }
+            Finding::Lossy { value, .. } if samples.contains(value) => {
+                "samples must come back as they are: mend `to` or `from`"
+            }
+            Finding::Lossy { .. } => continue,
+            Finding::NotRead { .. } | Finding::Restless { .. } | Finding::Forgets { .. } => {
+                "what is written must be read back as the same"
+            }
+        };
+        problems.add_hint(*at, format!("field `{}` on `{side}`: {finding}", mapping.field), hint);
+    }
+}
+
 /// Compiles the fields of one side; every one that cannot be is a problem.
 pub(crate) fn side_map(side: &SideName, fields: &[Field], problems: &mut Problems<'_>) -> Option<SideMap> {
     let before = problems.count();
     let places: Vec<&Place> =
         fields.iter().flat_map(|f| &f.places).filter(|place| place.side == *side).collect();
     for (i, place) in places.iter().enumerate() {
-        if let Err(why) = SideMap::new(vec![place.mapping.clone()]) {
-            problems.add(place.at, format!("side `{side}`, {why}"));
+        match SideMap::new(vec![place.mapping.clone()]) {
+            Ok(map) => invertible(&map, place, problems),
+            Err(why) => problems.add(place.at, format!("side `{side}`, {why}")),
         }
         let taken = places.iter().take(i).find(|earlier| {
             earlier.taken() && place.taken() && earlier.mapping.path.overlaps(&place.mapping.path)

@@ -2,10 +2,10 @@
 
 use crate::fields::Place;
 use crate::node::{Entry, Kind, Node};
-use crate::problem::{Problems, nearest};
+use crate::problem::{At, Problems, nearest};
 use crate::section::{self, Section};
-use hms_sync_mapping::{Direction, FieldMapping, FieldPath, ValueMap, from_text};
-use hms_sync_model::{FieldName, FieldType, SideName};
+use hms_sync_mapping::{Direction, Expressions, FieldMapping, FieldPath, ValueMap, from_text};
+use hms_sync_model::{FieldName, FieldType, SideName, Value};
 use serde_json::Value as Json;
 
 /// Reads a field's place on `side`. Without a type only what does not depend
@@ -19,10 +19,10 @@ pub(crate) fn read(
 ) -> Option<Place> {
     let node = &entry.value;
     let what = format!("field `{field}` on `{side}`");
-    let (mapping, fills_blank) = match &node.kind {
+    let (mapping, fills_blank, samples) = match &node.kind {
         Kind::Text(_) => {
             let path = section::parsed(node, &format!("the path of {what}"), problems)?;
-            (FieldMapping::plain(field.clone(), ty?.clone(), path), false)
+            (FieldMapping::plain(field.clone(), ty?.clone(), path), false, Vec::new())
         }
         Kind::Map(_) => mapping(Section::open(node, what, problems)?, field, ty, problems)?,
         Kind::Spoilt => return None,
@@ -31,7 +31,7 @@ pub(crate) fn read(
             return None;
         }
     };
-    Some(Place { at: node.at, side: side.clone(), mapping, fills_blank })
+    Some(Place { at: node.at, side: side.clone(), mapping, fills_blank, samples })
 }
 
 const DIRECTIONS: &[(&str, Direction)] =
@@ -42,7 +42,7 @@ fn mapping(
     field: &FieldName,
     ty: Option<&FieldType>,
     problems: &mut Problems<'_>,
-) -> Option<(FieldMapping, bool)> {
+) -> Option<(FieldMapping, bool, Vec<Value>)> {
     let before = problems.count();
     let what = map.name().to_owned();
     let path: Option<FieldPath> = map
@@ -62,6 +62,10 @@ fn mapping(
         problems.add(otherwise.at, format!("`otherwise` of {what} goes with `values`"));
     }
     let values = values.and_then(|node| value_map(node, otherwise, &what, ty, problems));
+    let (to, from) = (map.take("to", problems), map.take("from", problems));
+    let samples = map.take("samples", problems);
+    let pair = expressions([to, from], samples, &what, map.at(), problems);
+    let samples = samples.zip(ty).map(|(node, ty)| self::samples(node, &what, ty, problems));
     map.finish(problems);
     let mapping = FieldMapping {
         field: field.clone(),
@@ -72,8 +76,51 @@ fn mapping(
         format: format.map(str::to_owned),
         null_as,
         normalize: Vec::new(),
+        expressions: pair,
     };
-    (problems.count() == before).then_some((mapping, fills.unwrap_or(false)))
+    (problems.count() == before).then_some((mapping, fills.unwrap_or(false), samples.unwrap_or_default()))
+}
+
+/// `to` and `from`, which come together and with samples to try them on.
+fn expressions(
+    pair: [Option<&Node>; 2],
+    samples: Option<&Node>,
+    what: &str,
+    at: At,
+    problems: &mut Problems<'_>,
+) -> Option<Expressions> {
+    let [to, from] = match (pair, samples) {
+        ([None, None], None) => return None,
+        ([None, None], Some(samples)) => {
+            problems.add(samples.at, format!("`samples` of {what} go with `to` and `from`"));
+            return None;
+        }
+        ([Some(to), Some(from)], Some(_)) => [to, from],
+        ([Some(_), Some(_)], None) => {
+            let hint = "some values of ours that must come back as they are: samples: [1, 12.5]";
+            problems.add_hint(at, format!("`to` and `from` of {what} need `samples`"), hint);
+            return None;
+        }
+        ([Some(alone), None] | [None, Some(alone)], _) => {
+            let hint = "what one writes the other must read: give both";
+            problems.add_hint(alone.at, format!("{what} has only one of `to` and `from`"), hint);
+            return None;
+        }
+    };
+    let text = |node, key, problems: &mut Problems<'_>| section::text(node, key, problems).map(str::to_owned);
+    Some(Expressions { to: text(to, "`to`", problems)?, from: text(from, "`from`", problems)? })
+}
+
+/// Values of the field that must come back as they are.
+fn samples(node: &Node, what: &str, ty: &FieldType, problems: &mut Problems<'_>) -> Vec<Value> {
+    let Some(nodes) = section::list(node, &format!("`samples` of {what}"), problems) else {
+        return Vec::new();
+    };
+    if nodes.is_empty() {
+        problems.add(node.at, format!("`samples` of {what} names no value"));
+    }
+    let what = format!("a sample of {what}");
+    nodes.iter().filter_map(|node| crate::cases::value(node, ty, &what, problems)).collect()
 }
 
 fn value_map(

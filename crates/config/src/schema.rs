@@ -390,7 +390,7 @@ enum Place {
     /// A dotted path.
     Path(String),
     /// A path and more.
-    Mapped(Mapped),
+    Mapped(Box<Mapped>),
 }
 
 /// Where a field is on a side, and how it is written there.
@@ -411,6 +411,12 @@ struct Mapped {
     null_as: Option<Json>,
     /// Whether the side's edits fill the field only while the others leave it blank. Default: false.
     fills_blank: Option<BoolOrText>,
+    /// What the side is given, as an expression over our `value`; with `from` and `samples`.
+    to: Option<String>,
+    /// Our value, as an expression over the side's `value`; with `to` and `samples`.
+    from: Option<String>,
+    /// Values of ours that must come back as they are.
+    samples: Option<Vec<Json>>,
 }
 
 /// Which way a field goes.

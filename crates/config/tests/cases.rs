@@ -87,3 +87,46 @@ fn each_mistake_is_named_with_its_line_and_a_hint() {
         assert!(said.starts_with("sync.yaml:"), "{said}");
     }
 }
+
+/// The field `title` as it stands on the index.
+fn mapped(place: &str) -> String {
+    let yaml = HEAD.split("    tests:").next().unwrap();
+    let yaml = yaml.replace("index: title }", &format!("index: {place} }}"));
+    let yaml = yaml.replace("{ type: text,   owner", "{ type: decimal,   owner");
+    parse("sync.yaml", &yaml, &|_| None).map_or_else(|why| why.to_string(), |_| "right".to_owned())
+}
+
+#[test]
+fn what_does_not_come_back_is_named_with_a_value_that_shows_it() {
+    for (place, words) in [
+        (r#"{ path: t, to: "value * 100", from: "value / 100", samples: [1.5, 2] }"#, "right"),
+        (
+            r#"{ path: t, to: "value | round(2)", from: value, samples: [12.345] }"#,
+            "field `title` on `index`: 12.345 is written as 12.35, which is read back as 12.35",
+        ),
+        (r#"{ path: t, to: "value * 2", from: value, samples: [1] }"#, "it would never come to rest"),
+        (
+            r#"{ path: t, to: "'x'", from: value, samples: [1] }"#,
+            "which cannot be read: expected a decimal number",
+        ),
+        (r#"{ path: t, to: "value ~ 'x'", samples: [1] }"#, "has only one of `to` and `from`"),
+        (r#"{ path: t, to: value, from: value }"#, "need `samples`"),
+        (r#"{ path: t, samples: [1] }"#, "go with `to` and `from`"),
+        (r#"{ path: t, to: "value +", from: value, samples: [1] }"#, "`to` will not do"),
+        (r#"{ path: t, to: price, from: value, samples: [1] }"#, "it names `price`; there is `value` alone"),
+        (r#"{ path: t, to: value, from: value, samples: [x] }"#, "is no value of this field"),
+        (r#"{ path: t, format: text, to: value, from: value, samples: [1] }"#, "one way of being written"),
+    ] {
+        let said = mapped(place);
+        assert!(said.contains(words), "{place}\n{said}");
+    }
+}
+
+#[test]
+fn a_value_without_a_word_is_a_mistake() {
+    let yaml =
+        include_str!("../../../docs/examples/permit-sync.yaml").replace(", revoked: REVOKED } }", " } }");
+    let said = parse("sync.yaml", &yaml, &|_| None).unwrap_err().to_string();
+    assert!(said.contains("field `status` on `marshal`: \"revoked\" cannot be written"), "{said}");
+    assert!(said.contains("otherwise: { to: … }"), "{said}");
+}

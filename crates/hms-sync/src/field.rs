@@ -232,6 +232,19 @@ impl Place {
         self.with("format", format)
     }
 
+    /// Writes and reads it by a pair of expressions, each over one `value`. The samples are
+    /// values of ours that must come back as they are.
+    #[must_use]
+    pub fn expressions<T: Into<Json>>(
+        self,
+        to: impl Into<String>,
+        from: impl Into<String>,
+        samples: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let samples = DraftValue::list(samples.into_iter().map(scalar));
+        self.with("to", to.into()).with("from", from.into()).with("samples", samples)
+    }
+
     /// What the side holds instead of null.
     #[must_use]
     pub fn null_as(self, value: impl Into<Json>) -> Self {

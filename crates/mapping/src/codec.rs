@@ -2,6 +2,7 @@
 //! what we hold and what the side shows of it.
 
 use crate::canonical::{Unfit, canonical, expected};
+use crate::expression::{Expressions, InvalidExpression, Pair};
 use crate::format::{Format, number};
 use crate::normal::normal;
 use crate::values::Table;
@@ -15,6 +16,7 @@ pub struct Codec {
     ty: FieldType,
     format: Option<Format>,
     table: Option<Table>,
+    pair: Option<Pair>,
     null_as: Option<Json>,
     normalize: Vec<Normal>,
     /// Every value comes back as it was: `image` and `put` have nothing to do.
@@ -28,7 +30,9 @@ pub(crate) enum InvalidCodec {
     Format(#[from] InvalidFormat),
     #[error(transparent)]
     Values(#[from] InvalidValues),
-    #[error("a field has either `format` or `values`, not both")]
+    #[error(transparent)]
+    Expression(#[from] InvalidExpression),
+    #[error("a field has either `format`, `values`, or `to` and `from`: one way of being written")]
     Both,
     #[error("`normalize` is for text, and does not go with `values`, whose words are what they are")]
     Normalize,
@@ -43,11 +47,13 @@ impl Codec {
         values: Option<&ValueMap>,
         null_as: Option<Json>,
         normalize: Vec<Normal>,
+        expressions: Option<&Expressions>,
     ) -> Result<Self, InvalidCodec> {
         if !normalize.is_empty() && (values.is_some() || !Normal::suits(&ty)) {
             return Err(InvalidCodec::Normalize);
         }
-        if format.is_some() && values.is_some() {
+        let ways = [format.is_some(), values.is_some(), expressions.is_some()];
+        if ways.into_iter().filter(|is_there| *is_there).count() > 1 {
             return Err(InvalidCodec::Both);
         }
         if matches!(null_as, Some(Json::Null | Json::Array(_) | Json::Object(_))) {
@@ -56,11 +62,13 @@ impl Codec {
         let element = element_type(&ty);
         let format = format.map(|f| Format::compile(element, f)).transpose()?;
         let table = values.map(|v| Table::compile(element, v)).transpose()?;
+        let pair = expressions.map(Pair::compile).transpose()?;
         let lossless = null_as.is_none()
+            && pair.is_none()
             && normalize.is_empty()
             && table.as_ref().is_none_or(Table::is_lossless)
             && matches!(format, None | Some(Format::NumberAsText));
-        Ok(Self { ty, format, table, null_as, normalize, lossless })
+        Ok(Self { ty, format, table, pair, null_as, normalize, lossless })
     }
 
     /// The field's type.
@@ -82,6 +90,10 @@ impl Codec {
     }
 
     fn read_as_it_is(&self, json: &Json) -> Result<Value, Unfit> {
+        if let Some(pair) = self.pair.as_ref().filter(|_| !json.is_null()) {
+            let ours = pair.from.of(json).map_err(|why| Unfit::new(json, fitting("from", &why)))?;
+            return canonical(&self.ty, &ours);
+        }
         if self.format.is_none() && self.table.is_none() {
             return canonical(&self.ty, json);
         }
@@ -115,12 +127,20 @@ impl Codec {
         match value {
             Value::Absent => Ok(self.null_as.clone()),
             Value::Null => Ok(Some(self.null_as.clone().unwrap_or(Json::Null))),
+            one if self.pair.is_some() => self.write_by_expression(one).map(Some),
             Value::Set(elements) if matches!(self.ty, FieldType::Set(_)) => {
                 let elements: Result<Vec<_>, _> = elements.iter().map(|e| self.write_one(e)).collect();
                 Ok(Some(Json::Array(elements?)))
             }
             one => self.write_one(one).map(Some),
         }
+    }
+
+    fn write_by_expression(&self, value: &Value) -> Result<Json, Unfit> {
+        let Some(pair) = self.pair.as_ref().filter(|_| fits(&self.ty, value)) else {
+            return Err(Unfit::value(value, expected(&self.ty)));
+        };
+        pair.to.of(&plain(value)?).map_err(|why| Unfit::value(value, fitting("to", &why)))
     }
 
     fn write_one(&self, value: &Value) -> Result<Json, Unfit> {
@@ -182,6 +202,12 @@ impl Codec {
         let new = view.iter().filter(|v| !known.iter().any(|(image, _)| image == *v)).cloned();
         Value::set(kept.chain(new))
     }
+}
+
+/// What an expression would have taken, in words.
+fn fitting(key: &str, why: &str) -> String {
+    let why: String = why.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("what `{key}` can be worked out of ({why})")
 }
 
 /// The part of the instant that the side does not hold, carried over.

@@ -12,6 +12,8 @@
 
 mod canonical;
 mod codec;
+mod expression;
+mod invert;
 mod format;
 mod normal;
 mod path;
@@ -20,7 +22,9 @@ mod values;
 
 pub use canonical::{Unfit, canonical, from_text};
 pub use codec::Codec;
+pub use expression::{Expressions, InvalidExpression};
 pub use format::InvalidFormat;
+pub use invert::Finding;
 pub use normal::Normal;
 pub use path::{FieldPath, InvalidPath};
 pub use side::{Direction, FieldMapping, MappingError, SideMap, UnmappableField, UnreadableField};

@@ -6,6 +6,8 @@
 
 use crate::canonical::Unfit;
 use crate::codec::{Codec, InvalidCodec};
+use crate::expression::Expressions;
+use crate::invert::{self, Finding};
 use crate::path::Found;
 use crate::{FieldPath, InvalidFormat, InvalidValues, Normal, ValueMap};
 use hms_sync_model::{FieldMap, FieldName, FieldType, Value};
@@ -45,6 +47,8 @@ pub struct FieldMapping {
     pub null_as: Option<Json>,
     /// What does not count in its texts, on any side.
     pub normalize: Vec<Normal>,
+    /// Expressions that write and read it, instead of values or a format.
+    pub expressions: Option<Expressions>,
 }
 
 impl FieldMapping {
@@ -59,6 +63,7 @@ impl FieldMapping {
             format: None,
             null_as: None,
             normalize: Vec::new(),
+            expressions: None,
         }
     }
 }
@@ -159,8 +164,10 @@ pub struct SideMap {
 
 impl Mapped {
     fn compile(mapping: FieldMapping) -> Result<Self, MappingError> {
-        let FieldMapping { field, ty, path, direction, values, format, null_as, normalize } = mapping;
-        match Codec::compile(ty, format.as_deref(), values.as_ref(), null_as, normalize) {
+        let FieldMapping { field, ty, path, direction, values, format, null_as, normalize, expressions } =
+            mapping;
+        let (format, values, expressions) = (format.as_deref(), values.as_ref(), expressions.as_ref());
+        match Codec::compile(ty, format, values, null_as, normalize, expressions) {
             Ok(codec) => Ok(Self { field, path, direction, codec }),
             Err(InvalidCodec::Format(cause)) => Err(MappingError::Format { field, cause }),
             Err(InvalidCodec::Values(cause)) => Err(MappingError::Values { field, cause }),
@@ -307,6 +314,18 @@ impl SideMap {
         let Some(mapped) = self.get(field) else { return Ok(None) };
         let unmappable = |cause| UnmappableField { field: field.clone(), path: mapped.path.clone(), cause };
         mapped.codec.write(value).map_err(unmappable)
+    }
+
+    /// What the way of a field's values to the side and back does to them that it should
+    /// not: of each kind one, tried on `samples`, on plain values and on made ones. Nothing
+    /// of a field that is not written there; of one that is not read, what cannot be written.
+    pub fn findings(&self, field: &FieldName, samples: &[Value]) -> Vec<Finding> {
+        let Some(mapped) = self.get(field).filter(|mapped| mapped.takes()) else { return Vec::new() };
+        let mut found = invert::findings(&mapped.codec, samples);
+        if !mapped.gives() {
+            found.retain(|finding| matches!(finding, Finding::NoWord { .. }));
+        }
+        found
     }
 
     /// What the side will show of `value`: the value itself, unless the side

@@ -226,16 +226,13 @@ impl Told {
                 continue;
             }
             let presence = heard.state.merged.presence(heard.rules);
-            let (name, value, reason, rule) = match &conflict.field {
-                Some(field) => {
-                    let decision = &conflict.decision;
-                    let (reason, rule) = (decision.reason.to_string(), decision.reason.name());
-                    (field.as_str(), decision.value.clone(), reason, rule)
-                }
-                None => {
-                    let there = there(&Value::Bool(presence != Presence::Deleted));
-                    ("presence", there, presence_word(presence), "deletes")
-                }
+            let (name, value, reason, rule) = if let Some(field) = &conflict.field {
+                let decision = &conflict.decision;
+                let (reason, rule) = (decision.reason.to_string(), decision.reason.name());
+                (field.as_str(), decision.value.clone(), reason, rule)
+            } else {
+                let there = there(&Value::Bool(presence != Presence::Deleted));
+                ("presence", there, presence_word(presence), "deletes")
             };
             let lost = conflict.decision.siblings.iter().filter(|(sibling, wins)| match &conflict.field {
                 Some(_) => !wins,
