@@ -14,8 +14,8 @@
 //! something parked, `s` the sync's own streams, `w` webhook messages taken in, `b` what
 //! the blocks of the log hold.
 
-use crate::carry::{self, Look};
 use crate::blocks::{Block, Summary, block_of, first_of};
+use crate::carry::{self, Look};
 use crate::error::EngineError;
 use crate::fold::side_of;
 use crate::personal::personal_of;

@@ -10,7 +10,7 @@ use crate::line::short;
 use crate::shelf::Shelf;
 use crate::told::phrases::{self, changed, origin, rule_name, source_name, who, why};
 use crate::told::{Teller, Told, Unseen};
-use hms_sync_engine::{begins_with, CollectionPlan, Plan, RecordState, SideState};
+use hms_sync_engine::{CollectionPlan, Plan, RecordState, SideState, begins_with};
 use hms_sync_model::{
     Actor, Author, Body, Dot, Event, EventId, FieldName, ParkReason, RecordId, SideName, Source, Value,
     VecMap,
