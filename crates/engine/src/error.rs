@@ -30,7 +30,9 @@ pub enum EngineError {
         why: String,
     },
     /// How a record stood is told by events that are in an archive.
-    #[error("versions 1 to {upto} of {record} are archived in {files}, and no longer in the change log; what is asked for can only be told from there")]
+    #[error(
+        "versions 1 to {upto} of {record} are archived in {files}, and no longer in the change log; what is asked for can only be told from there"
+    )]
     Archived {
         /// The record.
         record: String,

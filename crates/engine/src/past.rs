@@ -116,8 +116,9 @@ pub fn version_upto(log: &Log, record: &RecordId, seq: u64) -> Result<u64, Engin
 /// The number of the last event that the log had at `at`, those of that moment included.
 /// A number that was lost stands where the next event does.
 pub fn events_at(log: &Log, at: Time) -> Result<u64, EngineError> {
-    let found =
-        last_where(log.head(), |seq| Ok(log.events(seq, 1)?.first().is_some_and(|(_, event)| event.at <= at)))?;
+    let found = last_where(log.head(), |seq| {
+        Ok(log.events(seq, 1)?.first().is_some_and(|(_, event)| event.at <= at))
+    })?;
     let dropped = log.archived().last().filter(|range| range.until <= at).map_or(0, |range| range.last);
     Ok(found.max(dropped))
 }

@@ -15,8 +15,8 @@
 //! `s` the sync's own streams, `w` webhook messages taken in, `b` what
 //! the blocks of the log hold.
 
-use crate::carry::{self, Look};
 use crate::blocks::{Block, Summary, block_of, first_of};
+use crate::carry::{self, Look};
 use crate::conflicts::{Live, saved_record, tally};
 use crate::error::EngineError;
 use crate::fold::side_of;

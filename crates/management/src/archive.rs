@@ -35,7 +35,9 @@ fn invalid(why: impl Into<String>) -> DeskError {
 pub(crate) fn range_of(log: &Log, ask: &ExportAsk) -> Result<Option<Range>, DeskError> {
     let until = match (&ask.before, ask.until) {
         (None, None) => return Ok(None),
-        (Some(_), Some(_)) => return Err(invalid("an archive ends before a time or with a number, not both")),
+        (Some(_), Some(_)) => {
+            return Err(invalid("an archive ends before a time or with a number, not both"));
+        }
         (Some(before), None) => {
             let before = Moment::parse(before, now().wall)?.first;
             events_at(log, Time(before.0.saturating_sub(1)))?
@@ -100,7 +102,9 @@ fn drop_events(
     let (Range { first, last }, hash) = read_back(notary, path)?;
     let from = log.dropped_upto().saturating_add(1);
     if first != from || log.last_to_drop(last)? != Some(last) {
-        return Err(invalid(format!("events are dropped from {from} on, and the archive begins with {first}")));
+        return Err(invalid(format!(
+            "events are dropped from {from} on, and the archive begins with {first}"
+        )));
     }
     let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let root = log.prover().head(last)?.root.0;
@@ -152,7 +156,8 @@ pub(crate) fn of_record(log: &Log, first: Option<u64>) -> Option<String> {
     let upto = first?.checked_sub(1).filter(|upto| *upto > 0)?;
     let files: Vec<String> = log.archived().into_iter().map(|range| range.file).collect();
     let versions = if upto == 1 { "version 1 is".to_owned() } else { format!("versions 1 to {upto} are") };
-    (!files.is_empty()).then(|| format!("{versions} archived in {}, and no longer in the log", files.join(", ")))
+    (!files.is_empty())
+        .then(|| format!("{versions} archived in {}, and no longer in the log", files.join(", ")))
 }
 
 /// What of a stretch of the log that begins with event `from` lies in archives.

@@ -163,7 +163,8 @@ pub(super) async fn store(screen: Screen, file: &Path, options: &VerifyArgs) -> 
             screen.out(&format!("but for {events} lost in a recovery of {at}: {first} to {last}"));
         }
         for archived in &found.archived {
-            let events = count(archived.last.saturating_sub(archived.first).saturating_add(1), "event", "events");
+            let events =
+                count(archived.last.saturating_sub(archived.first).saturating_add(1), "event", "events");
             let (first, last, file) = (archived.first, archived.last, one_line(&archived.file));
             screen.out(&format!(
                 "and {events} archived in {file}: {first} to {last}, of which the log has the ids (BLAKE3 of the file {})",

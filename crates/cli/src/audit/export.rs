@@ -102,13 +102,18 @@ pub(super) async fn export(screen: Screen, file: &Path, options: &ExportArgs) ->
 }
 
 /// Writes what is asked for. Answers how many entries there are, where that is known.
-pub(crate) async fn export_into(source: &Source, ask: &ExportAsk, mut out: Out) -> Result<Option<u64>, Failure> {
+pub(crate) async fn export_into(
+    source: &Source,
+    ask: &ExportAsk,
+    mut out: Out,
+) -> Result<Option<u64>, Failure> {
     let failed =
         |why: std::io::Error| Failure::new(Exit::Failed, format!("the export cannot be written: {why}"));
     match source {
         Source::Running(client) => {
             let pairs = pairs(ask);
-            let query: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let query: Vec<(&str, &str)> =
+                pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
             let mut answer = client.stream("/api/audit/export", &query).await?;
             let broken =
                 |why: reqwest::Error| Failure::new(Exit::Failed, format!("the export broke off: {why}"));

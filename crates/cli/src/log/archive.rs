@@ -57,10 +57,11 @@ pub(crate) async fn archive(screen: Screen, file: &Path, options: &ArchiveArgs) 
 
 /// Writes the archive, and gives it its name once it was read back and is whole.
 async fn write(source: &Source, options: &ArchiveArgs) -> Result<(PathBuf, Found), Failure> {
-    let io = |doing: &str, path: &Path, why: std::io::Error| failed(format!("cannot {doing} {}: {why}", path.display()));
+    let io = |doing: &str, path: &Path, why: std::io::Error| {
+        failed(format!("cannot {doing} {}: {why}", path.display()))
+    };
     std::fs::create_dir_all(&options.into).map_err(|why| io("make", &options.into, why))?;
-    let ask =
-        ExportAsk { before: options.before.clone(), until: options.until, ..ExportAsk::default() };
+    let ask = ExportAsk { before: options.before.clone(), until: options.until, ..ExportAsk::default() };
     let whole = options.into.join("archive.unfinished");
     // Left of one that was cut off.
     if whole.exists() {

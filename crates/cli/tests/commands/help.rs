@@ -32,6 +32,7 @@ fn every_command_explains_itself() {
         &["log"],
         &["log", "FILE", "list"],
         &["log", "FILE", "stats"],
+        &["log", "FILE", "archive"],
         &["log", "FILE", "compact"],
         &["log", "FILE", "recover"],
         &["schema"],

@@ -87,6 +87,9 @@ fn is_grouped(seed: u64) -> bool {
     seed % 3 == 1
 }
 
+/// All records and streams.
+type States = (Vec<(RecordId, RecordState)>, Vec<(RecordId, StreamState)>);
+
 /// How many drops went through, in all worlds.
 pub static DROPS: AtomicU64 = AtomicU64::new(0);
 
@@ -408,14 +411,14 @@ impl World {
     }
 
     /// All records and streams, from nothing but their events.
-    fn states_anew(&self, log: &Log) -> (Vec<(RecordId, RecordState)>, Vec<(RecordId, StreamState)>) {
+    fn states_anew(&self, log: &Log) -> States {
         log.drop_views().unwrap();
         let mut views = Views::new(log.clone(), Arc::clone(&self.plan)).with_vault(self.vault.clone());
         views.catch_up().unwrap();
         let all = log.records(None, 10_000).unwrap();
-        let (streams, records): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|record| record.is_own_stream());
-        let records = records.into_iter().map(|record| (record.clone(), views.peek(&record).unwrap().unwrap()));
+        let (streams, records): (Vec<_>, Vec<_>) = all.into_iter().partition(RecordId::is_own_stream);
+        let records =
+            records.into_iter().map(|record| (record.clone(), views.peek(&record).unwrap().unwrap()));
         let streams = streams.into_iter().map(|stream| (stream.clone(), views.stream(&stream).unwrap()));
         (records.collect(), streams.collect())
     }

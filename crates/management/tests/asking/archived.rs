@@ -5,7 +5,7 @@ use crate::past::{assert_stood, stood};
 use crate::world::{World, written};
 use hms_sync_audit::{Auditor, Range, Scope};
 use hms_sync_changelog::LogError;
-use hms_sync_management::{DeskError, Desk, Dropped, ExportAsk, LogQuery, StatsReport};
+use hms_sync_management::{Desk, DeskError, Dropped, ExportAsk, LogQuery, StatsReport};
 use hms_sync_model::Time;
 use hms_sync_notary::{Notary, Settings};
 use std::fs::{self, File};
