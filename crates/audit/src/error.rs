@@ -180,6 +180,14 @@ pub enum Problem {
         /// The record of the export.
         expected: String,
     },
+    /// It is none of the range.
+    #[error("it is not one of the entries {first} to {last}, which this is said to hold")]
+    OutOfRange {
+        /// The first that is.
+        first: u64,
+        /// The last that is.
+        last: u64,
+    },
     /// A version is not there.
     #[error("version {expected} of the record is missing before it: it has version {found}")]
     VersionGap {

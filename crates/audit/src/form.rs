@@ -30,6 +30,8 @@ pub const KINDS: &[(&str, &str)] = &[
     ("W", "received"),
     ("S", "signing"),
     ("X", "erased"),
+    ("V", "carried"),
+    ("Z", "archived"),
 ];
 
 /// What was asked for, in words; nobody can prove that nothing of it was left out.
@@ -43,8 +45,20 @@ pub enum Scope {
     Whole,
     /// Every entry of one record.
     Record(String),
+    /// Every entry from one to another: an archive.
+    Range(Range),
     /// Some entries.
     Part(Selection),
+}
+
+/// Entries that follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Range {
+    /// The first.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
 }
 
 /// The first line.

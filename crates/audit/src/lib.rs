@@ -25,12 +25,14 @@ mod payload;
 mod form;
 mod lines;
 mod write;
+mod hashed;
 mod report;
 mod given;
 mod verify;
 
 pub use error::{AuditError, BadLine, Problem};
-pub use form::{FORMAT, KINDS, Scope, Selection};
+pub use form::{FORMAT, KINDS, Range, Scope, Selection};
+pub use hashed::Hashed;
 pub use lines::LINE_BYTES_MAX;
 pub use payload::{Payload, PayloadError};
 pub use report::{Report, Witnessed};

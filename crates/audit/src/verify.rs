@@ -13,7 +13,7 @@ mod links;
 use self::entry::Proven;
 use self::links::Links;
 use crate::error::{AuditError, BadLine, Problem};
-use crate::form::{Consistency, End, Entry, FORMAT, Header, Line, Scope};
+use crate::form::{Consistency, End, Entry, FORMAT, Header, Line, Range, Scope};
 use crate::given::{Given, Older};
 use crate::lines::{Read, read_line};
 use crate::report::{Report, Witnessed};
@@ -292,7 +292,7 @@ impl Check {
         self.in_order(entry.seq)?;
         let proven = Proven::of(entry, &mut self.tree)?;
         self.in_scope(&proven)?;
-        self.links.follow(&proven, !matches!(self.scope, Scope::Part(_)))?;
+        self.links.follow(&proven, &self.scope)?;
         self.compare_older(&proven).map_err(Wrong::Beside)?;
         self.entries += 1;
         self.first = self.first.or(Some(proven.seq));
@@ -309,6 +309,11 @@ impl Check {
         if seq > next && self.scope == Scope::Whole {
             return Err(Wrong::Missing(next));
         }
+        if let Scope::Range(Range { first, .. }) = self.scope
+            && seq > next.max(first)
+        {
+            return Err(Wrong::Missing(next.max(first)));
+        }
         self.contiguous &= seq == next || self.last.is_none();
         Ok(())
     }
@@ -318,7 +323,10 @@ impl Check {
             Scope::Record(record) if *record != proven.record => {
                 Err(Problem::OtherRecord { expected: record.clone() })
             }
-            Scope::Record(_) | Scope::Whole | Scope::Part(_) => Ok(()),
+            Scope::Range(range) if !(range.first..=range.last).contains(&proven.seq) => {
+                Err(Problem::OutOfRange { first: range.first, last: range.last })
+            }
+            Scope::Record(_) | Scope::Whole | Scope::Range(_) | Scope::Part(_) => Ok(()),
         }
     }
 
@@ -353,6 +361,11 @@ impl Check {
         let last = self.last.as_ref().map_or(0, |last| last.seq);
         if self.scope == Scope::Whole && last != self.head.size {
             return Err(Problem::Count { stated: self.head.size, found: last });
+        }
+        if let Scope::Range(range) = self.scope
+            && last != range.last
+        {
+            return Err(Problem::Count { stated: range.last, found: last });
         }
         if matches!(self.scope, Scope::Record(_)) && !self.head_said {
             return Err(Problem::OutOfPlace { found: "end", expected: "what the log says of the record" });

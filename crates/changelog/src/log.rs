@@ -6,8 +6,8 @@
 
 use crate::archived::{self, Archived};
 use crate::chunks::Chunks;
-use crate::dropped;
 use crate::disk::Disk;
+use crate::dropped;
 use crate::error::LogError;
 use crate::frame::{Frame, Sealed};
 use crate::hole::{self, Lost};
@@ -145,13 +145,8 @@ impl Log {
             dropped::clear(store.as_ref(), &ranges)?;
         }
         let views = Table::open(store.as_ref(), views::shape(fan_out, block_bytes))?;
-        let index = Index::open(
-            store.as_ref(),
-            head,
-            generation,
-            index::shape(fan_out, block_bytes),
-            counted,
-        )?;
+        let index =
+            Index::open(store.as_ref(), head, generation, index::shape(fan_out, block_bytes), counted)?;
         let inner = Inner {
             store,
             index,

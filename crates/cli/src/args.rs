@@ -402,6 +402,10 @@ pub(crate) enum LogAction {
     /// Make a new change log of all that is whole in a damaged one
     #[command(after_help = RECOVERY)]
     Recover(RecoverArgs),
+    /// Write the oldest events into a file of their own, and drop them from the log if that
+    /// is approved
+    #[command(after_help = ARCHIVE)]
+    Archive(ArchiveArgs),
     /// Make a copy of the log in less room, while the sync is stopped; the log stays as it is
     Compact {
         /// The folder to make, which must not be there
@@ -411,6 +415,36 @@ pub(crate) enum LogAction {
         #[arg(long)]
         json: bool,
     },
+}
+
+const ARCHIVE: &str = "\
+The archive is checked with `hms-sync audit ARCHIVE verify`. With --drop the sync must be
+stopped: the file is read back and verified, how each record stood is written down, and
+only then the events leave the log. Their ids stay, so that every proof goes on.";
+
+#[derive(Debug, Args)]
+pub(crate) struct ArchiveArgs {
+    /// Events written before this time, as 2026-01-31 or 2026-01-31T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time, required_unless_present = "until", conflicts_with = "until")]
+    pub(crate) before: Option<String>,
+    /// Events up to this number
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) until: Option<u64>,
+    /// The folder that the archive goes to, made if it is not there
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) into: PathBuf,
+    /// Drop them from the log once they are archived
+    #[arg(long, requires = "approved_by", requires = "reason")]
+    pub(crate) drop: bool,
+    /// Who approves the drop: it stands in the log for good
+    #[arg(long, value_name = "NAME", requires = "drop")]
+    pub(crate) approved_by: Option<String>,
+    /// Why they are dropped, for the record
+    #[arg(long, requires = "drop")]
+    pub(crate) reason: Option<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 const RECOVERY: &str = "\

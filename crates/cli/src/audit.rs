@@ -6,6 +6,7 @@ mod erase;
 mod export;
 mod keys;
 
+pub(crate) use self::export::{Out, export_into};
 pub(crate) use self::keys::lines;
 use crate::args::{AuditAction, AuditArgs};
 use crate::exit::Failure;

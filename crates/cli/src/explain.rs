@@ -39,6 +39,9 @@ pub(crate) async fn explain(screen: Screen, options: &ExplainArgs) -> Result<(),
 
 fn head(screen: Screen, found: &Explanation) {
     screen.out(&format!("{}  {}", title(screen, &found.title, &found.record), utc(screen)));
+    if let Some(archived) = &found.archived {
+        screen.out(&screen.paint(Tone::Warn, &one_line(archived)));
+    }
     if let Some(asked) = &found.asked {
         screen.out(&format!("as it was at {}: version {}", clock_time(asked), found.version));
     }

@@ -1,6 +1,7 @@
 //! `log`: the change log as a whole. Each action has a file of its own below;
 //! here is only the way to it.
 
+mod archive;
 mod compact;
 mod list;
 mod recover;
@@ -14,6 +15,7 @@ pub(crate) async fn log(screen: Screen, options: &LogArgs) -> Result<(), Failure
     match &options.action {
         LogAction::List(wanted) => list::list(screen, &options.file, wanted).await,
         LogAction::Stats { json } => stats::stats(screen, &options.file, *json).await,
+        LogAction::Archive(archive) => archive::archive(screen, &options.file, archive).await,
         LogAction::Compact { into, json } => compact::compact(screen, &options.file, into, *json).await,
         LogAction::Recover(with) => recover::recover_log(screen, &options.file, with).await,
     }

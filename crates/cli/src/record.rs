@@ -21,6 +21,9 @@ pub(crate) async fn history(screen: Screen, options: &HistoryArgs) -> Result<(),
         return screen.json(&page);
     }
     screen.out(&format!("{}  {}", title(screen, &page.title, &page.record), utc(screen)));
+    if let Some(archived) = &page.archived {
+        screen.out(&screen.paint(Tone::Warn, &one_line(archived)));
+    }
     loop {
         page.events.iter().for_each(|event| screen.out(&line(screen, event)));
         let Some(next) = page.next else { return Ok(()) };

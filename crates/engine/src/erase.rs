@@ -100,7 +100,7 @@ impl Machine {
             let Some((_, last)) = page.last() else { return Ok(found) };
             from = last.version.saturating_add(1);
             for (_, mut event) in page {
-                found.append(&mut Vault::sealed_fields(&mut event));
+                found.append(&mut crate::carry::fields_of(&mut event));
             }
         }
     }

@@ -21,6 +21,26 @@ pub enum EngineError {
         /// What the decoder said.
         why: String,
     },
+    /// What was carried over of archived events cannot be read.
+    #[error("what came of the archived events of {record} cannot be read: {why}")]
+    Carried {
+        /// Of which record or stream.
+        record: String,
+        /// What the decoder said.
+        why: String,
+    },
+    /// How a record stood is told by events that are in an archive.
+    #[error(
+        "versions 1 to {upto} of {record} are archived in {files}, and no longer in the change log; what is asked for can only be told from there"
+    )]
+    Archived {
+        /// The record.
+        record: String,
+        /// The last version of it that is.
+        upto: u64,
+        /// The names of the files.
+        files: String,
+    },
     /// A name made here does not hold. Only a fault of ours gets here.
     #[error("a name cannot be made")]
     Name(#[from] InvalidName),

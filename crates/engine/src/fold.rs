@@ -70,7 +70,9 @@ impl RecordState {
                 let (by, reason, fields) = (by.clone(), reason.clone(), fields.iter().cloned().collect());
                 self.erase(Erasure { at, by, reason, fields });
             }
-            Body::Cursor { .. } | Body::Received { .. } | Body::Signing { .. } => {}
+            // What it says is what the events before it made, where they are there.
+            Body::Carried { .. } => {}
+            Body::Cursor { .. } | Body::Received { .. } | Body::Signing { .. } | Body::Archived { .. } => {}
         }
     }
 
@@ -393,6 +395,8 @@ pub fn side_of(body: &Body) -> Option<&SideName> {
         | Body::HandlerFailed { .. }
         | Body::Received { .. }
         | Body::Signing { .. }
-        | Body::Erased { .. } => None,
+        | Body::Erased { .. }
+        | Body::Carried { .. }
+        | Body::Archived { .. } => None,
     }
 }

@@ -30,6 +30,7 @@ mod blocks;
 mod snapshot;
 mod views;
 mod past;
+mod carry;
 mod raw;
 mod steady;
 mod happening;
@@ -38,6 +39,7 @@ mod driver;
 mod error;
 
 pub use blocks::{BLOCK_EVENTS, Summary, block_of, first_of, place_of};
+pub use carry::begins_with;
 pub use driver::{Call, Engine, Handler, Parts, Watcher};
 pub use error::EngineError;
 pub use fold::side_of;

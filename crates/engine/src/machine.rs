@@ -59,9 +59,9 @@ pub struct Machine {
     /// Whether any collection has personal fields.
     pub(crate) any_personal: bool,
     next_seq: u64,
-    steady: Steady,
+    pub(crate) steady: Steady,
     random: fastrand::Rng,
-    batch: Vec<Sealed>,
+    pub(crate) batch: Vec<Sealed>,
     effects: Vec<Effect>,
 }
 

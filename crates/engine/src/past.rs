@@ -4,12 +4,14 @@
 //! Reads only the record's own events, however many the log has; times are found
 //! by halving, because they never go back.
 
+use crate::carry::{self, Look};
 use crate::error::EngineError;
 use crate::plan::Plan;
 use crate::state::RecordState;
 use crate::views::{rules_of, saved_state};
 use hms_sync_changelog::Log;
 use hms_sync_model::{RecordId, Time};
+use hms_sync_resolver::Rules;
 use hms_sync_vault::Vault;
 
 /// Events of a record read at once.
@@ -25,8 +27,29 @@ pub fn state_at(
     version: u64,
 ) -> Result<RecordState, EngineError> {
     let saved = saved_state(log, vault, record)?.filter(|state| state.version <= version);
-    let mut state = saved.unwrap_or_default();
     let rules = rules_of(plan, record);
+    fold_on(log, Look::Opened(vault), rules, record, saved.unwrap_or_default(), version)
+}
+
+/// The same, from a state on that was kept on the way.
+pub(crate) fn fold_on(
+    log: &Log,
+    look: Look<'_>,
+    rules: &Rules,
+    record: &RecordId,
+    mut state: RecordState,
+    version: u64,
+) -> Result<RecordState, EngineError> {
+    if version > state.version
+        && let Some(first) = first_after(log, record, state.version)?
+        && first > state.version.saturating_add(1)
+        && let Some(base) = carry::base(log, look, record, first)?
+    {
+        if base.state.version > version {
+            return Err(archived(log, record, base.state.version));
+        }
+        state = base.state;
+    }
     loop {
         let left = usize::try_from(version.saturating_sub(state.version)).unwrap_or(usize::MAX);
         let mut page = log.history(record, state.version.saturating_add(1), left.min(PAGE_EVENTS))?;
@@ -36,36 +59,68 @@ pub fn state_at(
             return Ok(state);
         }
         for (id, event) in &mut page {
-            if let Some(vault) = vault {
-                vault.open_event(event);
-            }
+            look.at(event);
             state.fold(rules, *id, event);
         }
     }
 }
 
+/// The version of a record's first event in the log after one.
+fn first_after(log: &Log, record: &RecordId, version: u64) -> Result<Option<u64>, EngineError> {
+    Ok(log.history(record, version.saturating_add(1), 1)?.first().map(|(_, event)| event.version))
+}
+
+/// The last version of a record that was dropped; 0 if none was.
+fn dropped_upto(log: &Log, record: &RecordId) -> Result<u64, EngineError> {
+    if log.dropped_upto() == 0 {
+        return Ok(0);
+    }
+    Ok(first_after(log, record, 0)?.map_or(0, |first| first.saturating_sub(1)))
+}
+
+/// Where the events of a record are that were dropped.
+fn archived(log: &Log, record: &RecordId, upto: u64) -> EngineError {
+    let files: Vec<String> = log.archived().into_iter().map(|range| range.file).collect();
+    EngineError::Archived { record: record.to_string(), upto, files: files.join(", ") }
+}
+
 /// How many events a record had at `at`, those of that moment included.
+///
+/// # Errors
+/// [`EngineError::Archived`] if only events that were dropped can tell.
 pub fn version_at(log: &Log, record: &RecordId, at: Time) -> Result<u64, EngineError> {
     let last = log.last(record)?.map_or(0, |(version, _)| version);
-    last_where(last, |version| {
+    let found = last_where(last, |version| {
         let found = log.history(record, version, 1)?;
         Ok(found.first().is_some_and(|(_, event)| event.at <= at))
-    })
+    })?;
+    match if found > 0 { 0 } else { dropped_upto(log, record)? } {
+        0 => Ok(found),
+        // All of them had been written by then.
+        upto if log.archived().last().is_some_and(|range| range.until <= at) => Ok(upto),
+        upto => Err(archived(log, record, upto)),
+    }
 }
 
 /// How many of a record's events stand at `seq` or before it in the whole log.
 pub fn version_upto(log: &Log, record: &RecordId, seq: u64) -> Result<u64, EngineError> {
     let last = log.last(record)?.map_or(0, |(version, _)| version);
-    last_where(last, |version| {
+    let found = last_where(last, |version| {
         let found = log.history(record, version, 1)?;
         Ok(found.first().is_some_and(|(_, event)| event.seq <= seq))
-    })
+    })?;
+    // Of a range that was dropped it cannot be said where in it which event stood.
+    if found == 0 && seq >= log.dropped_upto() { dropped_upto(log, record) } else { Ok(found) }
 }
 
 /// The number of the last event that the log had at `at`, those of that moment included.
 /// A number that was lost stands where the next event does.
 pub fn events_at(log: &Log, at: Time) -> Result<u64, EngineError> {
-    last_where(log.head(), |seq| Ok(log.events(seq, 1)?.first().is_some_and(|(_, event)| event.at <= at)))
+    let found = last_where(log.head(), |seq| {
+        Ok(log.events(seq, 1)?.first().is_some_and(|(_, event)| event.at <= at))
+    })?;
+    let dropped = log.archived().last().filter(|range| range.until <= at).map_or(0, |range| range.last);
+    Ok(found.max(dropped))
 }
 
 /// The last number up to `most` for which `holds` is true, where it is true for all before it.

@@ -185,7 +185,9 @@ fn close(body: &mut Body, closed: &BTreeSet<FieldName>) {
         | Body::Cursor { .. }
         | Body::Received { .. }
         | Body::Signing { .. }
-        | Body::Erased { .. } => {}
+        | Body::Erased { .. }
+        | Body::Carried { .. }
+        | Body::Archived { .. } => {}
     }
 }
 

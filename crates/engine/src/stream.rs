@@ -1,10 +1,13 @@
 //! The sync's own streams in the log: how far a collection of a side has been
 //! read, which webhooks came in, and what the delete guard holds back.
 
+use crate::error::EngineError;
+use hms_sync_changelog::Log;
 use hms_sync_model::{
-    Body, CollectionName, Event, EventId, InvalidName, Parked, RecordId, Released, SideName, Time,
+    Body, CollectionName, Digest, Event, EventId, InvalidName, Parked, RecordId, Released, SideName, Time,
 };
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// One stream, as all its events make it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -88,10 +91,70 @@ impl StreamState {
                 self.held = None;
                 self.approved = *action == Released::Replay;
             }
+            Body::Carried { .. } => self.begin_with(id, event),
             _ => {}
         }
     }
 }
+
+/// Messages in one event that carries a stream over.
+pub(crate) const MESSAGES_MAX: usize = 4_096;
+/// Webhooks are sent again for hours or days; what came in longer ago is not remembered of
+/// events that are dropped.
+const REMEMBERED: Duration = Duration::from_hours(30 * 24);
+
+/// A webhook that was taken in: the hash of its message id, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Message(pub(crate) Digest, pub(crate) Time);
+
+/// What is carried over of a stream whose events are dropped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StreamCarry {
+    /// The stream as all its events made it.
+    #[serde(rename = "s")]
+    pub(crate) state: StreamState,
+    /// Webhooks that were taken in lately.
+    #[serde(rename = "m", default)]
+    pub(crate) messages: Vec<Message>,
+}
+
+/// The hash by which a message is known.
+pub(crate) fn message_hash(message: &str) -> Digest {
+    Digest(*blake3::hash(message.as_bytes()).as_bytes())
+}
+
+/// Messages of a stream's events up to `last` that were taken in not long before `now`.
+pub(crate) fn messages_since(
+    log: &Log,
+    stream: &RecordId,
+    last: u64,
+    now: Time,
+) -> Result<Vec<Message>, EngineError> {
+    let (mut found, mut from) = (Vec::new(), 1);
+    loop {
+        let mut page = log.history(stream, from, PAGE_EVENTS)?;
+        page.retain(|(_, event)| event.seq <= last);
+        let Some((_, newest)) = page.last() else { return Ok(found) };
+        from = newest.version.saturating_add(1);
+        for (_, event) in page {
+            found.extend(messages_in(&event).into_iter().filter(|of| now.since(of.1) <= REMEMBERED));
+        }
+    }
+}
+
+/// The messages that an event says were taken in.
+pub(crate) fn messages_in(event: &Event) -> Vec<Message> {
+    match &event.body {
+        Body::Received { message } => vec![Message(message_hash(message), event.at)],
+        Body::Carried { state, .. } => {
+            rmp_serde::from_slice(&state.0).map_or_else(|_| Vec::new(), |carry: StreamCarry| carry.messages)
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Events of a stream read at once.
+const PAGE_EVENTS: usize = 1_024;
 
 /// The stream of one side's collection.
 pub fn stream_of(side: &SideName, collection: &CollectionName) -> Result<RecordId, InvalidName> {

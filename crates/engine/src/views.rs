@@ -15,16 +15,17 @@
 //! the blocks of the log hold.
 
 use crate::blocks::{Block, Summary, block_of, first_of};
+use crate::carry::{self, Look};
 use crate::error::EngineError;
 use crate::fold::side_of;
 use crate::personal::personal_of;
 use crate::plan::Plan;
 use crate::snapshot;
 use crate::state::RecordState;
-use crate::stream::StreamState;
+use crate::stream::{Message, StreamState, message_hash, messages_in};
 use hms_sync_changelog::{Changes, Log, VIEW_BYTES_MAX, View};
 use hms_sync_model::{
-    Body, CollectionName, Event, EventId, FieldName, NativeId, RecordId, SideName, Time, Value,
+    Body, CollectionName, Digest, Event, EventId, FieldName, NativeId, RecordId, SideName, Time, Value,
 };
 use hms_sync_resolver::Rules;
 use hms_sync_vault::Vault;
@@ -277,8 +278,21 @@ impl Views {
         };
         let snapshot = state.version;
         let rules = rules_of(&self.plan, record);
-        for (id, event) in self.log.history(record, snapshot.saturating_add(1), usize::MAX)? {
-            state.fold(rules, id, &self.opened(&event));
+        let history = self.log.history(record, snapshot.saturating_add(1), usize::MAX)?;
+        let first = history.first().map_or(0, |(_, event)| event.version);
+        let mut whole = true;
+        if first > snapshot.saturating_add(1)
+            && let Some(base) = carry::base(&self.log, Look::Opened(self.vault.as_ref()), record, first)?
+        {
+            (state, whole) = (base.state, base.whole);
+        }
+        for (id, event) in history {
+            if event.version > state.version {
+                state.fold(rules, id, &self.opened(&event));
+            }
+        }
+        if !whole && state.erased.is_none() {
+            state.malformed = Some("its key is gone, and with it what it held".to_owned());
         }
         Ok((state, snapshot))
     }
@@ -516,8 +530,8 @@ impl Views {
     /// Folds one event of a stream of the sync's own.
     pub fn fold_stream(&mut self, id: EventId, event: &Event) -> Result<(), EngineError> {
         let mut state = self.stream(&event.record)?;
-        if let Body::Received { message } = &event.body {
-            self.set(message_key(&event.record, message), Some(event.at.0.to_be_bytes().into()));
+        for Message(hash, at) in messages_in(event) {
+            self.set(message_key(&event.record, &hash), Some(at.0.to_be_bytes().into()));
         }
         if event.version > state.version {
             state.fold(id, event);
@@ -530,7 +544,7 @@ impl Views {
 
     /// Whether a webhook message has been taken in, and when.
     pub fn received(&self, stream: &RecordId, message: &str) -> Result<Option<Time>, EngineError> {
-        let found = self.get(&message_key(stream, message))?;
+        let found = self.get(&message_key(stream, &message_hash(message)))?;
         Ok(found.and_then(|bytes| bytes.try_into().ok()).map(|at| Time(i64::from_be_bytes(at))))
     }
 
@@ -738,9 +752,8 @@ pub(crate) fn hash_of(key: &[u8]) -> u64 {
     head.try_into().map_or(0, u64::from_be_bytes)
 }
 
-fn message_key(stream: &RecordId, message: &str) -> Vec<u8> {
-    let hash = blake3::hash(message.as_bytes());
-    [b"w", stream.as_str().as_bytes(), b"\0", hash.as_bytes().as_slice()].concat()
+fn message_key(stream: &RecordId, hash: &Digest) -> Vec<u8> {
+    [b"w", stream.as_str().as_bytes(), b"\0", hash.0.as_slice()].concat()
 }
 
 fn identity_key(

@@ -136,6 +136,9 @@ pub struct History {
     pub record: String,
     /// What people call it.
     pub title: String,
+    /// Where its first events are, if they are no longer in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<String>,
     /// Its events in order.
     pub events: Vec<EventReport>,
     /// The version to go on after; nothing if this is all.
@@ -166,6 +169,9 @@ pub struct Explanation {
     /// What was erased of it, if its personal fields were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub erased: Option<ErasedReport>,
+    /// Where its first events are, if they are no longer in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<String>,
     /// The edits that made the fields what they are, the latest ones if there are many.
     pub edits: Vec<EventReport>,
 }
@@ -193,11 +199,43 @@ pub struct Verified {
     /// Events that an earlier recovery has found missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<LostEvents>,
+    /// What was archived and dropped; its ids are checked as part of the tree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub archived: Vec<ArchivedEvents>,
     /// The first bad entry: where it is and what is wrong with it.
     pub problem: Option<String>,
     /// Checkpoints on record, each of which the log continues.
     #[serde(default)]
     pub recorded: u64,
+}
+
+/// Events that were archived and dropped from the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchivedEvents {
+    /// The number of the first.
+    pub first: u64,
+    /// The number of the last.
+    pub last: u64,
+    /// The name of the file they are in.
+    pub file: String,
+    /// The BLAKE3 hash of that file, in hexadecimal.
+    pub hash: String,
+    /// When the last of them was written.
+    pub until: String,
+    /// When they were dropped.
+    pub dropped: String,
+}
+
+/// What came of a drop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// What was dropped.
+    #[serde(flatten)]
+    pub archived: ArchivedEvents,
+    /// Events that take the place of what was dropped: of each record and stream how it stood.
+    pub records: u64,
+    /// What the log takes on disk now; a compact copy takes less.
+    pub bytes: u64,
 }
 
 /// Events that follow each other and were lost.

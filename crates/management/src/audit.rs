@@ -3,7 +3,7 @@
 //! What never happens here: an event about a key that is not durable before the key is
 //! used, or a whole export in memory.
 
-use crate::answers::{CheckpointReport, LostEvents, Verified};
+use crate::answers::{ArchivedEvents, CheckpointReport, LostEvents, Verified};
 use crate::desk::{Desk, beside};
 use crate::error::DeskError;
 use chrono::{DateTime, NaiveDate, NaiveTime};
@@ -41,6 +41,12 @@ pub struct ExportAsk {
     /// Sizes of older checkpoints that it is to show itself to continue, with commas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub older: Option<String>,
+    /// An archive: all events that are still in the log and were written before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// An archive: all events that are still in the log up to this number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
 }
 
 /// Which events belong to a part.
@@ -112,7 +118,7 @@ fn selection(ask: &ExportAsk) -> Selection {
 /// What is asked for, where some of it was lost.
 fn but_the_lost(ask: &ExportAsk) -> Scope {
     let mut parts = selection(ask);
-    parts.insert("all but".to_owned(), "what a recovery has found lost".to_owned());
+    parts.insert("all but".to_owned(), "what is archived, or a recovery has found lost".to_owned());
     Scope::Part(parts)
 }
 
@@ -141,7 +147,7 @@ impl Desk {
         self
     }
 
-    fn signs(&self) -> Result<Notary, DeskError> {
+    pub(crate) fn signs(&self) -> Result<Notary, DeskError> {
         self.notary.clone().ok_or(DeskError::NoNotary)
     }
 
@@ -221,9 +227,18 @@ impl Desk {
         };
         let filter = Filter::of(ask, record.clone())?;
         let older = ask.older.iter().flat_map(|sizes| sizes.split(',')).map(str::parse::<u64>);
-        let older: Vec<u64> = older.collect::<Result<_, _>>().map_err(|why| invalid(&why))?;
+        let mut older: Vec<u64> = older.collect::<Result<_, _>>().map_err(|why| invalid(&why))?;
+        let range = crate::archive::range_of(&log, ask)?;
+        // Where a range ends, the tree is shown to be a beginning of what is signed.
+        older.extend(range.map(|range| range.last));
         let only_record = ask.from.is_none() && ask.to.is_none() && ask.side.is_none() && ask.field.is_none();
         let scope = match record {
+            _ if range.is_some() => {
+                if !only_record || record.is_some() {
+                    return Err(invalid(&"an archive holds all events of its range"));
+                }
+                range.map_or(Scope::Whole, Scope::Range)
+            }
             Some(record) if only_record => {
                 let (log, of) =
                     (log.clone(), RecordId::try_new(record.as_str()).map_err(|why| invalid(&why))?);
@@ -231,7 +246,7 @@ impl Desk {
                 if has_gap { but_the_lost(ask) } else { Scope::Record(record) }
             }
             // What was lost cannot be shown, and so what is left is not the whole.
-            None if only_record && log.lost()?.is_empty() => Scope::Whole,
+            None if only_record && log.lost()?.is_empty() && log.dropped_upto() == 0 => Scope::Whole,
             None if only_record => but_the_lost(ask),
             _ => Scope::Part(selection(ask)),
         };
@@ -272,7 +287,8 @@ impl Verified {
         let recorded = checkpoints.len().saturating_sub(given) as u64;
         let lost = found.lost.iter().map(LostEvents::of).collect();
         let (events, records) = (found.events, found.records);
-        Ok(Self { sound: problem.is_none(), events, records, lost, problem, recorded })
+        let archived = found.archived.iter().map(ArchivedEvents::of).collect();
+        Ok(Self { sound: problem.is_none(), events, records, lost, archived, problem, recorded })
     }
 }
 

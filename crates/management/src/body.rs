@@ -69,6 +69,8 @@ impl From<DeskError> for Refusal {
             }
             DeskError::Invalid { .. } | DeskError::NoTime { .. } => StatusCode::BAD_REQUEST,
             DeskError::Refused { .. }
+            | DeskError::Runs
+            | DeskError::Archived { .. }
             | DeskError::NotErased { .. }
             | DeskError::NoNotary
             | DeskError::Notary(_)

@@ -10,7 +10,7 @@ use crate::line::short;
 use crate::shelf::Shelf;
 use crate::told::phrases::{self, changed, origin, rule_name, source_name, who, why};
 use crate::told::{Teller, Told, Unseen};
-use hms_sync_engine::{CollectionPlan, Plan, RecordState, SideState};
+use hms_sync_engine::{CollectionPlan, Plan, RecordState, SideState, begins_with};
 use hms_sync_model::{
     Actor, Author, Body, Dot, Event, EventId, FieldName, ParkReason, RecordId, SideName, Source, Value,
     VecMap,
@@ -45,6 +45,9 @@ pub(crate) fn explain(
     let collection = plan.collections.get(record.collection());
     let none = Rules::default();
     let mut walk = Walk::new(collection.map_or(&none, |of| &of.rules), field);
+    if let Some(state) = begins_with(&shelf.log, shelf.vault.as_ref(), record)? {
+        walk.begin(state);
+    }
     crate::desk::walk(shelf, record, 1, |id, event| {
         let wanted = event.version <= version;
         if wanted {
@@ -95,6 +98,11 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Begins with what came of events that are no longer in the log.
+    fn begin(&mut self, state: RecordState) {
+        (self.state, self.teller) = (state, Teller::late());
+    }
+
     fn take(&mut self, id: EventId, event: &Event) {
         let told = self.teller.tell(event);
         if let Body::Edited { edit, .. } = &event.body {
@@ -112,7 +120,9 @@ impl<'a> Walk<'a> {
         }
         self.hint(&event.body);
         self.writes.take(event);
-        self.state.fold(self.rules, id, event);
+        if event.version > self.state.version {
+            self.state.fold(self.rules, id, event);
+        }
         self.prune();
     }
 

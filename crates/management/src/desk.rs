@@ -78,6 +78,14 @@ impl Desk {
         }
     }
 
+    /// The machine of a sync that nobody runs.
+    pub(crate) fn at_rest(&self) -> Result<Arc<Stopped>, DeskError> {
+        match &self.place {
+            Place::Live(_) => Err(DeskError::Runs),
+            Place::Stopped(stopped) => Ok(Arc::clone(stopped)),
+        }
+    }
+
     pub(crate) async fn look<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Machine) -> Result<T, EngineError> + Send + 'static,
@@ -219,7 +227,11 @@ impl Desk {
         let more = events.len() > limit;
         events.truncate(limit);
         let next = events.last().filter(|_| more).map(|event| event.version);
-        Ok(History { record: record.to_string(), title, events, next })
+        let archived = match events.first().filter(|_| after == 0) {
+            Some(first) => crate::archive::of_record(&self.log()?, Some(first.version)),
+            None => None,
+        };
+        Ok(History { record: record.to_string(), title, archived, events, next })
     }
 
     pub(crate) async fn title(&self, record: &RecordId) -> Result<String, DeskError> {
@@ -361,7 +373,8 @@ fn read_history(
     after: u64,
     limit: usize,
 ) -> Result<Vec<EventReport>, DeskError> {
-    let mut teller = Teller::new();
+    let begins = shelf.log.history(record, 1, 1)?.first().map_or(1, |(_, event)| event.version);
+    let mut teller = if begins > 1 { Teller::late() } else { Teller::new() };
     let mut events = Vec::new();
     let from = if record.is_own_stream() { after.saturating_add(1) } else { 1 };
     walk(shelf, record, from, |id, event| {

@@ -55,6 +55,13 @@ pub(crate) fn detail(event: &Event) -> Json {
         Body::Signing { key, before, words, last } => {
             json!({ "key": key, "before": before, "words": words, "last": last })
         }
+        Body::Carried { upto, state, sealed, fields } => json!({
+            "upto": upto, "bytes": state.0.len(), "sealed": sealed.is_some(), "sealed_fields": fields,
+        }),
+        Body::Archived { first, last, file, hash, root, by, reason } => json!({
+            "first": first, "last": last, "file": file, "hash": hash.to_string(), "root": root.to_string(),
+            "by": by, "reason": reason,
+        }),
         Body::Erased { of, by, reason, fields } => {
             json!({ "record": of, "by": by, "reason": reason, "fields": fields })
         }

@@ -58,6 +58,15 @@ pub enum DeskError {
     /// It takes a running sync, and none runs.
     #[error("the sync is not running")]
     NotRunning,
+    /// It takes a sync that nobody runs, and one does.
+    #[error("the sync is running")]
+    Runs,
+    /// Only events that are archived can tell.
+    #[error("{why}")]
+    Archived {
+        /// What is where.
+        why: String,
+    },
     /// The sync stopped while it was asked.
     #[error("the sync has stopped")]
     Stopped,
@@ -88,6 +97,7 @@ impl From<EngineError> for DeskError {
     fn from(why: EngineError) -> Self {
         match why {
             EngineError::Stopped => Self::Stopped,
+            why @ EngineError::Archived { .. } => Self::Archived { why: why.to_string() },
             why => Self::Engine(why),
         }
     }
@@ -125,6 +135,10 @@ impl DeskError {
             Self::NoTime { .. } => HOW.into(),
             Self::Refused { .. } => "`hms-sync status FILE` shows the sides and their collections".into(),
             Self::NotErased { .. } => "`hms-sync explain FILE RECORD` shows how it stands".into(),
+            Self::Runs => "stop it first: only one process at a time can drop events from the log".into(),
+            Self::Archived { .. } => {
+                "`hms-sync audit ARCHIVE verify` checks an archive; each of its lines shows an event".into()
+            }
             Self::NotRunning => "start it with `hms-sync run FILE`".into(),
             Self::Stopped => {
                 "see its last log lines, then start it again; what was acknowledged is safe".into()

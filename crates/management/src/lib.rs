@@ -12,6 +12,7 @@ mod told;
 mod detail;
 mod answers;
 mod audit;
+mod archive;
 mod stats;
 mod error;
 mod shelf;
@@ -27,9 +28,9 @@ mod api;
 mod serve;
 
 pub use answers::{
-    AsOf, CheckpointReport, Diff, EditStory, Erased, EventReport, Explanation, FieldDiff, FieldStory,
-    History, LogPage, LogQuery, LostEvents, NotSeen, Noted, ParkedFilter, ParkedItem, ParkedPage,
-    PointReport, Released, Running, SideStory, StatusReport, ValueStory, Verified, WriteStory,
+    ArchivedEvents, AsOf, CheckpointReport, Diff, Dropped, EditStory, Erased, EventReport, Explanation,
+    FieldDiff, FieldStory, History, LogPage, LogQuery, LostEvents, NotSeen, Noted, ParkedFilter, ParkedItem,
+    ParkedPage, PointReport, Released, Running, SideStory, StatusReport, ValueStory, Verified, WriteStory,
 };
 pub use api::api_routes;
 pub use audit::ExportAsk;

@@ -96,9 +96,10 @@ impl Desk {
         let done = if query.reverse { found.last <= span.low } else { found.last >= span.high };
         let next = (!span.is_empty() && !done).then_some(found.last);
         let looked_at = found.looked_at;
+        let archived = crate::archive::of_log(&self.log()?, span.low).filter(|_| !span.is_empty());
         let shelf = self.shelf()?;
         let events = beside(move || tell(&shelf, found.events)).await?;
-        Ok(LogPage { events: self.entitle(events).await?, next, looked_at })
+        Ok(LogPage { events: self.entitle(events).await?, next, archived, looked_at })
     }
 
     /// Goes through the blocks of the log that can hold what is wanted.

@@ -25,6 +25,20 @@ impl Stopped {
         Ok(Self { machine: Mutex::new(machine) })
     }
 
+    /// Has the machine make events, which the caller appends.
+    pub(crate) fn change<T>(
+        &self,
+        make: impl FnOnce(&mut Machine, Now) -> Result<T, EngineError>,
+    ) -> Result<T, DeskError> {
+        let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(make(&mut machine, now())?)
+    }
+
+    /// Makes every key durable that events need which are about to be appended.
+    pub(crate) fn flush_keys(&self) -> Result<(), DeskError> {
+        self.look(Machine::flush_keys)
+    }
+
     pub(crate) fn look<T>(
         &self,
         question: impl FnOnce(&Machine) -> Result<T, EngineError>,

@@ -73,9 +73,11 @@ impl Desk {
                 Some(at) => version_at(&shelf.log, &of, at)?,
                 None => shelf.log.last(&of)?.map_or(0, |(version, _)| version),
             };
-            chain::explain(&shelf, &plan, &of, one.as_deref(), version)
+            let begins = shelf.log.history(&of, 1, 1)?.first().map(|(_, event)| event.version);
+            let archived = crate::archive::of_record(&shelf.log, begins);
+            Ok((chain::explain(&shelf, &plan, &of, one.as_deref(), version)?, archived))
         });
-        let chain::Explained { state, stories, presence, edits } = found.await?;
+        let (chain::Explained { state, stories, presence, edits }, archived) = found.await?;
         let report = self.report(&record, state).await?;
         let erased = self.erased(&record, &report).await?;
         let known: Vec<String> = report.fields.iter().map(|f| f.field.clone()).collect();
@@ -97,6 +99,7 @@ impl Desk {
             stories,
             sides: report.sides,
             erased,
+            archived,
             edits,
         })
     }
@@ -157,7 +160,12 @@ impl Desk {
 /// When a version of a record was written.
 fn written(log: &Log, record: &RecordId, version: u64) -> Result<Option<Time>, DeskError> {
     let found = if version == 0 { Vec::new() } else { log.history(record, version, 1)? };
-    Ok(found.first().map(|(_, event)| event.at))
+    // Of one that is archived it can only be said by when it had been written.
+    let archived = log.archived().last().map(|range| range.until);
+    Ok(found.first().map(|(_, event)| {
+        let gone = event.version > version && event.seq > log.dropped_upto();
+        archived.filter(|until| gone && *until < event.at).unwrap_or(event.at)
+    }))
 }
 
 fn version_of(log: &Log, record: &RecordId, point: Point) -> Result<u64, DeskError> {

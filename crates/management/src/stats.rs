@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct StatsReport {
     /// Durable events.
     pub events: u64,
+    /// Of these, how many are archived and no longer in the log.
+    #[serde(default)]
+    pub archived: u64,
     /// Records they belong to, without the sync's own streams.
     pub records: u64,
     /// What the log takes on disk, in bytes.
@@ -98,6 +101,7 @@ impl StatsReport {
         let own = |collection: &&CollectionStats| !collection.name.starts_with('@');
         Self {
             events: found.events,
+            archived: log.dropped_upto(),
             records: collections.iter().filter(own).map(|collection| collection.records).sum(),
             bytes: found.bytes,
             payload_bytes,

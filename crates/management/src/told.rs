@@ -166,6 +166,23 @@ impl Teller {
             Body::Erased { of, by, reason, fields } => {
                 (None, phrases::erased(of.as_ref(), by, reason, fields))
             }
+            Body::Carried { upto, .. } => {
+                let events = if *upto == 1 {
+                    "its first event".to_owned()
+                } else {
+                    format!("its first {upto} events")
+                };
+                (None, format!("{events} came to this; they may be archived"))
+            }
+            Body::Archived { first, last, file, by, reason, .. } => {
+                let (file, by, reason) = (short(file), short(by), short(reason));
+                (
+                    None,
+                    format!(
+                        "events {first} to {last} were dropped, and are in {file}: approved by {by}, {reason}"
+                    ),
+                )
+            }
             Body::Signing { key, words, .. } => {
                 (None, format!("the log signs with {} from here on: {}", short(key), short(words)))
             }

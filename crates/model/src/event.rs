@@ -6,8 +6,8 @@
 //! changes its meaning, new ones may come, unknown fields are passed over.
 
 use crate::{
-    Blob, Clock, Digest, Edit, FieldMap, FieldName, FieldResult, IdempotencyKey, JobName, NativeId, Operation, RawHash,
-    RecordId, Sealed, SideName, Tag, Time, VecMap,
+    Blob, Clock, Digest, Edit, FieldMap, FieldName, FieldResult, IdempotencyKey, JobName, NativeId,
+    Operation, RawHash, RecordId, Sealed, SideName, Tag, Time, VecMap,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;

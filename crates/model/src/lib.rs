@@ -25,8 +25,8 @@ pub use edit::{Change, Edit, FieldMap, Stamp};
 pub use event::{Body, Event, EventId, Failure, Lane, ParkReason, Parked, Released, Request, Source};
 pub use kind::{Kind, NoSuchKind};
 pub use names::{
-    ARCHIVES_STREAM, CollectionName, FieldName, IdempotencyKey, InvalidName, JobName, KEYS_STREAM, NativeId, RecordId,
-    SideName, Tag,
+    ARCHIVES_STREAM, CollectionName, FieldName, IdempotencyKey, InvalidName, JobName, KEYS_STREAM, NativeId,
+    RecordId, SideName, Tag,
 };
 pub use raw::RawHash;
 pub use sealed::{KeyId, Sealed};

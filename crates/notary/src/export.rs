@@ -4,7 +4,7 @@
 
 use crate::error::NotaryError;
 use crate::notary::{Notary, Signed};
-use hms_sync_audit::{AuditError, Begin, Scope, Writer};
+use hms_sync_audit::{AuditError, Begin, Range, Scope, Writer};
 use hms_sync_changelog::{Log, LogError, Prover};
 use hms_sync_model::{Event, EventId, RecordId};
 use hms_sync_proof::{ManyProver, Note, RecordHead, TreeHead};
@@ -70,7 +70,7 @@ impl Notary {
                 let id = RecordId::try_new(record.as_str()).map_err(|_| none())?;
                 Some((id.clone(), last_within(log, &id, head.size)?.ok_or_else(none)?))
             }
-            Scope::Whole | Scope::Part(_) => None,
+            Scope::Whole | Scope::Range(_) | Scope::Part(_) => None,
         };
         let prover = log.prover();
         let mut writer = self.begin(ask, &note, out)?;
@@ -139,9 +139,13 @@ impl<W: Write> Entries<'_, W> {
     }
 
     fn in_order(&mut self, log: &Log, ask: &Ask<'_>, size: u64) -> Result<(), ExportError> {
-        let whole = ask.scope == Scope::Whole;
-        log.walk(1, size, |event, payload| {
-            if whole || (ask.fits)(event) {
+        let (first, last) = match ask.scope {
+            Scope::Range(Range { first, last }) => (first, last.min(size)),
+            Scope::Whole | Scope::Record(_) | Scope::Part(_) => (1, size),
+        };
+        let all = !matches!(ask.scope, Scope::Part(_));
+        log.walk(first, last, |event, payload| {
+            if all || (ask.fits)(event) {
                 self.put(event, payload)?;
             }
             Ok(true)

@@ -70,7 +70,10 @@ fn walk(body: &mut Body, visit: &mut impl Visit) -> Result<(), VaultError> {
         | Body::Cursor { .. }
         | Body::Received { .. }
         | Body::Signing { .. }
-        | Body::Erased { .. } => Ok(()),
+        | Body::Erased { .. }
+        | Body::Archived { .. }
+        // Made of what is sealed already, and sealed as a whole beside that.
+        | Body::Carried { .. } => Ok(()),
     }
 }
 
@@ -111,10 +114,18 @@ impl Vault {
     /// erased, a tag is not there.
     pub fn open_event(&self, event: &mut Event) {
         let (record, version) = (&event.record, event.version);
-        let mut opener = Opener { vault: self, record, version, key: None, asked: false };
+        let mut opener = Opener { vault: Some(self), record, version, key: None, asked: false };
         // Opening has no errors: what cannot be opened is erased.
         let opened = walk(&mut event.body, &mut opener);
         debug_assert!(opened.is_ok());
+    }
+
+    /// Leaves an event as [`open_event`](Vault::open_event) does once the record's key is gone.
+    pub fn shut_event(event: &mut Event) {
+        let (record, version) = (&event.record, event.version);
+        let mut opener = Opener { vault: None, record, version, key: None, asked: false };
+        let shut = walk(&mut event.body, &mut opener);
+        debug_assert!(shut.is_ok());
     }
 
     /// Fields of an event, as it stands in the log, whose values are sealed.
@@ -218,7 +229,8 @@ impl Visit for Finder {
 }
 
 struct Opener<'a> {
-    vault: &'a Vault,
+    /// Nothing if no key is to be had.
+    vault: Option<&'a Vault>,
     record: &'a RecordId,
     version: u64,
     /// Asked for when the first sealed thing is met.
@@ -229,7 +241,7 @@ struct Opener<'a> {
 impl Opener<'_> {
     fn open(&mut self, kind: u8, field: &str, sealed: &Sealed) -> Option<Vec<u8>> {
         if !std::mem::replace(&mut self.asked, true) {
-            self.key = self.vault.key(self.record);
+            self.key = self.vault.and_then(|vault| vault.key(self.record));
         }
         let (id, key) = self.key.as_ref()?;
         if *id != sealed.key() {

@@ -6,6 +6,7 @@
 
 use super::Proven;
 use crate::error::Problem;
+use crate::form::Scope;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -20,9 +21,10 @@ impl Links {
         Self(HashMap::new())
     }
 
-    /// Takes the next entry in. Where the history is to be whole no version may be missing.
+    /// Takes the next entry in. Where the history is to be whole no version may be missing;
+    /// in a range none after the first that is there.
     /// Records past the bound are not followed; the tree proves their entries all the same.
-    pub(super) fn follow(&mut self, proven: &Proven, whole: bool) -> Result<(), Problem> {
+    pub(super) fn follow(&mut self, proven: &Proven, scope: &Scope) -> Result<(), Problem> {
         let hash = blake3::hash(proven.record.as_bytes());
         let key = *hash.as_bytes().first_chunk().unwrap_or(&[0; 16]);
         let room = self.0.len() < RECORDS_MAX;
@@ -39,7 +41,7 @@ impl Links {
             if (known.is_some() || proven.version == 1) && proven.prev != id {
                 return Err(Problem::Prev);
             }
-        } else if whole || proven.version < expected {
+        } else if proven.version < expected || !may_lack(scope, known.is_some()) {
             return Err(Problem::VersionGap { expected, found: proven.version });
         }
         let last = (proven.version, proven.id);
@@ -48,5 +50,14 @@ impl Links {
             None => drop(self.0.insert(key, last)),
         }
         Ok(())
+    }
+}
+
+/// Whether versions of a record may be missing, of which some event was shown or none.
+fn may_lack(scope: &Scope, shown: bool) -> bool {
+    match scope {
+        Scope::Whole | Scope::Record(_) => false,
+        Scope::Range(_) => !shown,
+        Scope::Part(_) => true,
     }
 }

@@ -1,7 +1,7 @@
 //! What a log wrote verifies, and it is said what that does not prove.
 
 use crate::common::{ORIGIN, auditor, history, key, signer, usual, verify};
-use hms_sync_audit::{AuditError, Auditor, Problem, Scope};
+use hms_sync_audit::{AuditError, Auditor, BadLine, Problem, Range, Scope};
 use hms_sync_proof::{Note, Signer, SigningKey};
 
 #[test]
@@ -125,4 +125,30 @@ fn keys_and_checkpoints_of_the_wrong_kind_are_refused_in_words() {
     let mut witness = auditor();
     witness.witness(signer(1).cosigner_key());
     assert!(said(witness).contains("is not its own witness"));
+}
+
+#[test]
+fn an_archive_of_a_range_verifies_and_none_of_it_can_be_left_out() {
+    let history = history(30, &usual);
+    let range = |first, last| Scope::Range(Range { first, last });
+    for (first, last) in [(1, 30), (1, 12), (7, 20), (30, 30)] {
+        let report = verify(&history.export(range(first, last), first..=last, &[])).unwrap();
+        assert_eq!((report.first, report.last, report.contiguous), (Some(first), Some(last), true));
+        assert_eq!(report.not_proven().len(), 1, "{:?}", report.not_proven());
+    }
+    let bad = |seqs: Vec<u64>| -> BadLine {
+        match verify(&history.export(range(7, 20), seqs, &[])) {
+            Err(AuditError::Bad(bad)) => *bad,
+            other => panic!("{other:?}"),
+        }
+    };
+    for gone in 7..20 {
+        let bad = bad((7..=20).filter(|seq| *seq != gone).collect());
+        assert_eq!((bad.seq, bad.what), (Some(gone), Problem::Missing));
+    }
+    assert_eq!(bad((7..=19).collect()).what, Problem::Count { stated: 20, found: 19 });
+    assert_eq!(bad(Vec::new()).what, Problem::Count { stated: 20, found: 0 });
+    for outside in [(6..=20), (7..=21)] {
+        assert_eq!(bad(outside.collect()).what, Problem::OutOfRange { first: 7, last: 20 });
+    }
 }

@@ -130,8 +130,9 @@ impl Making<'_> {
     /// A record whose first events were dropped lacks nothing if what came of them is there.
     fn mend(&mut self) {
         let carried = &self.carried;
-        let is_whole =
-            |of: &BrokenRecord| of.after == 0 && carried.get(&of.record).is_some_and(|upto| *upto + 1 >= of.before);
+        let is_whole = |of: &BrokenRecord| {
+            of.after == 0 && carried.get(&of.record).is_some_and(|upto| *upto + 1 >= of.before)
+        };
         self.made.broken.retain(|broken| !is_whole(broken));
     }
 

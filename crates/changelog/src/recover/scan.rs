@@ -143,8 +143,7 @@ impl Finds {
             return;
         }
         let (at, file) = (event.at, file.clone());
-        let told =
-            Archived { first: *first, last: *last, at, until: at, hash: hash.0, root: root.0, file };
+        let told = Archived { first: *first, last: *last, at, until: at, hash: hash.0, root: root.0, file };
         self.told.insert(*first, told);
     }
 

@@ -151,7 +151,10 @@ fn a_drop_that_is_cut_off_at_any_step_has_not_begun_or_is_ended() {
             assert!(log.append(&maker.many(1, 1, 10)).is_err(), "nothing is written after an error");
             disk.crash(seed);
             // Also while the start removes what is left.
-            if let Ok(log) = { disk.fail_after(seed); Log::on(disk.clone()) } {
+            if let Ok(log) = {
+                disk.fail_after(seed);
+                Log::on(disk.clone())
+            } {
                 drop(log);
             }
             disk.crash(seed);

@@ -43,8 +43,7 @@ fn store() -> Store {
     let (at, until, file) = (Time(9), Time(5), "one.jsonl".to_owned());
     let range = Archived { first: 1, last, at, until, hash: [7; 32], root, file: file.clone() };
     let (by, reason) = ("A. Person".to_owned(), "old".to_owned());
-    let body =
-        Body::Archived { first: 1, last, file, hash: Digest([7; 32]), root: Digest(root), by, reason };
+    let body = Body::Archived { first: 1, last, file, hash: Digest([7; 32]), root: Digest(root), by, reason };
     let archives = RecordId::try_new("@log/archives").unwrap();
     let approval = with_body(&log, &archives, log.head() + 1, body);
     log.drop_archived(&range, &approval).unwrap();
@@ -56,8 +55,7 @@ fn store() -> Store {
 
 /// Overwrites every stretch that begins with `magic`, so many bytes of it.
 fn destroy(db: &mut [u8], magic: &[u8], bytes: usize) -> usize {
-    let found: Vec<usize> =
-        (0..db.len() - magic.len()).filter(|at| db[*at..].starts_with(magic)).collect();
+    let found: Vec<usize> = (0..db.len() - magic.len()).filter(|at| db[*at..].starts_with(magic)).collect();
     for at in &found {
         let end = (at + bytes).min(db.len());
         db[*at..end].fill(0);

@@ -87,6 +87,7 @@ fn told(screen: Screen, report: &Report) {
     let what = match &report.scope {
         Scope::Whole => format!("all {entries}"),
         Scope::Record(record) => format!("the whole history of {}, {entries}", one_line(record)),
+        Scope::Range(range) => format!("the archive of events {} to {}, {entries}", range.first, range.last),
         Scope::Part(_) => format!("{entries}, a part of the log"),
     };
     let size = count(report.size, "entry", "entries");
@@ -160,6 +161,15 @@ pub(super) async fn store(screen: Screen, file: &Path, options: &VerifyArgs) -> 
             let events = count(lost.last.saturating_sub(lost.first).saturating_add(1), "event", "events");
             let (first, last, at) = (lost.first, lost.last, one_line(&lost.found));
             screen.out(&format!("but for {events} lost in a recovery of {at}: {first} to {last}"));
+        }
+        for archived in &found.archived {
+            let events =
+                count(archived.last.saturating_sub(archived.first).saturating_add(1), "event", "events");
+            let (first, last, file) = (archived.first, archived.last, one_line(&archived.file));
+            screen.out(&format!(
+                "and {events} archived in {file}: {first} to {last}, of which the log has the ids (BLAKE3 of the file {})",
+                archived.hash
+            ));
         }
         if found.recorded > 0 {
             let recorded = count(found.recorded, "checkpoint", "checkpoints");

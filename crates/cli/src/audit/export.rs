@@ -32,13 +32,13 @@ fn size_of(label: &str, note: &[u8]) -> Result<u64, Failure> {
 }
 
 /// Where an export goes: to standard output, or to a file that gets its name at the end.
-enum Out {
+pub(crate) enum Out {
     Screen(std::io::Stdout),
     File(BufWriter<File>, PathBuf, PathBuf),
 }
 
 impl Out {
-    fn open(path: Option<&PathBuf>) -> Result<Self, Failure> {
+    pub(crate) fn open(path: Option<&PathBuf>) -> Result<Self, Failure> {
         let Some(path) = path else { return Ok(Self::Screen(std::io::stdout())) };
         let failed = |what: String| Failure::new(Exit::Failed, what);
         if path.exists() {
@@ -91,38 +91,63 @@ pub(super) async fn export(screen: Screen, file: &Path, options: &ExportArgs) ->
         side: options.side.clone(),
         field: options.field.clone(),
         older: (!older.is_empty()).then(|| older.join(",")),
+        ..ExportAsk::default()
     };
+    let source = Source::with_notary(file).await?;
+    let out = Out::open(options.out.as_ref())?;
+    if let Some(entries) = export_into(&source, &ask, out).await? {
+        screen.note(&count(entries, "entry", "entries"));
+    }
+    Ok(())
+}
+
+/// Writes what is asked for. Answers how many entries there are, where that is known.
+pub(crate) async fn export_into(
+    source: &Source,
+    ask: &ExportAsk,
+    mut out: Out,
+) -> Result<Option<u64>, Failure> {
     let failed =
         |why: std::io::Error| Failure::new(Exit::Failed, format!("the export cannot be written: {why}"));
-    let source = Source::with_notary(file).await?;
-    let mut out = Out::open(options.out.as_ref())?;
     match source {
         Source::Running(client) => {
-            let mut answer = client.stream("/api/audit/export", &pairs(&ask)).await?;
+            let pairs = pairs(ask);
+            let query: Vec<(&str, &str)> =
+                pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let mut answer = client.stream("/api/audit/export", &query).await?;
             let broken =
                 |why: reqwest::Error| Failure::new(Exit::Failed, format!("the export broke off: {why}"));
             while let Some(piece) = answer.chunk().await.map_err(broken)? {
                 out.write_all(&piece).map_err(failed)?;
             }
             out.end().map_err(failed)?;
+            Ok(None)
         }
         Source::Stopped(desk) => {
             let (done, ended) = std::sync::mpsc::channel();
-            let entries = desk.export(&ask, Handed(Some(out), done)).await.map_err(failure)?;
+            let entries = desk.export(ask, Handed(Some(out), done)).await.map_err(failure)?;
             let out = ended.recv().map_err(|_| Failure::new(Exit::Failed, "the export broke off"))?;
             out.end().map_err(failed)?;
-            screen.note(&count(entries, "entry", "entries"));
+            Ok(Some(entries))
         }
     }
-    Ok(())
 }
 
 /// A question as pairs of a query.
-fn pairs(ask: &ExportAsk) -> Vec<(&str, &str)> {
-    let ExportAsk { record, from, to, side, field, older } = ask;
-    let all =
-        [("record", record), ("from", from), ("to", to), ("side", side), ("field", field), ("older", older)];
-    all.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
+fn pairs(ask: &ExportAsk) -> Vec<(&str, String)> {
+    let ExportAsk { record, from, to, side, field, older, before, until } = ask;
+    let until = until.map(|until| until.to_string());
+    let all = [
+        ("record", record),
+        ("from", from),
+        ("to", to),
+        ("side", side),
+        ("field", field),
+        ("older", older),
+        ("before", before),
+        ("until", &until),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
 }
 
 /// Gives back what was written to when it is no longer needed.

@@ -19,11 +19,14 @@ pub(crate) async fn list(screen: Screen, file: &Path, options: &ListArgs) -> Res
     let mut wanted = query(options);
     let last = options.last.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
     let mut left = last.or(options.limit).unwrap_or(usize::MAX);
-    let (mut kept, mut none) = (Vec::new(), true);
+    let (mut kept, mut none, mut noted) = (Vec::new(), true, false);
     while left > 0 {
         wanted.limit = Some(left.min(PAGE));
         let page = source.log_list(&wanted).await?;
         left = left.saturating_sub(page.events.len());
+        if let Some(archived) = page.archived.as_ref().filter(|_| !std::mem::replace(&mut noted, true)) {
+            screen.note(archived);
+        }
         none &= page.events.is_empty();
         if last.is_some() {
             kept.extend(page.events);

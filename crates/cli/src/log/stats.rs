@@ -17,6 +17,10 @@ pub(crate) async fn stats(screen: Screen, file: &Path, json: bool) -> Result<(),
         count(found.events, "event", "events"),
         grouped(found.bytes)
     ));
+    if found.archived > 0 {
+        let archived = count(found.archived, "event", "events");
+        screen.out(&format!("of these, {archived} are archived and no longer in the log"));
+    }
     if found.events > 0 {
         details(screen, &found);
     }

@@ -4,7 +4,7 @@ use crate::bench::hms_sync;
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 25] = [
+    let commands: [&[&str]; 26] = [
         &[],
         &["demo"],
         &["run"],
@@ -26,6 +26,7 @@ fn every_command_explains_itself() {
         &["log"],
         &["log", "FILE", "list"],
         &["log", "FILE", "stats"],
+        &["log", "FILE", "archive"],
         &["log", "FILE", "compact"],
         &["log", "FILE", "recover"],
         &["schema"],

@@ -16,6 +16,7 @@ mod check;
 mod codes;
 mod answers;
 mod audit;
+mod archive;
 mod asking;
 mod parked;
 mod recover;

@@ -44,6 +44,8 @@ fn ends_equal_and_quiet() {
             std::panic::resume_unwind(why);
         }
     }
+    let drops = world::DROPS.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(drops > seeds / 6, "{drops} drops");
 }
 
 #[test]

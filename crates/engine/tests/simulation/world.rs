@@ -1,11 +1,11 @@
 //! The simulated world: time, the network, users, crashes, and the oracles.
 
 use crate::side::{Mood, SimSide};
-use hms_sync_changelog::{Log, MemoryDisk};
+use hms_sync_changelog::{Archived, Log, MemoryDisk};
 use hms_sync_connector::ReadError;
 use hms_sync_engine::{
     CollectionPlan, CollectionSide, Command, Effect, Guard, Machine, Now, Plan, RecordState, Reply, ReplyTo,
-    Retry, Shape, SidePlan, Views, Wake,
+    Retry, Shape, SidePlan, StreamState, Views, Wake,
 };
 use hms_sync_mapping::{FieldMapping, FieldPath, SideMap};
 use hms_sync_model::{
@@ -16,6 +16,7 @@ use hms_sync_vault::{MemoryFolder, Random, Vault};
 use serde_json::{Map, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const FIELDS: [(&str, &str); 4] = [("no", "ref"), ("status", "state"), ("note", "note"), ("site", "place")];
@@ -84,6 +85,17 @@ fn is_grouped(seed: u64) -> bool {
     seed % 3 == 1
 }
 
+/// All records and streams.
+type States = (Vec<(RecordId, RecordState)>, Vec<(RecordId, StreamState)>);
+
+/// How many drops went through, in all worlds.
+pub static DROPS: AtomicU64 = AtomicU64::new(0);
+
+/// In every third world events are archived and dropped.
+fn is_archived(seed: u64) -> bool {
+    seed % 3 == 1
+}
+
 /// Whether two of the fields are personal in this world.
 fn is_personal(seed: u64) -> bool {
     seed % 5 < 3
@@ -111,6 +123,8 @@ pub struct World {
     rng: fastrand::Rng,
     /// For what concerns personal fields, so that all else goes as it would without.
     dice: fastrand::Rng,
+    /// For when events are archived and dropped, in the same way.
+    clerk: fastrand::Rng,
     disk: MemoryDisk,
     keys: MemoryFolder,
     vault: Option<Vault>,
@@ -157,6 +171,7 @@ impl World {
             seed,
             rng,
             dice: fastrand::Rng::with_seed(seed ^ 0x5eed),
+            clerk: fastrand::Rng::with_seed(seed ^ 0xa4c5),
             disk,
             keys: MemoryFolder::new(),
             vault: None,
@@ -332,10 +347,78 @@ impl World {
         self.life += 1;
         let log = Log::on(self.disk.clone()).expect("the log opens after a crash");
         self.vault = is_personal(self.seed).then(|| self.open_keys());
+        let log = if is_archived(self.seed) && self.clerk.bool() { self.archive(log) } else { log };
         let (plan, vault) = (Arc::clone(&self.plan), self.vault.clone());
         let machine = Machine::open_with(plan, log, vault, self.rng.u64(..)).expect("the machine opens");
         self.machine = Some(machine);
         self.step(Wake::Start);
+    }
+
+    /// Drops some of the events, as if they were archived, while nobody runs. The power may be
+    /// cut between any two steps; what a record is must be the same before and after.
+    fn archive(&mut self, log: Log) -> Log {
+        let head = log.head();
+        let Some(last) = log.last_to_drop(self.clerk.u64(0..=head)).unwrap() else { return log };
+        self.say(|| format!("ARCHIVE {last} of {head}"));
+        let (now, vault) = (self.clock(), self.vault.clone());
+        let mut machine = Machine::open_with(Arc::clone(&self.plan), log.clone(), vault, 0).unwrap();
+        machine.step(Wake::Stop, now).unwrap();
+        let mut after = None;
+        loop {
+            let (events, next) = machine.carry(last, after.as_ref(), 7, now).unwrap();
+            machine.flush_keys().unwrap();
+            log.append(&events).unwrap();
+            if self.clerk.u8(0..20) == 0 {
+                self.disk.crash(self.clerk.u64(..));
+                return Log::on(self.disk.clone()).unwrap();
+            }
+            match next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        let root = log.prover().head(last).unwrap().root.0;
+        let until = log.event(last).unwrap().unwrap().1.at;
+        let (first, at, file) = (log.dropped_upto() + 1, now.wall, format!("to-{last}"));
+        let range = Archived { first, last, at, until, hash: [7; 32], root, file };
+        let approval = machine.approve(&range, "sim".into(), "asked".into(), now).unwrap().unwrap();
+        drop(machine);
+        let anew = self.clerk.bool();
+        let before = anew.then(|| self.states_anew(&log));
+        if self.clerk.u8(0..4) == 0 {
+            self.disk.fail_after(self.clerk.u64(0..9));
+        }
+        let done = log.drop_archived(&range, &approval);
+        DROPS.fetch_add(u64::from(done.is_ok()), Ordering::Relaxed);
+        let log = if done.is_err() {
+            drop(log);
+            self.disk.crash(self.clerk.u64(..));
+            Log::on(self.disk.clone()).unwrap()
+        } else {
+            self.disk.fail_after(u64::MAX);
+            log
+        };
+        if let Some(mut before) = before {
+            let mut after = self.states_anew(&log);
+            for (_, streams) in [&mut before, &mut after] {
+                streams.retain(|(record, _)| record.as_str() != "@log/archives");
+            }
+            assert_eq!(before, after, "seed {}: a drop has changed records", self.seed);
+        }
+        log
+    }
+
+    /// All records and streams, from nothing but their events.
+    fn states_anew(&self, log: &Log) -> States {
+        log.drop_views().unwrap();
+        let mut views = Views::new(log.clone(), Arc::clone(&self.plan)).with_vault(self.vault.clone());
+        views.catch_up().unwrap();
+        let all = log.records(None, 10_000).unwrap();
+        let (streams, records): (Vec<_>, Vec<_>) = all.into_iter().partition(RecordId::is_own_stream);
+        let records =
+            records.into_iter().map(|record| (record.clone(), views.peek(&record).unwrap().unwrap()));
+        let streams = streams.into_iter().map(|stream| (stream.clone(), views.stream(&stream).unwrap()));
+        (records.collect(), streams.collect())
     }
 
     /// What was asked for and cut off before it was written down has not happened.

@@ -37,6 +37,9 @@ pub struct LogPage {
     pub events: Vec<EventReport>,
     /// Where to go on (`after` of the next question); nothing if this is all.
     pub next: Option<u64>,
+    /// Where what comes before is, if that was asked for and is no longer in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<String>,
     /// How many events were read to find them.
     pub looked_at: u64,
 }

@@ -9,6 +9,7 @@
 )]
 
 mod erased;
+mod archived;
 mod holes;
 mod keys;
 mod listing;

@@ -1,7 +1,7 @@
 //! What is exported from a log verifies, with what an auditor has from elsewhere.
 
 use crate::common::Office;
-use hms_sync_audit::{Auditor, Scope};
+use hms_sync_audit::{Auditor, Range, Scope};
 use hms_sync_changelog::EVENT_BYTES_MAX;
 use hms_sync_notary::{Ask, ExportError};
 
@@ -28,6 +28,7 @@ fn exports_of_every_scope_verify_and_continue_what_was_shown_before() {
         (Scope::Whole, 246),
         (Scope::Record("permit/1".into()), 80),
         (Scope::Record("@log/keys".into()), 1),
+        (Scope::Range(Range { first: 7, last: 100 }), 94),
         (Scope::Part([("every".into(), "third".into())].into()), 82),
     ];
     for (scope, entries) in scopes {
