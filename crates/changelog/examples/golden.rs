@@ -2,16 +2,16 @@
 //! The folder must not be there. Beside the store, `store/`, it writes down what is to be
 //! read from it for ever, `events.jsonl` and `rest.json`; `tests/log/golden.rs` compares.
 //! A golden store that was made once is never made again.
-#![allow(clippy::unwrap_used, reason = "a tool for whoever releases a format")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a tool for whoever releases a format")]
 
-use hms_sync_changelog::{Log, Options, Sealed, seal};
+use hms_sync_changelog::{Archived, Log, Options, Sealed as Ready, recover, seal};
 use hms_sync_model::{
-    Actor, Body, Change, Decimal, Dot, Edit, Event, EventId, FieldName, FieldResult, JobName, Lane, NativeId,
-    Operation, ParkReason, Parked, RecordId, Released, Request, SideName, Source, Stamp, Tag, Time, Value,
-    VecMap,
+    Actor, Blob, Body, Change, Decimal, Digest, Dot, Edit, Event, EventId, FieldName, FieldResult, JobName,
+    Lane, NativeId, Operation, ParkReason, Parked, RawHash, RecordId, Released, Request, Sealed, SideName,
+    Source, Stamp, Tag, Time, Value, VecMap,
 };
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn main() {
     let folder = PathBuf::from(std::env::args().nth(1).unwrap());
@@ -21,13 +21,15 @@ fn main() {
     for life in 0..2 {
         let log = Log::open(&folder.join("store"), Options::default()).unwrap();
         for group in [1, 2, 64, 200] {
-            let events: Vec<Sealed> = (0..group).map(|_| maker.next()).collect();
+            let events: Vec<Ready> = (0..group).map(|_| maker.next()).collect();
             log.append(&events).unwrap();
             let view = |n: u8| (vec![b'r', life, n], Some(vec![n; usize::from(n) * 40]));
             log.save_views(&(0..30).map(view).collect(), log.head()).unwrap();
         }
         log.close().unwrap();
     }
+    drop_some(&folder.join("store"), &mut maker);
+    lose_one(&folder);
     let log = Log::open(&folder.join("store"), Options::default()).unwrap();
     let events = log.events(1, usize::MAX).unwrap();
     let line = |(id, event): &(EventId, Event)| format!("{id} {}\n", serde_json::to_string(event).unwrap());
@@ -37,8 +39,61 @@ fn main() {
         "events": head.size,
         "root": format!("{}", head.root),
         "views": log.views(b"r", None, usize::MAX).unwrap().len(),
+        "dropped": log.dropped_upto(),
+        "archives": log.archived().iter().map(|range| &range.file).collect::<Vec<_>>(),
+        "lost": log.lost().unwrap().iter().map(|lost| lost.count).sum::<u64>(),
     });
     std::fs::write(folder.join("rest.json"), format!("{rest:#}\n")).unwrap();
+}
+
+/// Drops the first events, as if they were archived, after what came of them was written down.
+fn drop_some(store: &Path, maker: &mut Maker) {
+    let log = Log::open(store, Options::default()).unwrap();
+    let last = log.last_to_drop(150).unwrap().unwrap();
+    for record in log.records(None, usize::MAX).unwrap() {
+        let gone = log.history(&record, 1, usize::MAX).unwrap();
+        let upto = gone.iter().filter(|(_, event)| event.seq <= last).count() as u64;
+        let sealed = Sealed::from_bytes(b"a key id, and more");
+        let body = Body::Carried { upto, state: Blob(vec![0x80]), sealed, fields: vec![field("text")] };
+        log.append(&[maker.put(record.as_str(), body)]).unwrap();
+    }
+    let root = log.prover().head(last).unwrap().root.0;
+    let (file, hash) = (format!("events-1-{last}.jsonl"), [7; 32]);
+    let range = Archived { first: 1, last, at: Time(9), until: Time(5), hash, root, file: file.clone() };
+    let (by, reason) = ("A. Clerk".to_owned(), "retention plan".to_owned());
+    let body = Body::Archived { first: 1, last, file, hash: Digest(hash), root: Digest(root), by, reason };
+    log.drop_archived(&range, &maker.put("@log/archives", body)).unwrap();
+    log.append(&[maker.put("permit/lost", doubted(LOST))]).unwrap();
+    log.append(&[maker.put("permit/lost", doubted("what came after"))]).unwrap();
+    log.append(&(0..40).map(|_| maker.next()).collect::<Vec<_>>()).unwrap();
+    log.close().unwrap();
+}
+
+/// Stands in an event that is lost, and cannot be made shorter by compression.
+const LOST: &str = "q8Zr3Kx0vT7mWp2LsYb9";
+
+fn doubted(words: &str) -> Body {
+    let side = SideName::try_new("clerk").unwrap();
+    Body::Doubted { side, stale: false, id: None, words: words.to_owned(), message: None }
+}
+
+/// Destroys one event, and puts what is recovered in the store's place.
+fn lose_one(folder: &Path) {
+    let (store, broken) = (folder.join("store"), folder.join("broken"));
+    std::fs::rename(&store, &broken).unwrap();
+    let mut db = std::fs::read(broken.join("db")).unwrap();
+    for at in 0..db.len() - LOST.len() {
+        if db[at..].starts_with(LOST.as_bytes()) {
+            db[at..at + LOST.len()].fill(0);
+        }
+    }
+    std::fs::write(broken.join("db"), db).unwrap();
+    let report = recover(&broken, &store, Time(1_767_300_000_000_000)).unwrap();
+    assert_eq!(report.events_lost(), 1, "{report:?}");
+    std::fs::remove_dir_all(broken).unwrap();
+    let log = Log::open(&store, Options::default()).unwrap();
+    log.save_views(&(0..30).map(|n: u8| (vec![b'r', n], Some(vec![n; 40]))).collect(), log.head()).unwrap();
+    log.close().unwrap();
 }
 
 #[derive(Default)]
@@ -48,9 +103,13 @@ struct Maker {
 }
 
 impl Maker {
-    fn next(&mut self) -> Sealed {
+    fn next(&mut self) -> Ready {
+        let (record, body) = told(self.seq + 1);
+        self.put(&record, body)
+    }
+
+    fn put(&mut self, record: &str, body: Body) -> Ready {
         self.seq += 1;
-        let (record, body) = told(self.seq);
         let record = RecordId::try_new(record).unwrap();
         let (version, prev) = self.last.get(&record).copied().unwrap_or_default();
         let at = Time(1_767_225_600_000_000 + i64::try_from(self.seq).unwrap() * 1_500_000);
@@ -118,6 +177,11 @@ fn told(seq: u64) -> (String, Body) {
             let cursor = Some(format!("2026-01-{seq}"));
             return ("@sync/clerk/permit".into(), Body::Cursor { side, cursor, listed: true, next: None });
         }
+        13 => {
+            let (by, reason, fields) = ("A. Clerk".to_owned(), "file 7".to_owned(), vec![field("text")]);
+            let of = (!seq.is_multiple_of(3)).then(|| RecordId::try_new("permit/é1").unwrap());
+            Body::Erased { of, by, reason, fields }
+        }
         12 => return ("@sync/clerk/hooks".into(), Body::Received { message: format!("msg_{seq}") }),
         _ => edited(seq, actor, id, tag),
     };
@@ -150,7 +214,8 @@ fn edited(seq: u64, actor: Actor, id: Option<NativeId>, tag: Option<Tag>) -> Bod
         1 => Source::Page,
         _ => Source::Operator,
     };
-    Body::Edited { edit, id, tag, source, raw: None }
+    let raw = seq.is_multiple_of(2).then(|| RawHash([u8::try_from(seq % 251).unwrap(); 32]));
+    Body::Edited { edit, id, tag, source, raw }
 }
 
 /// A value of each kind.
