@@ -12,6 +12,7 @@ mod changes;
 mod double;
 mod figures;
 mod proxy;
+pub mod resolver;
 mod stage;
 mod sync;
 

@@ -109,10 +109,12 @@ pub(crate) fn held_back(
     let plan = collection.sides.get(side)?;
     let can = plan.abilities;
     let has_it = state.sides.get(side).is_some_and(SideState::has_it);
-    let differing: BTreeSet<&FieldName> = match has_it {
-        true if can.update => differing(collection, plan, state, side).map(|(field, _)| field).collect(),
-        false if can.create && (listed || !can.read) => BTreeSet::new(),
-        _ => return None,
+    let differing: BTreeSet<&FieldName> = if has_it && can.update {
+        differing(collection, plan, state, side).map(|(field, _)| field).collect()
+    } else if !has_it && can.create && (listed || !can.read) {
+        BTreeSet::new()
+    } else {
+        return None;
     };
     let broken = rules.broken(&state.merged);
     let concerned = |broken: &&Broken<'_>| {

@@ -6,6 +6,7 @@
 //! always part of what it has seen.
 
 use crate::{InvalidName, SideName, VecMap};
+use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::sync::Arc;
@@ -37,6 +38,12 @@ impl Actor {
     /// A side in its first epoch.
     pub fn side(side: SideName) -> Self {
         Self { author: Author::Side(side), epoch: 0 }
+    }
+
+    /// As [`str::parse`], sharing its text with one that was read lately.
+    pub(crate) fn read(text: &str) -> Result<Self, InvalidName> {
+        let named = text.bytes().any(|byte| byte == b'#') || text.starts_with('@');
+        if named { text.parse() } else { SideName::read(text).map(Self::side) }
     }
 
     /// The side, if it is one.
@@ -110,8 +117,17 @@ impl Serialize for Actor {
 
 impl<'de> Deserialize<'de> for Actor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        struct Text;
+        impl serde::de::Visitor<'_> for Text {
+            type Value = Actor;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an actor")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Actor, E> {
+                Actor::read(text).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
     }
 }
 
@@ -141,21 +157,40 @@ impl fmt::Debug for Dot {
 /// Clones share their entries until one of them changes: the registers of a
 /// record mostly say the same.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
-pub struct Clock(Option<Arc<VecMap<Actor, u64>>>);
+pub struct Clock(Option<Arc<[(Actor, u64)]>>);
 
 impl Serialize for Clock {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.0 {
-            Some(entries) => entries.serialize(serializer),
-            None => VecMap::<Actor, u64>::new().serialize(serializer),
+        let entries = self.entries();
+        let mut map = serializer.serialize_map(Some(entries.len()))?;
+        for (actor, n) in entries {
+            map.serialize_entry(actor, n)?;
         }
+        map.end()
     }
 }
 
 impl<'de> Deserialize<'de> for Clock {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let entries = VecMap::<Actor, u64>::deserialize(deserializer)?;
-        Ok(Self((!entries.is_empty()).then(|| Arc::new(entries))))
+        struct Entries;
+        impl<'de> serde::de::Visitor<'de> for Entries {
+            type Value = Clock;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of actors and numbers")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut access: A) -> Result<Clock, A::Error> {
+                let Some(first) = access.next_entry::<Actor, u64>()? else { return Ok(Clock::new()) };
+                let Some(second) = access.next_entry()? else { return Ok(Clock(Some(Arc::new([first])))) };
+                let mut entries = VecMap::new();
+                entries.insert(first.0, first.1);
+                entries.insert(second.0, second.1);
+                while let Some((actor, n)) = access.next_entry()? {
+                    entries.insert(actor, n);
+                }
+                Ok(Clock(Some(entries.into_iter().collect())))
+            }
+        }
+        deserializer.deserialize_map(Entries)
     }
 }
 
@@ -165,9 +200,19 @@ impl Clock {
         Self(None)
     }
 
+    /// One that has seen one actor's edits up to the `n`-th.
+    pub fn of(actor: Actor, n: u64) -> Self {
+        if n == 0 { Self::new() } else { Self(Some(Arc::new([(actor, n)]))) }
+    }
+
+    /// In order of actor. They are few: whoever looks for one looks at each.
+    fn entries(&self) -> &[(Actor, u64)] {
+        self.0.as_deref().unwrap_or_default()
+    }
+
     /// How many edits of `actor` it has seen.
     pub fn count(&self, actor: &Actor) -> u64 {
-        self.0.as_ref().and_then(|entries| entries.get(actor)).copied().unwrap_or(0)
+        self.entries().iter().find(|(known, _)| known == actor).map_or(0, |(_, n)| *n)
     }
 
     /// Whether it has seen `dot`.
@@ -182,14 +227,25 @@ impl Clock {
 
     /// Takes in everything that `actor` did up to its `n`-th edit.
     pub fn see(&mut self, actor: &Actor, n: u64) {
-        if n <= self.count(actor) {
+        if n == 0 {
             return;
         }
-        let entries = Arc::make_mut(self.0.get_or_insert_default());
-        match entries.get_mut(actor) {
-            Some(seen) => *seen = (*seen).max(n),
-            None => {
-                entries.insert(actor.clone(), n);
+        let Some(entries) = &mut self.0 else {
+            *self = Self::of(actor.clone(), n);
+            return;
+        };
+        match entries.iter().position(|(known, _)| known >= actor) {
+            Some(at) if entries.get(at).is_some_and(|(known, _)| known == actor) => {
+                if entries.get(at).is_some_and(|(_, seen)| *seen < n)
+                    && let Some((_, seen)) = Arc::make_mut(entries).get_mut(at)
+                {
+                    *seen = n;
+                }
+            }
+            place => {
+                let (before, after) = entries.split_at(place.unwrap_or(entries.len()));
+                let new = std::iter::once((actor.clone(), n));
+                *entries = before.iter().cloned().chain(new).chain(after.iter().cloned()).collect();
             }
         }
     }
@@ -205,6 +261,17 @@ impl Clock {
         }
         for (actor, n) in other.iter() {
             self.see(actor, n);
+        }
+    }
+
+    /// Of all but those actors; the same entries, if none of them is there.
+    #[must_use]
+    pub fn without(&self, left_out: impl Fn(&Actor) -> bool) -> Self {
+        let stay = self.entries().iter().filter(|(actor, _)| !left_out(actor));
+        match stay.clone().count() {
+            0 => Self::new(),
+            all if all == self.len() => self.clone(),
+            _ => Self(Some(stay.cloned().collect())),
         }
     }
 
@@ -239,7 +306,7 @@ impl Clock {
 
     /// Actors and how many of their edits have been seen, in order of actor.
     pub fn iter(&self) -> impl Iterator<Item = (&Actor, u64)> {
-        self.0.iter().flat_map(|entries| entries.iter()).map(|(actor, n)| (actor, *n))
+        self.entries().iter().map(|(actor, n)| (actor, *n))
     }
 
     /// Whether it has seen nothing.
@@ -249,7 +316,7 @@ impl Clock {
 
     /// How many actors it has seen.
     pub fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |entries| entries.len())
+        self.entries().len()
     }
 }
 

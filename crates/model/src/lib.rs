@@ -9,6 +9,7 @@ mod vecmap;
 mod decimal;
 mod time;
 mod sealed;
+mod unpack;
 mod value;
 mod clock;
 mod edit;

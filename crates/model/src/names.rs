@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Borrow;
+use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -66,16 +67,74 @@ struct Word {
 }
 
 impl Word {
+    fn head(text: &str) -> u64 {
+        let mut head = [0; 8];
+        head.iter_mut().zip(text.bytes()).for_each(|(to, byte)| *to = byte);
+        u64::from_be_bytes(head)
+    }
+
+    /// Whether the head is all there is.
+    fn is_short(&self) -> bool {
+        self.head.trailing_zeros() >= 8
+    }
+
     fn same_text(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.text, &other.text) || self.text == other.text
+        self.is_short() || Arc::ptr_eq(&self.text, &other.text) || self.text == other.text
     }
 }
 
 impl From<Arc<str>> for Word {
     fn from(text: Arc<str>) -> Self {
-        let mut head = [0; 8];
-        head.iter_mut().zip(text.bytes()).for_each(|(to, byte)| *to = byte);
-        Self { head: u64::from_be_bytes(head), text }
+        Self { head: Self::head(&text), text }
+    }
+}
+
+/// The longest word that is remembered: every kind of name may be so long.
+const MET_LEN_MAX: usize = 64;
+
+thread_local! {
+    /// Words met lately. The names in a log are few and come again and again: what is
+    /// decoded shares its text with what was decoded before. Each has one place; what
+    /// stood there gives way.
+    static MET: RefCell<[Option<Word>; 256]> = const { RefCell::new([const { None }; 256]) };
+}
+
+/// What a name keeps its text in.
+trait Kept: Sized {
+    /// The same text, if it was met lately: then it has been checked.
+    fn met(_text: &str) -> Option<Self> {
+        None
+    }
+
+    /// For whoever decodes the same text next.
+    fn remember(&self) {}
+}
+
+impl Kept for Arc<str> {}
+
+impl Word {
+    /// Where a text that begins and is long so would be remembered.
+    fn place(head: u64, len: usize) -> usize {
+        let mixed = (head ^ (len as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        usize::try_from(mixed >> 56).unwrap_or(0)
+    }
+}
+
+impl Kept for Word {
+    fn met(text: &str) -> Option<Self> {
+        let head = Self::head(text);
+        MET.with_borrow(|met| {
+            let word = met.get(Self::place(head, text.len()))?.as_ref()?;
+            (word.head == head && *word.text == *text).then(|| word.clone())
+        })
+    }
+
+    fn remember(&self) {
+        if self.text.len() > MET_LEN_MAX {
+            return;
+        }
+        let place = Self::place(self.head, self.text.len());
+        MET.with_borrow_mut(|met| met.get_mut(place).into_iter().for_each(|kept| *kept = Some(self.clone())));
     }
 }
 
@@ -101,7 +160,7 @@ impl PartialOrd for Word {
 impl Ord for Word {
     fn cmp(&self, other: &Self) -> Ordering {
         match self.head.cmp(&other.head) {
-            Ordering::Equal if Arc::ptr_eq(&self.text, &other.text) => Ordering::Equal,
+            Ordering::Equal if self.is_short() || Arc::ptr_eq(&self.text, &other.text) => Ordering::Equal,
             Ordering::Equal => self.text.cmp(&other.text),
             decided => decided,
         }
@@ -128,6 +187,16 @@ macro_rules! name {
             pub fn try_new(text: impl Into<Arc<str>>) -> Result<Self, InvalidName> {
                 let text: Arc<str> = text.into();
                 Self::check(&text).map(|()| Self(text.into()))
+            }
+
+            /// As [`Self::try_new`], sharing its text with one that was read lately.
+            pub(crate) fn read(text: &str) -> Result<Self, InvalidName> {
+                if let Some(met) = <$inner>::met(text) {
+                    return Ok(Self(met));
+                }
+                let name = Self::try_new(text)?;
+                name.0.remember();
+                Ok(name)
             }
 
             #[doc = concat!("Whether a text can be a ", $what, ".")]
@@ -197,7 +266,7 @@ macro_rules! name {
                         f.write_str(concat!("a ", $what))
                     }
                     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$type, E> {
-                        $type::try_new(text).map_err(E::custom)
+                        $type::read(text).map_err(E::custom)
                     }
                 }
                 deserializer.deserialize_str(Text)

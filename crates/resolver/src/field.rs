@@ -6,14 +6,13 @@
 //! arrival invisible also for owners and locks.
 
 use crate::fault::{Fault, is_back};
-use crate::reg::{Reg, Sibling};
+use crate::reg::{Reg, Seen, Sibling};
 use crate::rules::{FieldRule, Kind, Owner};
 use hms_sync_model::{Actor, Author, Change, Clock, Dot, Stamp, Value, VecMap};
-use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
+use serde::Deserialize;
 
 /// A field's registers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub enum FieldState {
     /// A value. With an owner or locks the first register stands before the second.
     #[serde(rename = "v")]
@@ -22,7 +21,7 @@ pub enum FieldState {
         #[serde(rename = "r")]
         last: Reg,
         /// The owner's, those that do not merely fill blanks, or the locked values'.
-        #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "f", default)]
         first: Option<Box<Reg>>,
     },
     /// A set: for each element whether it is in.
@@ -34,11 +33,11 @@ pub enum FieldState {
 }
 
 /// What one actor added to a counter so far.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 pub struct Sum {
     /// The actor's last edit that is in it.
     #[serde(rename = "n")]
-    upto: u64,
+    pub(crate) upto: u64,
     /// The sum.
     #[serde(rename = "v")]
     pub(crate) total: Value,
@@ -48,9 +47,9 @@ pub struct Sum {
 pub(crate) struct Put<'a> {
     pub(crate) dot: &'a Dot,
     /// What its author had seen, its own past included.
-    pub(crate) context: Cow<'a, Clock>,
-    /// The same and the edit itself, if that is known.
-    pub(crate) after: Option<&'a Clock>,
+    pub(crate) context: &'a Clock,
+    /// The same, for all registers that it goes to.
+    pub(crate) seen: &'a Seen<'a>,
     pub(crate) change: &'a Change,
     pub(crate) stamp: Stamp,
     /// Whether it reaches a locked value; nothing where no value is locked.
@@ -65,13 +64,6 @@ impl FieldState {
             Kind::Value => Self::Value { last: Reg::default(), first: None },
             Kind::Set { .. } => Self::Set(VecMap::new()),
             Kind::Counter => Self::Counter(VecMap::new()),
-        }
-    }
-
-    /// Shares what it has seen with the record, where both have seen the same.
-    pub(crate) fn share(&mut self, seen: &Clock) {
-        if let Self::Value { last, .. } = self {
-            last.share(seen);
         }
     }
 
@@ -105,10 +97,10 @@ impl FieldState {
 
     /// Every dot that any register has taken in or seen covered.
     pub(crate) fn seen(&self) -> Clock {
-        let all = |seen: Clock, reg: &Reg| seen.merged(reg.seen());
+        let all = |seen: Clock, reg: &Reg| seen.merged(&reg.seen());
         match self {
-            Self::Value { last, first: None } => last.seen().clone(),
-            Self::Value { last, first: Some(first) } => last.seen().clone().merged(first.seen()),
+            Self::Value { last, first: None } => last.seen(),
+            Self::Value { last, first: Some(first) } => last.seen().merged(&first.seen()),
             Self::Set(elements) => elements.values().fold(Clock::new(), all),
             Self::Counter(sums) => sums.iter().map(|(actor, sum)| (actor.clone(), sum.upto)).collect(),
         }
@@ -153,13 +145,13 @@ fn join_maps<K: Ord + Clone, V: Clone>(
 }
 
 fn put_value(last: &mut Reg, first: &mut Option<Box<Reg>>, rule: &FieldRule, put: &Put<'_>) {
-    let Put { dot, context, after, change, stamp, locks } = put;
+    let Put { dot, context, seen, change, stamp, locks } = put;
     let operator = dot.actor.author == Author::Operator;
     #[cfg(feature = "faults")]
     if locks.is_some() && is_back(Fault::LockNotPruned) {
         return last.put_beside(dot, context, change, *stamp, &rule.locks);
     }
-    last.put_knowing(dot, context, *after, (*change).clone(), *stamp);
+    last.put_seen(seen, (*change).clone(), *stamp);
     if let Some(Owner { side, .. }) = &rule.owner
         && (operator || dot.actor.as_side() == Some(side))
     {
@@ -196,7 +188,7 @@ fn put_set(regs: &mut VecMap<Value, Reg>, put: &Put<'_>) {
     let removed = before.iter().filter(|e| !after.contains(e)).map(|e| (e, false));
     for (element, present) in added.chain(removed) {
         let change = Change { before: Value::Bool(!present), after: Value::Bool(present) };
-        regs.entry_or(element.clone(), Reg::default).put(put.dot, &put.context, change, put.stamp);
+        regs.entry_or(element.clone(), Reg::default).put(put.dot, put.context, change, put.stamp);
     }
 }
 

@@ -12,6 +12,7 @@ mod reg;
 mod rules;
 mod field;
 mod record;
+mod packed;
 mod policy;
 mod expression;
 mod formulas;

@@ -3,25 +3,64 @@
 use crate::decide::{Conflict, Decision, conflicts, decide};
 use crate::fault::{Fault, is_back};
 use crate::field::{FieldState, Put};
-use crate::reg::{Reg, Sibling};
+use crate::reg::{Reg, Seen, Sibling};
 use crate::rules::{Deletes, Rules};
 use hms_sync_model::{Actor, Author, Change, Clock, Dot, Edit, FieldMap, FieldName, Value, VecMap};
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
+use std::fmt;
 
 /// One record's registers.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Record {
     /// Which life of the record: 0, and one more for each re-creation after a delete.
-    #[serde(rename = "g", default)]
     pub generation: u32,
+    presence: Reg,
+    fields: VecMap<FieldName, FieldState>,
+    /// Every edit it has taken in.
+    pub clock: Clock,
+}
+
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&crate::packed::pack(self))
+    }
+}
+
+/// A record as it was kept before it was packed: such snapshots still open.
+#[derive(Deserialize)]
+struct Named {
+    #[serde(rename = "g", default)]
+    generation: u32,
     #[serde(rename = "p", default)]
     presence: Reg,
     #[serde(rename = "f", default)]
     fields: VecMap<FieldName, FieldState>,
-    /// Every edit it has taken in.
     #[serde(rename = "c", default)]
-    pub clock: Clock,
+    clock: Clock,
+}
+
+impl<'de> Deserialize<'de> for Record {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Kept;
+        impl<'de> Visitor<'de> for Kept {
+            type Value = Record;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a record")
+            }
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Record, E> {
+                crate::packed::unpack(bytes).ok_or_else(|| E::custom("these bytes are no record"))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Record, A::Error> {
+                let named = Named::deserialize(MapAccessDeserializer::new(map))?;
+                let Named { generation, presence, fields, clock } = named;
+                Ok(Record { generation, presence, fields, clock })
+            }
+        }
+        deserializer.deserialize_any(Kept)
+    }
 }
 
 /// Whether a record is there.
@@ -85,32 +124,31 @@ impl Record {
     pub fn apply(&mut self, rules: &Rules, edit: &Edit) -> Result<(), Malformed> {
         self.check(edit)?;
         let stamp = edit.stamp;
-        let mut seen = edit.context.clone();
-        seen.see(&edit.dot.actor, edit.dot.n);
+        let all = Seen::of(&edit.dot, &edit.context);
         if self.fields.is_empty() {
             self.fields.reserve(edit.changes.len());
         }
         for (field, change) in edit.changes.iter() {
             let rule = rules.rule(field);
-            // Whoever is checked has its own past in its context.
-            let (context, after) = if edit.but.contains_key(field) && !is_back(Fault::OneContext) {
-                (Cow::Owned(edit.context_of(field)), None)
-            } else {
-                (Cow::Borrowed(&edit.context), Some(&seen))
-            };
             let locks = reaches_lock(rules, edit, field, change);
-            let put = Put { dot: &edit.dot, context, after, change, stamp, locks };
-            let state = self.fields.entry_or(field.clone(), || FieldState::new(rule));
-            state.put(rule, &put);
-            state.share(&seen);
+            let state = match self.fields.get_mut(field) {
+                Some(state) => state,
+                None => self.fields.entry_or(field.clone(), || FieldState::new(rule)),
+            };
+            let dot = &edit.dot;
+            if edit.but.contains_key(field) && !is_back(Fault::OneContext) {
+                let context = edit.context_of(field);
+                let seen = Seen::of(dot, &context);
+                state.put(rule, &Put { dot, context: &context, seen: &seen, change, stamp, locks });
+            } else {
+                state.put(rule, &Put { dot, context: &edit.context, seen: &all, change, stamp, locks });
+            }
         }
         let present = Change { before: Value::Absent, after: Value::Bool(!edit.deletes) };
         if !is_back(Fault::PresenceUntouched) || edit.deletes || self.presence.is_empty() {
-            self.presence.put_knowing(&edit.dot, &edit.context, Some(&seen), present, stamp);
+            self.presence.put_seen(&all, present, stamp);
         }
-        self.presence.share(&seen);
         self.clock.see(&edit.dot.actor, edit.dot.n);
-        self.clock.share(&seen);
         Ok(())
     }
 
@@ -156,6 +194,24 @@ impl Record {
             fields,
             clock: self.clock.clone().merged(&other.clock),
         }
+    }
+
+    /// As it was kept.
+    pub(crate) fn of(
+        generation: u32,
+        presence: Reg,
+        fields: VecMap<FieldName, FieldState>,
+        clock: Clock,
+    ) -> Self {
+        Self { generation, presence, fields, clock }
+    }
+
+    pub(crate) fn fields(&self) -> &VecMap<FieldName, FieldState> {
+        &self.fields
+    }
+
+    pub(crate) fn presence_reg(&self) -> &Reg {
+        &self.presence
     }
 
     /// Fields that any edit has touched, in order of name.

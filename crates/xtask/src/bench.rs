@@ -8,6 +8,7 @@ use anyhow::bail;
 /// What there is to measure: a name, what for, and whether the sync under test and the
 /// doubles are processes of their own, so that they can be killed.
 const BENCHES: &[(&str, &str, bool)] = &[
+    (RESOLVER, "merging beside automerge, loro, yrs and crdts; sizes of records; a million of them", false),
     ("pipeline", "first load and single changes, against a bare client and a plain loop", true),
     ("faults", "the first load under faults: lost, doubled, time over what the fault imposes", true),
     (
@@ -17,14 +18,21 @@ const BENCHES: &[(&str, &str, bool)] = &[
     ),
 ];
 
+/// The one that takes libraries which nothing else does: they are built for it alone.
+const RESOLVER: &str = "resolver";
+
 /// Runs one.
 fn run_one(name: &str, processes: bool, rest: &[&str]) -> Outcome {
+    let features: &[&str] = if name == RESOLVER { &["--features", "peers"] } else { &[] };
     let mut build = vec!["build", "--release", "--quiet", "-p", "hms-sync-benches"];
+    build.extend(features);
     if processes {
         build.extend(["-p", "hms-sync-cli", "-p", "hms-sync-doubles"]);
     }
     shell::run("build", &mut cargo(&build))?;
-    let mut args = vec!["run", "--release", "--quiet", "-p", "hms-sync-benches", "--bin", name, "--"];
+    let mut args = vec!["run", "--release", "--quiet", "-p", "hms-sync-benches"];
+    args.extend(features);
+    args.extend(["--bin", name, "--"]);
     args.extend(rest);
     shell::run(name, &mut cargo(&args))
 }

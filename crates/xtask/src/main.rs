@@ -20,7 +20,7 @@ usage: cargo xtask <chore>
                    simulation, real servers, docs. Gets what the tests need.
   check            format, lints and layers only
   servers          gets the real servers the tests need, and nothing else
-  bench NAME       pipeline | faults | changelog, with [--quick]; the last line is JSON
+  bench NAME       pipeline | faults | changelog | resolver, with [--quick]; the last line is JSON
   bench --list     what there is to measure
 ";
 

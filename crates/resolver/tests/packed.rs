@@ -1,0 +1,140 @@
+//! A record's snapshot: it comes back as it was, also from before it was packed, and
+//! whatever else is read makes nothing panic.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
+
+use fastrand::Rng;
+use hms_sync_model::{
+    Actor, Author, Change, Clock, Date, Decimal, Dot, Edit, FieldName, SideName, Stamp, Time, Value, VecMap,
+};
+use hms_sync_resolver::{FieldRule, Kind, Owner, Record, Rules};
+use serde::Serialize;
+
+fn field(name: &str) -> FieldName {
+    FieldName::try_new(name).unwrap()
+}
+
+fn rules() -> Rules {
+    let owner = Some(Owner { side: SideName::try_new("a").unwrap(), unless_blank: true });
+    let kind = |kind| FieldRule { kind, ..FieldRule::default() };
+    Rules::builder()
+        .field(field("owned"), FieldRule { owner, ..FieldRule::default() })
+        .field(field("tags"), kind(Kind::Set { remove_wins: false }))
+        .field(field("visits"), kind(Kind::Counter))
+        .build()
+        .unwrap()
+}
+
+fn value(rng: &mut Rng) -> Value {
+    match rng.u8(0..11) {
+        0 => Value::Absent,
+        1 => Value::Null,
+        2 => Value::Bool(rng.bool()),
+        3 => Value::Number(Decimal::parse("-12.50").unwrap()),
+        4 => Value::Date(Date(rng.i32(..))),
+        5 => Value::Datetime(Time(rng.i64(..))),
+        6 => Value::Json("{\"a\":1}".into()),
+        7 => Value::set([Value::from("x"), Value::set([Value::Null])]),
+        8 => Value::from("long ".repeat(rng.usize(0..60)).as_str()),
+        _ => Value::from(rng.i64(0..9)),
+    }
+}
+
+fn time(rng: &mut Rng) -> Time {
+    Time(match rng.u8(0..5) {
+        0 => rng.i64(..),
+        1 => i64::MIN,
+        2 => i64::MAX,
+        3 => rng.i64(0..100) * 1_000_000,
+        _ => rng.i64(0..100) * 1_000,
+    })
+}
+
+/// A record after some edits by many, of whom some had seen some.
+fn record(rng: &mut Rng) -> Record {
+    let (rules, mut record) = (rules(), Record::default());
+    record.generation = rng.u32(0..3);
+    let actors = rng.u32(1..7);
+    for _ in 0..rng.usize(0..14) {
+        let author = match rng.u8(0..4) {
+            0 => Author::Operator,
+            1 => Author::Engine,
+            _ => Author::Side(SideName::try_new(["a", "bc", "d@e.f"][rng.usize(0..3)]).unwrap()),
+        };
+        let actor = Actor { author, epoch: rng.u32(0..actors) };
+        let n = record.clock.count(&actor) + 1 + if rng.u8(0..9) == 0 { 300 } else { 0 };
+        let mut context = Clock::new();
+        for (other, n) in record.clock.iter().filter(|_| rng.bool()) {
+            context.see(other, n);
+        }
+        context.see(&actor, n - 1);
+        let names = ["plain", "owned", "tags", "visits", "other"];
+        let touched: Vec<&str> = names.into_iter().filter(|_| rng.bool()).collect();
+        let changes = touched.into_iter().map(|name| {
+            let change = match name {
+                "tags" => Change { before: Value::set([]), after: Value::set([value(rng), value(rng)]) },
+                "visits" => Change { before: Value::from(1), after: Value::from(rng.i64(0..9)) },
+                _ => Change { before: value(rng), after: value(rng) },
+            };
+            (field(name), change)
+        });
+        let changes: VecMap<FieldName, Change> = changes.collect();
+        let edit = Edit {
+            generation: record.generation,
+            dot: Dot { actor, n },
+            context,
+            but: VecMap::new(),
+            changes,
+            deletes: rng.u8(0..9) == 0,
+            stamp: Stamp { low: time(rng), high: time(rng) },
+            certain: true,
+        };
+        record.apply(&rules, &edit).unwrap();
+    }
+    record
+}
+
+#[test]
+fn comes_back_as_it_was() {
+    for seed in 0..20_000 {
+        let record = record(&mut Rng::with_seed(seed));
+        let bytes = rmp_serde::to_vec_named(&record).unwrap();
+        assert_eq!(rmp_serde::from_slice::<Record>(&bytes).unwrap(), record, "seed {seed}");
+    }
+}
+
+#[test]
+fn any_bytes_make_nothing_panic() {
+    #[derive(Serialize)]
+    struct Bytes<'a>(#[serde(serialize_with = "as_bytes")] &'a [u8]);
+    fn as_bytes<S: serde::Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+    let mut read = 0;
+    for seed in 0..20_000 {
+        let mut rng = Rng::with_seed(seed);
+        let whole = rmp_serde::to_vec_named(&record(&mut rng)).unwrap();
+        let header = if whole[0] == 0xc4 { 2 } else { 3 };
+        let mut bytes = whole[header..].to_vec();
+        for _ in 0..rng.usize(1..4) {
+            let at = rng.usize(0..bytes.len());
+            bytes[at] = rng.u8(..);
+        }
+        bytes.truncate(rng.usize(0..bytes.len() * 2).max(1));
+        let packed = rmp_serde::to_vec(&Bytes(&bytes)).unwrap();
+        if let Ok(record) = rmp_serde::from_slice::<Record>(&packed) {
+            read += 1;
+            let again = rmp_serde::to_vec_named(&record).unwrap();
+            drop(rmp_serde::from_slice::<Record>(&again));
+        }
+    }
+    assert!(read > 100, "{read}");
+}
+
+/// As snapshots were until now: a map, field by field.
+#[test]
+fn what_was_kept_before_it_was_packed_still_opens() {
+    let old =
+        rmp_serde::to_vec_named(&serde_json::json!({ "g": 2, "p": { "s": [], "c": {} }, "c": { "a": 3 } }));
+    let record: Record = rmp_serde::from_slice(&old.unwrap()).unwrap();
+    assert_eq!((record.generation, record.clock.to_string().as_str()), (2, "a:3"));
+}
