@@ -100,8 +100,8 @@ impl Passes {
                 let mut state = views.stream(&stream)?;
                 if lost_at.is_some_and(|at| at > state.listed_at) {
                     // What was written there, and what had been read, may be among what was lost.
-                    let StreamState { held, approved, withheld, meant, .. } = state;
-                    state = StreamState { held, approved, withheld, meant, ..StreamState::default() };
+                    let StreamState { held, withheld, meant, approved, .. } = state;
+                    state = StreamState { held, withheld, meant, approved, ..StreamState::default() };
                 }
                 let absences = absences(&state);
                 let first = Some(Time(0));
