@@ -119,14 +119,15 @@ impl crate::log::Inner {
         archived::batches(range.first, &ids).try_for_each(|batch| store.apply(batch))?;
         store.sync()?;
         let (mut grown, mut batch) = (self.tree().clone(), Batch::new());
-        let placed = pack::pack(std::iter::once(approval), &mut grown, |events| {
+        let placed = pack::pack(std::iter::once(approval), &mut grown, |events, _, _| {
             batch.extend(events);
             Ok::<(), LogError>(())
         })?;
         batch.push((keys::chunk(range.first), Some(range.to_bytes(tally))));
         store.apply(batch)?;
         store.sync()?;
-        self.index.add(placed);
+        self.index.put(&placed);
+        self.index.count(&placed);
         self.index.set_dropped(range.last);
         self.archived.write().unwrap_or_else(PoisonError::into_inner).push(range.clone());
         self.set_head(approval.seq, grown);

@@ -243,7 +243,7 @@ fn side_of<'s>(
 /// What is written to a side must come back from there. Where a side holds less than we
 /// do, that is lawful; but not of a sample.
 fn invertible(map: &SideMap, place: &Place, problems: &mut Problems<'_>) {
-    let Place { at, side, mapping, samples } = place;
+    let Place { at, side, mapping, samples, fills_blank: _ } = place;
     for finding in map.findings(&mapping.field, samples) {
         let hint = match &finding {
             Finding::NoWord { .. } => {
