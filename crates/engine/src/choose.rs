@@ -185,7 +185,7 @@ fn edit(state: &RecordState, changes: VecMap<FieldName, Change>, deletes: bool, 
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
     use super::*;
-    use crate::plan::{CollectionPlan, CollectionSide, Guard, Plan, Shape, SidePlan};
+    use crate::plan::{CollectionPlan, CollectionSide, Guard, OnAltered, Plan, Recreate, Shape, SidePlan};
     use crate::wake::{Command, Effect, ReplyTo, Wake};
     use hms_sync_changelog::{Log, MemoryDisk};
     use hms_sync_connector::{Abilities, Content, Delivery, Observation};
@@ -244,12 +244,20 @@ mod tests {
                 poll_interval: None,
                 full_interval: None,
                 settle_window: Duration::ZERO,
+                on_altered: OnAltered::default(),
             };
             sides.insert(side(name), part);
         }
         let (identity, personal) = (vec![field("no")], std::collections::BTreeSet::new());
         let collection =
-            CollectionPlan { identity, rules: rules(), sides, guard: Guard::default(), personal };
+            CollectionPlan {
+                identity,
+                rules: rules(),
+                sides,
+                guard: Guard::default(),
+                recreate: Recreate::default(),
+                personal,
+            };
         plan.collections.insert(CollectionName::try_new("permit").unwrap(), collection);
         plan
     }
