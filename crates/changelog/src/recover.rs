@@ -39,10 +39,24 @@ use std::path::{Path, PathBuf};
 /// [`LogError::NothingToRecover`] if there is no file to look at; and what the file
 /// system says. `dir` is as it was in every case.
 pub fn recover(dir: &Path, into: &Path, now: Time) -> Result<Recovery, LogError> {
+    recover_known(dir, into, 0, now)
+}
+
+/// The same where it is known from elsewhere that there were `known` events or more: those
+/// that are missing at the end count as lost, and nothing else gets their numbers.
+///
+/// # Errors
+/// As [`recover`].
+pub fn recover_known(dir: &Path, into: &Path, known: u64, now: Time) -> Result<Recovery, LogError> {
     let _held = folder::hold_for_reading(dir)?;
     if into.exists() {
         return Err(LogError::InTheWay { path: into.to_owned() });
     }
+    recover_held(dir, into, known, now)
+}
+
+/// The same for who holds the folder.
+fn recover_held(dir: &Path, into: &Path, known: u64, now: Time) -> Result<Recovery, LogError> {
     let db = dir.join("db");
     if !db.is_file() {
         return Err(LogError::NothingToRecover { path: dir.to_owned() });
@@ -51,20 +65,21 @@ pub fn recover(dir: &Path, into: &Path, now: Time) -> Result<Recovery, LogError>
     let finds = scan::scan(&raw)?;
     let work = begin(into)?;
     let farthest = finds.events.last_key_value().map_or(0, |((seq, _), _)| *seq);
-    let (mut head, mut reasons) = (0, Vec::new());
+    let (mut head, mut reasons) = (known, Vec::new());
     for (way, name) in [(Way::Opened, "first"), (Way::OpenedWithoutSnapshots, "second")] {
         if way == Way::OpenedWithoutSnapshots && !folder::has_snapshots(dir)? {
             continue;
         }
         let copied = work.join(name);
         match copy::open(dir, &copied, way, raw.bytes)? {
-            Opened::Sound(found) if found.head >= farthest => {
+            Opened::Sound(found) if found.head >= farthest && found.head >= known => {
                 finish(dir, &copied, into, &work)?;
                 return Ok(Recovery::opened(dir, into, way, &found, reasons));
             }
             Opened::Sound(found) => {
                 head = head.max(found.head);
-                reasons.push(format!("it opens up to event {} and others lie past it", found.head));
+                let what = if found.head < farthest { "others lie past it" } else { "there were more" };
+                reasons.push(format!("it opens up to event {}, and {what}", found.head));
             }
             Opened::Damaged { head: found, why } => {
                 head = head.max(found);
@@ -120,6 +135,57 @@ pub fn replace(dir: &Path, recovered: &Path, now: Time) -> Result<PathBuf, LogEr
     fs::rename(recovered, dir).map_err(io("rename", recovered))?;
     folder::sync_parent(dir)?;
     Ok(aside)
+}
+
+/// Recovers a log and puts the new one in its place, with the damaged one held all the while.
+/// Answers where that is kept. One that was cut off at any point is simply begun again.
+///
+/// # Errors
+/// As [`recover`] and [`replace`].
+pub fn recover_in_place(dir: &Path, known: u64, now: Time) -> Result<(Recovery, PathBuf), LogError> {
+    let mut name = dir.as_os_str().to_owned();
+    name.push(".replacing");
+    let made = PathBuf::from(name);
+    if !dir.exists() && made.exists() {
+        return end_replacing(dir, &made);
+    }
+    let _held = folder::hold_for_reading(dir)?;
+    if made.exists() {
+        // Finished by one that was cut off after that: the log may have gone on since.
+        fs::remove_dir_all(&made).map_err(io("clear away", &made))?;
+    }
+    let mut report = recover_held(dir, &made, known, now)?;
+    let aside = replace(dir, &made, now)?;
+    (report.from, report.into) = (aside.clone(), dir.to_owned());
+    Ok((report, aside))
+}
+
+/// The damaged folder was put aside, and the new one not in its place yet.
+fn end_replacing(dir: &Path, made: &Path) -> Result<(Recovery, PathBuf), LogError> {
+    fs::rename(made, dir).map_err(io("rename", made))?;
+    folder::sync_parent(dir)?;
+    let aside = newest_aside(dir)?;
+    let log = Log::open(dir, crate::log::Options::default())?;
+    let found = Held::of(&log);
+    log.close()?;
+    match found {
+        Opened::Sound(found) => {
+            let reasons = vec!["a recovery that was cut off had made it, and it is in place now".to_owned()];
+            Ok((Recovery::opened(&aside, dir, Way::Opened, &found, reasons), aside))
+        }
+        Opened::Damaged { why, .. } => Err(LogError::Corrupt { path: dir.to_owned(), why }),
+    }
+}
+
+/// The folder that was put aside last; the names are in order of time.
+fn newest_aside(dir: &Path) -> Result<PathBuf, LogError> {
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let begins = format!("{}.damaged-", dir.file_name().unwrap_or_default().to_string_lossy());
+    let names = fs::read_dir(parent).map_err(io("read the folder", parent))?.flatten();
+    let ours = names
+        .map(|entry| entry.path())
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&begins)));
+    Ok(ours.max().unwrap_or_else(|| dir.to_owned()))
 }
 
 /// What a log that opened holds.

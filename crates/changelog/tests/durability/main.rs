@@ -20,3 +20,4 @@ mod power;
 mod faults;
 mod kill;
 mod refused;
+mod full;

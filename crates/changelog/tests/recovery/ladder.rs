@@ -3,7 +3,9 @@
 
 use crate::common::{Maker, record};
 use crate::store::{NOW, fast_folder, read, recovered, small, write};
-use hms_sync_changelog::{Damage, Log, LogError, Options, Way, recover, replace};
+use hms_sync_changelog::{
+    Damage, Log, LogError, Options, Way, recover, recover_in_place, recover_known, replace,
+};
 use std::fs;
 
 #[test]
@@ -146,4 +148,75 @@ fn a_recovered_log_takes_the_place_of_the_damaged_one() {
     assert_eq!(read(&aside), before);
     assert_eq!(Log::open(&dir, Options::default()).unwrap().head(), 3_000);
     assert!(!into.exists());
+}
+
+#[test]
+fn events_that_are_known_to_have_been_there_are_lost_at_the_end() {
+    let place = fast_folder();
+    let (dir, into) = (place.path().join("log"), place.path().join("new"));
+    write(&small().files, &dir);
+    let report = recover_known(&dir, &into, 3_050, NOW).unwrap();
+    assert_eq!((report.way, report.last, report.events_lost()), (Way::Salvaged, 3_050, 50));
+    assert_eq!((report.lost[0].first, report.broken.len()), (3_001, 0));
+    assert!(report.reasons[0].contains("there were more"), "{:?}", report.reasons);
+    let log = Log::open(&into, Options::default()).unwrap();
+    assert!(log.verify(|_| {}).unwrap().is_sound());
+    assert_eq!(log.head(), 3_050, "no other event gets their numbers");
+}
+
+/// Everything that a recovery in place can be cut off at: it is simply begun again.
+#[test]
+fn a_recovery_in_place_that_was_cut_off_is_begun_again() {
+    let mut files = small().files.clone();
+    files.get_mut("db").unwrap()[300_000..340_000].fill(0);
+    let whole = {
+        let place = fast_folder();
+        let dir = place.path().join("log");
+        write(&files, &dir);
+        let (report, aside) = recover_in_place(&dir, 0, NOW).unwrap();
+        assert_eq!((&report.from, &report.into), (&aside, &dir));
+        assert_eq!(read(&aside), files);
+        report
+    };
+    for step in 0..4 {
+        let place = fast_folder();
+        let (dir, made) = (place.path().join("log"), place.path().join("log.replacing"));
+        write(&files, &dir);
+        match step {
+            // In its middle.
+            0 => {
+                fs::create_dir_all(place.path().join("log.replacing.unfinished/third/blobs")).unwrap();
+                fs::write(place.path().join("log.replacing.unfinished/third/db"), "half").unwrap();
+            }
+            // When the new log was finished, and one of another time lies there.
+            1 => drop(recover(&dir, &made, NOW).unwrap()),
+            2 => write(&small().files, &made),
+            // Between the two renames.
+            _ => {
+                recover(&dir, &made, NOW).unwrap();
+                fs::rename(&dir, place.path().join("log.damaged-20260101T000000Z")).unwrap();
+            }
+        }
+        let (report, aside) = recover_in_place(&dir, 0, NOW).unwrap();
+        assert_eq!(
+            (report.events, &report.lost, report.last),
+            (whole.events, &whole.lost, whole.last),
+            "{step}"
+        );
+        assert_eq!(read(&aside), files, "{step}");
+        assert!(!made.exists() && !place.path().join("log.replacing.unfinished").exists());
+        let log = Log::open(&dir, Options::default()).unwrap();
+        assert!(log.verify(|_| {}).unwrap().is_sound());
+    }
+}
+
+#[test]
+fn a_recovery_in_place_needs_the_log_for_itself() {
+    let place = fast_folder();
+    let dir = place.path().join("log");
+    write(&small().files, &dir);
+    let log = Log::open(&dir, Options::default()).unwrap();
+    assert!(matches!(recover_in_place(&dir, 0, NOW), Err(LogError::InUse { .. })));
+    drop(log);
+    recover_in_place(&dir, 0, NOW).unwrap();
 }

@@ -18,3 +18,4 @@ mod raw;
 mod damage;
 mod ladder;
 mod archived;
+mod killed;

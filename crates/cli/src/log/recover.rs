@@ -7,7 +7,7 @@ use crate::library;
 use crate::screen::{Screen, Tone};
 use crate::words::count;
 use chrono::Utc;
-use hms_sync_changelog::{Lost, Recovery, Way, recover, replace};
+use hms_sync_changelog::{Archived, Lost, Recovery, Way, recover_in_place, recover_known, replace};
 use hms_sync_management::one_line;
 use hms_sync_model::Time;
 use serde_json::{Value as Json, json};
@@ -18,9 +18,9 @@ const SHOWN_MAX: usize = 20;
 
 pub(crate) async fn recover_log(screen: Screen, file: &Path, options: &RecoverArgs) -> Result<(), Failure> {
     let dir = library::load(file)?.data_dir;
-    let into = options.into.clone().unwrap_or_else(|| beside(&dir));
+    let into = options.into.clone();
     let (and_replace, json) = (options.replace, options.json);
-    let work = move || work(&dir, &into, and_replace);
+    let work = move || work(&dir, into.as_deref(), and_replace);
     let (report, kept_in) = tokio::task::spawn_blocking(work)
         .await
         .map_err(|why| Failure::new(Exit::Failed, format!("the recovery was cut off: {why}")))??;
@@ -46,12 +46,25 @@ fn beside(dir: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn work(dir: &Path, into: &Path, and_replace: bool) -> Result<(Recovery, Option<PathBuf>), Failure> {
+fn work(dir: &Path, into: Option<&Path>, and_replace: bool) -> Result<(Recovery, Option<PathBuf>), Failure> {
     let failed = |why| library::store_failure(&why, None);
     let now = Time::from_chrono(Utc::now());
-    let report = recover(dir, into, now).map_err(failed)?;
-    let kept_in = if and_replace { Some(replace(dir, into, now).map_err(failed)?) } else { None };
+    let known = signed_size(dir);
+    if and_replace && into.is_none() {
+        let (report, kept_in) = recover_in_place(dir, known, now).map_err(failed)?;
+        return Ok((report, Some(kept_in)));
+    }
+    let into = into.map_or_else(|| beside(dir), Path::to_owned);
+    let report = recover_known(dir, &into, known, now).map_err(failed)?;
+    let kept_in = if and_replace { Some(replace(dir, &into, now).map_err(failed)?) } else { None };
     Ok((report, kept_in))
+}
+
+/// How many events the last checkpoint was of; 0 if none is on record. It is taken at its
+/// word: what is wrong with it a verification says.
+fn signed_size(dir: &Path) -> u64 {
+    let note = std::fs::read_to_string(dir.join("audit").join("checkpoint")).unwrap_or_default();
+    note.lines().nth(1).and_then(|size| size.parse().ok()).unwrap_or(0)
 }
 
 fn as_json(report: &Recovery, kept_in: Option<&Path>) -> Json {
@@ -73,7 +86,13 @@ fn as_json(report: &Recovery, kept_in: Option<&Path>) -> Json {
         "lost": report.lost.iter().map(range).collect::<Vec<_>>(),
         "records_broken": broken.collect::<Vec<_>>(),
         "left_out": report.left_out,
+        "archived": report.archived.iter().map(archived).collect::<Vec<_>>(),
+        "archived_ids_missing": report.ids_missing,
     })
+}
+
+fn archived(range: &Archived) -> Json {
+    json!({"first": range.first, "last": range.last, "file": range.file})
 }
 
 fn tell(screen: Screen, report: &Recovery, kept_in: Option<&Path>) {
@@ -92,6 +111,17 @@ fn tell(screen: Screen, report: &Recovery, kept_in: Option<&Path>) {
         count(report.records, "record or stream", "records and streams"),
         report.last
     ));
+    for range in &report.archived {
+        let file = one_line(&range.file);
+        screen.out(&format!("archived, and no loss: {} to {}, in {file}", range.first, range.last));
+    }
+    if report.ids_missing > 0 {
+        let ids = count(report.ids_missing, "id", "ids");
+        screen.out(&format!(
+            "{} {ids} of archived events: the tree is another one than was signed; the archives are not concerned",
+            screen.paint(Tone::Bad, "lost:")
+        ));
+    }
     tell_lost(screen, report);
     screen.out(&match kept_in {
         Some(aside) => {
