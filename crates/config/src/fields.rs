@@ -165,7 +165,7 @@ fn normalize(node: &Node, what: &str, ty: Option<&FieldType>, problems: &mut Pro
         ("lower", Normal::Lower),
         ("upper", Normal::Upper),
     ];
-    let what = format!("`normalize` of {what}");
+    let (what, before) = (format!("`normalize` of {what}"), problems.count());
     if let Some(ty) = ty.filter(|ty| !Normal::suits(ty)) {
         problems.add(node.at, format!("{what} is for text, this is {}", policies::type_name(ty)));
     }
@@ -180,7 +180,7 @@ fn normalize(node: &Node, what: &str, ty: Option<&FieldType>, problems: &mut Pro
     if found.contains(&Normal::Lower) && found.contains(&Normal::Upper) {
         problems.add(node.at, format!("{what} cannot be both lower and upper"));
     }
-    found
+    if problems.count() == before { found } else { Vec::new() }
 }
 
 /// Sides that fill blanks need others whose word counts, and nobody else with the last word.

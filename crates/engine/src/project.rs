@@ -82,10 +82,12 @@ pub(crate) fn held_back(
     let can = plan.abilities;
     let nobody = SideState::default();
     let part = state.sides.get(side).unwrap_or(&nobody);
-    let fields = match part.has_it() {
-        true if can.update => differing(collection, plan, state, part, side),
-        false if can.create && (listed || !can.read) => whole(collection, plan, state),
-        _ => return None,
+    let fields = if part.has_it() && can.update {
+        differing(collection, plan, state, part, side)
+    } else if !part.has_it() && can.create && (listed || !can.read) {
+        whole(collection, plan, state)
+    } else {
+        return None;
     };
     let broken = rules.broken(&state.merged);
     let concerned = |broken: &&Broken<'_>| {

@@ -263,7 +263,8 @@ fn to_value(ty: &FieldType, result: &Given, known: &[&Value]) -> Result<Value, E
             return Ok((**value).clone());
         }
     }
-    let json = to_json(result, &mut RESULT_MAX.clone(), 0)?;
+    let mut left = RESULT_MAX;
+    let json = to_json(result, &mut left, 0)?;
     canonical(ty, &json).map_err(|why| {
         let words = format!("it comes to {}, expected {}", kind_of(&json), why.expected);
         ExpressionError { detail: Some(why.to_string()), ..said(words) }
