@@ -134,6 +134,7 @@ fn further() -> Collection {
         .collection("thing")
         .identity(["key"])
         .deletes(Deletes::DeleteWins)
+        .revives()
         .resolve(Resolve::first_writer_wins())
         .side(
             "a",
@@ -146,6 +147,7 @@ fn further() -> Collection {
                 .datetime_format("epoch_ms")
                 .exists_when(400, "unique")
                 .settle_window(5.seconds())
+                .on_altered(hms_sync::OnAltered::Park)
                 .accept_lost_updates()
                 .webhook(Webhook::unsigned("/hooks/a").payload(hms_sync::Payload::Hint)),
         )
@@ -204,6 +206,7 @@ collections:
         delete: { method: DELETE, path: "/things/{{ id }}" }
         exists_when: [ { status: 400, body_contains: unique } ]
         settle_window: 5s
+        on_altered: park
         accept_lost_updates: true
         webhook: { path: /hooks/a, unsigned: true, payload: hint }
       b:

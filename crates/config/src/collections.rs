@@ -10,7 +10,7 @@ use crate::policies::{self, Scope};
 use crate::problem::{At, Problems, nearest};
 use crate::section::{self, Section};
 use crate::sides::Read;
-use crate::types::{Collection, CollectionSide, Guard, SETTLE_WINDOW};
+use crate::types::{Collection, CollectionSide, Guard, OnAltered, SETTLE_WINDOW};
 use crate::{groups, rules};
 use hms_sync_http::HttpConnector;
 use hms_sync_http::spec::{HttpCollection, HttpSpec};
@@ -21,6 +21,10 @@ use std::time::Duration;
 
 /// Keys of a collection's side that are not the connector's.
 const SIDE_KEYS: &[&str] = &["settle_window", "accept_lost_updates", "on_altered"];
+const ON_ALTERED: &[(&str, OnAltered)] =
+    &[("keep_ours", OnAltered::KeepOurs), ("take_theirs", OnAltered::TakeTheirs), ("park", OnAltered::Park)];
+/// Whether what comes back is the old one.
+const RECREATE: &[(&str, bool)] = &[("fresh", false), ("revive", true)];
 /// Keys of its `read` that are not the connector's.
 const READ_KEYS: &[&str] = &["poll_interval", "full_interval"];
 
@@ -52,6 +56,7 @@ pub(crate) struct Part {
     pub(crate) full_interval: Option<Duration>,
     pub(crate) settle_window: Duration,
     pub(crate) accept_lost_updates: bool,
+    on_altered: OnAltered,
 }
 
 fn one(
@@ -84,11 +89,8 @@ fn one(
         .take("tests", problems)
         .map(|node| cases::read(node, &fields, &here, problems))
         .unwrap_or_default();
-    for key in ["recreate"] {
-        if let Some(node) = map.take(key, problems) {
-            problems.add(node.at, format!("`{key}` of a collection is not there yet"));
-        }
-    }
+    let revives = map.take("recreate", problems);
+    let revives = revives.and_then(|node| section::choice(node, "`recreate`", RECREATE, problems));
     map.finish(problems);
     let named = identity.as_deref().unwrap_or_default();
     let personal = personal::read(&fields.all, named, &groups, &parts, problems);
@@ -98,7 +100,8 @@ fn one(
     let rules = rules::build(&here, default, deletes.unwrap_or_default(), &fields.all, groups, problems);
     let whole = problems.count() == before;
     let (sides, guard) = (compiled.into_iter().collect(), guard?);
-    let collection = Collection { identity: identity?, rules, sides, guard, personal, tests };
+    let (identity, revives) = (identity?, revives.unwrap_or(false));
+    let collection = Collection { identity, rules, sides, guard, revives, personal, tests };
     whole.then_some((name, collection))
 }
 
@@ -134,6 +137,7 @@ fn part(
         full_interval: None,
         settle_window: SETTLE_WINDOW,
         accept_lost_updates: false,
+        on_altered: OnAltered::default(),
     };
     let Some(mut map) = Section::open(&entry.value, what.clone(), problems) else { return Some(part) };
     if let Some(node) = map.take("settle_window", problems) {
@@ -143,7 +147,7 @@ fn part(
         part.accept_lost_updates = section::yes_no(node, "`accept_lost_updates`", problems).unwrap_or(false);
     }
     if let Some(node) = map.take("on_altered", problems) {
-        on_altered(node, problems);
+        part.on_altered = section::choice(node, "`on_altered`", ON_ALTERED, problems).unwrap_or_default();
     }
     let mut rest: Vec<Entry> = map.rest().into_iter().cloned().collect();
     if let Some(read) = rest.iter_mut().find(|entry| entry.key == "read") {
@@ -193,21 +197,6 @@ fn hook(collection: &CollectionName, part: &Part, hooks: &mut Hooks, problems: &
     if let Some(other) = hooks.insert(hook.path.clone(), what.clone()) {
         let at = part.hook_at.unwrap_or(part.at);
         problems.add(at, format!("the webhooks of {other} and {what} would both come in at `{}`", hook.path));
-    }
-}
-
-fn on_altered(node: &Node, problems: &mut Problems<'_>) {
-    match &node.kind {
-        Kind::Text(word) if matches!(word.as_str(), "take_theirs" | "park") => {
-            problems.add_hint(
-                node.at,
-                format!("`on_altered: {word}` is not there yet"),
-                "there is `keep_ours`",
-            );
-        }
-        _ => {
-            section::choice(node, "`on_altered`", &[("keep_ours", ())], problems);
-        }
     }
 }
 
@@ -285,7 +274,7 @@ fn guard(node: &Node, problems: &mut Problems<'_>) -> Option<Guard> {
 
 /// What the fields ask of a side, the side must be able to do.
 fn compile(part: Part, fields: &[Field], problems: &mut Problems<'_>) -> Option<(SideName, CollectionSide)> {
-    let Part { at, name, http, poll_interval, full_interval, settle_window, .. } = part;
+    let Part { at, name, http, poll_interval, full_interval, settle_window, on_altered, .. } = part;
     let map = fields::side_map(&name, fields, problems);
     let http = http?;
     let taken =
@@ -305,6 +294,6 @@ fn compile(part: Part, fields: &[Field], problems: &mut Problems<'_>) -> Option<
             problems.add_hint(at, format!("{what} takes fields, but has no `{key}`"), hint);
         }
     }
-    let side = CollectionSide { http, map: map?, poll_interval, full_interval, settle_window };
+    let side = CollectionSide { http, map: map?, poll_interval, full_interval, settle_window, on_altered };
     Some((name, side))
 }

@@ -36,5 +36,5 @@ pub use problem::{ConfigErrors, MAX_PROBLEMS, Problem};
 pub use schema::schema;
 pub use types::{
     Collection, CollectionSide, Config, Deed, Expect, ExpectedConflict, ExpectedMerge, ExpectedWrite, Guard,
-    Retry, SETTLE_WINDOW, Side, Step, TestCase, Who,
+    OnAltered, Retry, SETTLE_WINDOW, Side, Step, TestCase, Who,
 };

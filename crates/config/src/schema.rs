@@ -145,6 +145,8 @@ struct Collection {
     identity: Vec<String>,
     /// What happens when a record is deleted here and changed there at once. Default: `edit_wins`.
     deletes: Option<Deletes>,
+    /// What a record is that comes back after it was deleted everywhere. Default: `fresh`.
+    recreate: Option<Recreate>,
     /// How concurrent edits of fields without a `resolve` of their own merge. Default: `last_writer_wins`.
     resolve: Option<Resolve>,
     /// How many deletes at once are believed.
@@ -246,6 +248,16 @@ enum ConflictKind {
     CreateCreate,
 }
 
+/// A record that comes back after it was deleted everywhere.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Recreate {
+    /// A new one, without anything of the old.
+    Fresh,
+    /// The old one, with the fields that it is not given anew.
+    Revive,
+}
+
 /// A delete and a concurrent edit.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "snake_case")]
@@ -298,6 +310,10 @@ struct ReadWhen {
 enum OnAltered {
     /// Our value stays the merged one; the difference is listed.
     KeepOurs,
+    /// What the side made of it is its edit, and counts everywhere.
+    TakeTheirs,
+    /// A person decides.
+    Park,
 }
 
 /// A field. Further keys are sides, each with the field's place on it.

@@ -66,6 +66,9 @@ pub struct Collection {
     pub sides: VecMap<SideName, CollectionSide>,
     /// How many deletes at once are believed.
     pub guard: Guard,
+    /// Whether a record that comes back after it was deleted everywhere is the old one, with
+    /// the fields that it had, and not a new one.
+    pub revives: bool,
     /// Fields whose values are sealed wherever they are kept.
     pub personal: BTreeSet<FieldName>,
     /// What people may do, and what is to come of it.
@@ -195,6 +198,20 @@ pub struct CollectionSide {
     pub full_interval: Option<Duration>,
     /// How long after a write a read may still show what was there before it.
     pub settle_window: Duration,
+    /// What is done when the side stores something else than it was sent.
+    pub on_altered: OnAltered,
+}
+
+/// What is done when a side stores something else than it was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnAltered {
+    /// Ours stays the merged value; the difference is listed.
+    #[default]
+    KeepOurs,
+    /// What the side made of it counts everywhere.
+    TakeTheirs,
+    /// A person decides.
+    Park,
 }
 
 /// [`CollectionSide::settle_window`] of a side that names none.

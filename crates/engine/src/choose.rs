@@ -244,12 +244,19 @@ mod tests {
                 poll_interval: None,
                 full_interval: None,
                 settle_window: Duration::ZERO,
+                on_altered: crate::plan::OnAltered::default(),
             };
             sides.insert(side(name), part);
         }
         let (identity, personal) = (vec![field("no")], std::collections::BTreeSet::new());
-        let collection =
-            CollectionPlan { identity, rules: rules(), sides, guard: Guard::default(), personal };
+        let collection = CollectionPlan {
+            identity,
+            rules: rules(),
+            sides,
+            guard: Guard::default(),
+            recreate: Default::default(),
+            personal,
+        };
         plan.collections.insert(CollectionName::try_new("permit").unwrap(), collection);
         plan
     }

@@ -125,3 +125,20 @@ pub(crate) fn stamp(modified: Option<Time>, low: Time, heard: Time) -> Stamp {
 pub(crate) fn is_credible(at: Time, low: Time, heard: Time) -> bool {
     at <= heard.plus(MAX_CLOCK_SKEW) && at.plus(MAX_CLOCK_SKEW) >= low
 }
+
+/// Whether what a side shows under a known id has nothing left of the record it was: another
+/// identity, and another value in every other field that had one.
+pub(crate) fn is_another(place: Place<'_>, part: &SideState, seen: &Seen, different: &FieldMap) -> bool {
+    let identity = &place.collection.identity;
+    let renamed = |field: &FieldName| {
+        let held = part.held.get(field).is_some_and(|held| !held.sent.is_blank());
+        held && different.get(field).is_some_and(|value| !value.is_blank())
+    };
+    let mut others = seen.fields.keys().filter(|field| !identity.contains(field));
+    let mut held = others.by_ref().filter(|field| part.held.get(*field).is_some_and(|h| !h.sent.is_blank()));
+    let (mut count, mut all) = (0, true);
+    for field in held.by_ref() {
+        (count, all) = (count + 1, all && different.contains_key(field));
+    }
+    identity.iter().any(renamed) && count >= 2 && all
+}

@@ -6,6 +6,7 @@
 //! answer is looked into, or repeated under its own idempotency key, before
 //! anything else is written there.
 
+use crate::brake::fights;
 use crate::error::EngineError;
 use crate::gate::Health;
 use crate::happening::What;
@@ -16,6 +17,7 @@ use crate::observe::{Place, Seen};
 use crate::plan::{CollectionPlan, CollectionSide};
 use crate::project::{is_unconfirmed, projection, same, shown, whole};
 use crate::state::{RecordState, SideState, Write};
+use crate::unaware;
 use crate::views::Entry;
 use crate::wake::{Effect, Now};
 use hms_sync_connector::{Content, LookupRequest, Observation, ReadError, Target, WriteRequest};
@@ -112,7 +114,7 @@ pub(crate) fn next_step(
             if conditional || lane.fresh { Step::Write(wanted) } else { Step::Read }
         }
         Some(wanted) => Step::Write(wanted),
-        None if plan.abilities.fetch && is_unconfirmed(plan, state, side) => Step::Read,
+        None if plan.abilities.fetch && !fights(part) && is_unconfirmed(plan, state, side) => Step::Read,
         None => Step::Rest,
     }
 }
@@ -122,9 +124,10 @@ pub(crate) fn next_step(
 fn rests(state: &RecordState, part: &SideState) -> bool {
     let Some(parked) = &part.parked else { return false };
     match parked.reason {
-        ParkReason::Unknown | ParkReason::AmbiguousMatch | ParkReason::Unreadable | ParkReason::Flapping => {
+        ParkReason::Unknown | ParkReason::AmbiguousMatch | ParkReason::IdReused | ParkReason::Unreadable => {
             true
         }
+        ParkReason::Flapping => false,
         _ => parked.clock == state.merged.clock,
     }
 }
@@ -424,7 +427,7 @@ impl Machine {
             of,
             id: id.clone().filter(|_| !deleted),
             tag: tag.clone(),
-            results,
+            results: results.clone(),
             whole,
         };
         self.emit(record, entry, body, now)?;
@@ -435,6 +438,7 @@ impl Machine {
             let (source, began) = (Source::Answer, now.wall);
             let seen = Seen { id, tag, modified: None, fields, doc, source, began };
             self.compare(place, record, entry, &seen, now)?;
+            self.on_altered(place, record, entry, &seen, &results, now)?;
         }
         if unkept {
             self.doubt(place, record, entry, "the answer shows what was there before our write", now)
@@ -465,12 +469,9 @@ impl Machine {
             }
             Outcome::Unknown { reason } => (Failure::Unknown, reason, None),
         };
-        let creates = entry
-            .state
-            .sides
-            .get(&side)
-            .and_then(|p| p.write_of(of))
-            .is_some_and(|w| w.operation == Operation::Create);
+        let write = entry.state.sides.get(&side).and_then(|p| p.write_of(of));
+        let creates = write.is_some_and(|w| w.operation == Operation::Create);
+        let sent = write.map(|write| write.fields.clone());
         self.counts.retries += 1;
         self.emit(
             record,
@@ -491,6 +492,11 @@ impl Machine {
                 return Ok(());
             }
             Failure::Rejected | Failure::Exists => {
+                let words = match sent.and_then(|s| unaware::words(place.collection, &entry.state, &side, &s))
+                {
+                    Some(why) => format!("{words}; {why}"),
+                    None => words,
+                };
                 return self.park(record, entry, Lane::Side(side), ParkReason::Refused, words, now);
             }
             Failure::Conflict | Failure::Gone => {

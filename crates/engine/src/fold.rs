@@ -4,6 +4,7 @@
 //! malformed and changes nothing else, and so does one that lacks some before it. It reads no clock and no configuration
 //! but the collection's rules, so a replay of the log gives what was there.
 
+use crate::brake::flips_with;
 use crate::image::image_after;
 use crate::state::{Doubt, Erasure, Held, LastWrite, RecordState, RequestState, SideState, Write};
 use hms_sync_model::{
@@ -89,11 +90,13 @@ impl RecordState {
 
     fn edited(&mut self, rules: &Rules, edit: &Edit, id: Option<&NativeId>, tag: Option<&Tag>, at: Time) {
         let met = self.touched_conflicts(edit);
+        let flips = flips_with(self, edit, at);
         if let Err(why) = self.merged.apply(rules, edit) {
             self.malformed = Some(why.to_string());
             return;
         }
         self.note_conflicts(edit, met, self.version, at);
+        self.flips = flips;
         self.edited_at = at;
         let Some(side) = edit.actor().as_side() else {
             if edit.actor().author == Author::Engine {
@@ -205,11 +208,16 @@ impl SideState {
         self.doubt = None;
         self.seen_at = at;
         // A new edit of the side is a new situation for what was set aside there.
-        self.parked = None;
+        self.unpark();
+    }
+
+    /// Takes up again what was set aside, but for a fight: that is a person's to end.
+    fn unpark(&mut self) {
+        self.parked.take_if(|parked| parked.reason != ParkReason::Flapping);
     }
 
     fn intended(&mut self, write: Write) {
-        self.parked = None;
+        self.unpark();
         self.write = Some(write);
     }
 
@@ -217,7 +225,7 @@ impl SideState {
         let Some(write) = self.write.take_if(|w| w.version == of) else { return };
         self.attempts = 0;
         self.doubt = None;
-        self.parked = None;
+        self.unpark();
         self.seen_at = answer.at;
         if write.operation == Operation::Delete {
             self.deleted(&write.clock);
@@ -357,13 +365,26 @@ impl SideState {
             self.write = None;
             return;
         }
-        self.parked = None;
+        self.release_fields();
         self.attempts = 0;
         for (_, held) in self.held.iter_mut() {
             if held.not_kept {
                 held.not_kept = false;
                 held.sent = held.shown.take().unwrap_or_default();
             }
+        }
+    }
+
+    /// What a person takes up again is compared with what the side was last known to show.
+    fn release_fields(&mut self) {
+        match self.parked.take() {
+            Some(parked) if parked.reason == ParkReason::Altered => {
+                let held = self.held.iter_mut().filter(|(field, _)| parked.fields.contains(field));
+                held.for_each(|(_, held)| held.sent = held.shown.take().unwrap_or_default());
+            }
+            // Whatever is there now is this record.
+            Some(parked) if parked.reason == ParkReason::IdReused => self.held.clear(),
+            Some(_) | None => {}
         }
     }
 

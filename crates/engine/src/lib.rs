@@ -12,11 +12,15 @@ mod plan;
 mod wake;
 mod machine;
 mod pass;
+mod absence;
 mod observe;
 mod classify;
 mod state;
 mod fold;
 mod project;
+mod altered;
+mod brake;
+mod unaware;
 mod image;
 mod deliver;
 mod pace;
@@ -42,6 +46,7 @@ mod driver;
 mod error;
 
 pub use blocks::{BLOCK_EVENTS, Summary, block_of, first_of, place_of};
+pub use brake::Flips;
 pub use choose::{Choice, Wanted};
 pub use conflicts::{ConflictItem, Met, Standing, Tally, Touched, kind_name};
 pub use driver::{Call, Engine, Handler, Parts, Watcher};
@@ -52,8 +57,8 @@ pub use machine::Machine;
 pub use operate::parked_lanes;
 pub use past::{events_at, state_at, version_at, version_upto};
 pub use plan::{
-    CollectionPlan, CollectionSide, DOCUMENT, FIELDS_BYTES_MAX, Guard, JobPlan, Plan, Retry, Shape, SidePlan,
-    Unreadable,
+    CollectionPlan, CollectionSide, DOCUMENT, FIELDS_BYTES_MAX, Guard, JobPlan, OnAltered, Plan, Recreate,
+    Retry, Shape, SidePlan, Unreadable,
 };
 pub use report::{
     CollectionStatus, Counts, ErasedReport, FieldReport, ParkedItem, RecordReport, SiblingReport, SidePart,

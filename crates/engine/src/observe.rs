@@ -5,14 +5,16 @@
 //! that matters most: an edit never claims that its author had seen more than
 //! was on their screen. Where that cannot be found out, it claims less.
 
-use crate::classify::{Verdict, is_credible, seen_by_group, stamp, verdict};
+use crate::altered::cut_short;
+use crate::brake::{fights, flapping};
+use crate::classify::{Verdict, is_another, is_credible, seen_by_group, stamp, verdict};
 use crate::error::EngineError;
 use crate::happening::What;
 use crate::image::original;
 use crate::lane::Track;
 use crate::machine::Machine;
 use crate::personal::{closed, mask_words, without};
-use crate::plan::{CollectionPlan, CollectionSide};
+use crate::plan::{CollectionPlan, CollectionSide, Recreate};
 use crate::project::{is_behind, projection, same, shown};
 use crate::state::{Held, SideState};
 use crate::views::Entry;
@@ -152,6 +154,7 @@ impl Machine {
         }
         let part = entry.state.sides.get(place.side);
         if part.is_some_and(|part| part.gone)
+            && place.collection.recreate == Recreate::Fresh
             && entry.state.merged.presence(&place.collection.rules) == Presence::Deleted
         {
             // Deleted everywhere and here again: another life, with nothing of the old one.
@@ -191,7 +194,12 @@ impl Machine {
             .iter()
             .zip(&values)
             .all(|(f, v)| known.state.merged.value(rules, f) == *v);
-        if !same_identity || known.state.merged.presence(rules) != Presence::Present {
+        let there = match known.state.merged.presence(rules) {
+            Presence::Present => true,
+            Presence::Deleted => place.collection.recreate == Recreate::Revive,
+            Presence::Unborn | Presence::Undecided => false,
+        };
+        if !same_identity || !there {
             self.views.put(other, known);
             self.first_edit(place, &record, &mut entry, &seen, false, now)?;
             return self.finish(record, entry, now);
@@ -262,7 +270,7 @@ impl Machine {
         seen: &Seen,
         now: Now,
     ) -> Result<(), EngineError> {
-        let seen = &seen.open(place, entry);
+        let seen = &*self.without_absences(place.side, place.name, seen.open(place, entry));
         let busy = self
             .lanes
             .get(record, &Track::Deliver(place.side.clone()))
@@ -285,10 +293,24 @@ impl Machine {
             }
             Verdict::Stale(words) => self.doubt(place, record, entry, words, now),
             Verdict::NotKept(fields) => self.park_not_kept(place, record, entry, fields, now),
-            Verdict::Edit(fields, stale) => {
+            Verdict::Edit(fields, _) if is_another(place, part, seen, &fields) => {
+                self.park_reused(place, record, entry, now)
+            }
+            Verdict::Edit(mut fields, stale) => {
+                let cut = cut_short(place, part, &fields);
+                fields.retain(|field, _| !cut.contains(field));
+                if fields.is_empty() {
+                    return self.park_cut_short(place, record, entry, cut, now);
+                }
+                // A write of ours must not go by the version that has what we cannot take in.
+                let untagged = || Cow::Owned(Seen { tag: None, ..seen.clone() });
+                let seen = &*if cut.is_empty() { Cow::Borrowed(seen) } else { untagged() };
                 let side = place.side;
                 self.tell_way(record, now, || What::Edited { side: side.clone(), fields: fields.clone() });
                 self.edit(place, record, entry, seen, fields, certain, now)?;
+                if !cut.is_empty() {
+                    self.park_cut_short(place, record, entry, cut, now)?;
+                }
                 if stale {
                     self.doubt(place, record, entry, "part of it may be older than our write", now)
                 } else {
@@ -436,7 +458,7 @@ impl Machine {
             return self.still_refused(place, record, entry, seen, refused, now);
         }
         let pending = || projection(place.collection, state, place.side, true).is_some();
-        let quiet = || seen.began > state.edited_at && part.write.is_none() && !pending();
+        let quiet = || seen.began > state.edited_at && part.write.is_none() && !fights(part) && !pending();
         let new_tag = seen.tag.is_some() && seen.tag != part.tag;
         let lesson = part.doubt.is_some()
             || new_tag && pending()
@@ -473,7 +495,7 @@ impl Machine {
 
     /// Makes an edit of the fields that a side shows anew.
     #[expect(clippy::too_many_arguments, reason = "one edit with all that is known about it")]
-    fn edit(
+    pub(crate) fn edit(
         &mut self,
         place: Place<'_>,
         record: &RecordId,
@@ -530,7 +552,52 @@ impl Machine {
         };
         self.emit(record, entry, body, now)?;
         self.tell_decisions(place.collection, record, entry, &touched, now);
-        Ok(())
+        match flapping(&entry.state, &touched) {
+            fields if fields.is_empty() => Ok(()),
+            fields => self.park_flapping(place, record, entry, fields, now),
+        }
+    }
+
+    fn park_flapping(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        fields: Vec<FieldName>,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let names: Vec<&str> = fields.iter().map(FieldName::as_str).collect();
+        let words = format!(
+            "{} and another side keep putting back each other's {}: {} keeps what it has; stop one of them, \
+             then replay",
+            place.side,
+            names.join(", "),
+            place.side
+        );
+        let clock = entry.state.merged.clock.clone();
+        let parked =
+            Parked { reason: ParkReason::Flapping, words, attempts: 0, fields, clock, given_up: false };
+        self.emit_parked(record, entry, Lane::Side(place.side.clone()), parked, now)
+    }
+
+    /// A side shows something else entirely under an id that was this record's.
+    fn park_reused(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let known = entry.state.sides.get(place.side).and_then(|part| part.parked.as_ref());
+        if known.is_some_and(|known| known.reason == ParkReason::IdReused) {
+            return Ok(());
+        }
+        let words = format!(
+            "{} has something else entirely under the id that was this record's: if it is the same record, \
+             replay; if the id was used again, discard, and give the other one an id of its own",
+            place.side
+        );
+        self.park(record, entry, Lane::Side(place.side.clone()), ParkReason::IdReused, words, now)
     }
 
     /// The hash of what a side showed of a record; nothing once its personal fields are erased.
@@ -683,7 +750,7 @@ impl Machine {
         self.emit_parked(record, entry, lane, parked, now)
     }
 
-    fn emit_parked(
+    pub(crate) fn emit_parked(
         &mut self,
         record: &RecordId,
         entry: &mut Entry,

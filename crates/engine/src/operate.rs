@@ -120,11 +120,16 @@ impl Machine {
         now: Now,
     ) -> Result<Reply, EngineError> {
         let Some((side, collection)) = parse_stream(stream) else { return Ok(Reply::Count(0)) };
-        if self.views.stream(stream)?.held.is_none() {
+        let state = self.views.stream(stream)?;
+        if state.held.is_none() && state.withheld.is_none() {
             return Ok(Reply::Count(0));
         }
         let lane = lane.unwrap_or_else(|| Lane::Side(side.clone()));
         self.emit_stream(stream, Body::Released { lane, action }, now)?;
+        let key = (side.clone(), collection.clone());
+        self.know_absences(&key, stream)?;
+        // What was shown and passed over is to be looked at again.
+        self.quiet = crate::quiet::Quiet::default();
         if action == Released::Replay {
             self.ask_pass(&side, &collection, true);
         }

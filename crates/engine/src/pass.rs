@@ -5,6 +5,7 @@
 //! guard lets so many pass, and (where a side can be asked for one record) if
 //! the record is not there when asked for by id.
 
+use crate::absence::Absences;
 use crate::error::EngineError;
 use crate::happening::What;
 use crate::lane::Track;
@@ -16,9 +17,9 @@ use crate::views::{Views, hash_of, link_hash};
 use crate::wake::{Effect, Now};
 use hms_sync_connector::{Content, Cursor, Observation, Page, PageToken, ReadError, ReadRequest, Scope};
 use hms_sync_model::{
-    Body, Clock, CollectionName, Lane, ParkReason, Parked, RecordId, SideName, Source, Time,
+    Body, Clock, CollectionName, FieldName, Lane, ParkReason, Parked, RecordId, SideName, Source, Time,
 };
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 /// Waits between tries to read a collection that cannot be read.
@@ -69,6 +70,7 @@ pub(crate) struct Pass {
     last_began: Time,
     /// When it ended.
     last_ended: Time,
+    absences: Absences,
 }
 
 #[derive(Debug)]
@@ -98,9 +100,10 @@ impl Passes {
                 let mut state = views.stream(&stream)?;
                 if lost_at.is_some_and(|at| at > state.listed_at) {
                     // What was written there, and what had been read, may be among what was lost.
-                    state =
-                        StreamState { held: state.held, approved: state.approved, ..StreamState::default() };
+                    let StreamState { held, withheld, meant, approved, .. } = state;
+                    state = StreamState { held, withheld, meant, approved, ..StreamState::default() };
                 }
+                let absences = absences(&state);
                 let first = Some(Time(0));
                 let pass = Pass {
                     stream,
@@ -117,6 +120,7 @@ impl Passes {
                     place: state.place,
                     last_began: state.at,
                     last_ended: state.at,
+                    absences,
                 };
                 all.insert((side.clone(), collection.clone()), pass);
             }
@@ -136,6 +140,13 @@ impl Passes {
     /// changed while no process ran has been read too.
     pub(crate) fn is_listed(&self, side: &SideName, collection: &CollectionName) -> bool {
         self.get(side, collection).is_some_and(|pass| pass.listed && pass.current)
+    }
+
+    /// Takes over which fields are withheld.
+    pub(crate) fn know_absences(&mut self, key: &(SideName, CollectionName), state: &StreamState) {
+        if let Some(pass) = self.all.get_mut(key) {
+            pass.absences = absences(state);
+        }
     }
 
     pub(crate) fn next_due(&self) -> Option<Time> {
@@ -159,6 +170,16 @@ impl Pass {
 
     pub(crate) fn last_began(&self) -> Time {
         self.last_began
+    }
+
+    /// Fields whose absence is not believed.
+    pub(crate) fn withheld(&self) -> &BTreeSet<FieldName> {
+        &self.absences.withheld
+    }
+
+    /// Whether it was asked, or need not be, if the absence of a field is meant.
+    pub(crate) fn knows_absent(&self, field: &FieldName) -> bool {
+        self.absences.withheld.contains(field) || self.absences.meant.contains(field)
     }
 
     /// When the last pass that ended well began and ended.
@@ -305,6 +326,9 @@ impl Machine {
         let events = self.counts.events;
         // What a first listing shows is all new, and there is more to do for it.
         let first = full && self.passes.all.get(key).is_some_and(|pass| !pass.listed);
+        if !first {
+            self.notice_absences(key, &page.records, now)?;
+        }
         for record in page.records {
             let link = link_hash(side, collection.as_str(), &record.id);
             if full {
@@ -550,6 +574,11 @@ impl Machine {
         let gone = Observation { id, tag: None, modified: None, content: Content::Gone };
         self.intake(side, collection, gone, Source::Missing, now.wall, now)
     }
+}
+
+fn absences(state: &StreamState) -> Absences {
+    let withheld = state.withheld.iter().flat_map(|parked| parked.fields.iter().cloned()).collect();
+    Absences { withheld, meant: state.meant.clone() }
 }
 
 /// The side's id of a record that it should show, if nothing was heard of it since `began`.

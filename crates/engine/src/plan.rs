@@ -89,6 +89,8 @@ pub struct CollectionPlan {
     pub sides: VecMap<SideName, CollectionSide>,
     /// When deletes found in a listing wait for a person.
     pub guard: Guard,
+    /// What a record is that comes back after it was deleted everywhere.
+    pub recreate: Recreate,
     /// Fields whose values are sealed wherever they are kept.
     pub personal: BTreeSet<FieldName>,
 }
@@ -106,6 +108,30 @@ pub struct CollectionSide {
     pub full_interval: Option<Duration>,
     /// How long after a write a read may still show what was there before it.
     pub settle_window: Duration,
+    /// What is done when the side stores something else than it was sent.
+    pub on_altered: OnAltered,
+}
+
+/// What a record is that comes back, with the same identity, after it was deleted everywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Recreate {
+    /// A new one, without anything of the old.
+    #[default]
+    Fresh,
+    /// The old one: fields that it is not given anew are what they were.
+    Revive,
+}
+
+/// What is done when a side stores something else than it was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnAltered {
+    /// Ours stays the merged value; the difference is listed.
+    #[default]
+    KeepOurs,
+    /// What the side made of it is the side's edit, and counts everywhere.
+    TakeTheirs,
+    /// A person decides.
+    Park,
 }
 
 /// Between a side's JSON and canonical fields.
@@ -152,6 +178,14 @@ impl Shape {
         };
         let bytes = fields.iter().fold(0, |sum: usize, (_, value)| sum.saturating_add(value.kept_bytes()));
         if bytes > FIELDS_BYTES_MAX { Err(Unreadable::TooLarge { bytes }) } else { Ok(fields) }
+    }
+
+    /// Fields that a side gives and whose place is not in its record.
+    pub fn lacking(&self, doc: &Json) -> Vec<FieldName> {
+        match self {
+            Self::Fields(map) => map.lacking(doc),
+            Self::Document => Vec::new(),
+        }
     }
 
     /// A side's record with just these fields.

@@ -2,6 +2,7 @@
 //! what the side holds. Pure, and asked anew each time: nothing that is pending
 //! is ever remembered, so nothing pending can be forgotten or sent stale.
 
+use crate::brake::fights_over;
 use crate::personal::is_open;
 use crate::plan::{CollectionPlan, CollectionSide};
 use crate::state::{RecordState, SideState};
@@ -40,7 +41,8 @@ pub(crate) fn projection(
     let part = state.sides.get(side).unwrap_or(&nobody);
     match state.merged.presence(&collection.rules) {
         Presence::Present if part.has_it() && can.update => {
-            let fields = differing(collection, plan, state, part, side);
+            let mut fields = differing(collection, plan, state, part, side);
+            fields.retain(|field, _| !fights_over(part, field));
             (!fields.is_empty()).then_some(Projection { operation: Operation::Update, fields })
         }
         Presence::Present if !part.has_it() && can.create && (listed || !can.read) => {

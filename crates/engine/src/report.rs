@@ -232,7 +232,7 @@ impl Machine {
                         cursor: pass.cursor().map(str::to_owned),
                         last_read: (pass.last_began().0 > 0).then(|| pass.last_began().to_string()),
                         trouble: pass.trouble.clone(),
-                        held: stream.held.map(|held| held.words),
+                        held: stream.held.or(stream.withheld).map(|held| held.words),
                     })
                 })
                 .collect();
@@ -259,7 +259,8 @@ impl Machine {
         let mut held = Vec::new();
         for (side, collection, _) in self.passes.iter() {
             let stream = stream_of(side, collection)?;
-            held.extend(self.views.stream(&stream)?.held.map(|parked| (stream, parked)));
+            let state = self.views.stream(&stream)?;
+            held.extend(state.held.into_iter().chain(state.withheld).map(|parked| (stream.clone(), parked)));
         }
         Ok(held)
     }

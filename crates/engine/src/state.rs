@@ -5,6 +5,7 @@
 //! nothing else: dropping every view and replaying the log gives the same state.
 //! Only what [`crate::lane`] keeps (timers, requests in flight) is outside.
 
+use crate::brake::Flips;
 use crate::conflicts::{Met, Touched};
 use hms_sync_model::{
     Actor, Clock, EventId, FieldMap, FieldName, IdempotencyKey, JobName, NativeId, Operation, Parked,
@@ -29,6 +30,9 @@ pub struct RecordState {
     /// When an edit last changed the registers.
     #[serde(rename = "e", default, skip_serializing_if = "is_default")]
     pub edited_at: Time,
+    /// Fields that sides keep putting back, and how often.
+    #[serde(rename = "y", default, skip_serializing_if = "VecMap::is_empty")]
+    pub flips: VecMap<FieldName, Flips>,
     /// What each side is known to hold.
     #[serde(rename = "s", default, skip_serializing_if = "VecMap::is_empty")]
     pub sides: VecMap<SideName, SideState>,

@@ -2,9 +2,10 @@
 //! read, which webhooks came in, and what the delete guard holds back.
 
 use hms_sync_model::{
-    Body, CollectionName, Event, EventId, InvalidName, Parked, RecordId, Released, SideName, Time,
+    Body, CollectionName, Event, EventId, FieldName, InvalidName, Parked, RecordId, Released, SideName, Time,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// One stream, as all its events make it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -33,6 +34,12 @@ pub struct StreamState {
     /// Deletes that wait for a person.
     #[serde(rename = "p", default)]
     pub held: Option<Parked>,
+    /// Fields whose absence waits for a person.
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<Parked>,
+    /// Fields of which a person has said that their absence is meant.
+    #[serde(rename = "m", default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub meant: BTreeSet<FieldName>,
     /// A person let the next listing's deletes pass.
     #[serde(rename = "a", default)]
     pub approved: bool,
@@ -79,6 +86,10 @@ impl StreamState {
                     self.held = None;
                 }
             }
+            Body::Parked { parked, .. } if !parked.fields.is_empty() => self.withheld = Some(parked.clone()),
+            Body::Released { action, .. } if self.held.is_none() && self.withheld.is_some() => {
+                self.released_fields(*action);
+            }
             Body::Parked { parked, .. } => {
                 self.place = None;
                 self.held = Some(parked.clone());
@@ -89,6 +100,16 @@ impl StreamState {
                 self.approved = *action == Released::Replay;
             }
             _ => {}
+        }
+    }
+}
+
+impl StreamState {
+    /// What a person says of fields that are withheld.
+    fn released_fields(&mut self, action: Released) {
+        match action {
+            Released::Replay => self.meant.extend(self.withheld.take().into_iter().flat_map(|p| p.fields)),
+            Released::Discard => self.withheld.iter_mut().for_each(|parked| parked.given_up = true),
         }
     }
 }

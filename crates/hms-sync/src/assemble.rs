@@ -5,7 +5,7 @@ use crate::error::SyncError;
 use crate::source::Job;
 use hms_sync_config::{Collection, CollectionSide, Config};
 use hms_sync_connector::Connector;
-use hms_sync_engine::{CollectionPlan, Guard, JobPlan, Plan, Retry, Shape, SidePlan};
+use hms_sync_engine::{CollectionPlan, Guard, JobPlan, OnAltered, Plan, Recreate, Retry, Shape, SidePlan};
 use hms_sync_http::HttpConnector;
 use hms_sync_http::spec::HttpCollection;
 use hms_sync_management::HookRoute;
@@ -124,12 +124,14 @@ fn job_collection(job: &Job, connectors: &Connectors) -> CollectionPlan {
         poll_interval: job.interval,
         full_interval: None,
         settle_window: Duration::ZERO,
+        on_altered: OnAltered::KeepOurs,
     };
     CollectionPlan {
         identity: Vec::new(),
         rules: Rules::default(),
         sides: [(job.side.clone(), part)].into_iter().collect::<VecMap<_, _>>(),
         guard: Guard::default(),
+        recreate: Recreate::Fresh,
         personal: BTreeSet::new(),
     }
 }
@@ -143,6 +145,11 @@ fn collection_plan(name: &CollectionName, of: &Collection, connectors: &Connecto
             poll_interval: part.poll_interval,
             full_interval: part.full_interval,
             settle_window: part.settle_window,
+            on_altered: match part.on_altered {
+                hms_sync_config::OnAltered::KeepOurs => OnAltered::KeepOurs,
+                hms_sync_config::OnAltered::TakeTheirs => OnAltered::TakeTheirs,
+                hms_sync_config::OnAltered::Park => OnAltered::Park,
+            },
         };
         (side.clone(), plan)
     };
@@ -153,6 +160,7 @@ fn collection_plan(name: &CollectionName, of: &Collection, connectors: &Connecto
         rules: of.rules.clone(),
         sides: of.sides.iter().map(part).collect::<VecMap<_, _>>(),
         guard,
+        recreate: if of.revives { Recreate::Revive } else { Recreate::Fresh },
         personal: of.personal.clone(),
     }
 }

@@ -123,6 +123,13 @@ impl Collection {
         self.with("deletes", word)
     }
 
+    /// A record that comes back after it was deleted everywhere is the old one: fields that it
+    /// is not given anew are what they were. Otherwise it is a new one.
+    #[must_use]
+    pub fn revives(self) -> Self {
+        self.with("recreate", "revive")
+    }
+
     /// How many deletes at once are believed; more wait for a person.
     #[must_use]
     pub fn guard(self, guard: Guard) -> Self {

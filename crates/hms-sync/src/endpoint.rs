@@ -2,7 +2,7 @@
 //! `collections.<collection>.sides.<side>` in YAML, under the same names.
 
 use crate::request::{Paginator, Request, Webhook, selector};
-use hms_sync_config::{Draft, DraftValue};
+use hms_sync_config::{Draft, DraftValue, OnAltered};
 use std::time::Duration;
 
 /// Where a collection's records are on one side, and how they are listed, read
@@ -209,6 +209,18 @@ impl Endpoint {
     #[must_use]
     pub fn settle_window(self, window: Duration) -> Self {
         self.with("settle_window", window)
+    }
+
+    /// What is done when the side stores something else than it was sent. Ours is kept, if
+    /// nothing is said.
+    #[must_use]
+    pub fn on_altered(self, what: OnAltered) -> Self {
+        let word = match what {
+            OnAltered::KeepOurs => "keep_ours",
+            OnAltered::TakeTheirs => "take_theirs",
+            OnAltered::Park => "park",
+        };
+        self.with("on_altered", word)
     }
 
     /// Allows `union` and `counter` where a write cannot be made to depend on what was read.

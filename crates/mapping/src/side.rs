@@ -293,6 +293,13 @@ impl SideMap {
         Ok(Json::Object(doc))
     }
 
+    /// Fields that the side gives and whose place is not in `doc`.
+    pub fn lacking(&self, doc: &Json) -> Vec<FieldName> {
+        let given = self.fields.iter().filter(|mapped| mapped.gives());
+        let missing = given.filter(|mapped| matches!(mapped.path.find(doc), Found::Missing));
+        missing.map(|mapped| mapped.field.clone()).collect()
+    }
+
     /// How the side itself writes `value` in the field, whichever way the field goes; nothing
     /// for a value that is left out.
     ///

@@ -107,6 +107,8 @@ pub enum ParkReason {
     Unknown,
     /// Two native records claim the same identity.
     AmbiguousMatch,
+    /// The side shows another record under an id that was this one's.
+    IdReused,
     /// A policy asks a person to decide.
     Manual,
     /// The merged record cannot be put into the side's shape.
@@ -132,6 +134,7 @@ impl fmt::Display for ParkReason {
             Self::Altered => "altered",
             Self::Unknown => "unknown",
             Self::AmbiguousMatch => "ambiguous_match",
+            Self::IdReused => "id_reused",
             Self::Manual => "manual",
             Self::Unmappable => "unmappable",
             Self::Unreadable => "unreadable",

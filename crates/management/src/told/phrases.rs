@@ -193,6 +193,7 @@ pub(crate) fn park_reason(reason: ParkReason) -> &'static str {
         ParkReason::Altered => "something else was made of it",
         ParkReason::Unknown => "nobody can say whether it was done",
         ParkReason::AmbiguousMatch => "two records claim to be the same",
+        ParkReason::IdReused => "the side has another record under its id",
         ParkReason::Manual => "a person has to decide",
         ParkReason::Unmappable => "it does not fit the side's form",
         ParkReason::Unreadable => "it cannot be read",

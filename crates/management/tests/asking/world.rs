@@ -55,6 +55,7 @@ fn plan(personal: &BTreeSet<FieldName>) -> Plan {
                 poll_interval: None,
                 full_interval: None,
                 settle_window: std::time::Duration::from_secs(1),
+                on_altered: Default::default(),
             };
             sides.insert(side(name), part);
         }
@@ -64,6 +65,7 @@ fn plan(personal: &BTreeSet<FieldName>) -> Plan {
             rules: rules(),
             sides,
             guard,
+            recreate: Default::default(),
             personal: personal.clone(),
         };
         plan.collections.insert(CollectionName::try_new(name).unwrap(), collection);

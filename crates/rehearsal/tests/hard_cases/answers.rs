@@ -2,7 +2,8 @@
 
 use crate::scene::Scene;
 use crate::story::Story;
-use hms_sync_model::FieldType;
+use hms_sync_engine::OnAltered;
+use hms_sync_model::{FieldType, Released};
 use serde_json::json;
 
 #[test]
@@ -22,8 +23,8 @@ fn a_side_that_trims_in_its_answer_is_in_step() {
     assert_eq!(story.raw("marshal")["note"], json!("BIG NEWS"));
 }
 
-fn clamped() -> Story {
-    let scene = Scene::new().field("score", FieldType::Integer, |_| {});
+fn clamped(what: OnAltered) -> Story {
+    let scene = Scene::new().field("score", FieldType::Integer, |_| {}).on_altered("marshal", what);
     let mut story = Story::of(scene, &[("status", "pending"), ("note", "a"), ("score", "1")]);
     story.habit("marshal", |_, doc| {
         let score = doc["score"].to_string().parse::<i64>().unwrap_or(0).min(100);
@@ -35,7 +36,7 @@ fn clamped() -> Story {
 
 #[test]
 fn a_side_that_clamps_makes_no_edit_and_no_loop() {
-    let mut story = clamped();
+    let mut story = clamped(OnAltered::KeepOurs);
     story.edit("clerk", &[("score", "120")]).settle().expect(
         "   2 clerk    poll     permit/7 score=120 -> edited #4
             2 marshal  update   permit/7 score=120 <- applied #6, score as 100 (altered)",
@@ -115,5 +116,81 @@ fn a_side_that_reformats_later_is_an_edit_and_comes_to_rest() {
             3 marshal  poll     permit/7 note=B C -> edited #7
             3 clerk    update   permit/7 note=B C <- applied #9",
     );
+    story.stays_quiet();
+}
+
+#[test]
+fn what_a_side_made_of_it_counts_everywhere_where_that_is_asked_for() {
+    let mut story = clamped(OnAltered::TakeTheirs);
+    story.edit("clerk", &[("score", "120")]).settle().expect(
+        "   2 clerk    poll     permit/7 score=120 -> edited #4
+            2 marshal  update   permit/7 score=120 <- applied #6, score as 100 (altered)
+            2 marshal  answer   permit/7 score=100 -> edited #7
+            2 clerk    update   permit/7 score=100 <- applied #9",
+    );
+    story.all_hold("no=7 note=a score=100 status=pending");
+}
+
+#[test]
+fn what_a_side_made_of_it_waits_for_a_person_where_that_is_asked_for() {
+    let mut story = clamped(OnAltered::Park);
+    story.edit("clerk", &[("score", "120")]).settle().expect(
+        "   2 clerk    poll     permit/7 score=120 -> edited #4
+            2 marshal  update   permit/7 score=120 <- applied #6, score as 100 (altered)
+            2 marshal  park     permit/7           -> altered #7: marshal stored another score than it was sent; replay sends ours again, discard leaves what is there",
+    );
+    story.stays_quiet();
+    story.habit("marshal", |_, _| Ok(()));
+    story.play.forget();
+    story.release("marshal", Released::Replay).settle().expect(
+        "10802 operator release  permit/7 marshal   -> replayed #8
+         10802 marshal  update   permit/7 score=120 <- applied #10",
+    );
+    story.all_hold("no=7 note=a score=120 status=pending");
+}
+
+/// A side that holds ten letters of a note.
+fn cut_short() -> Story {
+    let mut story = Story::of(Scene::new(), &[("status", "pending"), ("note", "a")]);
+    story.habit("marshal", |_, doc| {
+        let text: String = doc["note"].as_str().unwrap_or_default().chars().take(10).collect();
+        doc["note"] = json!(text);
+        Ok(())
+    });
+    story.edit("clerk", &[("note", "a long story")]).settle();
+    assert_eq!(story.raw("marshal")["note"], json!("a long sto"));
+    story.play.forget();
+    story
+}
+
+#[test]
+fn an_edit_of_a_text_that_the_side_holds_cut_short_is_parked() {
+    let mut story = cut_short();
+    story.edit("marshal", &[("note", "a wrong sto"), ("status", "approved")]).settle().expect(
+        "   3 marshal  poll     permit/7 status=approved -> edited #7
+            3 marshal  park     permit/7                 -> altered #8: somebody on marshal changed note, of which the side holds less than it was sent: what it lacks cannot be known; replay takes what stands there as the whole, discard leaves both as they are
+            3 clerk    update   permit/7 status=approved <- applied #10",
+    );
+    assert_eq!(story.shows("clerk"), "no=7 note=a long story status=approved");
+    story.stays_quiet();
+    story.play.forget();
+    story.release("marshal", Released::Replay).settle().expect(
+        "10803 operator release  permit/7 marshal           -> replayed #11
+         10803 marshal  update   permit/7 note=a long story <- changed there meanwhile #13: 412
+         10803 marshal  doubt    permit/7                   -> read again #14: 412
+         10803 marshal  read     permit/7 note=a wrong sto  -> edited #15
+         10803 clerk    update   permit/7 note=a wrong sto  <- applied #17",
+    );
+    story.all_hold("no=7 note=a wrong sto status=approved");
+}
+
+#[test]
+fn a_text_that_is_cut_short_does_not_keep_the_other_fields() {
+    let mut story = cut_short();
+    story.edit("marshal", &[("status", "approved")]).settle().expect(
+        "   3 marshal  poll     permit/7 status=approved -> edited #7
+            3 clerk    update   permit/7 status=approved <- applied #9",
+    );
+    assert_eq!(story.shows("clerk"), "no=7 note=a long story status=approved");
     story.stays_quiet();
 }

@@ -136,7 +136,19 @@ fn slow_and_fast(rules: Vec<Policy>) -> Story {
 #[test]
 fn a_slow_poll_does_not_count_as_later_the_next_rule_decides() {
     let mut story = slow_and_fast(vec![Policy::LastWriterWins, Policy::Prefer(vec![side("marshal")])]);
-    story.expect("");
+    story.expect(
+        " 204 marshal  doubt    permit/7            -> read again #4: a webhook shows it otherwise
+          204 marshal  read     permit/7 note=fast  -> edited #5
+          204 clerk    update   permit/7 note=fast  <- away #7: clerk cannot be reached
+          304 clerk    doubt    permit/7            -> read again #8: it was shown otherwise while a request was under way
+          304 clerk    update   permit/7 note=fast  <- changed there meanwhile #9: 412
+          304 clerk    doubt    permit/7            -> read again #10: 412
+          304 clerk    read     permit/7 note=slow  -> edited #11 (concurrent with #5)
+          304 engine   resolve  permit/7 note: fast (preferred side; loser slow@clerk)
+          304 marshal  read     permit/7            -> in step #13
+          304 clerk    update   permit/7 note=fast  <- applied #14
+          304 engine   settle   permit/7 note=fast  -> settled #15",
+    );
     story.all_hold("no=7 note=fast status=pending");
 }
 

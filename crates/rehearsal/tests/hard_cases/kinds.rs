@@ -113,7 +113,7 @@ fn texts_changed_in_different_lines_are_merged_and_others_go_to_the_next_rule() 
          10805 marshal  update   permit/7 body=x  <- changed there meanwhile #18: 412
          10805 marshal  doubt    permit/7         -> read again #19: 412
          10805 marshal  read     permit/7 body=y  -> edited #20 (concurrent with #15)
-         10805 engine   resolve  permit/7 body: y (the later edit; loser x@clerk)
+         10805 engine   resolve  permit/7 body: y (the later edit, order uncertain; loser x@clerk)
          10805 marshal  read     permit/7         -> in step #22
          10805 clerk    update   permit/7 body=y  <- applied #23
          10805 engine   settle   permit/7 body=y  -> settled #24",
@@ -185,4 +185,13 @@ fn a_locked_value_is_given_back_to_who_changes_it() {
             3 clerk    update   permit/7 status=revoked  <- applied #10",
     );
     story.all_hold("no=7 note=a status=revoked");
+}
+
+#[test]
+fn an_array_of_objects_is_one_value_and_one_of_two_stands_whole() {
+    let scene = Scene::new().field("parts", FieldType::Json, |_| {});
+    let mut story = Story::of(scene, &[("status", "pending"), ("parts", "[{\"n\":1}]")]);
+    story.edit("clerk", &[("parts", "[{\"n\":1},{\"n\":2}]")]);
+    story.edit("marshal", &[("parts", "[{\"n\":3}]")]).settle();
+    story.all_hold("no=7 parts=[{\\\"n\\\":3}] status=pending");
 }

@@ -26,4 +26,7 @@ mod deletes;
 mod kinds;
 mod refusals;
 mod groups;
+mod fights;
+mod brakes;
+mod restarts;
 mod speed;

@@ -79,6 +79,16 @@ fn a_merge_that_is_invalid_as_a_whole_is_refused_by_both_and_names_both_edits() 
             if fits { Ok(()) } else { Err("postcode does not fit country".into()) }
         });
     }
-    story.edit("clerk", &[("country", "DE")]).edit("marshal", &[("postcode", "9999ZZ")]).settle().expect("");
+    story.edit("clerk", &[("country", "DE")]).edit("marshal", &[("postcode", "9999ZZ")]).settle().expect(
+        "   3 clerk    poll     permit/7 country=DE      -> edited #4
+            3 marshal  doubt    permit/7                 -> read again #6: it was shown otherwise while a request was under way
+            3 marshal  update   permit/7 country=DE      <- changed there meanwhile #7: 412
+            3 marshal  doubt    permit/7                 -> read again #8: 412
+            3 marshal  read     permit/7 postcode=9999ZZ -> edited #9
+            3 clerk    update   permit/7 postcode=9999ZZ <- refused #12: 422: postcode does not fit country
+            3 clerk    park     permit/7                 -> refused #13: 422: postcode does not fit country; postcode of marshal and country of clerk were set without knowing of each other: if they go together, name them in `groups`
+            3 marshal  update   permit/7 country=DE      <- refused #14: 422: postcode does not fit country
+            3 marshal  park     permit/7                 -> refused #15: 422: postcode does not fit country; country of clerk and postcode of marshal were set without knowing of each other: if they go together, name them in `groups`",
+    );
     story.stays_quiet();
 }

@@ -2,7 +2,9 @@
 //! keep permits, unless a story says otherwise.
 
 use hms_sync_connector::Abilities;
-use hms_sync_engine::{CollectionPlan, CollectionSide, Guard, Plan, Retry, Shape, SidePlan};
+use hms_sync_engine::{
+    CollectionPlan, CollectionSide, Guard, OnAltered, Plan, Recreate, Retry, Shape, SidePlan,
+};
 use hms_sync_mapping::{FieldMapping, FieldPath, SideMap};
 use hms_sync_model::{CollectionName, FieldName, FieldType, SideName, Value, VecMap};
 use hms_sync_resolver::{Deletes, FieldRule, Group, Policy, Rules};
@@ -15,12 +17,14 @@ pub struct Scene {
     groups: Vec<Group>,
     deletes: Deletes,
     guard: Guard,
+    recreate: Recreate,
 }
 
 struct Side {
     name: SideName,
     abilities: Abilities,
     settle_window: Duration,
+    on_altered: OnAltered,
     maps: Vec<FieldMapping>,
 }
 
@@ -66,6 +70,7 @@ impl Scene {
             name: side(name),
             abilities: everything(),
             settle_window: Duration::from_secs(30),
+            on_altered: OnAltered::KeepOurs,
             maps: Vec::new(),
         });
         let scene = Self {
@@ -74,6 +79,7 @@ impl Scene {
             groups: Vec::new(),
             deletes: Deletes::EditWins,
             guard: Guard { max_deletes: 100, max_deletes_percent: 100 },
+            recreate: Recreate::Fresh,
         };
         let scene = scene.field("no", FieldType::String, |_| {});
         let scene = scene.field("status", FieldType::String, |rule| rule.resolve = strongest_first());
@@ -130,6 +136,16 @@ impl Scene {
         self
     }
 
+    pub fn on_altered(mut self, on: &str, what: OnAltered) -> Self {
+        self.sides.iter_mut().find(|side| side.name.as_str() == on).unwrap().on_altered = what;
+        self
+    }
+
+    pub fn recreate(mut self, recreate: Recreate) -> Self {
+        self.recreate = recreate;
+        self
+    }
+
     pub fn plan(self) -> Plan {
         let mut plan = Plan::new("Rehearsal");
         let mut rules = Rules::builder()
@@ -145,6 +161,7 @@ impl Scene {
                 poll_interval: None,
                 full_interval: None,
                 settle_window: side.settle_window,
+                on_altered: side.on_altered,
             };
             parts.insert(side.name, part);
         }
@@ -155,8 +172,8 @@ impl Scene {
             rules = rules.group(group);
         }
         let (rules, identity) = (rules.build().unwrap(), vec![field("no")]);
-        let collection =
-            CollectionPlan { identity, rules, sides: parts, guard: self.guard, personal: BTreeSet::new() };
+        let (guard, recreate, personal) = (self.guard, self.recreate, BTreeSet::new());
+        let collection = CollectionPlan { identity, rules, sides: parts, guard, recreate, personal };
         plan.collections.insert(permit(), collection);
         plan
     }

@@ -1,0 +1,70 @@
+//! Another process on the same log, or on an older one, or with other rules.
+
+use crate::scene::{Scene, side};
+use crate::story::Story;
+use hms_sync_model::FieldType;
+use hms_sync_resolver::Policy;
+
+fn ruled(policy: Policy) -> Scene {
+    Scene::new().field("note", FieldType::String, |rule| rule.resolve = vec![policy])
+}
+
+#[test]
+fn a_changed_policy_leaves_what_is_settled() {
+    let mut story = Story::of(ruled(Policy::LastWriterWins), &[("status", "pending"), ("note", "a")]);
+    story.edit("clerk", &[("note", "x")]).edit("marshal", &[("note", "y")]).settle();
+    let settled = story.merged();
+    story.play.restart(Some(ruled(Policy::Prefer(vec![side("clerk")])).plan())).unwrap();
+    story.play.forget();
+    story.settle();
+    assert_eq!(story.play.writes(), &[]);
+    story.all_hold(&settled);
+}
+
+#[test]
+fn a_changed_policy_decides_what_waits() {
+    let mut story = Story::of(ruled(Policy::Manual), &[("status", "pending"), ("note", "a")]);
+    story.edit("clerk", &[("note", "x")]).edit("marshal", &[("note", "y")]).settle();
+    assert_eq!(story.merged(), "no=7 note=a status=pending");
+    story.play.restart(Some(ruled(Policy::Prefer(vec![side("clerk")])).plan())).unwrap();
+    story.play.forget();
+    story.settle().expect(
+        "   3 marshal  update   permit/7 note=x <- applied #13
+            3 engine   settle   permit/7 note=x -> settled #14",
+    );
+    story.all_hold("no=7 note=x status=pending");
+}
+
+#[test]
+fn our_log_put_back_to_what_it_was_changes_nothing_where_the_sides_agree() {
+    let mut story = Story::of(Scene::new(), &[("status", "pending"), ("note", "a")]);
+    let backup = story.play.backup();
+    story.edit("clerk", &[("status", "revoked")]).settle();
+    story.edit("marshal", &[("status", "approved"), ("note", "b")]).settle();
+    story.play.restore(&backup).unwrap();
+    story.play.forget();
+    story.settle();
+    // What is tried before the other side has been read is refused there, or read first.
+    assert!(story.play.writes().iter().all(|write| !write.applied), "{}", story.play.timeline());
+    assert_eq!(story.play.conflicts(), &[]);
+    story.all_hold("no=7 note=b status=approved");
+}
+
+#[test]
+fn a_process_that_dies_before_the_answer_looks_before_it_writes_again() {
+    let mut story = Story::of(Scene::new(), &[("status", "pending"), ("note", "a")]);
+    story.mood("marshal").troubles.push_back(hms_sync_rehearsal::Trouble::AnswerLost);
+    story.play.offline(&side("marshal"));
+    story.edit("clerk", &[("note", "b")]).poll("clerk");
+    story.play.restart(None).unwrap();
+    story.play.online(&side("marshal"));
+    story.settle().expect(
+        "2 clerk   poll   permit/7 note=b -> edited #4
+         2 marshal update permit/7 note=b <- away #6: marshal cannot be reached
+         2 marshal update permit/7 note=b <- not carried out #7: we looked: it is not there
+         2 marshal update permit/7 note=b <- no answer #9: the connection broke
+         2 marshal update permit/7 note=b <- applied #10
+         2 marshal read   permit/7        -> in step #11",
+    );
+    story.all_hold("no=7 note=b status=pending");
+}
