@@ -249,15 +249,14 @@ mod tests {
             sides.insert(side(name), part);
         }
         let (identity, personal) = (vec![field("no")], std::collections::BTreeSet::new());
-        let collection =
-            CollectionPlan {
-                identity,
-                rules: rules(),
-                sides,
-                guard: Guard::default(),
-                recreate: Recreate::default(),
-                personal,
-            };
+        let collection = CollectionPlan {
+            identity,
+            rules: rules(),
+            sides,
+            guard: Guard::default(),
+            recreate: Recreate::default(),
+            personal,
+        };
         plan.collections.insert(CollectionName::try_new("permit").unwrap(), collection);
         plan
     }

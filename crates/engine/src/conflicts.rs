@@ -218,7 +218,7 @@ pub struct ConflictItem {
     /// The field; nothing if it is about the record itself.
     pub field: Option<String>,
     /// `edit_edit`, `edit_delete`, `create_create`, `order_uncertain`, `refused`, `not_kept`,
-    /// `altered`, `ambiguous_match`.
+    /// `altered`, `ambiguous_match`, `id_reused`.
     pub kind: String,
     /// How it stands.
     pub standing: Standing,
@@ -400,7 +400,7 @@ fn mask(item: &mut ConflictItem, personal: &std::collections::BTreeSet<FieldName
         item.value = MASK.into();
         item.losers.iter_mut().for_each(|lost| lost.value = MASK.into());
     }
-    if matches!(item.kind.as_str(), "refused" | "not_kept" | "altered" | "ambiguous_match") {
+    if matches!(item.kind.as_str(), "refused" | "not_kept" | "altered" | "ambiguous_match" | "id_reused") {
         item.words = mask_words(&item.words);
     }
 }
