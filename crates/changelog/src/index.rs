@@ -133,12 +133,17 @@ impl Index {
         self.table.upto()
     }
 
-    /// Takes in where events are that have just become durable.
-    pub(crate) fn add(&self, placed: Vec<Placed>) {
+    /// Takes in where events are that become durable now.
+    pub(crate) fn put(&self, placed: &[Placed]) {
+        let mut layers = self.write();
+        placed.iter().for_each(|placed| layers.put(&placed.record, placed.version, placed.slot));
+    }
+
+    /// Counts events that have become durable.
+    pub(crate) fn count(&self, placed: &[Placed]) {
         let mut layers = self.write();
         for Placed { record, version, slot, bytes } in placed {
-            layers.put(&record, version, slot);
-            layers.count(slot.seq(), record.as_str(), version, bytes);
+            layers.count(slot.seq(), record.as_str(), *version, *bytes);
         }
     }
 

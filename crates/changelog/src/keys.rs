@@ -9,6 +9,8 @@ use hms_sync_proof::NodeAt;
 pub(crate) const CHUNK: u8 = b'e';
 /// Parts of an event larger than a chunk: `x` | seq | part.
 pub(crate) const PART: u8 = b'x';
+/// Keys that keep chunks by themselves: `f` | number.
+const APART: u8 = b'f';
 /// Runs of the tables: `r` | letter of the table | run | what it is.
 const RUN: u8 = b'r';
 /// The table of where each record's events are, by record | 0 | first version.
@@ -28,6 +30,11 @@ pub(crate) const TALLY: &[u8] = b"mtally";
 
 pub(crate) fn chunk(first: u64) -> Vec<u8> {
     numbered(CHUNK, &[], first)
+}
+
+/// One of the keys that keep chunks by themselves.
+pub(crate) const fn apart(number: u8) -> [u8; 2] {
+    [APART, number]
 }
 
 /// In the index's table.

@@ -48,6 +48,9 @@ const BLOCKS_MIN: usize = 2;
 /// an event makes one or two entries, which are merged a few times, seventy to a block.
 const EVENTS_PER_BLOCK: usize = 8;
 
+/// So many events in one commit, and more are on their way.
+pub(crate) const BUSY_EVENTS: usize = 48;
+
 /// How many blocks may be written before the next commit, when `events` came with the last.
 pub(crate) fn blocks_for(events: usize) -> usize {
     BLOCKS_MIN.max(events / EVENTS_PER_BLOCK)
@@ -250,6 +253,10 @@ impl Log {
             let index = flushing || self.inner.index.table().tend(store, blocks)?;
             Ok(self.inner.views.tend(store, blocks)? || index)
         });
+        if events >= BUSY_EVENTS {
+            // The next commit is near, and needs the room.
+            store.sync_ahead();
+        }
         tended.inspect_err(|why| self.inner.poison(&why.in_one_line()))
     }
 
@@ -334,9 +341,17 @@ impl Inner {
     /// Answers with the tree as it is then.
     fn write_events<'a>(&self, events: impl Iterator<Item = &'a Sealed>) -> Result<Tree, LogError> {
         let mut tree = self.tree().clone();
-        let placed = pack::pack(events, &mut tree, |batch| self.store.apply(batch))?;
+        let placed = pack::pack(events, &mut tree, |batch, placed, more| {
+            self.store.apply(batch)?;
+            if more || placed.len() >= BUSY_EVENTS {
+                self.store.sync_ahead();
+            }
+            // Nobody sees them before the head has moved.
+            self.index.put(placed);
+            Ok::<_, LogError>(())
+        })?;
         self.store.sync()?;
-        self.index.add(placed);
+        self.index.count(&placed);
         Ok(tree)
     }
 }

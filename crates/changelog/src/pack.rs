@@ -3,9 +3,9 @@
 //! each event will be.
 //!
 //! Invariants: no value is larger than [`VALUE_BYTES_MAX`], or sled would put it
-//! into a file of its own that it never syncs; no batch holds more than
-//! [`BATCH_CHUNKS_MAX`] chunks, or sled's memory would outgrow its cache; all of
-//! an event is in one batch; a chunk that has to be compressed to fit, fits.
+//! into a file of its own that it never syncs; no batch takes more when it
+//! holds [`FULL_BATCH_BYTES`], or sled's log could grow by a segment for it; all of an event
+//! is in one batch; a chunk that has to be compressed to fit, fits.
 //!
 //! Why compressed: sled writes a value some seven times over while its leaf grows
 //! (decision 0007).
@@ -20,12 +20,17 @@ use hms_sync_model::RecordId;
 /// The largest value, in bytes. A leaf of sled holds up to 17 values and must
 /// stay below 128 KiB when it is rewritten.
 const VALUE_BYTES_MAX: usize = 5 * 1_024;
-/// The most events in one chunk: all of them are decompressed to read one.
+/// The most events in one chunk that anybody has written.
 pub(crate) const CHUNK_EVENTS_MAX: usize = 32;
-/// The most chunks in one batch: no more than [`VALUE_BYTES_MAX`] each.
-const BATCH_CHUNKS_MAX: usize = 8;
 /// The most bytes of frames in one chunk, before compression.
 pub(crate) const CHUNK_BYTES_MAX: usize = 12 * 1_024;
+/// A chunk is full with so many events: all of them are decompressed to read one, and
+/// sled reads nine chunks of a leaf for each.
+const FULL_EVENTS: usize = 16;
+/// A chunk is full with so many bytes, which mostly compress to what fits into one value.
+const FULL_BYTES: usize = 8 * 1_024;
+/// A batch is full with so many bytes of chunks: sled's log must not grow by a segment for it.
+const FULL_BATCH_BYTES: usize = 38 << 10;
 /// Begins a chunk that stands for one event kept in parts.
 const LARGE: [u8; 4] = [0xf5, b'h', b'm', b'L'];
 /// Begins a compressed chunk.
@@ -46,39 +51,42 @@ pub(crate) struct Placed {
 }
 
 /// Packs events, which follow each other, and hands on each batch when it is
-/// full, the tree grown by them with it. Answers where they are.
+/// full, the tree grown by them with it, where its events are, and whether another comes.
+/// Answers where all are.
 pub(crate) fn pack<'a, E>(
     events: impl Iterator<Item = &'a Sealed>,
     tree: &mut Tree,
-    mut apply: impl FnMut(Batch) -> Result<(), E>,
+    mut apply: impl FnMut(Batch, &[Placed], bool) -> Result<(), E>,
 ) -> Result<Vec<Placed>, E> {
     let mut packing = Packing {
         tree,
         batch: Batch::new(),
         nodes: Batch::new(),
+        batch_bytes: 0,
         chunk: Vec::new(),
         bytes: 0,
         placed: Vec::new(),
+        handed_on: 0,
     };
     for event in events {
         if event.frame.len() > CHUNK_BYTES_MAX {
             packing.end_chunk();
-            packing.hand_on(&mut apply)?;
+            packing.hand_on(true, &mut apply)?;
             packing.add_large(event);
-            packing.hand_on(&mut apply)?;
+            packing.hand_on(true, &mut apply)?;
             continue;
         }
-        if packing.bytes + event.frame.len() > CHUNK_BYTES_MAX || packing.chunk.len() == CHUNK_EVENTS_MAX {
+        if packing.bytes + event.frame.len() > FULL_BYTES || packing.chunk.len() == FULL_EVENTS {
             packing.end_chunk();
-        }
-        if packing.batch.len() >= BATCH_CHUNKS_MAX {
-            packing.hand_on(&mut apply)?;
+            if packing.batch_bytes >= FULL_BATCH_BYTES {
+                packing.hand_on(true, &mut apply)?;
+            }
         }
         packing.bytes += event.frame.len();
         packing.chunk.push(event);
     }
     packing.end_chunk();
-    packing.hand_on(&mut apply)?;
+    packing.hand_on(false, &mut apply)?;
     Ok(packing.placed)
 }
 
@@ -86,6 +94,8 @@ struct Packing<'a> {
     /// With all events that are in chunks.
     tree: &'a mut Tree,
     batch: Batch,
+    /// Bytes of the chunks in it.
+    batch_bytes: usize,
     /// Hashes of the tree that go with the batch.
     nodes: Batch,
     /// The events of the chunk that is being gathered.
@@ -93,6 +103,8 @@ struct Packing<'a> {
     /// Their frames, in bytes.
     bytes: usize,
     placed: Vec<Placed>,
+    /// How many of them.
+    handed_on: usize,
 }
 
 impl Packing<'_> {
@@ -100,6 +112,7 @@ impl Packing<'_> {
         let mut parts = 0u32;
         for bytes in event.frame.chunks(PART_BYTES) {
             let value = [&PART, event.seq.to_be_bytes().as_slice(), &parts.to_be_bytes(), bytes].concat();
+            self.batch_bytes += value.len();
             self.batch.push((keys::part(event.seq, parts), Some(value)));
             parts += 1;
         }
@@ -138,16 +151,24 @@ impl Packing<'_> {
             self.placed.push(Placed { record, version: event.version, slot, bytes });
             self.tree.grow(event.leaf, &mut self.nodes);
         }
+        self.batch_bytes += value.len();
         self.batch.push((keys::chunk(first), Some(value)));
     }
 
-    fn hand_on<E>(&mut self, apply: &mut impl FnMut(Batch) -> Result<(), E>) -> Result<(), E> {
+    fn hand_on<E>(
+        &mut self,
+        more: bool,
+        apply: &mut impl FnMut(Batch, &[Placed], bool) -> Result<(), E>,
+    ) -> Result<(), E> {
         if self.batch.is_empty() {
             return Ok(());
         }
+        self.batch_bytes = 0;
         self.batch.append(&mut self.nodes);
         self.batch.push((keys::HEAD.to_vec(), Some(self.tree.to_bytes())));
-        apply(std::mem::take(&mut self.batch))
+        let placed = self.placed.get(self.handed_on..).unwrap_or_default();
+        self.handed_on = self.placed.len();
+        apply(std::mem::take(&mut self.batch), placed, more)
     }
 }
 
@@ -159,18 +180,25 @@ pub(crate) fn compress(magic: [u8; 4], place: &[u8], bytes: &[u8]) -> Option<Vec
     let mut packed = vec![0; PACKED_HEAD + lz4_flex::block::get_maximum_output_size(bytes.len())];
     let written = lz4_flex::block::compress_into(bytes, packed.get_mut(PACKED_HEAD..)?).ok()?;
     packed.truncate(PACKED_HEAD + written);
-    let (head, block) = packed.split_at_mut_checked(PACKED_HEAD)?;
-    let hash = packed_hash(place, length, block);
-    let parts: [&[u8]; 3] = [&magic, &hash, &length];
+    packed.get_mut(HASHED..PACKED_HEAD)?.copy_from_slice(&length);
+    let (head, hashed) = packed.split_at_mut_checked(HASHED)?;
+    let hash = packed_hash(place, hashed);
+    let parts: [&[u8]; 2] = [&magic, &hash];
     head.iter_mut().zip(parts.into_iter().flatten()).for_each(|(place, byte)| *place = *byte);
     Some(packed)
 }
 
+/// Bytes before what is hashed, the length and the block.
+const HASHED: usize = 4 + 32;
 /// Bytes before the block.
-const PACKED_HEAD: usize = 4 + 32 + 4;
+const PACKED_HEAD: usize = HASHED + 4;
 
-fn packed_hash(place: &[u8], length: [u8; 4], block: &[u8]) -> [u8; 32] {
-    *blake3::Hasher::new().update(place).update(&length).update(block).finalize().as_bytes()
+fn packed_hash(place: &[u8], hashed: &[u8]) -> [u8; 32] {
+    if place.is_empty() {
+        // In one call, which is faster.
+        return *blake3::hash(hashed).as_bytes();
+    }
+    *blake3::Hasher::new().update(place).update(hashed).finalize().as_bytes()
 }
 
 /// What was compressed under `magic` for `place`; nothing if `value` does not begin with it.
@@ -180,9 +208,9 @@ pub(crate) fn unpack(magic: [u8; 4], place: &[u8], value: &[u8]) -> Option<Resul
 }
 
 fn unpack_rest(place: &[u8], rest: &[u8]) -> Result<Vec<u8>, Damage> {
-    let (hash, rest) = rest.split_first_chunk::<32>().ok_or(Damage::Cut)?;
-    let (length, block) = rest.split_first_chunk::<4>().ok_or(Damage::Cut)?;
-    if packed_hash(place, *length, block) != *hash {
+    let (hash, hashed) = rest.split_first_chunk::<32>().ok_or(Damage::Cut)?;
+    let (length, block) = hashed.split_first_chunk::<4>().ok_or(Damage::Cut)?;
+    if packed_hash(place, hashed) != *hash {
         return Err(Damage::Hash);
     }
     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);

@@ -74,6 +74,9 @@ pub(crate) trait Storage: Debug + Send + Sync {
     fn apply(&self, batch: Batch) -> Result<(), LogError>;
     /// Returns when everything applied so far is durable.
     fn sync(&self) -> Result<(), LogError>;
+    /// May begin a sync of everything applied so far, and returns at once. What comes of it
+    /// is answered by the next call that writes or syncs.
+    fn sync_ahead(&self) {}
     /// What it takes, in bytes.
     fn bytes(&self) -> u64;
     /// Prepares a fast next start. Everything is durable already.

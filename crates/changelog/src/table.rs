@@ -26,8 +26,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 /// The largest entry inside a block; larger ones are kept in parts.
 const ENTRY_BYTES_MAX: usize = 3_500;
-/// The most blocks, or parts, in one batch.
-const BATCH_VALUES: usize = 8;
+/// The most blocks in one batch.
+const BATCH_BLOCKS: usize = 12;
+/// The most parts in one batch.
+const BATCH_PARTS: usize = 8;
 /// The most keys removed in one batch.
 const BATCH_REMOVED: usize = 16;
 /// Removals that a merge may drop in the time of a block.
@@ -429,7 +431,7 @@ impl Table {
         if keys > 0 {
             let bytes = filter.to_bytes();
             let parts = (0u32..).zip(bytes.chunks(PART_BYTES)).collect::<Vec<_>>();
-            for some in parts.chunks(BATCH_VALUES) {
+            for some in parts.chunks(BATCH_PARTS) {
                 let part =
                     |(n, bytes): &(u32, &[u8])| (keys::filter_part(letter, number, *n), Some(bytes.to_vec()));
                 store.apply(some.iter().map(part).collect())?;
@@ -598,7 +600,13 @@ impl Writing<'_> {
         self.batch.push((place, Some(packed)));
         self.building.keys += block.keys;
         self.building.after = Some(block.last);
-        if self.batch.len() >= BATCH_VALUES { self.hand_on() } else { Ok(()) }
+        if self.batch.len() < BATCH_BLOCKS {
+            return Ok(());
+        }
+        self.hand_on()?;
+        // Mostly others follow.
+        self.store.sync_ahead();
+        Ok(())
     }
 
     fn put_large(&mut self, key: &[u8], value: &[u8]) -> Result<(), LogError> {
@@ -608,7 +616,7 @@ impl Writing<'_> {
         for bytes in value.chunks(PART_BYTES) {
             self.batch.push((keys::run_part(letter, run, key, parts), Some(bytes.to_vec())));
             parts += 1;
-            if self.batch.len() >= BATCH_VALUES {
+            if self.batch.len() >= BATCH_PARTS {
                 self.hand_on()?;
             }
         }

@@ -7,7 +7,7 @@
 
 use crate::error::LogError;
 use crate::frame::Sealed;
-use crate::log::{Log, blocks_for};
+use crate::log::{BUSY_EVENTS, Log, blocks_for};
 use crate::table::Building;
 use crate::views::Changes;
 use std::collections::VecDeque;
@@ -28,10 +28,8 @@ const GROUP_EVENTS_MAX: usize = 8_192;
 /// The most bytes that share a sync; one submission may be larger.
 const GROUP_BYTES_MAX: usize = 16 << 20;
 
-/// So many events in one commit, and more are on their way: the next waits a little for
-/// company, as PostgreSQL's `commit_delay` does. A single change never waits.
-const BUSY_EVENTS: usize = 48;
-/// How many are company enough.
+/// After a commit of [`BUSY_EVENTS`] the next waits a little for company, as PostgreSQL's
+/// `commit_delay` does. A single change never waits. How many are company enough.
 const COMPANY_EVENTS: usize = 224;
 /// The longest wait for it.
 const COMPANY_WAIT: Duration = Duration::from_micros(2_500);

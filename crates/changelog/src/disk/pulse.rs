@@ -16,17 +16,19 @@ use std::time::Duration;
 /// How often a flush that is still under way is looked at.
 const PULSE: Duration = Duration::from_millis(250);
 
+/// Tells the thread of flushes: odd while one is under way.
+#[derive(Debug, Clone)]
+pub(super) struct Flushes(Arc<AtomicU64>);
+
 /// The thread, until it is stopped.
 #[derive(Debug)]
 pub(super) struct Pulse {
-    /// Odd while a flush is under way.
-    turns: Arc<AtomicU64>,
     stop: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Pulse {
-    pub(super) fn start(db: sled::Db) -> Result<Self, LogError> {
+    pub(super) fn start(db: sled::Db) -> Result<(Self, Flushes), LogError> {
         let turns = Arc::new(AtomicU64::new(0));
         let (stop, stopped) = mpsc::channel::<()>();
         let seen = Arc::clone(&turns);
@@ -43,14 +45,7 @@ impl Pulse {
         };
         let thread = thread::Builder::new().name("hms-sync log pulse".into()).spawn(beat);
         let thread = thread.map_err(io("start a thread for", Path::new("the change log")))?;
-        Ok(Self { turns, stop: Some(stop), thread: Some(thread) })
-    }
-
-    /// Does `work`, which may wait for a write that fails.
-    pub(super) fn during<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.turns.fetch_add(1, Ordering::AcqRel);
-        let _ends = Ends(&self.turns);
-        work()
+        Ok((Self { stop: Some(stop), thread: Some(thread) }, Flushes(turns)))
     }
 
     pub(super) fn stop(&mut self) {
@@ -60,6 +55,15 @@ impl Pulse {
         {
             tracing::error!("the change log's pulse ended before its time");
         }
+    }
+}
+
+impl Flushes {
+    /// Does `work`, which may wait for a write that fails. One at a time.
+    pub(super) fn during<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        let _ends = Ends(&self.0);
+        work()
     }
 }
 

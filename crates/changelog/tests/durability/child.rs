@@ -14,6 +14,10 @@ pub(crate) const TOLD: &str = "RECORDER_TOLD";
 /// What the child is to do: `sessions` of so many `rounds` of appends.
 const PLAN: &str = "HMS_SYNC_CHILD_PLAN";
 
+/// The round with a group that takes several batches, which are synced while the next is made.
+const LARGE_ROUND: usize = 19;
+pub(crate) const LARGE: usize = 800;
+
 /// What a child is to do.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
@@ -24,10 +28,12 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Events in the groups of one round, for ever.
+    /// Events in the groups of one round, for ever. One takes several batches.
     fn groups(self) -> impl Iterator<Item = usize> {
         let groups: &[usize] = if self.small { &[1, 7, 2] } else { &[1, 2, 64, 5, 17, 1, 300, 8] };
-        groups.iter().copied().cycle()
+        let large = (!self.small).then_some(LARGE_ROUND);
+        let all = groups.iter().copied().cycle().enumerate();
+        all.map(move |(n, some)| if large == Some(n) { LARGE } else { some })
     }
 
     /// The most events that it comes to.
