@@ -62,7 +62,10 @@ impl Maker {
     }
 
     fn place(&self, seq: u64) -> usize {
-        usize::try_from(seq.wrapping_mul(SPREAD) >> 20).unwrap_or(0) % self.last.len()
+        // Mixed (the end of SplitMix64), or a third of the records of a small log would have no events.
+        let mixed = (seq ^ (seq >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) >> 1).unwrap_or(0) % self.last.len()
     }
 
     fn keep(&mut self, sealed: Option<&Sealed>) {
