@@ -26,7 +26,7 @@ pub(crate) const CHUNK_EVENTS_MAX: usize = 32;
 pub(crate) const CHUNK_BYTES_MAX: usize = 12 * 1_024;
 /// A chunk is full with so many events: all of them are decompressed to read one, and
 /// sled reads nine chunks of a leaf for each.
-const FULL_EVENTS: usize = 16;
+const FULL_EVENTS: usize = 12;
 /// A chunk is full with so many bytes, which mostly compress to what fits into one value.
 const FULL_BYTES: usize = 8 * 1_024;
 /// A batch is full with so many bytes of chunks: sled's log must not grow by a segment for it.
