@@ -455,9 +455,10 @@ impl Driver {
 
     /// Has a request carried out when there is room for it on the way to its side.
     fn send(&self, side: &SideName, errand: Errand) {
-        match self.ways.get(side) {
-            Some(way) => way.send(&self.runtime, errand),
-            None => tracing::error!(%side, "no connector for this side"),
+        if let Some(way) = self.ways.get(side) {
+            way.send(&self.runtime, errand);
+        } else {
+            tracing::error!(%side, "no connector for this side");
         }
     }
 
