@@ -254,7 +254,7 @@ mod tests {
             rules: rules(),
             sides,
             guard: Guard::default(),
-            recreate: Default::default(),
+            recreate: crate::plan::Recreate::default(),
             personal,
         };
         plan.collections.insert(CollectionName::try_new("permit").unwrap(), collection);
@@ -277,7 +277,7 @@ mod tests {
             let mut answer = None;
             for effect in self.0.step(wake, now).unwrap() {
                 match effect {
-                    Effect::Append(events) => self.0.log().append(&events).map(|_| ()).unwrap(),
+                    Effect::Append(events) => self.0.log().append(&events).unwrap(),
                     Effect::Reply { reply, .. } => answer = Some(reply),
                     _ => {}
                 }

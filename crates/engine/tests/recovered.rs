@@ -40,7 +40,7 @@ fn plan() -> Arc<Plan> {
         poll_interval: Some(Duration::from_mins(1)),
         full_interval: None,
         settle_window: Duration::ZERO,
-        on_altered: Default::default(),
+        on_altered: hms_sync_engine::OnAltered::default(),
     };
     let mut plan = Plan::new("Test");
     let mut sides = VecMap::new();
@@ -53,7 +53,7 @@ fn plan() -> Arc<Plan> {
         rules: Rules::default(),
         sides,
         guard: Guard::default(),
-        recreate: Default::default(),
+        recreate: hms_sync_engine::Recreate::default(),
         personal: BTreeSet::new(),
     };
     plan.collections.insert(collection.clone(), of);
