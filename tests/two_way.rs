@@ -191,6 +191,7 @@ collections:
   thing:
     identity: [key]
     deletes: delete_wins
+    recreate: revive
     resolve: first_writer_wins
     sides:
       a:

@@ -63,7 +63,7 @@ fn plan(keys: bool) -> Plan {
             poll_interval: None,
             full_interval: None,
             settle_window: Duration::from_secs(1),
-            on_altered: Default::default(),
+            on_altered: hms_sync_engine::OnAltered::default(),
         }
     };
     for name in ["a", "b"] {
@@ -74,7 +74,7 @@ fn plan(keys: bool) -> Plan {
         rules: Rules::default(),
         sides: ["a", "b"].map(|name| (side(name), part(name))).into_iter().collect(),
         guard: Guard::default(),
-        recreate: Default::default(),
+        recreate: hms_sync_engine::Recreate::default(),
         personal: BTreeSet::from([field("phone")]),
     };
     plan.collections.insert(collection(), of);

@@ -50,7 +50,7 @@ fn plan(sides: &[SimSide; 2], window: Duration, grouped: bool, personal: bool) -
             poll_interval: Some(Duration::from_secs(2)),
             full_interval: Some(Duration::from_secs(30)),
             settle_window: window,
-            on_altered: Default::default(),
+            on_altered: hms_sync_engine::OnAltered::default(),
         };
         parts.insert(side_name(i), part);
     }
@@ -75,7 +75,7 @@ fn plan(sides: &[SimSide; 2], window: Duration, grouped: bool, personal: bool) -
         .unwrap();
     let guard = Guard { max_deletes: 1_000, max_deletes_percent: 100 };
     let personal = PERSONAL.into_iter().filter(|_| personal).map(field).collect();
-    let (identity, recreate) = (vec![field("no")], Default::default());
+    let (identity, recreate) = (vec![field("no")], hms_sync_engine::Recreate::default());
     let collection = CollectionPlan { identity, rules, sides: parts, guard, recreate, personal };
     plan.collections.insert(CollectionName::try_new("permit").unwrap(), collection);
     plan

@@ -55,7 +55,7 @@ fn plan(personal: &BTreeSet<FieldName>) -> Plan {
                 poll_interval: None,
                 full_interval: None,
                 settle_window: std::time::Duration::from_secs(1),
-                on_altered: Default::default(),
+                on_altered: hms_sync_engine::OnAltered::default(),
             };
             sides.insert(side(name), part);
         }
@@ -65,7 +65,7 @@ fn plan(personal: &BTreeSet<FieldName>) -> Plan {
             rules: rules(),
             sides,
             guard,
-            recreate: Default::default(),
+            recreate: hms_sync_engine::Recreate::default(),
             personal: personal.clone(),
         };
         plan.collections.insert(CollectionName::try_new(name).unwrap(), collection);

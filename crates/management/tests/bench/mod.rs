@@ -100,14 +100,14 @@ pub(crate) fn plan() -> Plan {
         poll_interval: None,
         full_interval: None,
         settle_window: Duration::from_secs(1),
-        on_altered: Default::default(),
+        on_altered: hms_sync_engine::OnAltered::default(),
     };
     let of = CollectionPlan {
         identity: Vec::new(),
         rules: Rules::default(),
         sides: VecMap::from_iter([(side, part)]),
         guard: Guard::default(),
-        recreate: Default::default(),
+        recreate: hms_sync_engine::Recreate::default(),
         personal: std::collections::BTreeSet::new(),
     };
     plan.collections.insert(collection, of);
