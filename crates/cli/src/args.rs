@@ -152,7 +152,7 @@ pub(crate) struct TestArgs {
     /// Only tests with this in their names; any of several
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
-    /// Also write what came of it as JUnit XML, for continuous integration
+    /// Also write what came of it as `JUnit` XML, for continuous integration
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
     /// Answer in JSON

@@ -110,12 +110,12 @@ fn what_does_not_come_back_is_named_with_a_value_that_shows_it() {
             "which cannot be read: expected a decimal number",
         ),
         (r#"{ path: t, to: "value ~ 'x'", samples: [1] }"#, "has only one of `to` and `from`"),
-        (r#"{ path: t, to: value, from: value }"#, "need `samples`"),
-        (r#"{ path: t, samples: [1] }"#, "go with `to` and `from`"),
+        ("{ path: t, to: value, from: value }", "need `samples`"),
+        ("{ path: t, samples: [1] }", "go with `to` and `from`"),
         (r#"{ path: t, to: "value +", from: value, samples: [1] }"#, "`to` will not do"),
-        (r#"{ path: t, to: price, from: value, samples: [1] }"#, "it names `price`; there is `value` alone"),
-        (r#"{ path: t, to: value, from: value, samples: [x] }"#, "is no value of this field"),
-        (r#"{ path: t, format: text, to: value, from: value, samples: [1] }"#, "one way of being written"),
+        ("{ path: t, to: price, from: value, samples: [1] }", "it names `price`; there is `value` alone"),
+        ("{ path: t, to: value, from: value, samples: [x] }", "is no value of this field"),
+        ("{ path: t, format: text, to: value, from: value, samples: [1] }", "one way of being written"),
     ] {
         let said = mapped(place);
         assert!(said.contains(words), "{place}\n{said}");

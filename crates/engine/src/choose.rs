@@ -277,7 +277,7 @@ mod tests {
             let mut answer = None;
             for effect in self.0.step(wake, now).unwrap() {
                 match effect {
-                    Effect::Append(events) => self.0.log().append(&events).map(|_| ()).unwrap(),
+                    Effect::Append(events) => self.0.log().append(&events).unwrap(),
                     Effect::Reply { reply, .. } => answer = Some(reply),
                     _ => {}
                 }

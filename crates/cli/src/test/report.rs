@@ -1,4 +1,4 @@
-//! What is told of tests: to people, as JSON, and as JUnit XML for whoever runs them.
+//! What is told of tests: to people, as JSON, and as `JUnit` XML for whoever runs them.
 
 use crate::screen::{Screen, Tone};
 use crate::test::compare::Mismatch;
