@@ -443,8 +443,12 @@ impl Machine {
     ) -> Result<(), EngineError> {
         let Some(part) = entry.state.sides.get(place.side) else { return Ok(()) };
         // The answer itself may be older than the write: whoever took it in has the side read.
-        if part.parked.is_some() || seen.source == Source::Answer {
+        if part.parked.is_some() && part.doubt.is_none() || seen.source == Source::Answer {
             return Ok(());
+        }
+        if part.parked.is_some() {
+            // What was doubted since is settled by this read: it is as it was.
+            return self.park_not_kept(place, record, entry, fields, now);
         }
         let current = seen.tag.is_some() && seen.tag == part.tag;
         let window = place.plan.settle_window;

@@ -267,6 +267,8 @@ pub(crate) fn is_unconfirmed(plan: &CollectionSide, state: &RecordState, side: &
     state.merged.field_names().any(|field| {
         (plan.shape.takes(field) || plan.shape.gives(field))
             && !has_seen(state, part, side, field).covers(&state.merged.seen(field))
+            // What it did not keep it will not show, however often it is read.
+            && !part.held.get(field).is_some_and(|held| held.not_kept)
     })
 }
 

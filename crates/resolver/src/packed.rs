@@ -131,6 +131,7 @@ impl Packer {
         let mut actors: Vec<Actor> = actors.into_iter().cloned().collect();
         actors.sort_by_key(|actor| actor.author != Author::Engine);
         let unit = UNITS.get(unit).copied().unwrap_or(1);
+        let latest = if latest == i64::MIN { 0 } else { latest };
         Self { bytes: vec![FORM], actors, latest, unit, known: Vec::new(), last: None }
     }
 
@@ -175,8 +176,7 @@ impl Packer {
     fn times(&mut self) {
         let unit = UNITS.iter().position(|unit| *unit == self.unit).unwrap_or(2);
         self.bytes.push(low(unit as u64));
-        let rounded = self.latest.div_euclid(self.unit.cast_signed());
-        self.signed(if self.latest == i64::MIN { 0 } else { rounded });
+        self.signed(self.latest.div_euclid(self.unit.cast_signed()));
     }
 
     fn state(&mut self, state: &FieldState, record: &Record) {

@@ -133,8 +133,20 @@ fn any_bytes_make_nothing_panic() {
 /// As snapshots were until now: a map, field by field.
 #[test]
 fn what_was_kept_before_it_was_packed_still_opens() {
-    let old =
-        rmp_serde::to_vec_named(&serde_json::json!({ "g": 2, "p": { "s": [], "c": {} }, "c": { "a": 3 } }));
-    let record: Record = rmp_serde::from_slice(&old.unwrap()).unwrap();
+    #[derive(Serialize)]
+    struct Kept {
+        s: Vec<u8>,
+        c: Clock,
+    }
+    #[derive(Serialize)]
+    struct Named {
+        g: u32,
+        p: Kept,
+        c: Clock,
+    }
+    let actor = Actor::side(SideName::try_new("a").unwrap());
+    let clock: Clock = [(actor, 3)].into_iter().collect();
+    let old = Named { g: 2, p: Kept { s: Vec::new(), c: clock.clone() }, c: clock };
+    let record: Record = rmp_serde::from_slice(&rmp_serde::to_vec_named(&old).unwrap()).unwrap();
     assert_eq!((record.generation, record.clock.to_string().as_str()), (2, "a:3"));
 }

