@@ -113,9 +113,15 @@ fn scheduled() -> Field {
         .resolve(Resolve::prefer(["marshal", "clerk"]))
 }
 
+/// The example without its tests, which come last in it: a program has its own.
+fn example() -> &'static str {
+    let yaml = include_str!("../docs/examples/permit-sync.yaml");
+    yaml.split_once("\n    tests:").map_or(yaml, |(before, _)| before)
+}
+
 #[test]
 fn the_builder_comes_to_what_the_same_yaml_comes_to() {
-    let yaml = include_str!("../docs/examples/permit-sync.yaml");
+    let yaml = example();
     let from_yaml = hms_sync_config::parse("permit-sync.yaml", yaml, &|_| None).unwrap();
     let built = permit_sync().check().unwrap();
     assert_eq!(format!("{built:#?}"), format!("{from_yaml:#?}"));
@@ -263,7 +269,7 @@ fn mistakes(why: &SyncError) -> Vec<(String, Option<String>)> {
 /// The example as YAML with a part of it replaced, and as the builder has it.
 #[track_caller]
 fn check_mistake(part: &str, by: &str, built: Collection, expected: &[&str]) {
-    let yaml = include_str!("../docs/examples/permit-sync.yaml");
+    let yaml = example();
     assert!(yaml.contains(part), "{part:?} is not in the example");
     let of_yaml = hms_sync_config::parse("permit-sync.yaml", &yaml.replace(part, by), &|_| None);
     let of_yaml = mistakes(&SyncError::Config(of_yaml.unwrap_err()));

@@ -16,8 +16,8 @@ chores of hms-sync
 
 usage: cargo xtask <chore>
 
-  test             everything CI runs: format, lints, layers, unit tests, laws,
-                   simulation, real servers, docs. Gets what the tests need.
+  test             everything CI runs: format, lints, layers, unit tests, laws and the faults
+                   that they must notice, simulation, real servers, docs. Gets what the tests need.
   check            format, lints and layers only
   servers          gets the real servers the tests need, and nothing else
   bench NAME       pipeline | faults | changelog | resolver, with [--quick]; the last line is JSON
@@ -57,6 +57,9 @@ fn test() -> Outcome {
     let mut tests = shell::cargo(&["test", "--workspace", "--all-targets", "--no-fail-fast"]);
     tests.env("HMS_SYNC_SERVERS", &servers);
     shell::run("tests", &mut tests)?;
+    let teeth = ["--features", "faults", "--test", "laws", "--", "mutants", "--nocapture"];
+    let mut teeth = shell::cargo(&[["test", "--package", "hms-sync-resolver"].as_slice(), &teeth].concat());
+    shell::run("faults put back into the resolver", &mut teeth)?;
     let mut docs = shell::cargo(&["test", "--workspace", "--doc"]);
     shell::run("examples in the docs", &mut docs)
 }

@@ -5,6 +5,9 @@ use hms_sync_changelog::{Log, Options, seal};
 use hms_sync_model::{Body, Event, EventId, RecordId, SideName, Time};
 use std::fs;
 
+/// Events of a chunk: what one that is destroyed takes along.
+const CHUNK: u64 = 12;
+
 /// A log of 400 events of one record on the bench, in packed chunks.
 fn fill(bench: &Bench) {
     let log = Log::open(&bench.data(), Options::default()).unwrap();
@@ -58,10 +61,12 @@ fn what_is_lost_is_said_and_the_damaged_log_stays() {
     let before = fs::read(bench.data().join("db")).unwrap();
     let ran = recover(&bench, &[]);
     assert_eq!(ran.code, 1, "{ran:?}");
-    for words in ["kept:", "lost: 32 events: ", "permit/1 lacks versions ", "was not touched"] {
+    let lost = format!("lost: {CHUNK} events: ");
+    for words in ["kept:", &lost, "permit/1 lacks versions ", "was not touched"] {
         assert!(ran.out.contains(words), "{words}: {}", ran.out);
     }
-    assert!(ran.err.contains("32 events could not be recovered") && ran.err.contains("hint"), "{}", ran.err);
+    let lost = format!("{CHUNK} events could not be recovered");
+    assert!(ran.err.contains(&lost) && ran.err.contains("hint"), "{}", ran.err);
     assert_eq!(fs::read(bench.data().join("db")).unwrap(), before);
     let again = recover(&bench, &[]);
     assert_eq!(again.code, 5, "{again:?}");
@@ -76,15 +81,16 @@ fn a_recovered_log_is_used_from_then_on_and_says_what_it_lacks() {
     let ran = recover(&bench, &["--replace", "--json"]);
     assert_eq!(ran.code, 1, "{ran:?}");
     let told: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!((&told["way"], &told["events"]), (&"salvaged".into(), &368.into()));
+    assert_eq!((&told["way"], &told["events"]), (&"salvaged".into(), &(400 - CHUNK).into()));
     let lost = &told["lost"][0];
-    assert_eq!(lost["last"].as_u64().unwrap() - lost["first"].as_u64().unwrap(), 31);
+    assert_eq!(lost["last"].as_u64().unwrap() - lost["first"].as_u64().unwrap(), CHUNK - 1);
     let aside = std::path::Path::new(told["damaged_kept_in"].as_str().unwrap()).to_owned();
     assert!(aside.join("db").exists());
     assert_eq!(fs::read_to_string(bench.data().join("beside")).unwrap(), "of the record");
     let verified = bench.ask(&["audit", "verify"]);
     assert_eq!(verified.code, 0, "{verified:?}");
-    assert!(verified.out.contains("but for 32 events lost in a recovery of 20"), "{}", verified.out);
+    let lost = format!("but for {CHUNK} events lost in a recovery of 20");
+    assert!(verified.out.contains(&lost), "{}", verified.out);
     // The record that lacks events is held, and says why.
     let parked = bench.ask(&["parked", "list"]);
     assert!(parked.out.contains("lost in a recovery"), "{parked:?}");
