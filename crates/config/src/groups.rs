@@ -77,7 +77,7 @@ fn one(entry: &Entry, all: &Fields, sides: &[SideName], problems: &mut Problems<
     let require = require.and_then(|node| members.require(node, problems));
     circles(&name, &derive, entry.at, problems);
     let (name, lead) = (name.as_str().to_owned(), lead.name.clone());
-    Some(Group { name, lead, fields, resolve, locks, derive, require })
+    Some(Group { name, fields, lead, resolve, locks, derive, require })
 }
 
 /// Members that are derived from each other.

@@ -477,17 +477,7 @@ impl Machine {
         now: Now,
     ) -> Result<(), EngineError> {
         let side = place.side.clone();
-        let (failure, words, asked) = match outcome {
-            Outcome::Applied(_) | Outcome::Noop => return Ok(()),
-            Outcome::Conflict { reason } => (Failure::Conflict, reason, None),
-            Outcome::Exists { reason } => (Failure::Exists, reason, None),
-            Outcome::Gone => (Failure::Gone, format!("{side} no longer has the record"), None),
-            Outcome::Rejected { reason } => (Failure::Rejected, reason, None),
-            Outcome::RetryLater { reason, after, side_wide } => {
-                (if side_wide { Failure::Away } else { Failure::RetryLater }, reason, after)
-            }
-            Outcome::Unknown { reason } => (Failure::Unknown, reason, None),
-        };
+        let Some((failure, words, asked)) = failure_of(outcome, &side) else { return Ok(()) };
         let write = entry.state.sides.get(&side).and_then(|p| p.write_of(of));
         let creates = write.is_some_and(|w| w.operation == Operation::Create);
         let sent = write.map(|write| write.fields.clone());
@@ -802,6 +792,22 @@ impl Machine {
         }
         self.finish(record.clone(), entry, now)
     }
+}
+
+/// What kind of failure an outcome is, in words, and for how long the side asks to be left
+/// alone; nothing for a success.
+fn failure_of(outcome: Outcome, side: &SideName) -> Option<(Failure, String, Option<Duration>)> {
+    Some(match outcome {
+        Outcome::Applied(_) | Outcome::Noop => return None,
+        Outcome::Conflict { reason } => (Failure::Conflict, reason, None),
+        Outcome::Exists { reason } => (Failure::Exists, reason, None),
+        Outcome::Gone => (Failure::Gone, format!("{side} no longer has the record"), None),
+        Outcome::Rejected { reason } => (Failure::Rejected, reason, None),
+        Outcome::RetryLater { reason, after, side_wide } => {
+            (if side_wide { Failure::Away } else { Failure::RetryLater }, reason, after)
+        }
+        Outcome::Unknown { reason } => (Failure::Unknown, reason, None),
+    })
 }
 
 /// What an outcome tells of the side's health.

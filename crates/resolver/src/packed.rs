@@ -121,7 +121,8 @@ impl Packer {
         }
         for sibling in all.iter().flat_map(|reg| reg.siblings()) {
             let Stamp { low, high } = sibling.stamp;
-            let odd = |at: i64| UNITS.iter().position(|unit| at.unsigned_abs() % unit == 0).unwrap_or(2);
+            let odd =
+                |at: i64| UNITS.iter().position(|unit| at.unsigned_abs().is_multiple_of(*unit)).unwrap_or(2);
             unit = unit.max(odd(high.0));
             if low != Time::MIN {
                 unit = unit.max(odd(low.0));

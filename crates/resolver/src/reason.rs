@@ -144,6 +144,7 @@ mod tests {
 
     /// Each reason with its name, in few words, and in a sentence.
     #[test]
+    #[allow(clippy::too_many_lines, reason = "a list of all")]
     fn every_reason_has_its_words() {
         let name = |text: &str| SideName::try_new(text).unwrap_or_else(|why| panic!("{why}"));
         let lead = FieldName::try_new("status").unwrap_or_else(|why| panic!("{why}"));

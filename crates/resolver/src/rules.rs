@@ -263,7 +263,7 @@ impl Builder {
         }
         for (field, rule) in self.0.fields.iter_mut() {
             let plain = rule.owner.is_none() && rule.locks.is_empty();
-            if !rule.fills_blank.is_empty() && !(plain && rule.kind == Kind::Value) {
+            if !(rule.fills_blank.is_empty() || plain && rule.kind == Kind::Value) {
                 return Err(InvalidRules::FilledAndRuled(field.clone()));
             }
             if rule.kind != Kind::Value && !(plain && rule.resolve.is_empty()) {

@@ -1,7 +1,12 @@
 //! Expressions as a policy: they see what they should and nothing else, the order
 //! of arrival is invisible to them, and nothing they are makes them run for ever,
 //! panic, or put a value into a field that it cannot hold.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::too_many_lines,
+    reason = "tests may panic, and list what they try"
+)]
 
 use hms_sync_model::{
     Actor, Author, Change, Clock, Date, Decimal, Dot, Edit, FieldName, FieldType, SideName, Stamp, Time,
