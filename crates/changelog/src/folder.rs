@@ -12,6 +12,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The newest format that this hms-sync reads, and the one it writes.
 const FORMAT: u32 = 1;
@@ -47,11 +48,7 @@ pub(crate) fn hold(dir: &Path) -> Result<Held, LogError> {
     let path = dir.join("lock");
     let lock =
         OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io("open", &path))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(LogError::InUse { place: dir.display().to_string() }),
-        Err(TryLockError::Error(why)) => return Err(io("lock", &path)(why)),
-    }
+    lock_within_moments(&lock, dir, &path)?;
     let fresh = check_format(dir)?;
     clear_half_snapshots(dir)?;
     Ok(Held { _lock: lock, fresh })
@@ -69,11 +66,26 @@ pub(crate) fn hold_for_reading(dir: &Path) -> Result<Option<File>, LogError> {
         Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
         Err(why) => return Err(io("open", &path)(why)),
     };
-    match lock.try_lock() {
-        Ok(()) => Ok(Some(lock)),
-        Err(TryLockError::WouldBlock) => Err(LogError::InUse { place: dir.display().to_string() }),
-        Err(TryLockError::Error(why)) => Err(io("lock", &path)(why)),
+    lock_within_moments(&lock, dir, &path)?;
+    Ok(Some(lock))
+}
+
+/// How often and after which pause a lock is tried for.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Takes a lock. A child that this process is just starting has a copy of every open file
+/// until it becomes another program, so a lock that was let go can stand for a moment more.
+fn lock_within_moments(lock: &File, dir: &Path, path: &Path) -> Result<(), LogError> {
+    for attempt in 1..=TRIES {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if attempt < TRIES => std::thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => break,
+            Err(TryLockError::Error(why)) => return Err(io("lock", path)(why)),
+        }
     }
+    Err(LogError::InUse { place: dir.display().to_string() })
 }
 
 /// Whether sled has written a snapshot here.
