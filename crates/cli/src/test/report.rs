@@ -44,7 +44,9 @@ pub(crate) fn failure_text(ran: &Ran) -> String {
         difference(miss, width, &mut line);
     }
     ran.parked.iter().for_each(|words| line(&format!("  set aside: {words}")));
-    line("  what happened");
+    if !ran.timeline.is_empty() {
+        line("  what happened");
+    }
     ran.timeline.lines().for_each(|words| line(&format!("    {words}")));
     text
 }
