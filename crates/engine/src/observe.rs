@@ -489,11 +489,11 @@ impl Machine {
             || new_tag && pending()
             || part.last_write.as_ref().is_some_and(|last| !last.shown && seen.began > last.ended)
             || part.held.values().any(|held| held.not_kept)
-            || is_behind(state, place.side) && quiet();
+            || is_behind(&place.collection.rules, state, place.side) && quiet();
         if !lesson {
             return Ok(());
         }
-        let clock = if quiet() { state.merged.clock.clone() } else { part.acked.clone() };
+        let clock = if quiet() { state.merged.clock.clone() } else { part.acked_of_all() };
         self.emit(
             record,
             entry,
@@ -683,7 +683,7 @@ impl Machine {
     ) -> Result<(), EngineError> {
         let Some(part) = entry.state.sides.get(place.side) else { return Ok(()) };
         if !part.has_it() {
-            let clock = part.acked.clone();
+            let clock = part.acked_of_all();
             let known = part.doubt.is_none();
             let body = Body::Confirmed { side: place.side.clone(), clock, tag: None };
             return if known { Ok(()) } else { self.emit(record, entry, body, now).map(|_| ()) };

@@ -29,8 +29,9 @@ fn a_changed_policy_decides_what_waits() {
     story.play.restart(Some(ruled(Policy::Prefer(vec![side("clerk")])).plan())).unwrap();
     story.play.forget();
     story.settle().expect(
-        "   3 marshal  update   permit/7 note=x <- applied #13
-            3 engine   settle   permit/7 note=x -> settled #14",
+        "   3 clerk    read     permit/7        -> in step #11
+            3 marshal  update   permit/7 note=x <- applied #12
+            3 engine   settle   permit/7 note=x -> settled #13",
     );
     story.all_hold("no=7 note=x status=pending");
 }
