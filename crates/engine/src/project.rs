@@ -219,12 +219,13 @@ pub(crate) fn shown(plan: &CollectionSide, part: &SideState, field: &FieldName) 
 }
 
 /// While a person has to decide, those who disagree keep what they have, and have not
-/// been shown what others have.
+/// been shown what others have. A group waits as a whole, for its lead.
 pub(crate) fn keeps_its_own(rules: &Rules, merged: &Record, side: &SideName, field: &FieldName) -> bool {
-    if !merged.is_conflicted(field) {
+    let lead = rules.group_of(field).map_or(field, |group| &group.lead);
+    if !merged.is_conflicted(lead) {
         return false;
     }
-    let decision = merged.decide(rules, field);
+    let decision = merged.decide(rules, lead);
     matches!(decision.reason, Reason::Manual)
         && decision.siblings.iter().any(|(sibling, _)| sibling.dot.actor.as_side() == Some(side))
 }
