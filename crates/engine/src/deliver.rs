@@ -285,6 +285,7 @@ impl Machine {
         if matches!(busy, Busy::Writing(_)) {
             lane.read_at = None;
             lane.refused = None;
+            lane.sent_at = Some(now.wall);
         }
         lane.busy = Some(busy);
         lane.due = None;
@@ -452,9 +453,10 @@ impl Machine {
         self.emit(record, entry, body, now)?;
         let lane = self.lanes.open(record, &Track::Deliver(side.clone()));
         (lane.look, lane.due, lane.failed_reads, lane.refused) = (None, None, 0, None);
+        let sent_at = lane.sent_at;
         if let (true, Some(fields), Some(id), Some(doc)) = (whole, stored, id, doc) {
             // What else the answer shows is the side's own doing, with our write before its eyes.
-            let (source, began) = (Source::Answer, now.wall);
+            let (source, began) = (Source::Answer, sent_at.unwrap_or(now.wall));
             let seen = Seen { id, tag, modified: None, fields, doc, source, began };
             self.compare(place, record, entry, &seen, now)?;
             self.on_altered(place, record, entry, &seen, &results, now)?;
