@@ -457,7 +457,7 @@ impl Machine {
         if let (true, Some(fields), Some(id), Some(doc)) = (whole, stored, id, doc) {
             // What else the answer shows is the side's own doing, with our write before its eyes.
             let (source, began) = (Source::Answer, sent_at.unwrap_or(now.wall));
-            let seen = Seen { id, tag, modified: None, fields, doc, source, began };
+            let seen = Seen { id, tag, modified: None, fields, doc, source, began, certain: true };
             self.compare(place, record, entry, &seen, now)?;
             self.on_altered(place, record, entry, &seen, &results, now)?;
         }
@@ -678,38 +678,7 @@ impl Machine {
         let Ok(fields) = place.plan.shape.read(&doc, false) else {
             return self.observe(place, record, entry, seen, Source::Fetch, began, now);
         };
-        let ours = |write: &Write| {
-            write.fields.iter().all(|(field, value)| {
-                let there = fields.get(field);
-                there.is_none_or(|there| same(there, &place.plan.shape.image(field, value)))
-            })
-        };
-        match write.filter(|write| write.operation == Operation::Create) {
-            Some(write) if ours(&write) => {
-                let body = Body::Applied {
-                    side: place.side.clone(),
-                    of: write.version,
-                    id: Some(seen.id.clone()),
-                    tag: seen.tag.clone(),
-                    results: VecMap::new(),
-                    whole: true,
-                };
-                self.counts.delivered += 1;
-                self.emit(&record, &mut entry, body, now)?;
-            }
-            Some(write) => {
-                let words = "something else with this identity is there".to_owned();
-                let body = Body::Failed {
-                    side: place.side.clone(),
-                    of: write.version,
-                    failure: Failure::NotApplied,
-                    words,
-                };
-                self.emit(&record, &mut entry, body, now)?;
-            }
-            None => {}
-        }
-        let seen = Seen {
+        let mut seen = Seen {
             id: seen.id,
             tag: seen.tag,
             modified: seen.modified,
@@ -717,7 +686,23 @@ impl Machine {
             doc,
             source: Source::Fetch,
             began,
+            certain: true,
         };
+        let creates = write.filter(|write| write.operation == Operation::Create);
+        if let Some(write) = creates
+            && !self.land_create(place, &record, &mut entry, &seen, now)?
+        {
+            let words = "something else with this identity is there".to_owned();
+            let body = Body::Failed {
+                side: place.side.clone(),
+                of: write.version,
+                failure: Failure::NotApplied,
+                words,
+            };
+            self.emit(&record, &mut entry, body, now)?;
+            // Who made it so may have seen our create, or may not.
+            seen.certain = false;
+        }
         self.compare(place, &record, &mut entry, &seen, now)?;
         self.finish(record, entry, now)
     }

@@ -10,19 +10,19 @@ use crate::brake::{fights, flapping};
 use crate::classify::{Verdict, is_another, is_credible, seen_by_group, stamp, verdict};
 use crate::error::EngineError;
 use crate::happening::What;
-use crate::image::original;
+use crate::image::{original, same_but_form};
 use crate::lane::Track;
 use crate::machine::Machine;
 use crate::personal::{closed, mask_words, without};
 use crate::plan::{CollectionPlan, CollectionSide, Recreate};
 use crate::project::{held_back, is_behind, lacks, same, shown};
-use crate::state::{Held, SideState};
+use crate::state::{Held, SideState, Write};
 use crate::views::Entry;
 use crate::wake::Now;
 use hms_sync_connector::{Content, Observation};
 use hms_sync_model::{
-    Body, Change, CollectionName, Dot, Edit, Failure, FieldMap, FieldName, InvalidName, Lane, NativeId,
-    Operation, ParkReason, Parked, RawHash, RecordId, SideName, Source, Tag, Time, Value, VecMap,
+    Body, Change, CollectionName, Dot, Edit, Failure, FieldMap, FieldName, FieldResult, InvalidName, Lane,
+    NativeId, Operation, ParkReason, Parked, RawHash, RecordId, SideName, Source, Tag, Time, Value, VecMap,
 };
 use hms_sync_resolver::Presence;
 use serde_json::Value as Json;
@@ -50,6 +50,8 @@ pub(crate) struct Seen {
     pub(crate) source: Source,
     /// When the read began.
     pub(crate) began: Time,
+    /// Whether it is known what those who edited there had seen.
+    pub(crate) certain: bool,
 }
 
 impl Seen {
@@ -148,7 +150,7 @@ impl Machine {
                 return self.finish(record, entry, now);
             }
         };
-        let seen = Seen { id, tag, modified, fields, doc, source, began };
+        let seen = Seen { id, tag, modified, fields, doc, source, began, certain: true };
         if unborn {
             return self.appeared(place, record, entry, seen, now);
         }
@@ -183,7 +185,7 @@ impl Machine {
             .map(|f| seen.fields.get(f).cloned().unwrap_or_default())
             .collect();
         let Some(other) = self.views.identified(place.name, &values)?.filter(|other| *other != record) else {
-            self.first_edit(place, &record, &mut entry, &seen, false, now)?;
+            self.first_edit(place, &record, &mut entry, &seen, (false, true), now)?;
             return self.finish(record, entry, now);
         };
         let mut known = self.views.take(&other)?;
@@ -201,7 +203,7 @@ impl Machine {
         };
         if !same_identity || !there {
             self.views.put(other, known);
-            self.first_edit(place, &record, &mut entry, &seen, false, now)?;
+            self.first_edit(place, &record, &mut entry, &seen, (false, true), now)?;
             return self.finish(record, entry, now);
         }
         let taken =
@@ -222,25 +224,70 @@ impl Machine {
             self.emit(&record, &mut entry, Body::Unlinked { side: place.side.clone() }, now)?;
             self.finish(record, entry, now)?;
         }
-        self.drop_create(place, &other, &mut known, now)?;
-        self.first_edit(place, &other, &mut known, &seen, true, now)?;
+        if self.land_create(place, &other, &mut known, &seen, now)? {
+            self.compare(place, &other, &mut known, &seen, now)?;
+            return self.finish(other, known, now);
+        }
+        let certain = !self.drop_create(place, &other, &mut known, now)?;
+        self.first_edit(place, &other, &mut known, &seen, (true, certain), now)?;
         self.finish(other, known, now)
     }
 
-    /// A create whose fate is open, when the record turns out to be there: it is
-    /// no longer to be sent. Whether it was ours or somebody's shows in the fields.
+    /// A create whose fate is open, when the record turns out to be there with all that
+    /// it carried: it has landed. Answers whether it has.
+    pub(crate) fn land_create(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        seen: &Seen,
+        now: Now,
+    ) -> Result<bool, EngineError> {
+        let write = entry.state.sides.get(place.side).and_then(|part| part.write.as_ref());
+        let mut results = VecMap::new();
+        let mut is_ours = |(field, value): (&FieldName, &Value)| {
+            let Some(there) = seen.fields.get(field) else { return true };
+            let image = place.plan.shape.image(field, value);
+            let reformatted = !same(there, &image) && same_but_form(there, &image);
+            if reformatted {
+                results.insert(field.clone(), FieldResult::Reformatted(there.clone()));
+            }
+            reformatted || same(there, &image)
+        };
+        let mut ours =
+            |write: &&Write| write.operation == Operation::Create && write.fields.iter().all(&mut is_ours);
+        let Some(of) = write.filter(|write| ours(write)).map(|write| write.version) else {
+            return Ok(false);
+        };
+        let body = Body::Applied {
+            side: place.side.clone(),
+            of,
+            id: Some(seen.id.clone()),
+            tag: seen.tag.clone(),
+            results,
+            whole: true,
+        };
+        self.counts.delivered += 1;
+        self.emit(record, entry, body, now)?;
+        Ok(true)
+    }
+
+    /// A create whose fate is open, when the record turns out to be there with other
+    /// values: it is no longer to be sent. Answers whether there was one: then nobody
+    /// knows whether who set them had seen it.
     fn drop_create(
         &mut self,
         place: Place<'_>,
         record: &RecordId,
         entry: &mut Entry,
         now: Now,
-    ) -> Result<(), EngineError> {
+    ) -> Result<bool, EngineError> {
         let write = entry.state.sides.get(place.side).and_then(|part| part.write.as_ref());
-        let Some(of) = write.map(|write| write.version) else { return Ok(()) };
+        let Some(of) = write.map(|write| write.version) else { return Ok(false) };
         let words = "found by its identity".to_owned();
         let body = Body::Failed { side: place.side.clone(), of, failure: Failure::NotApplied, words };
-        self.emit(record, entry, body, now).map(|_| ())
+        self.emit(record, entry, body, now)?;
+        Ok(true)
     }
 
     /// The first edit of a side on a record: all that it shows.
@@ -250,7 +297,7 @@ impl Machine {
         record: &RecordId,
         entry: &mut Entry,
         seen: &Seen,
-        linked: bool,
+        (linked, certain): (bool, bool),
         now: Now,
     ) -> Result<(), EngineError> {
         let seen = &seen.open(place, entry);
@@ -258,7 +305,7 @@ impl Machine {
         let fields: FieldMap = there.map(|(field, value)| (field.clone(), value.clone())).collect();
         let side = place.side;
         self.tell_way(record, now, || What::Appeared { side: side.clone(), linked, fields: fields.clone() });
-        self.edit(place, record, entry, seen, fields, true, now)
+        self.edit(place, record, entry, seen, fields, certain, now)
     }
 
     /// Compares what was seen with what the side was known to show.
@@ -280,7 +327,7 @@ impl Machine {
         if (busy || hint) && seen.source != Source::Answer {
             return self.doubt_if_different(place, record, entry, seen, now);
         }
-        let mut certain = true;
+        let mut certain = seen.certain;
         if self.is_write_open(place, record, entry) && seen.source != Source::Answer {
             certain = self.look(place, record, entry, seen, now)?;
         } else if seen.source == Source::Fetch {
