@@ -806,7 +806,7 @@ pub(crate) fn health(outcome: &Outcome) -> (Health, String) {
 }
 
 /// What the side made of each field that was written, where it is not what was sent.
-fn judge(
+pub(crate) fn judge(
     place: Place<'_>,
     part: &SideState,
     sent: &FieldMap,

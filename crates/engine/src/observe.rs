@@ -8,6 +8,7 @@
 use crate::altered::cut_short;
 use crate::brake::{fights, flapping};
 use crate::classify::{Verdict, is_another, is_credible, seen_by_group, stamp, verdict};
+use crate::deliver::judge;
 use crate::error::EngineError;
 use crate::happening::What;
 use crate::image::{original, same_but_form};
@@ -15,7 +16,7 @@ use crate::lane::Track;
 use crate::machine::Machine;
 use crate::personal::{closed, mask_words, without};
 use crate::plan::{CollectionPlan, CollectionSide, Recreate};
-use crate::project::{held_back, is_behind, lacks, same, shown};
+use crate::project::{held_back, is_all_of_groups_in, is_behind, lacks, same, shown};
 use crate::state::{Held, SideState, Write};
 use crate::views::Entry;
 use crate::wake::Now;
@@ -442,13 +443,20 @@ impl Machine {
             other |= !same(there, &ours) && !same(there, &was);
         }
         if landed && write.operation != Operation::Delete {
+            // What stands there as it did before was not kept; what is new is somebody's edit.
+            let mut results = judge(place, part, &write.fields, &seen.fields);
+            let altered = |result: &FieldResult| matches!(result, FieldResult::Altered(_));
+            let edited: Vec<FieldName> =
+                results.iter().filter(|(_, r)| altered(r)).map(|(field, _)| field.clone()).collect();
+            edited.iter().for_each(|field| drop(results.remove(field)));
+            let all = is_all_of_groups_in(place.collection, place.plan, &entry.state, place.side, &write.fields);
             let body = Body::Applied {
                 side: place.side.clone(),
                 of: write.version,
                 id: Some(seen.id.clone()),
                 tag: seen.tag.clone(),
-                results: VecMap::new(),
-                whole: false,
+                results,
+                whole: all && shows_no_more(place, part, &write, seen),
             };
             self.emit(record, entry, body, now)?;
             return Ok(true);
@@ -840,6 +848,17 @@ impl Machine {
         self.tell(Some(record), told, now);
         Ok(())
     }
+}
+
+/// Whether a side shows a write of ours and nothing else that is new: so it has been shown
+/// all of it.
+fn shows_no_more(place: Place<'_>, part: &SideState, write: &Write, seen: &Seen) -> bool {
+    part.held.iter().all(|(field, held)| {
+        let Some(there) = seen.fields.get(field) else { return false };
+        let sent = write.fields.get(field);
+        same(there, &place.plan.shape.image(field, sent.unwrap_or(&held.sent)))
+            || sent.is_none() && same(there, &shown(place.plan, part, field))
+    })
 }
 
 /// The id of a record that `side` shows for the first time, the same whenever

@@ -64,8 +64,7 @@ fn a_process_that_dies_before_the_answer_looks_before_it_writes_again() {
          2 marshal update permit/7 note=b <- away #6: marshal cannot be reached
          2 marshal update permit/7 note=b <- not carried out #7: we looked: it is not there
          2 marshal update permit/7 note=b <- no answer #9: the connection broke
-         2 marshal update permit/7 note=b <- applied #10
-         2 marshal read   permit/7        -> in step #11",
+         2 marshal update permit/7 note=b <- applied #10",
     );
     story.all_hold("no=7 note=b status=pending");
 }
