@@ -119,7 +119,9 @@ pub(crate) fn next_step(
         None if let Some(words) = held_back(collection, state, side, listed) => {
             Step::Park(ParkReason::Unmappable, words)
         }
-        None if plan.abilities.fetch && !fights(part) && is_unconfirmed(collection, state, side) => Step::Read,
+        None if plan.abilities.fetch && !fights(part) && is_unconfirmed(collection, state, side) => {
+            Step::Read
+        }
         None => Step::Rest,
     }
 }

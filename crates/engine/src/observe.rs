@@ -14,18 +14,20 @@ use crate::happening::What;
 use crate::image::{original, same_but_form};
 use crate::lane::Track;
 use crate::machine::Machine;
+use crate::past::record_seen;
 use crate::personal::{closed, mask_words, without};
 use crate::plan::{CollectionPlan, CollectionSide, Recreate};
 use crate::project::{held_back, is_all_of_groups_in, is_behind, lacks, same, shown};
-use crate::state::{Held, SideState, Write};
+use crate::state::{Held, RecordState, SideState, Write};
 use crate::views::Entry;
 use crate::wake::Now;
 use hms_sync_connector::{Content, Observation};
 use hms_sync_model::{
-    Body, Change, CollectionName, Dot, Edit, Failure, FieldMap, FieldName, FieldResult, InvalidName, Lane,
-    NativeId, Operation, ParkReason, Parked, RawHash, RecordId, SideName, Source, Tag, Time, Value, VecMap,
+    Actor, Body, Change, CollectionName, Dot, Edit, Failure, FieldMap, FieldName, FieldResult, InvalidName,
+    Lane, NativeId, Operation, ParkReason, Parked, RawHash, RecordId, SideName, Source, Tag, Time, Value,
+    VecMap,
 };
-use hms_sync_resolver::Presence;
+use hms_sync_resolver::{Presence, Record, Rules};
 use serde_json::Value as Json;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -449,7 +451,8 @@ impl Machine {
             let edited: Vec<FieldName> =
                 results.iter().filter(|(_, r)| altered(r)).map(|(field, _)| field.clone()).collect();
             edited.iter().for_each(|field| drop(results.remove(field)));
-            let all = is_all_of_groups_in(place.collection, place.plan, &entry.state, place.side, &write.fields);
+            let all =
+                is_all_of_groups_in(place.collection, place.plan, &entry.state, place.side, &write.fields);
             let body = Body::Applied {
                 side: place.side.clone(),
                 of: write.version,
@@ -606,9 +609,10 @@ impl Machine {
         context.see(&actor, n);
         let rules = &place.collection.rules;
         let mut changes: VecMap<FieldName, Change> = fields.into_iter().map(change).collect();
+        let view = self.rest_of_groups(record, &entry.state, part, rules, &changes, (&actor, n))?;
         rules.complete_groups(&mut changes, |field| match part.held.get(field) {
             Some(held) => held.sent.clone(),
-            None => entry.state.merged.value(rules, field),
+            None => view.as_ref().unwrap_or(&entry.state.merged).value(rules, field),
         });
         let stamp = stamp(seen.modified, low, now.wall);
         let has = |field: &FieldName| place.plan.shape.gives(field) || place.plan.shape.takes(field);
@@ -639,6 +643,35 @@ impl Machine {
             fields if fields.is_empty() => Ok(()),
             fields => self.park_flapping(place, record, entry, fields, now),
         }
+    }
+
+    /// The record as the side's people had seen it, where they edit a group of which the
+    /// side shows a part, and the rest has changed since: they edit what they had seen.
+    fn rest_of_groups(
+        &self,
+        record: &RecordId,
+        state: &RecordState,
+        part: &SideState,
+        rules: &Rules,
+        changes: &VecMap<FieldName, Change>,
+        (actor, n): (&Actor, u64),
+    ) -> Result<Option<Record>, EngineError> {
+        if state.erased.is_some() {
+            return Ok(None);
+        }
+        for group in rules.groups().iter().filter(|g| g.fields.iter().any(|f| changes.contains_key(f))) {
+            let members = || group.fields.iter();
+            let mut seen =
+                members().fold(part.acked.clone(), |seen, field| seen.common(part.acked_of(field)));
+            seen.see(actor, n);
+            let hidden =
+                |field: &&FieldName| !part.held.contains_key(*field) && !changes.contains_key(*field);
+            if members().filter(hidden).any(|field| !seen.covers(&state.merged.seen(field))) {
+                let (log, vault) = (self.views.log(), self.views.vault());
+                return record_seen(log, vault, rules, record, &seen);
+            }
+        }
+        Ok(None)
     }
 
     fn park_flapping(

@@ -146,8 +146,7 @@ pub(crate) fn is_all_of_groups_in(
         return true;
     }
     let grouped = |field: &FieldName| collection.rules.group_of(field).is_some();
-    differing(collection, plan, state, side)
-        .all(|(field, _)| written.contains_key(field) || !grouped(field))
+    differing(collection, plan, state, side).all(|(field, _)| written.contains_key(field) || !grouped(field))
 }
 
 /// Every field that the side takes and that has a value.

@@ -4,7 +4,8 @@
 use crate::error::EngineError;
 use hms_sync_changelog::Log;
 use hms_sync_model::{
-    Body, CollectionName, Digest, Event, EventId, FieldName, InvalidName, Parked, RecordId, Released, SideName, Time,
+    Body, CollectionName, Digest, Event, EventId, FieldName, InvalidName, Parked, RecordId, Released,
+    SideName, Time,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
