@@ -158,6 +158,10 @@ impl Machine {
             return self.appeared(place, record, entry, seen, now);
         }
         let part = entry.state.sides.get(place.side);
+        if part.is_some_and(|part| part.gone && seen.began <= part.seen_at) {
+            self.doubt(place, &record, &mut entry, "the read began before we knew it was deleted", now)?;
+            return self.finish(record, entry, now);
+        }
         if part.is_some_and(|part| part.gone)
             && place.collection.recreate == Recreate::Fresh
             && entry.state.merged.presence(&place.collection.rules) == Presence::Deleted
