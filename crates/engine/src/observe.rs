@@ -505,8 +505,19 @@ impl Machine {
     ) -> Result<(), EngineError> {
         let Some(part) = entry.state.sides.get(place.side) else { return Ok(()) };
         // The answer itself may be older than the write: whoever took it in has the side read.
-        if part.parked.is_some() && part.doubt.is_none() || seen.source == Source::Answer {
+        if seen.source == Source::Answer {
             return Ok(());
+        }
+        if let Some(parked) = part.parked.as_ref().filter(|_| part.doubt.is_none()) {
+            let passed = parked.reason == ParkReason::NotKept && parked.clock != entry.state.merged.clock;
+            if !passed || !lacks_nothing(place, &entry.state) {
+                return Ok(());
+            }
+            // Something else has changed since, and is there: it waits as before, and is not
+            // read again and again to be told so.
+            let parked = Parked { clock: entry.state.merged.clock.clone(), ..parked.clone() };
+            let lane = Lane::Side(place.side.clone());
+            return self.emit(record, entry, Body::Parked { lane, parked }, now).map(|_| ());
         }
         if part.parked.is_some() {
             // What was doubted since is settled by this read: it is as it was.
@@ -541,10 +552,7 @@ impl Machine {
         if !refused.is_empty() {
             return self.still_refused(place, record, entry, seen, refused, now);
         }
-        let pending = || {
-            lacks(place.collection, state, place.side, true).is_some()
-                || held_back(place.collection, state, place.side, true).is_some()
-        };
+        let pending = || !lacks_nothing(place, state);
         let quiet = || seen.began > state.edited_at && part.write.is_none() && !fights(part) && !pending();
         let new_tag = seen.tag.is_some() && seen.tag != part.tag;
         let lesson = part.doubt.is_some()
@@ -885,6 +893,12 @@ impl Machine {
         self.tell(Some(record), told, now);
         Ok(())
     }
+}
+
+/// Whether there is nothing that the side should be sent, now or once it is whole.
+fn lacks_nothing(place: Place<'_>, state: &RecordState) -> bool {
+    lacks(place.collection, state, place.side, true).is_none()
+        && held_back(place.collection, state, place.side, true).is_none()
 }
 
 /// Whether a side shows a write of ours and nothing else that is new: so it has been shown
