@@ -135,7 +135,8 @@ fn rests(state: &RecordState, part: &SideState) -> bool {
             true
         }
         ParkReason::Flapping => false,
-        _ => parked.clock == state.merged.clock,
+        // What is doubted since is looked at: it may be gone.
+        _ => parked.clock == state.merged.clock && part.doubt.is_none(),
     }
 }
 
