@@ -251,7 +251,9 @@ impl SideState {
             return;
         }
         let shown_before = write.fields.keys().map(|f| (f.clone(), self.shown_of(f)));
-        let before = shown_before.filter(|(_, value)| *value != Value::Absent).collect();
+        // Before an update nothing may have stood there, and may still.
+        let there = |value: &Value| *value != Value::Absent || write.operation == Operation::Update;
+        let before = shown_before.filter(|(_, value)| there(value)).collect();
         self.last_write =
             Some(LastWrite { ended: answer.at, before, tag: self.tag.take(), shown: answer.whole });
         self.gone = false;
