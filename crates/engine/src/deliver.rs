@@ -288,7 +288,6 @@ impl Machine {
         if matches!(busy, Busy::Writing(_)) {
             lane.read_at = None;
             lane.refused = None;
-            lane.sent_at = Some(now.wall);
         }
         lane.busy = Some(busy);
         lane.due = None;
@@ -330,7 +329,8 @@ impl Machine {
             fields: wanted.fields,
             clock,
         };
-        self.emit(record, &mut entry, body, now)?;
+        let version = self.emit(record, &mut entry, body, now)?;
+        self.lanes.open(record, &Track::Deliver(place.side.clone())).sent = Some((version, now.wall));
         if self.write_again(place, record, &mut entry, now)? {
             self.views.mark_todo(record, true);
             self.views.put(record.clone(), entry);
@@ -456,10 +456,11 @@ impl Machine {
         self.emit(record, entry, body, now)?;
         let lane = self.lanes.open(record, &Track::Deliver(side.clone()));
         (lane.look, lane.due, lane.failed_reads, lane.refused) = (None, None, 0, None);
-        let sent_at = lane.sent_at;
+        // Of one that another process sent it is not known.
+        let sent_at = lane.sent.filter(|(version, _)| *version == of).map_or(Time(0), |(_, at)| at);
         if let (true, Some(fields), Some(id), Some(doc)) = (whole, stored, id, doc) {
             // What else the answer shows is the side's own doing, with our write before its eyes.
-            let (source, began) = (Source::Answer, sent_at.unwrap_or(now.wall));
+            let (source, began) = (Source::Answer, sent_at);
             let seen = Seen { id, tag, modified: None, fields, doc, source, began, certain: true };
             self.compare(place, record, entry, &seen, now)?;
             self.on_altered(place, record, entry, &seen, &results, now)?;
