@@ -344,7 +344,10 @@ impl Machine {
         let part = entry.state.sides.get(place.side).unwrap_or(&nobody);
         match verdict(place, part, seen, now) {
             Verdict::Unchanged => self.confirm(place, record, entry, seen, now),
-            Verdict::Stale(_) if part.parked.as_ref().is_some_and(|p| p.reason == ParkReason::NotKept) => {
+            Verdict::Stale(_)
+                if part.doubt.is_none()
+                    && part.parked.as_ref().is_some_and(|p| p.reason == ParkReason::NotKept) =>
+            {
                 Ok(())
             }
             Verdict::Stale(words) => self.doubt(place, record, entry, words, now),
