@@ -276,7 +276,7 @@ impl World {
             }
         }
         self.judge();
-        if self.seed % 8 == 0 {
+        if self.seed.is_multiple_of(8) {
             self.relink();
         }
     }
@@ -496,7 +496,7 @@ impl World {
 
     fn create(&mut self, no: usize) {
         let twice = self.rng.u8(0..6) == 0;
-        for _ in 0..1 + usize::from(twice) {
+        for _ in 0..=usize::from(twice) {
             let i = self.rng.usize(0..self.sides.len());
             if self.sides[i].row_of(no).is_some() {
                 continue;
@@ -705,7 +705,7 @@ impl World {
         }
         match &event.body {
             Body::Intended { side, fields, clock, .. } => {
-                self.intended(event, index(side), fields, clock, no)
+                self.intended(event, index(side), fields, clock, no);
             }
             Body::Edited { .. } => {
                 let merged = &history.state.merged;
@@ -747,10 +747,10 @@ impl World {
             let mut had = vec![vec![Value::Absent; stands.len()]];
             for edit in history.edits.iter().filter(|edit| edit.changes.contains_key(&group.lead)) {
                 let of = |f: &FieldName| {
-                    edit.changes.get(f).cloned().unwrap_or_else(|| hms_sync_model::Change {
-                        before: Value::Absent,
-                        after: Value::Absent,
-                    })
+                    edit.changes
+                        .get(f)
+                        .cloned()
+                        .unwrap_or(hms_sync_model::Change { before: Value::Absent, after: Value::Absent })
                 };
                 had.push(group.fields.iter().map(|f| of(f).before).collect());
                 had.push(group.fields.iter().map(|f| of(f).after).collect());
@@ -811,12 +811,10 @@ impl World {
         let there = merged.presence(&rules) == hms_sync_resolver::Presence::Present;
         for i in 0..self.sides.len() {
             let side = side_name(i);
-            let Some(part) = history.state.sides.get(&side) else { continue };
-            let Some(id) = part.id.as_ref().map(|id| id.as_str()) else { continue };
+            let parts = history.state.sides.get(&side);
+            let Some(part) = parts.filter(|part| part.parked.is_none()) else { continue };
+            let Some(id) = part.id.as_ref().map(hms_sync_model::NativeId::as_str) else { continue };
             let Some(row) = self.sides[i].rows.get(id) else { continue };
-            if part.parked.is_some() {
-                continue;
-            }
             if row.now().gone == there || part.write.is_some() || part.doubt.is_some() {
                 let what = format!("{side}: gone {} there {there} {part:?}", row.now().gone);
                 self.breaks(Law::projection_settles, no, || what);
@@ -864,8 +862,8 @@ impl World {
             }
         }
         let parked = history.state.sides.values().any(|part| part.parked.is_some());
-        let everywhere =
-            (0..self.sides.len()).all(|i| history.state.sides.get(&side_name(i)).is_some_and(|p| p.has_it()));
+        let everywhere = (0..self.sides.len())
+            .all(|i| history.state.sides.get(&side_name(i)).is_some_and(hms_sync_engine::SideState::has_it));
         if there && everywhere && !parked {
             self.settled(record, history, &rules, &waits);
         }
