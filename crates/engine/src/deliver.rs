@@ -119,7 +119,9 @@ pub(crate) fn next_step(
         None if let Some(words) = held_back(collection, state, side, listed) => {
             Step::Park(ParkReason::Unmappable, words)
         }
-        None if plan.abilities.fetch && !fights(part) && is_unconfirmed(plan, state, side) => Step::Read,
+        None if plan.abilities.fetch && !fights(part) && is_unconfirmed(collection, state, side) => {
+            Step::Read
+        }
         None => Step::Rest,
     }
 }
@@ -133,7 +135,8 @@ fn rests(state: &RecordState, part: &SideState) -> bool {
             true
         }
         ParkReason::Flapping => false,
-        _ => parked.clock == state.merged.clock,
+        // What is doubted since is looked at: it may be gone.
+        _ => parked.clock == state.merged.clock && part.doubt.is_none(),
     }
 }
 
@@ -326,7 +329,8 @@ impl Machine {
             fields: wanted.fields,
             clock,
         };
-        self.emit(record, &mut entry, body, now)?;
+        let version = self.emit(record, &mut entry, body, now)?;
+        self.lanes.open(record, &Track::Deliver(place.side.clone())).sent = Some((version, now.wall));
         if self.write_again(place, record, &mut entry, now)? {
             self.views.mark_todo(record, true);
             self.views.put(record.clone(), entry);
@@ -452,10 +456,12 @@ impl Machine {
         self.emit(record, entry, body, now)?;
         let lane = self.lanes.open(record, &Track::Deliver(side.clone()));
         (lane.look, lane.due, lane.failed_reads, lane.refused) = (None, None, 0, None);
+        // Of one that another process sent it is not known.
+        let sent_at = lane.sent.filter(|(version, _)| *version == of).map_or(Time(0), |(_, at)| at);
         if let (true, Some(fields), Some(id), Some(doc)) = (whole, stored, id, doc) {
             // What else the answer shows is the side's own doing, with our write before its eyes.
-            let (source, began) = (Source::Answer, now.wall);
-            let seen = Seen { id, tag, modified: None, fields, doc, source, began };
+            let (source, began) = (Source::Answer, sent_at);
+            let seen = Seen { id, tag, modified: None, fields, doc, source, began, certain: true };
             self.compare(place, record, entry, &seen, now)?;
             self.on_altered(place, record, entry, &seen, &results, now)?;
         }
@@ -666,38 +672,7 @@ impl Machine {
         let Ok(fields) = place.plan.shape.read(&doc, false) else {
             return self.observe(place, record, entry, seen, Source::Fetch, began, now);
         };
-        let ours = |write: &Write| {
-            write.fields.iter().all(|(field, value)| {
-                let there = fields.get(field);
-                there.is_none_or(|there| same(there, &place.plan.shape.image(field, value)))
-            })
-        };
-        match write.filter(|write| write.operation == Operation::Create) {
-            Some(write) if ours(&write) => {
-                let body = Body::Applied {
-                    side: place.side.clone(),
-                    of: write.version,
-                    id: Some(seen.id.clone()),
-                    tag: seen.tag.clone(),
-                    results: VecMap::new(),
-                    whole: true,
-                };
-                self.counts.delivered += 1;
-                self.emit(&record, &mut entry, body, now)?;
-            }
-            Some(write) => {
-                let words = "something else with this identity is there".to_owned();
-                let body = Body::Failed {
-                    side: place.side.clone(),
-                    of: write.version,
-                    failure: Failure::NotApplied,
-                    words,
-                };
-                self.emit(&record, &mut entry, body, now)?;
-            }
-            None => {}
-        }
-        let seen = Seen {
+        let mut seen = Seen {
             id: seen.id,
             tag: seen.tag,
             modified: seen.modified,
@@ -705,7 +680,23 @@ impl Machine {
             doc,
             source: Source::Fetch,
             began,
+            certain: true,
         };
+        let creates = write.filter(|write| write.operation == Operation::Create);
+        if let Some(write) = creates
+            && !self.land_create(place, &record, &mut entry, &seen, now)?
+        {
+            let words = "something else with this identity is there".to_owned();
+            let body = Body::Failed {
+                side: place.side.clone(),
+                of: write.version,
+                failure: Failure::NotApplied,
+                words,
+            };
+            self.emit(&record, &mut entry, body, now)?;
+            // Who made it so may have seen our create, or may not.
+            seen.certain = false;
+        }
         self.compare(place, &record, &mut entry, &seen, now)?;
         self.finish(record, entry, now)
     }
@@ -825,7 +816,7 @@ pub(crate) fn health(outcome: &Outcome) -> (Health, String) {
 }
 
 /// What the side made of each field that was written, where it is not what was sent.
-fn judge(
+pub(crate) fn judge(
     place: Place<'_>,
     part: &SideState,
     sent: &FieldMap,

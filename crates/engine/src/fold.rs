@@ -6,6 +6,7 @@
 
 use crate::brake::flips_with;
 use crate::image::image_after;
+use crate::project::keeps_its_own;
 use crate::state::{Doubt, Erasure, Held, LastWrite, RecordState, RequestState, SideState, Write};
 use hms_sync_model::{
     Author, Body, Clock, Edit, Event, EventId, Failure, FieldMap, FieldName, FieldResult, Lane, NativeId,
@@ -36,8 +37,9 @@ impl RecordState {
             Body::Applied { side, of, id, tag, results, whole } => {
                 if self.requests.remove(of).is_none() {
                     let merged = &self.merged;
+                    let withheld = |field: &FieldName| keeps_its_own(rules, merged, side, field);
                     let part = self.sides.entry_or(side.clone(), SideState::default);
-                    part.applied(merged, *of, &Answer { id, tag, results, whole: *whole, at });
+                    part.applied(merged, withheld, *of, &Answer { id, tag, results, whole: *whole, at });
                 }
             }
             Body::Failed { side, of, failure, .. } => match self.requests.get_mut(of) {
@@ -45,7 +47,12 @@ impl RecordState {
                 Some(request) => request.attempts = request.attempts.saturating_add(1),
                 None => self.side_mut(side).failed(*of, *failure),
             },
-            Body::Confirmed { side, clock, tag } => self.side_mut(side).confirmed(clock, tag.as_ref(), at),
+            Body::Confirmed { side, clock, tag } => {
+                let merged = &self.merged;
+                let withheld = |field: &FieldName| keeps_its_own(rules, merged, side, field);
+                let part = self.sides.entry_or(side.clone(), SideState::default);
+                part.confirmed(merged, withheld, clock, tag.as_ref(), at);
+            }
             Body::Doubted { side, stale, id, .. } => self.side_mut(side).doubted(id.as_ref(), *stale, at),
             Body::Parked { lane, parked } => self.park(lane, Some(parked.clone())),
             Body::Released { lane, action } => self.released(lane, *action),
@@ -226,7 +233,14 @@ impl SideState {
         self.write = Some(write);
     }
 
-    fn applied(&mut self, merged: &Record, of: u64, answer: &Answer<'_>) {
+    /// Of the fields that are `withheld` the answer shows what the side had all the time.
+    fn applied(
+        &mut self,
+        merged: &Record,
+        withheld: impl Fn(&FieldName) -> bool,
+        of: u64,
+        answer: &Answer<'_>,
+    ) {
         let Some(write) = self.write.take_if(|w| w.version == of) else { return };
         self.attempts = 0;
         self.doubt = None;
@@ -237,7 +251,9 @@ impl SideState {
             return;
         }
         let shown_before = write.fields.keys().map(|f| (f.clone(), self.shown_of(f)));
-        let before = shown_before.filter(|(_, value)| *value != Value::Absent).collect();
+        // Before an update nothing may have stood there, and may still.
+        let there = |value: &Value| *value != Value::Absent || write.operation == Operation::Update;
+        let before = shown_before.filter(|(_, value)| there(value)).collect();
         self.last_write =
             Some(LastWrite { ended: answer.at, before, tag: self.tag.take(), shown: answer.whole });
         self.gone = false;
@@ -247,7 +263,8 @@ impl SideState {
         self.tag.clone_from(answer.tag);
         let refused = self.hold(&write.fields, answer.results);
         self.acknowledge(merged, &write.clock, |field| {
-            !refused.contains(&field) && (answer.whole || write.fields.contains_key(field))
+            let written = write.fields.contains_key(field);
+            !refused.contains(&field) && (written || answer.whole && !withheld(field))
         });
     }
 
@@ -329,12 +346,23 @@ impl SideState {
         }
     }
 
-    fn confirmed(&mut self, clock: &Clock, tag: Option<&Tag>, at: Time) {
+    /// A field that is `withheld` has shown its people nothing of what others have.
+    fn confirmed(
+        &mut self,
+        merged: &Record,
+        withheld: impl Fn(&FieldName) -> bool,
+        clock: &Clock,
+        tag: Option<&Tag>,
+        at: Time,
+    ) {
         if tag.is_some() {
             self.tag = tag.cloned();
         }
-        self.acked.merge(clock);
-        self.but.clear();
+        if self.but.is_empty() && merged.met().next().is_none() {
+            self.acked.merge(clock);
+        } else {
+            self.acknowledge(merged, clock, |field| !withheld(field));
+        }
         self.doubt = None;
         self.seen_at = at;
         for (_, held) in self.held.iter_mut().filter(|(_, held)| held.not_kept) {

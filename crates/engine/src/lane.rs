@@ -47,6 +47,9 @@ pub(crate) struct Lane {
     pub look: Option<String>,
     /// When the side's record was last read by its id: a write may follow at once.
     pub read_at: Option<Time>,
+    /// The last write, by the version of its event, and when it was first sent: what its
+    /// answer shows may be as old.
+    pub sent: Option<(u64, Time)>,
     /// A look-up found nothing where a create may still be on its way.
     pub looked_once: bool,
     /// A handler was handed the record before its personal fields were erased.

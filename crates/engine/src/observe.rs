@@ -8,23 +8,26 @@
 use crate::altered::cut_short;
 use crate::brake::{fights, flapping};
 use crate::classify::{Verdict, is_another, is_credible, seen_by_group, stamp, verdict};
+use crate::deliver::judge;
 use crate::error::EngineError;
 use crate::happening::What;
-use crate::image::original;
+use crate::image::{original, same_but_form};
 use crate::lane::Track;
 use crate::machine::Machine;
+use crate::past::record_seen;
 use crate::personal::{closed, mask_words, without};
 use crate::plan::{CollectionPlan, CollectionSide, Recreate};
-use crate::project::{held_back, is_behind, lacks, same, shown};
-use crate::state::{Held, SideState};
+use crate::project::{held_back, is_all_of_groups_in, is_behind, lacks, same, shown};
+use crate::state::{Held, RecordState, SideState, Write};
 use crate::views::Entry;
 use crate::wake::Now;
 use hms_sync_connector::{Content, Observation};
 use hms_sync_model::{
-    Body, Change, CollectionName, Dot, Edit, Failure, FieldMap, FieldName, InvalidName, Lane, NativeId,
-    Operation, ParkReason, Parked, RawHash, RecordId, SideName, Source, Tag, Time, Value, VecMap,
+    Actor, Body, Change, CollectionName, Dot, Edit, Failure, FieldMap, FieldName, FieldResult, InvalidName,
+    Lane, NativeId, Operation, ParkReason, Parked, RawHash, RecordId, SideName, Source, Tag, Time, Value,
+    VecMap,
 };
-use hms_sync_resolver::Presence;
+use hms_sync_resolver::{Presence, Record, Rules};
 use serde_json::Value as Json;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -50,6 +53,8 @@ pub(crate) struct Seen {
     pub(crate) source: Source,
     /// When the read began.
     pub(crate) began: Time,
+    /// Whether it is known what those who edited there had seen.
+    pub(crate) certain: bool,
 }
 
 impl Seen {
@@ -148,11 +153,15 @@ impl Machine {
                 return self.finish(record, entry, now);
             }
         };
-        let seen = Seen { id, tag, modified, fields, doc, source, began };
+        let seen = Seen { id, tag, modified, fields, doc, source, began, certain: true };
         if unborn {
             return self.appeared(place, record, entry, seen, now);
         }
         let part = entry.state.sides.get(place.side);
+        if part.is_some_and(|part| part.gone && seen.began <= part.seen_at) {
+            self.doubt(place, &record, &mut entry, "the read began before we knew it was deleted", now)?;
+            return self.finish(record, entry, now);
+        }
         if part.is_some_and(|part| part.gone)
             && place.collection.recreate == Recreate::Fresh
             && entry.state.merged.presence(&place.collection.rules) == Presence::Deleted
@@ -183,7 +192,7 @@ impl Machine {
             .map(|f| seen.fields.get(f).cloned().unwrap_or_default())
             .collect();
         let Some(other) = self.views.identified(place.name, &values)?.filter(|other| *other != record) else {
-            self.first_edit(place, &record, &mut entry, &seen, false, now)?;
+            self.first_edit(place, &record, &mut entry, &seen, (false, true), now)?;
             return self.finish(record, entry, now);
         };
         let mut known = self.views.take(&other)?;
@@ -201,7 +210,7 @@ impl Machine {
         };
         if !same_identity || !there {
             self.views.put(other, known);
-            self.first_edit(place, &record, &mut entry, &seen, false, now)?;
+            self.first_edit(place, &record, &mut entry, &seen, (false, true), now)?;
             return self.finish(record, entry, now);
         }
         let taken =
@@ -222,25 +231,70 @@ impl Machine {
             self.emit(&record, &mut entry, Body::Unlinked { side: place.side.clone() }, now)?;
             self.finish(record, entry, now)?;
         }
-        self.drop_create(place, &other, &mut known, now)?;
-        self.first_edit(place, &other, &mut known, &seen, true, now)?;
+        if self.land_create(place, &other, &mut known, &seen, now)? {
+            self.compare(place, &other, &mut known, &seen, now)?;
+            return self.finish(other, known, now);
+        }
+        let certain = !self.drop_create(place, &other, &mut known, now)?;
+        self.first_edit(place, &other, &mut known, &seen, (true, certain), now)?;
         self.finish(other, known, now)
     }
 
-    /// A create whose fate is open, when the record turns out to be there: it is
-    /// no longer to be sent. Whether it was ours or somebody's shows in the fields.
+    /// A create whose fate is open, when the record turns out to be there with all that
+    /// it carried: it has landed. Answers whether it has.
+    pub(crate) fn land_create(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        seen: &Seen,
+        now: Now,
+    ) -> Result<bool, EngineError> {
+        let write = entry.state.sides.get(place.side).and_then(|part| part.write.as_ref());
+        let mut results = VecMap::new();
+        let mut is_ours = |(field, value): (&FieldName, &Value)| {
+            let Some(there) = seen.fields.get(field) else { return true };
+            let image = place.plan.shape.image(field, value);
+            let reformatted = !same(there, &image) && same_but_form(there, &image);
+            if reformatted {
+                results.insert(field.clone(), FieldResult::Reformatted(there.clone()));
+            }
+            reformatted || same(there, &image)
+        };
+        let mut ours =
+            |write: &&Write| write.operation == Operation::Create && write.fields.iter().all(&mut is_ours);
+        let Some(of) = write.filter(|write| ours(write)).map(|write| write.version) else {
+            return Ok(false);
+        };
+        let body = Body::Applied {
+            side: place.side.clone(),
+            of,
+            id: Some(seen.id.clone()),
+            tag: seen.tag.clone(),
+            results,
+            whole: true,
+        };
+        self.counts.delivered += 1;
+        self.emit(record, entry, body, now)?;
+        Ok(true)
+    }
+
+    /// A create whose fate is open, when the record turns out to be there with other
+    /// values: it is no longer to be sent. Answers whether there was one: then nobody
+    /// knows whether who set them had seen it.
     fn drop_create(
         &mut self,
         place: Place<'_>,
         record: &RecordId,
         entry: &mut Entry,
         now: Now,
-    ) -> Result<(), EngineError> {
+    ) -> Result<bool, EngineError> {
         let write = entry.state.sides.get(place.side).and_then(|part| part.write.as_ref());
-        let Some(of) = write.map(|write| write.version) else { return Ok(()) };
+        let Some(of) = write.map(|write| write.version) else { return Ok(false) };
         let words = "found by its identity".to_owned();
         let body = Body::Failed { side: place.side.clone(), of, failure: Failure::NotApplied, words };
-        self.emit(record, entry, body, now).map(|_| ())
+        self.emit(record, entry, body, now)?;
+        Ok(true)
     }
 
     /// The first edit of a side on a record: all that it shows.
@@ -250,7 +304,7 @@ impl Machine {
         record: &RecordId,
         entry: &mut Entry,
         seen: &Seen,
-        linked: bool,
+        (linked, certain): (bool, bool),
         now: Now,
     ) -> Result<(), EngineError> {
         let seen = &seen.open(place, entry);
@@ -258,7 +312,7 @@ impl Machine {
         let fields: FieldMap = there.map(|(field, value)| (field.clone(), value.clone())).collect();
         let side = place.side;
         self.tell_way(record, now, || What::Appeared { side: side.clone(), linked, fields: fields.clone() });
-        self.edit(place, record, entry, seen, fields, true, now)
+        self.edit(place, record, entry, seen, fields, certain, now)
     }
 
     /// Compares what was seen with what the side was known to show.
@@ -280,7 +334,7 @@ impl Machine {
         if (busy || hint) && seen.source != Source::Answer {
             return self.doubt_if_different(place, record, entry, seen, now);
         }
-        let mut certain = true;
+        let mut certain = seen.certain;
         if self.is_write_open(place, record, entry) && seen.source != Source::Answer {
             certain = self.look(place, record, entry, seen, now)?;
         } else if seen.source == Source::Fetch {
@@ -290,7 +344,10 @@ impl Machine {
         let part = entry.state.sides.get(place.side).unwrap_or(&nobody);
         match verdict(place, part, seen, now) {
             Verdict::Unchanged => self.confirm(place, record, entry, seen, now),
-            Verdict::Stale(_) if part.parked.as_ref().is_some_and(|p| p.reason == ParkReason::NotKept) => {
+            Verdict::Stale(_)
+                if part.doubt.is_none()
+                    && part.parked.as_ref().is_some_and(|p| p.reason == ParkReason::NotKept) =>
+            {
                 Ok(())
             }
             Verdict::Stale(words) => self.doubt(place, record, entry, words, now),
@@ -395,13 +452,21 @@ impl Machine {
             other |= !same(there, &ours) && !same(there, &was);
         }
         if landed && write.operation != Operation::Delete {
+            // What stands there as it did before was not kept; what is new is somebody's edit.
+            let mut results = judge(place, part, &write.fields, &seen.fields);
+            let altered = |result: &FieldResult| matches!(result, FieldResult::Altered(_));
+            let edited: Vec<FieldName> =
+                results.iter().filter(|(_, r)| altered(r)).map(|(field, _)| field.clone()).collect();
+            edited.iter().for_each(|field| drop(results.remove(field)));
+            let all =
+                is_all_of_groups_in(place.collection, place.plan, &entry.state, place.side, &write.fields);
             let body = Body::Applied {
                 side: place.side.clone(),
                 of: write.version,
                 id: Some(seen.id.clone()),
                 tag: seen.tag.clone(),
-                results: VecMap::new(),
-                whole: false,
+                results,
+                whole: all && shows_no_more(place, part, &write, seen),
             };
             self.emit(record, entry, body, now)?;
             return Ok(true);
@@ -443,8 +508,19 @@ impl Machine {
     ) -> Result<(), EngineError> {
         let Some(part) = entry.state.sides.get(place.side) else { return Ok(()) };
         // The answer itself may be older than the write: whoever took it in has the side read.
-        if part.parked.is_some() && part.doubt.is_none() || seen.source == Source::Answer {
+        if seen.source == Source::Answer {
             return Ok(());
+        }
+        if let Some(parked) = part.parked.as_ref().filter(|_| part.doubt.is_none()) {
+            let passed = parked.reason == ParkReason::NotKept && parked.clock != entry.state.merged.clock;
+            if !passed || !lacks_nothing(place, &entry.state) {
+                return Ok(());
+            }
+            // Something else has changed since, and is there: it waits as before, and is not
+            // read again and again to be told so.
+            let parked = Parked { clock: entry.state.merged.clock.clone(), ..parked.clone() };
+            let lane = Lane::Side(place.side.clone());
+            return self.emit(record, entry, Body::Parked { lane, parked }, now).map(|_| ());
         }
         if part.parked.is_some() {
             // What was doubted since is settled by this read: it is as it was.
@@ -479,21 +555,18 @@ impl Machine {
         if !refused.is_empty() {
             return self.still_refused(place, record, entry, seen, refused, now);
         }
-        let pending = || {
-            lacks(place.collection, state, place.side, true).is_some()
-                || held_back(place.collection, state, place.side, true).is_some()
-        };
+        let pending = || !lacks_nothing(place, state);
         let quiet = || seen.began > state.edited_at && part.write.is_none() && !fights(part) && !pending();
         let new_tag = seen.tag.is_some() && seen.tag != part.tag;
         let lesson = part.doubt.is_some()
             || new_tag && pending()
             || part.last_write.as_ref().is_some_and(|last| !last.shown && seen.began > last.ended)
             || part.held.values().any(|held| held.not_kept)
-            || is_behind(state, place.side) && quiet();
+            || is_behind(&place.collection.rules, state, place.side) && quiet();
         if !lesson {
             return Ok(());
         }
-        let clock = if quiet() { state.merged.clock.clone() } else { part.acked.clone() };
+        let clock = if quiet() { state.merged.clock.clone() } else { part.acked_of_all() };
         self.emit(
             record,
             entry,
@@ -551,9 +624,10 @@ impl Machine {
         context.see(&actor, n);
         let rules = &place.collection.rules;
         let mut changes: VecMap<FieldName, Change> = fields.into_iter().map(change).collect();
+        let view = self.rest_of_groups(record, &entry.state, part, rules, &changes, (&actor, n))?;
         rules.complete_groups(&mut changes, |field| match part.held.get(field) {
             Some(held) => held.sent.clone(),
-            None => entry.state.merged.value(rules, field),
+            None => view.as_ref().unwrap_or(&entry.state.merged).value(rules, field),
         });
         let stamp = stamp(seen.modified, low, now.wall);
         let has = |field: &FieldName| place.plan.shape.gives(field) || place.plan.shape.takes(field);
@@ -584,6 +658,35 @@ impl Machine {
             fields if fields.is_empty() => Ok(()),
             fields => self.park_flapping(place, record, entry, fields, now),
         }
+    }
+
+    /// The record as the side's people had seen it, where they edit a group of which the
+    /// side shows a part, and the rest has changed since: they edit what they had seen.
+    fn rest_of_groups(
+        &self,
+        record: &RecordId,
+        state: &RecordState,
+        part: &SideState,
+        rules: &Rules,
+        changes: &VecMap<FieldName, Change>,
+        (actor, n): (&Actor, u64),
+    ) -> Result<Option<Record>, EngineError> {
+        if state.erased.is_some() {
+            return Ok(None);
+        }
+        for group in rules.groups().iter().filter(|g| g.fields.iter().any(|f| changes.contains_key(f))) {
+            let members = || group.fields.iter();
+            let mut seen =
+                members().fold(part.acked.clone(), |seen, field| seen.common(part.acked_of(field)));
+            seen.see(actor, n);
+            let hidden =
+                |field: &&FieldName| !part.held.contains_key(*field) && !changes.contains_key(*field);
+            if members().filter(hidden).any(|field| !seen.covers(&state.merged.seen(field))) {
+                let (log, vault) = (self.views.log(), self.views.vault());
+                return record_seen(log, vault, rules, record, &seen);
+            }
+        }
+        Ok(None)
     }
 
     fn park_flapping(
@@ -683,7 +786,7 @@ impl Machine {
     ) -> Result<(), EngineError> {
         let Some(part) = entry.state.sides.get(place.side) else { return Ok(()) };
         if !part.has_it() {
-            let clock = part.acked.clone();
+            let clock = part.acked_of_all();
             let known = part.doubt.is_none();
             let body = Body::Confirmed { side: place.side.clone(), clock, tag: None };
             return if known { Ok(()) } else { self.emit(record, entry, body, now).map(|_| ()) };
@@ -793,6 +896,23 @@ impl Machine {
         self.tell(Some(record), told, now);
         Ok(())
     }
+}
+
+/// Whether there is nothing that the side should be sent, now or once it is whole.
+fn lacks_nothing(place: Place<'_>, state: &RecordState) -> bool {
+    lacks(place.collection, state, place.side, true).is_none()
+        && held_back(place.collection, state, place.side, true).is_none()
+}
+
+/// Whether a side shows a write of ours and nothing else that is new: so it has been shown
+/// all of it.
+fn shows_no_more(place: Place<'_>, part: &SideState, write: &Write, seen: &Seen) -> bool {
+    part.held.iter().all(|(field, held)| {
+        let Some(there) = seen.fields.get(field) else { return false };
+        let sent = write.fields.get(field);
+        same(there, &place.plan.shape.image(field, sent.unwrap_or(&held.sent)))
+            || sent.is_none() && same(there, &shown(place.plan, part, field))
+    })
 }
 
 /// The id of a record that `side` shows for the first time, the same whenever

@@ -10,8 +10,8 @@ use crate::plan::Plan;
 use crate::state::RecordState;
 use crate::views::{rules_of, saved_state};
 use hms_sync_changelog::Log;
-use hms_sync_model::{RecordId, Time};
-use hms_sync_resolver::Rules;
+use hms_sync_model::{Body, Clock, RecordId, Time};
+use hms_sync_resolver::{Record, Rules};
 use hms_sync_vault::Vault;
 
 /// Events of a record read at once.
@@ -61,6 +61,38 @@ pub(crate) fn fold_on(
         for (id, event) in &mut page {
             look.at(event);
             state.fold(rules, *id, event);
+        }
+    }
+}
+
+/// A record as somebody had seen it whose context is `seen`: the edits of its log that are
+/// in it, and no others. Nothing where the log does not have them all: where some are still
+/// to be written, or were dropped together with some that are not in `seen`.
+pub(crate) fn record_seen(
+    log: &Log,
+    vault: Option<&Vault>,
+    rules: &Rules,
+    record: &RecordId,
+    seen: &Clock,
+) -> Result<Option<Record>, EngineError> {
+    let (mut view, mut from) = (Record::default(), 1);
+    if let Some(first) = first_after(log, record, 0)?.filter(|first| *first > 1) {
+        let base = carry::base(log, Look::Opened(vault), record, first)?;
+        let Some(base) = base.filter(|base| seen.covers(&base.state.merged.clock)) else { return Ok(None) };
+        (view, from) = (base.state.merged, base.state.version.saturating_add(1));
+    }
+    loop {
+        let mut page = log.history(record, from, PAGE_EVENTS)?;
+        let Some((_, last)) = page.last() else { return Ok(view.clock.covers(seen).then_some(view)) };
+        from = last.version.saturating_add(1);
+        for (_, event) in &mut page {
+            Look::Opened(vault).at(event);
+            if let Body::Edited { edit, .. } = &event.body
+                && seen.has(&edit.dot)
+                && let Err(why) = view.apply(rules, edit)
+            {
+                tracing::debug!(%record, %why, "an edit is left out of what was seen");
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::personal::is_open;
 use crate::plan::{CollectionPlan, CollectionSide};
 use crate::state::{RecordState, SideState};
 use hms_sync_model::{Clock, FieldMap, FieldName, Operation, SideName, Value};
-use hms_sync_resolver::{Broken, Presence, Reason};
+use hms_sync_resolver::{Broken, Presence, Reason, Record, Rules};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -187,7 +187,7 @@ fn differing<'s>(
         let image = plan.shape.image(field, value);
         let there = part.filter(|_| holds.is_some()).map(|part| shown(plan, part, field));
         let in_step = same(&image, &there.unwrap_or_default());
-        !in_step && !keeps_its_own(collection, state, side, field)
+        !in_step && !keeps_its_own(&collection.rules, &state.merged, side, field)
     })
 }
 
@@ -217,17 +217,14 @@ pub(crate) fn shown(plan: &CollectionSide, part: &SideState, field: &FieldName) 
     }
 }
 
-/// While a person has to decide, those who disagree keep what they have.
-fn keeps_its_own(
-    collection: &CollectionPlan,
-    state: &RecordState,
-    side: &SideName,
-    field: &FieldName,
-) -> bool {
-    if !state.merged.is_conflicted(field) {
+/// While a person has to decide, those who disagree keep what they have, and have not
+/// been shown what others have. A group waits as a whole, for its lead.
+pub(crate) fn keeps_its_own(rules: &Rules, merged: &Record, side: &SideName, field: &FieldName) -> bool {
+    let lead = rules.group_of(field).map_or(field, |group| &group.lead);
+    if !merged.is_conflicted(lead) {
         return false;
     }
-    let decision = state.merged.decide(&collection.rules, field);
+    let decision = merged.decide(rules, lead);
     matches!(decision.reason, Reason::Manual)
         && decision.siblings.iter().any(|(sibling, _)| sibling.dot.actor.as_side() == Some(side))
 }
@@ -243,8 +240,9 @@ fn has_seen(state: &RecordState, part: &SideState, side: &SideName, field: &Fiel
 
 /// Whether there is something of the record, be it in fields that `side` does not have,
 /// that its people were not around for: a delete of theirs would be taken for concurrent
-/// with it. A read that shows the record there settles it.
-pub(crate) fn is_behind(state: &RecordState, side: &SideName) -> bool {
+/// with it. A read that shows the record there settles it, but for what a conflict that
+/// waits for a person keeps from them.
+pub(crate) fn is_behind(rules: &Rules, state: &RecordState, side: &SideName) -> bool {
     let Some(part) = state.sides.get(side).filter(|part| part.has_it()) else { return false };
     if part.acked.covers(&state.merged.clock) && part.but.is_empty() {
         return false;
@@ -252,13 +250,15 @@ pub(crate) fn is_behind(state: &RecordState, side: &SideName) -> bool {
     let actor = part.actor(side);
     let mut seen = part.acked.clone();
     seen.see(&actor, state.merged.clock.count(&actor));
-    !part.but.is_empty() || !seen.covers(&state.merged.clock)
+    let shown = |field: &FieldName| !keeps_its_own(rules, &state.merged, side, field);
+    part.but.keys().any(shown) || !seen.covers(&state.merged.clock)
 }
 
 /// Whether `side`, though in step, is not known to have seen all that was
 /// merged: its next edit would be taken for a concurrent one. A read begun after
 /// the merge that shows it unchanged settles it.
-pub(crate) fn is_unconfirmed(plan: &CollectionSide, state: &RecordState, side: &SideName) -> bool {
+pub(crate) fn is_unconfirmed(collection: &CollectionPlan, state: &RecordState, side: &SideName) -> bool {
+    let Some(plan) = collection.sides.get(side) else { return false };
     let Some(part) = state.sides.get(side).filter(|part| part.has_it()) else { return false };
     if part.acked.covers(&state.merged.clock) && part.but.is_empty() {
         return false;
@@ -266,6 +266,7 @@ pub(crate) fn is_unconfirmed(plan: &CollectionSide, state: &RecordState, side: &
     state.merged.field_names().any(|field| {
         (plan.shape.takes(field) || plan.shape.gives(field))
             && !has_seen(state, part, side, field).covers(&state.merged.seen(field))
+            && !keeps_its_own(&collection.rules, &state.merged, side, field)
             // What it did not keep it will not show, however often it is read.
             && !part.held.get(field).is_some_and(|held| held.not_kept)
     })

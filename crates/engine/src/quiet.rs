@@ -148,7 +148,7 @@ fn is_quiet(collection: &CollectionPlan, state: &RecordState, side: &SideName, i
         && part.parked.is_none()
         && part.last_write.as_ref().is_none_or(|last| last.shown)
         && part.held.values().all(|held| !held.not_kept)
-        && !is_behind(state, side)
+        && !is_behind(&collection.rules, state, side)
 }
 
 #[cfg(test)]

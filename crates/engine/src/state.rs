@@ -249,6 +249,11 @@ impl SideState {
     pub fn acked_of(&self, field: &FieldName) -> &Clock {
         self.but.get(field).unwrap_or(&self.acked)
     }
+
+    /// What they had been shown of every field.
+    pub(crate) fn acked_of_all(&self) -> Clock {
+        self.but.values().fold(self.acked.clone(), |seen, of_field| seen.common(of_field))
+    }
 }
 
 impl RecordState {

@@ -34,15 +34,14 @@ fn an_echo_before_the_outcome_is_known_acknowledges_the_write() {
     story.edit("clerk", &[("status", "approved")]).settle().expect(
         "   2 clerk    poll     permit/7 status=approved -> edited #4
             2 marshal  update   permit/7 status=approved <- no answer #6: the connection broke
-            2 marshal  update   permit/7 status=approved <- applied #7
-            2 marshal  read     permit/7                 -> in step #8",
+            2 marshal  update   permit/7 status=approved <- applied #7",
     );
     // What marshal does now, it does knowing of the approval.
     story.edit("marshal", &[("status", "pending")]).settle().expect(
-        "   3 marshal  doubt    permit/7                -> read again #9: it shows what was there before our write
-            3 marshal  doubt    permit/7                -> read again #10: it shows what was there before our write
-           32 marshal  read     permit/7 status=pending -> edited #11
-           32 clerk    update   permit/7 status=pending <- applied #13",
+        "   3 marshal  doubt    permit/7                -> read again #8: it shows what was there before our write
+            3 marshal  doubt    permit/7                -> read again #9: it shows what was there before our write
+           32 marshal  read     permit/7 status=pending -> edited #10
+           32 clerk    update   permit/7 status=pending <- applied #12",
     );
     story.all_hold("no=7 note=a status=pending");
 }

@@ -135,9 +135,7 @@ fn manual_leaves_both_their_own_and_a_third_the_last_agreed_value() {
             3 marshal  doubt    permit/7         -> read again #12: 412
             3 marshal  read     permit/7 note=c  -> edited #13 (concurrent with #6)
             3 engine   resolve  permit/7 note: a (waits for a person; losers b@clerk, c@marshal)
-            3 clerk    read     permit/7         -> in step #15
-            3 marshal  read     permit/7         -> in step #16
-            3 archive  update   permit/7 note=a  <- applied #17",
+            3 archive  update   permit/7 note=a  <- applied #15",
     );
     let notes: Vec<String> =
         ["clerk", "marshal", "archive"].map(|name| story.raw(name)["note"].to_string()).into();

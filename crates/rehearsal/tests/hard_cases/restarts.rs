@@ -29,8 +29,9 @@ fn a_changed_policy_decides_what_waits() {
     story.play.restart(Some(ruled(Policy::Prefer(vec![side("clerk")])).plan())).unwrap();
     story.play.forget();
     story.settle().expect(
-        "   3 marshal  update   permit/7 note=x <- applied #13
-            3 engine   settle   permit/7 note=x -> settled #14",
+        "   3 clerk    read     permit/7        -> in step #11
+            3 marshal  update   permit/7 note=x <- applied #12
+            3 engine   settle   permit/7 note=x -> settled #13",
     );
     story.all_hold("no=7 note=x status=pending");
 }
@@ -63,8 +64,7 @@ fn a_process_that_dies_before_the_answer_looks_before_it_writes_again() {
          2 marshal update permit/7 note=b <- away #6: marshal cannot be reached
          2 marshal update permit/7 note=b <- not carried out #7: we looked: it is not there
          2 marshal update permit/7 note=b <- no answer #9: the connection broke
-         2 marshal update permit/7 note=b <- applied #10
-         2 marshal read   permit/7        -> in step #11",
+         2 marshal update permit/7 note=b <- applied #10",
     );
     story.all_hold("no=7 note=b status=pending");
 }
