@@ -9,6 +9,7 @@ use crate::state::{LastWrite, SideState};
 use crate::wake::Now;
 use hms_sync_model::{Change, Clock, FieldMap, FieldName, Source, Stamp, Time, Value, VecMap};
 use hms_sync_resolver::Rules;
+use hms_sync_resolver::fault::{Fault, is_back};
 use std::time::Duration;
 
 /// How far a side's clock may run ahead of ours before its times are not believed.
@@ -59,6 +60,9 @@ pub(crate) fn verdict(place: Place<'_>, part: &SideState, seen: &Seen, now: Now)
     let Some(last) = part.last_write.as_ref().filter(|_| seen.source != Source::Answer) else {
         return Verdict::Edit(different, false);
     };
+    if is_back(Fault::StaleReadBelieved) {
+        return Verdict::Edit(different, false);
+    }
     let current = seen.tag.is_some() && seen.tag == part.tag;
     let earlier = seen.tag.is_some() && seen.tag == last.tag && !current;
     // A tag that stays what it was before: what we were told of the write is not so.
@@ -107,7 +111,7 @@ fn settle_reverts(
     now: Now,
 ) -> Verdict {
     if is_settled(place, part, last, now) {
-        if last.shown {
+        if last.shown || is_back(Fault::SentCountsAsKept) {
             return Verdict::Edit(different, false);
         }
         let not_kept = different.iter().filter(|(field, value)| as_before(field, value));

@@ -27,6 +27,7 @@ use hms_sync_model::{
     Body, Failure, FieldMap, FieldName, FieldResult, IdempotencyKey, Lane, NativeId, Operation, Outcome,
     ParkReason, RecordId, SideName, Source, Tag, Time, Value, VecMap, Written,
 };
+use hms_sync_resolver::fault::{Fault, is_back};
 use serde_json::Value as Json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -148,6 +149,9 @@ fn unfinished(
     refused: bool,
     wanted: impl FnOnce() -> Option<Projection>,
 ) -> Step {
+    if is_back(Fault::OpenWriteForgotten) {
+        return Step::Again;
+    }
     if refused {
         return match wanted() {
             Some(wanted)
@@ -430,8 +434,11 @@ impl Machine {
             None => (part.id.clone(), None, None),
         };
         let stored = doc.as_ref().and_then(|doc| place.plan.shape.read(doc, false).ok());
-        let results =
+        let mut results =
             stored.as_ref().map(|stored| judge(place, part, &write.fields, stored)).unwrap_or_default();
+        if is_back(Fault::AnswerSwallowed) {
+            swallow(place, part, &write.fields, stored.as_ref(), &mut results);
+        }
         let unkept = results.values().any(|result| *result == FieldResult::NotKept);
         self.counts.delivered += 1;
         let after = now.wall.since(entry.state.edited_at).as_micros();
@@ -458,7 +465,8 @@ impl Machine {
         (lane.look, lane.due, lane.failed_reads, lane.refused) = (None, None, 0, None);
         // Of one that another process sent it is not known.
         let sent_at = lane.sent.filter(|(version, _)| *version == of).map_or(Time(0), |(_, at)| at);
-        if let (true, Some(fields), Some(id), Some(doc)) = (whole, stored, id, doc) {
+        let looks = whole && !is_back(Fault::AnswerSwallowed);
+        if let (true, Some(fields), Some(id), Some(doc)) = (looks, stored, id, doc) {
             // What else the answer shows is the side's own doing, with our write before its eyes.
             let (source, began) = (Source::Answer, sent_at);
             let seen = Seen { id, tag, modified: None, fields, doc, source, began, certain: true };
@@ -833,7 +841,7 @@ pub(crate) fn judge(
     for (field, value) in sent.iter() {
         let Some(there) = stored.get(field) else { continue };
         let ours = place.plan.shape.image(field, value);
-        if same(there, &ours) {
+        if same(there, &ours) || is_back(Fault::SentCountsAsKept) {
             continue;
         }
         let before = shown(place.plan, part, field);
@@ -847,6 +855,21 @@ pub(crate) fn judge(
         results.insert(field.clone(), result);
     }
     results
+}
+
+/// F3: what else an answer shows counts as written by us.
+fn swallow(
+    place: Place<'_>,
+    part: &SideState,
+    sent: &FieldMap,
+    stored: Option<&FieldMap>,
+    results: &mut VecMap<FieldName, FieldResult>,
+) {
+    for (field, there) in stored.iter().flat_map(|stored| stored.iter()) {
+        if !sent.contains_key(field) && !same(there, &shown(place.plan, part, field)) {
+            results.insert(field.clone(), FieldResult::Altered(there.clone()));
+        }
+    }
 }
 
 /// A side keeps a field that is not mentioned: what is absent elsewhere is null there.

@@ -12,6 +12,7 @@ use hms_sync_model::{
     Author, Body, Clock, Edit, Event, EventId, Failure, FieldMap, FieldName, FieldResult, Lane, NativeId,
     Operation, ParkReason, Parked, Released, SideName, Tag, Time, Value, VecMap,
 };
+use hms_sync_resolver::fault::{Fault, is_back};
 use hms_sync_resolver::{Record, Rules};
 
 impl RecordState {
@@ -58,7 +59,8 @@ impl RecordState {
             Body::Released { lane, action } => self.released(lane, *action),
             Body::Unlinked { side } => {
                 let epoch = self.side_mut(side).epoch;
-                *self.side_mut(side) = SideState { epoch: epoch.saturating_add(1), ..SideState::default() };
+                let epoch = if is_back(Fault::EpochKept) { epoch } else { epoch.saturating_add(1) };
+                *self.side_mut(side) = SideState { epoch, ..SideState::default() };
             }
             Body::Queued { job, request } => {
                 let state = RequestState { request: request.clone(), attempts: 0, parked: None };
@@ -206,7 +208,9 @@ impl SideState {
                 last.before.remove(field);
             }
         }
-        self.acked.see(edit.actor(), edit.dot.n);
+        if !is_back(Fault::OwnPastLeftOut) {
+            self.acked.see(edit.actor(), edit.dot.n);
+        }
         for (_, clock) in self.but.iter_mut() {
             clock.see(edit.actor(), edit.dot.n);
         }
@@ -300,6 +304,13 @@ impl SideState {
                 }
             };
             self.held.insert(field.clone(), held);
+        }
+        if is_back(Fault::AnswerSwallowed) {
+            for (field, result) in results.iter().filter(|(field, _)| !fields.contains_key(*field)) {
+                if let FieldResult::Altered(there) = result {
+                    self.held.insert(field.clone(), Held::plain(there.clone()));
+                }
+            }
         }
         refused
     }

@@ -25,6 +25,7 @@ use hms_sync_changelog::{Log, Sealed, seal};
 use hms_sync_model::{
     Actor, Author, Body, Change, Dot, Edit, Event, RecordId, SideName, Source, Stamp, Time, VecMap,
 };
+use hms_sync_resolver::fault::{Fault, is_back};
 use hms_sync_resolver::{Presence, Reason};
 use hms_sync_vault::Vault;
 use std::collections::{BTreeMap, VecDeque};
@@ -313,6 +314,9 @@ impl Machine {
         entry: &mut Entry,
         now: Now,
     ) -> Result<(), EngineError> {
+        if is_back(Fault::NeverSettled) {
+            return Ok(());
+        }
         let fields = settled_fields(collection, &entry.state);
         let merged = &entry.state.merged;
         // Whether the record is there is a person's to say: an edit of ours would say it.

@@ -27,6 +27,7 @@ use hms_sync_model::{
     Lane, NativeId, Operation, ParkReason, Parked, RawHash, RecordId, SideName, Source, Tag, Time, Value,
     VecMap,
 };
+use hms_sync_resolver::fault::{Fault, is_back};
 use hms_sync_resolver::{Presence, Record, Rules};
 use serde_json::Value as Json;
 use std::borrow::Cow;
@@ -335,7 +336,9 @@ impl Machine {
             return self.doubt_if_different(place, record, entry, seen, now);
         }
         let mut certain = seen.certain;
-        if self.is_write_open(place, record, entry) && seen.source != Source::Answer {
+        if is_back(Fault::OpenWriteForgotten) {
+            // As if there were none.
+        } else if self.is_write_open(place, record, entry) && seen.source != Source::Answer {
             certain = self.look(place, record, entry, seen, now)?;
         } else if seen.source == Source::Fetch {
             self.drop_refused(place, record, entry, now)?;
@@ -566,7 +569,11 @@ impl Machine {
         if !lesson {
             return Ok(());
         }
-        let clock = if quiet() { state.merged.clock.clone() } else { part.acked_of_all() };
+        let clock = if quiet() && !is_back(Fault::InStepUnacknowledged) {
+            state.merged.clock.clone()
+        } else {
+            part.acked_of_all()
+        };
         self.emit(
             record,
             entry,
@@ -621,7 +628,9 @@ impl Machine {
         let actor = part.actor(place.side);
         let n = entry.state.merged.clock.count(&actor);
         let mut context = part.acked.clone();
-        context.see(&actor, n);
+        if !is_back(Fault::OwnPastLeftOut) {
+            context.see(&actor, n);
+        }
         let rules = &place.collection.rules;
         let mut changes: VecMap<FieldName, Change> = fields.into_iter().map(change).collect();
         let view = self.rest_of_groups(record, &entry.state, part, rules, &changes, (&actor, n))?;
@@ -635,7 +644,11 @@ impl Machine {
         let edit = Edit {
             generation: entry.state.merged.generation,
             context,
-            but: seen_by_group(rules, part, &changes),
+            but: if is_back(Fault::OneContext) {
+                VecMap::new()
+            } else {
+                seen_by_group(rules, part, &changes)
+            },
             changes,
             deletes: false,
             stamp,
@@ -818,7 +831,9 @@ impl Machine {
         let actor = part.actor(place.side);
         let n = entry.state.merged.clock.count(&actor);
         let mut context = part.acked.clone();
-        context.see(&actor, n);
+        if !is_back(Fault::OwnPastLeftOut) {
+            context.see(&actor, n);
+        }
         let edit = Edit {
             generation: entry.state.merged.generation,
             context,

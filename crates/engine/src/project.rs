@@ -7,6 +7,7 @@ use crate::personal::is_open;
 use crate::plan::{CollectionPlan, CollectionSide};
 use crate::state::{RecordState, SideState};
 use hms_sync_model::{Clock, FieldMap, FieldName, Operation, SideName, Value};
+use hms_sync_resolver::fault::{Fault, is_back};
 use hms_sync_resolver::{Broken, Presence, Reason, Record, Rules};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -258,6 +259,9 @@ pub(crate) fn is_behind(rules: &Rules, state: &RecordState, side: &SideName) -> 
 /// merged: its next edit would be taken for a concurrent one. A read begun after
 /// the merge that shows it unchanged settles it.
 pub(crate) fn is_unconfirmed(collection: &CollectionPlan, state: &RecordState, side: &SideName) -> bool {
+    if is_back(Fault::InStepUnacknowledged) {
+        return false;
+    }
     let Some(plan) = collection.sides.get(side) else { return false };
     let Some(part) = state.sides.get(side).filter(|part| part.has_it()) else { return false };
     if part.acked.covers(&state.merged.clock) && part.but.is_empty() {

@@ -18,6 +18,8 @@
 )]
 
 mod laws;
+#[cfg(feature = "faults")]
+mod mutants;
 mod screen;
 mod side;
 mod world;
