@@ -57,9 +57,11 @@ fn test() -> Outcome {
     let mut tests = shell::cargo(&["test", "--workspace", "--all-targets", "--no-fail-fast"]);
     tests.env("HMS_SYNC_SERVERS", &servers);
     shell::run("tests", &mut tests)?;
-    let teeth = ["--features", "faults", "--test", "laws", "--", "mutants", "--nocapture"];
-    let mut teeth = shell::cargo(&[["test", "--package", "hms-sync-resolver"].as_slice(), &teeth].concat());
-    shell::run("faults put back into the resolver", &mut teeth)?;
+    for package in ["hms-sync-resolver", "hms-sync-engine"] {
+        let of = ["test", "--package", package, "--features", "faults", "--test", "laws"];
+        let mut teeth = shell::cargo(&[of.as_slice(), &["--", "mutants", "--nocapture"]].concat());
+        shell::run("faults put back, and the laws that notice", &mut teeth)?;
+    }
     let mut docs = shell::cargo(&["test", "--workspace", "--doc"]);
     shell::run("examples in the docs", &mut docs)
 }
