@@ -85,16 +85,20 @@ pub(crate) fn base(
     if log.dropped_upto() == 0 || record.is_own_stream() {
         return Ok(None);
     }
-    let mut from = first;
+    let (mut from, mut nearest) = (first, None::<Base>);
     loop {
         let page = log.history(record, from, PAGE_EVENTS)?;
-        let Some((_, last)) = page.last() else { return Ok(None) };
+        let Some((_, last)) = page.last() else { return Ok(nearest) };
         from = last.version.saturating_add(1);
         for (_, event) in &page {
-            if let Some((state, whole)) = carried(look, record, &event.body)?
-                && state.version.saturating_add(1) >= first
-            {
-                return Ok(Some(Base { state, whole }));
+            let Some((state, whole)) = carried(look, record, &event.body)? else { continue };
+            let next = state.version.saturating_add(1);
+            // One that was cut off may have carried over more than was dropped in the end.
+            if next >= first && nearest.as_ref().is_none_or(|base| state.version < base.state.version) {
+                nearest = Some(Base { state, whole });
+            }
+            if next == first {
+                return Ok(nearest);
             }
         }
     }
