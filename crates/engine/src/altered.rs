@@ -11,7 +11,7 @@ use crate::plan::OnAltered;
 use crate::state::SideState;
 use crate::views::Entry;
 use crate::wake::Now;
-use hms_sync_model::{FieldMap, FieldName, FieldResult, Lane, ParkReason, Parked, RecordId, VecMap};
+use hms_sync_model::{FieldMap, FieldName, FieldResult, ParkReason, RecordId, VecMap};
 
 impl Machine {
     /// A write was carried out, and the side shows something else in some fields.
@@ -74,14 +74,11 @@ impl Machine {
         words: String,
         now: Now,
     ) -> Result<(), EngineError> {
-        let clock = entry.state.merged.clock.clone();
         let known = entry.state.sides.get(place.side).and_then(|part| part.parked.as_ref());
-        if known.is_some_and(|known| known.words == words && known.clock == clock) {
+        if known.is_some_and(|known| known.words == words && known.clock == entry.state.merged.clock) {
             return Ok(());
         }
-        let parked =
-            Parked { reason: ParkReason::Altered, words, attempts: 0, fields, clock, given_up: false };
-        self.emit_parked(record, entry, Lane::Side(place.side.clone()), parked, now)
+        self.park_fields(place, record, entry, ParkReason::Altered, words, fields, now)
     }
 }
 

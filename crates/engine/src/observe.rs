@@ -492,9 +492,23 @@ impl Machine {
         let names: Vec<&str> = fields.iter().map(FieldName::as_str).collect();
         let words =
             format!("{} answered that all was well and kept its old {}", place.side, names.join(", "));
+        self.park_fields(place, record, entry, ParkReason::NotKept, words, fields, now)
+    }
+
+    /// Sets a side's part of a record aside for what became of some of its fields.
+    #[expect(clippy::too_many_arguments, reason = "what to park, and why")]
+    pub(crate) fn park_fields(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        reason: ParkReason,
+        words: String,
+        fields: Vec<FieldName>,
+        now: Now,
+    ) -> Result<(), EngineError> {
         let clock = entry.state.merged.clock.clone();
-        let parked =
-            Parked { reason: ParkReason::NotKept, words, attempts: 0, fields, clock, given_up: false };
+        let parked = Parked { reason, words, attempts: 0, fields, clock, given_up: false };
         self.emit_parked(record, entry, Lane::Side(place.side.clone()), parked, now)
     }
 
@@ -718,10 +732,7 @@ impl Machine {
             names.join(", "),
             place.side
         );
-        let clock = entry.state.merged.clock.clone();
-        let parked =
-            Parked { reason: ParkReason::Flapping, words, attempts: 0, fields, clock, given_up: false };
-        self.emit_parked(record, entry, Lane::Side(place.side.clone()), parked, now)
+        self.park_fields(place, record, entry, ParkReason::Flapping, words, fields, now)
     }
 
     /// A side shows something else entirely under an id that was this record's.
@@ -896,7 +907,7 @@ impl Machine {
         self.emit_parked(record, entry, lane, parked, now)
     }
 
-    pub(crate) fn emit_parked(
+    fn emit_parked(
         &mut self,
         record: &RecordId,
         entry: &mut Entry,
