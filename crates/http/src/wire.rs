@@ -6,6 +6,10 @@
 
 mod answer;
 mod body;
+mod client;
+mod dial;
+#[cfg(test)]
+mod attacks;
 
 pub(crate) use answer::{Answer, Lost};
 
@@ -36,6 +40,11 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn new(spec: &HttpSpec) -> Result<Self, SpecError> {
+        Self::with_lookup(spec, dial::system())
+    }
+
+    /// The same where names lead to what `lookup` says.
+    fn with_lookup(spec: &HttpSpec, lookup: dial::Lookup) -> Result<Self, SpecError> {
         let timeout = spec.timeout.0;
         if timeout.is_zero() {
             return Err(SpecError::new("timeout", "must be longer than nothing"));
@@ -44,22 +53,7 @@ impl Wire {
             return Err(SpecError::new("max_concurrency", "must be 1 at least"));
         }
         let connections = usize::from(spec.max_concurrency);
-        let mut client = reqwest::Client::builder();
-        if spec.url.as_url().scheme() == "http" {
-            // Nothing there is encrypted: no need to read the machine's certificates.
-            client = client.tls_certs_only(std::iter::empty());
-        }
-        let client = client
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .user_agent(concat!("hms-sync/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(timeout.min(Duration::from_secs(10)))
-            .timeout(timeout)
-            .pool_max_idle_per_host(connections)
-            .tcp_nodelay(true)
-            .build()
-            .map_err(|e| SpecError::new("url", describe(&e)))?;
+        let client = client::build(spec, &[("url", spec.url.as_url())], lookup)?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, JSON);
         if let Some(authorization) = authorization(&spec.authenticator)? {

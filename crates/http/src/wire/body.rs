@@ -9,7 +9,7 @@ pub(crate) async fn read(
     max: usize,
     words: impl Fn(&reqwest::Error) -> String,
 ) -> Result<Bytes, String> {
-    let too_large = || format!("the answer is larger than {} bytes (`max_body_bytes`)", max);
+    let too_large = || format!("the answer is larger than {max} bytes (`max_body_bytes`)");
     if response.content_length().is_some_and(|length| usize::try_from(length).is_ok_and(|n| n > max)) {
         return Err(too_large());
     }
