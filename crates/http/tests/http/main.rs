@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::panic_in_result_fn,
+    clippy::panic,
     reason = "tests may panic"
 )]
 
@@ -13,4 +14,5 @@ mod sides;
 mod promises;
 mod reading;
 mod writing;
+mod subscribers;
 mod webhooks;
