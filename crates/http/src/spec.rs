@@ -18,7 +18,9 @@ pub use read::{
     CursorFrom, FetchSpec, IncrementalSync, LookupSpec, ReadSpec, RecordSelector, StartTimeOption,
 };
 pub use text::{BaseUrl, FieldPath, Headers, InvalidUrl, Size, Span, Template};
-pub use webhook::{Payload, WebhookSpec};
+pub use webhook::{
+    Algorithm, Challenge, Encoding, EventType, Payload, Place, Secrets, Signature, WebhookSpec,
+};
 pub use write::{BodyShape, ExistsWhen, IdempotencySpec, Method, WriteSpec};
 
 use schemars::JsonSchema;

@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::panic_in_result_fn,
+    clippy::panic,
     reason = "tests may panic"
 )]
 
@@ -15,4 +16,5 @@ mod attacks;
 mod promises;
 mod reading;
 mod writing;
+mod subscribers;
 mod webhooks;
