@@ -12,5 +12,8 @@
 mod sides;
 mod promises;
 mod reading;
+mod paginators;
+mod incremental;
+mod forms;
 mod writing;
 mod webhooks;
