@@ -347,10 +347,14 @@ impl Machine {
         }
         let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
         let Some(running) = &mut pass.running else { return Ok(()) };
+        if full {
+            // What is passed over is there all the same.
+            seen.extend(page.passed_over.iter().map(|id| link_hash(side, collection.as_str(), id)));
+        }
         running.seen.extend(seen);
         running.records += count;
         running.news += self.counts.events.saturating_sub(events);
-        running.sound &= unreadable == 0;
+        running.sound &= unreadable == 0 && !page.partial;
         if page.cursor.is_some() {
             running.cursor.clone_from(&page.cursor);
         }

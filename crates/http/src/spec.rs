@@ -4,6 +4,8 @@
 //! Nothing in here is ever written out again: secrets have no way back.
 
 mod auth;
+mod decoder;
+mod expression;
 mod network;
 mod paginator;
 mod read;
@@ -12,10 +14,13 @@ mod webhook;
 mod write;
 
 pub use auth::Authenticator;
+pub use decoder::{Decoder, TextEncoding};
+pub use expression::{Expression, InjectInto, RequestOption};
 pub use network::{Network, TlsSpec, TlsVersion};
-pub use paginator::Paginator;
+pub use paginator::{CursorPaginator, Paginator};
 pub use read::{
-    CursorFrom, FetchSpec, IncrementalSync, LookupSpec, ReadSpec, RecordSelector, StartTimeOption,
+    CursorFrom, DeletedField, DeletedWhen, FetchSpec, IncrementalKind, IncrementalSync, LookupSpec,
+    ReadMethod, ReadSpec, RecordFilter, RecordSelector,
 };
 pub use text::{BaseUrl, FieldPath, Headers, InvalidUrl, Size, Span, Template};
 pub use webhook::{
@@ -101,6 +106,9 @@ pub struct HttpCollection {
     /// Where a record says when it was last changed. Default: the cursor field, if it holds a time.
     #[serde(default)]
     pub modified: Option<FieldPath>,
+    /// How a record says of itself that it is gone. Default: it never does.
+    #[serde(default)]
+    pub deleted_when: Option<DeletedWhen>,
     /// That the side carries out a repeated request once. Default: as the side says.
     #[serde(default)]
     pub idempotency_key: Option<IdempotencySpec>,
@@ -141,6 +149,7 @@ impl Default for HttpCollection {
             primary_key: id(),
             version_tag: None,
             modified: None,
+            deleted_when: None,
             idempotency_key: None,
             read: None,
             fetch: None,

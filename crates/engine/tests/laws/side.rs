@@ -201,7 +201,7 @@ impl Side {
             shown.made.push((id.clone(), state.made));
             records.push(self.view(id, state));
         }
-        Page { records, unreadable: Vec::new(), next: None, cursor: None }
+        Page { records, ..Page::default() }
     }
 
     pub fn fetch(&self, id: &str, shown: &mut Shown) -> Observation {
