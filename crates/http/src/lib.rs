@@ -1,7 +1,7 @@
 //! Connector for REST APIs: polling, webhooks, writes.
 //!
 //! [`spec`] is what stands in a config; [`HttpConnector`] is a side reached that
-//! way. It follows no redirect, reads no proxy from the environment, and never
+//! way, [`SubscriberConnector`] one that is only told, by webhooks going out. It follows no redirect, reads no proxy from the environment, and never
 //! takes an address out of an answer: every request goes below the configured
 //! URL, and so does every secret.
 
@@ -17,7 +17,9 @@ mod read;
 mod write;
 mod webhook;
 mod connector;
+mod subscriber;
 
 pub use connector::HttpConnector;
 pub use error::SpecError;
+pub use subscriber::SubscriberConnector;
 pub use template::TemplateError;

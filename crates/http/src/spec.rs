@@ -3,14 +3,28 @@
 //!
 //! Nothing in here is ever written out again: secrets have no way back.
 
+mod auth;
+mod network;
+mod paginator;
+mod read;
 mod text;
+mod webhook;
+mod write;
 
+pub use auth::Authenticator;
+pub use network::{Network, TlsSpec, TlsVersion};
+pub use paginator::Paginator;
+pub use read::{
+    CursorFrom, FetchSpec, IncrementalSync, LookupSpec, ReadSpec, RecordSelector, StartTimeOption,
+};
 pub use text::{BaseUrl, FieldPath, Headers, InvalidUrl, Size, Span, Template};
+pub use webhook::{
+    Algorithm, Challenge, Encoding, EventType, Payload, Place, Secrets, Signature, WebhookSpec,
+};
+pub use write::{BodyShape, ExistsWhen, IdempotencySpec, Method, WriteSpec};
 
 use schemars::JsonSchema;
-use secrecy::SecretString;
-use serde::{Deserialize, Deserializer};
-use std::collections::BTreeMap;
+use serde::Deserialize;
 
 /// A side reached over HTTP: what stands below `sides.<name>`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -18,6 +32,13 @@ use std::collections::BTreeMap;
 pub struct HttpSpec {
     /// Where the side is. Every request goes below this URL and nowhere else.
     pub url: BaseUrl,
+    /// Networks whose addresses the side may have although they are not the world's,
+    /// as `10.0.0.0/8`. Default: none; this machine only where it is written out.
+    #[serde(default)]
+    pub allow_networks: Vec<Network>,
+    /// How the side's certificate is judged, and what we show of ours.
+    #[serde(default)]
+    pub tls: Option<TlsSpec>,
     /// How we show who we are. Default: not at all.
     #[serde(default)]
     pub authenticator: Authenticator,
@@ -43,6 +64,8 @@ impl HttpSpec {
     pub fn new(url: BaseUrl) -> Self {
         Self {
             url,
+            allow_networks: Vec::new(),
+            tls: None,
             authenticator: Authenticator::None,
             timeout: thirty_seconds(),
             max_concurrency: thirty_two(),
@@ -63,55 +86,6 @@ fn thirty_two() -> u16 {
 
 fn thirty_two_mib() -> Size {
     Size(32 << 20)
-}
-
-/// How we show a side who we are.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Authenticator {
-    /// Not at all.
-    #[default]
-    #[serde(alias = "NoAuth")]
-    None,
-    /// `Authorization: Bearer …`.
-    #[serde(alias = "BearerAuthenticator")]
-    Bearer {
-        /// The token.
-        #[serde(deserialize_with = "secret")]
-        #[schemars(with = "String")]
-        api_token: SecretString,
-    },
-    /// `Authorization: Basic …`.
-    #[serde(alias = "BasicHttpAuthenticator")]
-    Basic {
-        /// The user.
-        username: String,
-        /// The password; may be empty.
-        #[serde(default, deserialize_with = "secret")]
-        #[schemars(with = "String")]
-        password: SecretString,
-    },
-}
-
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
-    String::deserialize(deserializer).map(SecretString::from)
-}
-
-fn maybe_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
-    Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
-}
-
-/// A side that carries out repeated requests with the same key once.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct IdempotencySpec {
-    /// The header that carries the key. Default: `Idempotency-Key`.
-    #[serde(default = "idempotency_header")]
-    pub header: String,
-}
-
-fn idempotency_header() -> String {
-    "Idempotency-Key".to_owned()
 }
 
 /// A kind of record on a side: what stands below `collections.<c>.sides.<side>`.
@@ -200,329 +174,6 @@ pub enum VersionTag {
     Header(String),
     /// In the record.
     Field(FieldPath),
-}
-
-/// How records are listed.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReadSpec {
-    /// Below the side's URL.
-    pub path: Template,
-    /// What follows the `?`. Templates know `cursor`, `cursor_id` and `page_size`;
-    /// a parameter that comes out empty is left out.
-    #[serde(default)]
-    pub request_parameters: BTreeMap<String, Template>,
-    /// Headers sent with these requests.
-    #[serde(default)]
-    pub request_headers: Headers,
-    /// Where in the answer the records are. Default: the answer itself if it is a
-    /// list, else its only member that is one.
-    #[serde(default)]
-    pub record_selector: Option<RecordSelector>,
-    /// How a listing is cut into pages. Default: it is not.
-    #[serde(default)]
-    pub paginator: Paginator,
-    /// How to ask for what changed only. Default: each poll reads everything.
-    #[serde(default)]
-    pub incremental_sync: Option<IncrementalSync>,
-}
-
-impl ReadSpec {
-    /// A listing in one page, read whole each time.
-    pub fn new(path: Template) -> Self {
-        Self {
-            path,
-            request_parameters: BTreeMap::new(),
-            request_headers: Headers::default(),
-            record_selector: None,
-            paginator: Paginator::None,
-            incremental_sync: None,
-        }
-    }
-}
-
-/// Where in an answer the records are.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RecordSelector {
-    /// Members to step into, from the outside.
-    pub field_path: FieldPath,
-}
-
-/// How a listing is cut into pages. The end of a listing is an empty page, or a
-/// short one where pages are known to be longer.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Paginator {
-    /// Everything comes in one answer.
-    #[default]
-    #[serde(alias = "NoPagination")]
-    None,
-    /// Records are skipped: `?offset=200&limit=100`.
-    #[serde(alias = "OffsetIncrement")]
-    Offset {
-        /// Records asked for at once. Default: 100.
-        #[serde(default = "hundred")]
-        page_size: u32,
-        /// The parameter that says how many to skip. Default: `offset`.
-        #[serde(default = "offset")]
-        offset_param: String,
-        /// The parameter that says how many are wanted. Default: `limit`.
-        #[serde(default = "limit")]
-        limit_param: String,
-    },
-    /// Pages are numbered: `?page=3&per_page=100`.
-    #[serde(alias = "PageIncrement")]
-    Page {
-        /// Records asked for at once. Default: 100.
-        #[serde(default = "hundred")]
-        page_size: u32,
-        /// The parameter that names the page. Default: `page`.
-        #[serde(default = "page")]
-        page_param: String,
-        /// The parameter that says how many are wanted. Default: `per_page`.
-        #[serde(default = "per_page")]
-        page_size_param: String,
-        /// The number of the first page. Default: 1.
-        #[serde(default = "one", alias = "start_from_page")]
-        start_from: u64,
-    },
-    /// Each page is asked for by the last record of the one before it, which
-    /// `request_parameters` name as `{{ cursor }}` and `{{ cursor_id }}`.
-    Keyset {
-        /// Records asked for at once. Default: 100.
-        #[serde(default = "hundred")]
-        page_size: u32,
-        /// The parameter that says how many are wanted, unless a template does.
-        #[serde(default)]
-        limit_param: Option<String>,
-        /// The field that records are sorted by. Default: the cursor field of `incremental_sync`.
-        #[serde(default)]
-        key_field: Option<FieldPath>,
-    },
-}
-
-fn hundred() -> u32 {
-    100
-}
-
-fn one() -> u64 {
-    1
-}
-
-fn offset() -> String {
-    "offset".to_owned()
-}
-
-fn limit() -> String {
-    "limit".to_owned()
-}
-
-fn page() -> String {
-    "page".to_owned()
-}
-
-fn per_page() -> String {
-    "per_page".to_owned()
-}
-
-impl Paginator {
-    /// By offset, with the usual names.
-    pub fn offset(page_size: u32) -> Self {
-        Self::Offset { page_size, offset_param: offset(), limit_param: limit() }
-    }
-
-    /// By page number from 1, with the usual names.
-    pub fn page(page_size: u32) -> Self {
-        Self::Page { page_size, page_param: page(), page_size_param: per_page(), start_from: 1 }
-    }
-}
-
-/// How to ask for what changed only.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct IncrementalSync {
-    /// The field of a record that grows with each change: a time or a number.
-    #[serde(default)]
-    pub cursor_field: Option<FieldPath>,
-    /// What the next poll starts from. Default: the largest `cursor_field` seen.
-    #[serde(default)]
-    pub cursor: CursorFrom,
-    /// The parameter that carries the cursor. Without it, templates do.
-    #[serde(default)]
-    pub start_time_option: Option<StartTimeOption>,
-    /// The form of times: a `strftime` pattern, `epoch_s` or `epoch_ms`. Default:
-    /// the form in which the side writes them.
-    #[serde(default)]
-    pub datetime_format: Option<String>,
-    /// How far before the cursor each poll starts again, for what was written
-    /// late. Default: `2s` for times, nothing for plain numbers, where seconds
-    /// count as units.
-    #[serde(default)]
-    pub lookback_window: Option<Span>,
-}
-
-/// What a poll starts from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CursorFrom {
-    /// The largest value of `cursor_field` seen.
-    #[default]
-    Field,
-    /// The time at which the last complete pass began, by our own clock.
-    LastRun,
-}
-
-/// The parameter that carries the cursor.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct StartTimeOption {
-    /// Its name, as `since`.
-    pub field_name: String,
-}
-
-/// How one record is read by its id.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FetchSpec {
-    /// Below the side's URL; `{{ id }}` is the record's id.
-    pub path: Template,
-    /// What follows the `?`.
-    #[serde(default)]
-    pub request_parameters: BTreeMap<String, Template>,
-    /// Headers sent with this request.
-    #[serde(default)]
-    pub request_headers: Headers,
-    /// Where in the answer the record is. Default: the answer itself.
-    #[serde(default)]
-    pub record_selector: Option<RecordSelector>,
-}
-
-/// How records are found by their identity.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LookupSpec {
-    /// Below the side's URL; `{{ identity.<field> }}` is a field of the identity
-    /// in the side's own shape.
-    pub path: Template,
-    /// What follows the `?`.
-    #[serde(default)]
-    pub request_parameters: BTreeMap<String, Template>,
-    /// Headers sent with this request.
-    #[serde(default)]
-    pub request_headers: Headers,
-    /// Where in the answer the records are. Default: as for a listing.
-    #[serde(default)]
-    pub record_selector: Option<RecordSelector>,
-}
-
-/// How a record is made, changed or deleted.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct WriteSpec {
-    /// `POST`, `PUT`, `PATCH` or `DELETE`.
-    pub method: Method,
-    /// Below the side's URL; knows `{{ id }}`, but not in a create.
-    pub path: Template,
-    /// Which fields are sent. Default: all to create, `changed` to update, none to delete.
-    #[serde(default)]
-    pub body: Option<BodyShape>,
-    /// What follows the `?`.
-    #[serde(default)]
-    pub request_parameters: BTreeMap<String, Template>,
-    /// Headers sent with this request.
-    #[serde(default)]
-    pub request_headers: Headers,
-    /// Where in the answer the record is. Default: the answer itself.
-    #[serde(default)]
-    pub record_selector: Option<RecordSelector>,
-}
-
-impl WriteSpec {
-    /// The request with the usual body for what it does.
-    pub fn new(method: Method, path: Template) -> Self {
-        Self {
-            method,
-            path,
-            body: None,
-            request_parameters: BTreeMap::new(),
-            request_headers: Headers::default(),
-            record_selector: None,
-        }
-    }
-}
-
-/// The methods that write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Method {
-    /// `POST`.
-    Post,
-    /// `PUT`.
-    Put,
-    /// `PATCH`.
-    Patch,
-    /// `DELETE`.
-    Delete,
-}
-
-/// Which fields a write sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum BodyShape {
-    /// Those that differ.
-    Changed,
-    /// All that are mapped.
-    Whole,
-    /// None: the request has no body.
-    None,
-}
-
-/// An answer to a create that means: there is such a record already.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ExistsWhen {
-    /// The answer's status, as 400.
-    pub status: u16,
-    /// Text that the answer contains, as `validation_not_unique`.
-    pub body_contains: String,
-}
-
-/// How a side tells us of changes by itself.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct WebhookSpec {
-    /// Where we listen for it, below the management address: `/hooks/clerk`.
-    pub path: String,
-    /// What the side signs with (Standard Webhooks, `whsec_…`); several, separated
-    /// by blanks, while it is being changed.
-    #[serde(default, deserialize_with = "maybe_secret")]
-    #[schemars(with = "Option<String>")]
-    pub secret: Option<SecretString>,
-    /// Must be true for a webhook without a secret: anybody who reaches it is believed.
-    #[serde(default)]
-    pub unsigned: bool,
-    /// What a delivery is worth. Default: `whole`.
-    #[serde(default)]
-    pub payload: Payload,
-    /// Where in the delivery the record or the records are. Default: the delivery
-    /// itself, or its member `data`.
-    #[serde(default)]
-    pub record_selector: Option<RecordSelector>,
-}
-
-/// What a webhook's delivery is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Payload {
-    /// It carries whole records, which are believed.
-    #[default]
-    #[serde(alias = "authoritative")]
-    Whole,
-    /// It carries the changed fields of records, which are believed.
-    Partial,
-    /// It only names records; they are read.
-    Hint,
 }
 
 #[cfg(test)]

@@ -6,11 +6,15 @@
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::panic_in_result_fn,
+    clippy::panic,
     reason = "tests may panic"
 )]
 
 mod sides;
+mod tls;
+mod attacks;
 mod promises;
 mod reading;
 mod writing;
+mod subscribers;
 mod webhooks;

@@ -31,3 +31,4 @@ mod fights;
 mod brakes;
 mod restarts;
 mod speed;
+mod webhooks;
