@@ -172,6 +172,11 @@ impl Views {
         self.vault.as_ref()
     }
 
+    /// Saves something with the next views that is no view of a record.
+    pub(crate) fn save_with(&mut self, (key, value): View) {
+        self.set(key, Some(value));
+    }
+
     /// The log underneath.
     pub fn log(&self) -> &Log {
         &self.log
