@@ -58,6 +58,8 @@ impl Wire {
             .timeout(timeout)
             .pool_max_idle_per_host(connections)
             .tcp_nodelay(true)
+            // Whoever has a request sent sends it again if need be; below it none is kept for that.
+            .retry(reqwest::retry::never().max_retries_per_request(0))
             .build()
             .map_err(|e| SpecError::new("url", describe(&e)))?;
         let mut headers = HeaderMap::new();
