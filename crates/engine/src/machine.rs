@@ -124,6 +124,9 @@ impl Machine {
     /// machine must be dropped: the log is what counts.
     pub fn step(&mut self, wake: Wake, now: Now) -> Result<Vec<Effect>, EngineError> {
         let now = self.steady.tick(now);
+        if !self.stopping && !matches!(wake, Wake::Page { .. }) {
+            self.read_on(now)?;
+        }
         match wake {
             Wake::Start => {
                 self.views.sum_up_missing();
@@ -194,7 +197,7 @@ impl Machine {
 
     /// When to wake the machine if nothing else does.
     pub fn next_timer(&self, now: Time) -> Option<Time> {
-        if !self.left_over.is_empty() && !self.stopping {
+        if (!self.left_over.is_empty() || self.passes.are_in_page()) && !self.stopping {
             return Some(now);
         }
         let gates = self.gates.iter().filter(|(side, _)| {
