@@ -221,7 +221,7 @@ impl Trial<'_> {
             key.map_err(|e| Broken { promise: "the sample's keys can be keys", found: e.to_string() })?;
         let (collection, whole) = (self.collection.clone(), Arc::new(fields.clone()));
         let changed = Arc::clone(&whole);
-        Ok(self.connector.write(WriteRequest { collection, target, changed, whole, key }).await)
+        Ok(self.connector.write(WriteRequest { collection, target, changed, whole, former: None, key }).await)
     }
 
     /// A pass to its end.

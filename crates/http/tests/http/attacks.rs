@@ -59,8 +59,14 @@ async fn no_redirect_is_followed_by_any_request() {
             for target in [Target::Create, Target::Update(id("1"), None), Target::Delete(id("1"), None)] {
                 let fields = Arc::new(json!({ "a": 1 }));
                 let whole = Arc::clone(&fields);
-                let request =
-                    WriteRequest { collection: collection(), target, changed: fields, whole, key: key("k") };
+                let request = WriteRequest {
+                    collection: collection(),
+                    target,
+                    changed: fields,
+                    whole,
+                    former: None,
+                    key: key("k"),
+                };
                 assert!(matches!(side.write(request).await, hms_sync_model::Outcome::Rejected { .. }));
             }
             let raw =

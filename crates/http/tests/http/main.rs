@@ -13,8 +13,12 @@
 mod sides;
 mod tls;
 mod attacks;
+mod parrot;
 mod promises;
 mod reading;
 mod writing;
 mod subscribers;
+mod bodies;
+mod versions;
+mod batches;
 mod webhooks;

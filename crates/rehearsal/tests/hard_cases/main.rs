@@ -29,5 +29,6 @@ mod groups;
 mod fights;
 mod brakes;
 mod restarts;
+mod unanswered;
 mod speed;
 mod webhooks;
