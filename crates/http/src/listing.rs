@@ -4,13 +4,13 @@ mod ask;
 mod since;
 mod take;
 
-use crate::body::Body;
 use crate::error::SpecError;
 use crate::formula::Formula;
 use crate::next::Follow;
 use crate::paging::{Paging, Progress, Style, hash};
 use crate::request::{Ask, Parts};
 use crate::select::Lens;
+use crate::shape::Shape;
 use crate::spec::{BaseUrl, Paginator, ReadMethod, ReadSpec, RequestOption};
 use crate::spot::Spot;
 use crate::stamp::Scale;
@@ -28,7 +28,7 @@ const KNOWN: &[&str] = &["cursor", "cursor_end", "cursor_id", "page_size", "next
 #[derive(Debug)]
 pub(crate) struct Listing {
     ask: Ask,
-    body: Option<Body>,
+    body: Option<Shape>,
     pages: Pages,
     paging: Paging,
     follow: Follow,
@@ -253,11 +253,11 @@ fn elapsed(progress: &Progress, now: DateTime<Utc>) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or_default())
 }
 
-fn body(key: &str, spec: &ReadSpec) -> Result<Option<Body>, SpecError> {
+fn body(key: &str, spec: &ReadSpec) -> Result<Option<Shape>, SpecError> {
     let bad = |why: String| SpecError::new(format!("{key}.request_body_json"), why);
     match (&spec.request_body_json, spec.http_method) {
         (Some(_), ReadMethod::Get) => Err(bad("needs `http_method: POST`".to_owned())),
-        (Some(json), ReadMethod::Post) => Body::new(json, KNOWN).map(Some).map_err(bad),
+        (Some(json), ReadMethod::Post) => Shape::new(json, KNOWN).map(Some).map_err(bad),
         (None, _) => Ok(None),
     }
 }

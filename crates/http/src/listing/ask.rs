@@ -1,9 +1,9 @@
 //! The request for a page.
 
 use super::Listing;
-use crate::body;
 use crate::paging::{Progress, Style};
 use crate::read::{good, later};
+use crate::shape;
 use crate::spot::Spot;
 use crate::wire::{Answer, Wire};
 use hms_sync_connector::ReadError;
@@ -67,7 +67,7 @@ impl Listing {
         };
         for (spot, text) in self.spots(progress) {
             if let Spot::Body(path) = spot {
-                body::put(&mut json, path.parts(), Json::String(text.to_owned()));
+                shape::put(&mut json, path.parts(), Json::String(text.to_owned()));
             }
         }
         Ok(json)

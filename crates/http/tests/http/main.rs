@@ -13,6 +13,7 @@
 mod sides;
 mod tls;
 mod attacks;
+mod parrot;
 mod promises;
 mod reading;
 mod paginators;
@@ -20,4 +21,7 @@ mod incremental;
 mod forms;
 mod writing;
 mod subscribers;
+mod bodies;
+mod versions;
+mod batches;
 mod webhooks;
