@@ -39,7 +39,7 @@ impl Plan {
             collections: VecMap::new(),
             jobs: VecMap::new(),
             backlog_max: 2_048,
-            records_max: 8_000,
+            records_max: 6_000,
             unsaved_max: 8_000,
         }
     }
