@@ -7,7 +7,7 @@ use crate::select::{self, Lens, RECORD_MAX};
 use crate::spec::{BaseUrl, CursorFrom, HttpCollection, IncrementalSync, LookupSpec, Paginator, ReadSpec};
 use crate::stamp::Scale;
 use crate::template;
-use crate::wire::{Answer, Lost, Wire};
+use crate::wire::{Answer, Lost, Urgency, Verdict, Wire};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use hms_sync_connector::{Content, Cursor, Observation, Page, PageToken, ReadError, ReadRequest, Scope};
@@ -113,6 +113,9 @@ impl Listing {
             None => self.start(&request.scope),
         };
         let answer = self.ask_page(wire, &progress, self.paging.asked).await?;
+        if answer.judged.verdict == Verdict::Ignore {
+            return Ok(self.ignored(&answer));
+        }
         let (facts, mut page) = self.take(lens, &answer)?;
         let scale = self.since.as_ref().filter(|since| !since.last_run || self.paging.style == Style::Keyset);
         let turn = self.paging.turn(&progress, &facts, scale.map(|since| &since.scale));
@@ -184,8 +187,18 @@ impl Listing {
         more.extend(self.pages.at.as_deref().map(|name| (name, at.as_str())));
         more.extend(self.pages.size.as_ref().map(|(name, _)| (name.as_str(), size.as_str())));
         let request = self.ask.request(wire, &with, &more).map_err(|why| self.denied(&why))?;
-        let answer = wire.send(request).await.map_err(|lost| later(&self.ask, &lost))?;
+        let urgency = if progress.since { Urgency::Read } else { Urgency::Backfill };
+        let answer = wire.send_as(urgency, request).await.map_err(|lost| later(&self.ask, &lost))?;
+        if answer.judged.verdict == Verdict::Ignore {
+            return Ok(answer);
+        }
         good(&self.ask, answer)
+    }
+
+    /// An answer that is not to be minded ends the pass. It is no complete listing.
+    fn ignored(&self, answer: &Answer) -> Page {
+        let line = format!("{}: {}, which `error_handler` ignores", self.ask.label, answer.words());
+        Page { records: Vec::new(), unreadable: vec![line], next: None, cursor: None }
     }
 
     /// The records of an answer. Each is moved, none copied.
@@ -341,7 +354,7 @@ pub(crate) async fn fetch(
     let request = ask.request(wire, &context! { id => id.as_str() }, &[]);
     let request = request.map_err(|why| ReadError::Denied { reason: format!("{}: {why}", ask.label) })?;
     let answer = wire.send(request).await.map_err(|lost| later(ask, &lost))?;
-    if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+    if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) && !answer.is_judged() {
         return Ok(Observation { id, tag: None, modified: None, content: Content::Gone });
     }
     let answer = good(ask, answer)?;
@@ -390,7 +403,7 @@ pub(crate) async fn lookup(
     let request = ask.request(wire, &context! { identity => template::value(identity) }, &[]);
     let request = request.map_err(|why| ReadError::Denied { reason: format!("{}: {why}", ask.label) })?;
     let answer = wire.send(request).await.map_err(|lost| later(ask, &lost))?;
-    if answer.status == StatusCode::NOT_FOUND {
+    if answer.status == StatusCode::NOT_FOUND && !answer.is_judged() {
         return Ok(Vec::new());
     }
     let answer = good(ask, answer)?;
@@ -433,7 +446,7 @@ fn text(json: &Json) -> Option<String> {
 }
 
 fn later(ask: &Ask, lost: &Lost) -> ReadError {
-    ReadError::Later { reason: format!("{}: {}", ask.label, lost.reason()), after: None }
+    ReadError::Later { reason: format!("{}: {}", ask.label, lost.reason()), after: lost.after() }
 }
 
 fn body<'a>(ask: &Ask, answer: &'a Answer) -> Result<&'a Bytes, ReadError> {
@@ -443,18 +456,24 @@ fn body<'a>(ask: &Ask, answer: &'a Answer) -> Result<&'a Bytes, ReadError> {
 /// Lets answers with records through; makes errors of the others.
 fn good(ask: &Ask, answer: Answer) -> Result<Answer, ReadError> {
     let status = answer.status;
-    if status.is_success() {
+    if answer.is_success() {
         return Ok(answer);
     }
-    let reason = format!("{}: {}", ask.label, answer.words());
-    Err(match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ReadError::Denied { reason },
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
-            ReadError::Later { reason, after: answer.retry_after() }
-        }
-        _ if status.is_server_error() => ReadError::Later { reason, after: answer.retry_after() },
-        _ if status.is_client_error() => ReadError::Denied { reason },
-        _ => ReadError::Broken { reason },
+    let (reason, after) = (format!("{}: {}", ask.label, answer.words()), answer.judged.after);
+    Err(match answer.judged.verdict {
+        Verdict::Retry { .. } | Verdict::RateLimited => ReadError::Later { reason, after },
+        Verdict::Fail | Verdict::Refresh => ReadError::Denied { reason },
+        // Of one record it tells nothing, which is not that there is none.
+        Verdict::Ignore => ReadError::Broken { reason },
+        Verdict::Success | Verdict::Unsaid => match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ReadError::Denied { reason },
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
+                ReadError::Later { reason, after }
+            }
+            _ if status.is_server_error() => ReadError::Later { reason, after },
+            _ if status.is_client_error() => ReadError::Denied { reason },
+            _ => ReadError::Broken { reason },
+        },
     })
 }
 

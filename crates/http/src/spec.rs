@@ -4,6 +4,8 @@
 //! Nothing in here is ever written out again: secrets have no way back.
 
 mod auth;
+mod budget;
+mod errors;
 mod network;
 mod paginator;
 mod read;
@@ -11,12 +13,18 @@ mod text;
 mod webhook;
 mod write;
 
-pub use auth::Authenticator;
+pub use auth::{
+    Authenticator, ClientAuthentication, GrantType, InjectInto, JwtAlgorithm, JwtSpec, LoginRequester,
+    OauthSpec, RequestOption, RequestOptionType, SecretText, SessionSpec, SessionUse,
+};
+pub use budget::{ApiBudget, BudgetType, CallRatePolicy, Rate, RequestMatcher};
+pub use errors::{Action, BackoffStrategy, ErrorHandler, FilterType, HandlerType, ResponseFilter};
 pub use network::{Network, TlsSpec, TlsVersion};
 pub use paginator::Paginator;
 pub use read::{
     CursorFrom, FetchSpec, IncrementalSync, LookupSpec, ReadSpec, RecordSelector, StartTimeOption,
 };
+pub(crate) use text::OURS;
 pub use text::{BaseUrl, FieldPath, Headers, InvalidUrl, Size, Span, Template};
 pub use webhook::{
     Algorithm, Challenge, Encoding, EventType, Payload, Place, Secrets, Signature, WebhookSpec,
@@ -51,6 +59,12 @@ pub struct HttpSpec {
     /// The largest answer that is read; a larger one is an error. Default: `32MiB`.
     #[serde(default = "thirty_two_mib")]
     pub max_body_bytes: Size,
+    /// What the side's answers mean, where that is not what their status says.
+    #[serde(default)]
+    pub error_handler: Option<ErrorHandler>,
+    /// How many requests the side takes. Default: as it says when there were too many.
+    #[serde(default)]
+    pub api_budget: Option<ApiBudget>,
     /// Headers sent with every request.
     #[serde(default)]
     pub request_headers: Headers,
@@ -70,6 +84,8 @@ impl HttpSpec {
             timeout: thirty_seconds(),
             max_concurrency: thirty_two(),
             max_body_bytes: thirty_two_mib(),
+            error_handler: None,
+            api_budget: None,
             request_headers: Headers::default(),
             idempotency_key: None,
         }

@@ -38,9 +38,10 @@ impl<'de> Deserialize<'de> for Span {
                 f.write_str("a length of time with its unit, as `30s` or `5m`")
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
-                humantime::parse_duration(text)
+                iso_8601(text)
+                    .or_else(|| humantime::parse_duration(text).ok())
                     .map(Span)
-                    .map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+                    .ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
             }
             fn visit_u64<E: Error>(self, n: u64) -> Result<Span, E> {
                 if n == 0 {
@@ -52,6 +53,25 @@ impl<'de> Deserialize<'de> for Span {
         }
         deserializer.deserialize_any(Text)
     }
+}
+
+/// `PT1H30M`, `P1D`: ISO 8601 without months and years, whose length depends.
+fn iso_8601(text: &str) -> Option<Duration> {
+    let (days, time) = text.strip_prefix('P')?.split_once('T').unwrap_or((text.strip_prefix('P')?, ""));
+    let part = |text: &mut &str, unit: char, seconds: u64| -> Option<Duration> {
+        let Some((number, rest)) = text.split_once(unit) else { return Some(Duration::ZERO) };
+        *text = rest;
+        number.parse::<u64>().ok()?.checked_mul(seconds).map(Duration::from_secs)
+    };
+    let (mut days, mut time) = (days, time);
+    let parts = [
+        part(&mut days, 'W', 604_800)?,
+        part(&mut days, 'D', 86_400)?,
+        part(&mut time, 'H', 3_600)?,
+        part(&mut time, 'M', 60)?,
+        part(&mut time, 'S', 1)?,
+    ];
+    (text.len() > 2 && days.is_empty() && time.is_empty()).then(|| parts.iter().sum())
 }
 
 /// A number of bytes, plain or with its unit: `1048576`, `32MB`, `32MiB`.
@@ -296,7 +316,7 @@ impl Headers {
 }
 
 /// Headers that frame the request.
-const OURS: [HeaderName; 4] = [
+pub(crate) const OURS: [HeaderName; 4] = [
     http::header::HOST,
     http::header::CONTENT_LENGTH,
     http::header::TRANSFER_ENCODING,
@@ -369,6 +389,12 @@ mod tests {
     fn spans_need_a_unit() {
         assert_eq!(read(json!("1m 30s")), Ok(Span(Duration::from_secs(90))));
         assert_eq!(read(json!(0)), Ok(Span(Duration::ZERO)));
+        for (iso, seconds) in [("PT1S", 1), ("PT1H30M", 5_400), ("P1D", 86_400), ("P1W2DT3S", 777_603)] {
+            assert_eq!(read(json!(iso)), Ok(Span(Duration::from_secs(seconds))), "{iso}");
+        }
+        for bad in ["P", "PT", "P1M", "PT1", "P1Y", "PS"] {
+            read::<Span>(json!(bad)).unwrap_err();
+        }
         for bad in [json!("30"), json!(30), json!("soon"), json!("-1s"), json!(null)] {
             assert!(read::<Span>(bad.clone()).unwrap_err().contains("length of time"), "{bad}");
         }

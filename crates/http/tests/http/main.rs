@@ -12,6 +12,10 @@
 
 mod sides;
 mod tls;
+mod bodies;
+mod auth;
+mod errors;
+mod budget;
 mod attacks;
 mod promises;
 mod reading;
