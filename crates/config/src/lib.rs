@@ -12,6 +12,7 @@ mod problem;
 mod node;
 mod draft;
 mod environment;
+mod secrets;
 mod expressions;
 mod section;
 mod bridge;

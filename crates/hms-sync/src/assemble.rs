@@ -14,6 +14,7 @@ use hms_sync_management::HookRoute;
 use hms_sync_model::{CollectionName, SideName, VecMap};
 use hms_sync_resolver::Rules;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ pub(crate) fn assemble_with(config: &Config, jobs: &[Job]) -> Result<Assembly, S
     let mut plan = Plan::new(config.sync.clone());
     let mut connectors = Connectors::new();
     for (name, side) in config.sides.iter() {
-        let connector = connector(name, side, &parts)
+        let connector = connector(name, side, &parts, &config.data_dir)
             .map_err(|why| SyncError::Side { side: name.to_string(), why: why.to_string() })?;
         connectors.insert(name.clone(), connector);
         let retry =
@@ -68,13 +69,14 @@ fn connector(
     name: &SideName,
     side: &hms_sync_config::Side,
     parts: &[Part<'_>],
+    data_dir: &Path,
 ) -> Result<Arc<dyn Connector>, SpecError> {
     if let Some(secret) = &side.subscriber {
         return Ok(Arc::new(SubscriberConnector::new(name, &side.http, secret)?));
     }
     let of_side = parts.iter().filter(|part| part.side == name);
     let of_side = of_side.map(|part| (part.collection.clone(), part.http.clone())).collect();
-    Ok(Arc::new(HttpConnector::new(name, side.http.clone(), of_side)?))
+    Ok(Arc::new(HttpConnector::new(name, side.http.clone(), of_side)?.keeping_tokens_in(data_dir)))
 }
 
 /// One side's requests of one collection.

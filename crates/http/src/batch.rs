@@ -226,8 +226,8 @@ impl Batch {
                 Err(why) => Err(Lost::NotSent(why)),
             };
             match answer {
-                Ok(answer) if answer.status.is_success() => self.tell_each(part, &answer),
-                Ok(answer) if spoilt(answer.status) => {
+                Ok(answer) if answer.is_success() => self.tell_each(wire, part, &answer),
+                Ok(answer) if spoilt(answer.status) && !answer.is_judged() => {
                     if is_none(answer.status) {
                         let mut off = self.off_until.lock().unwrap_or_else(PoisonError::into_inner);
                         *off = Some(Instant::now() + OFF);
@@ -237,6 +237,7 @@ impl Batch {
                 }
                 Ok(answer) => tell_all(part, || Ok(copy(&answer))),
                 Err(Lost::NotSent(why)) => tell_all(part, || Err(Lost::NotSent(why.clone()))),
+                Err(Lost::Held(why, wait)) => tell_all(part, || Err(Lost::Held(why.clone(), wait))),
                 Err(Lost::Sent(why)) => tell_all(part, || Err(Lost::Sent(why.clone()))),
             }
         }
@@ -256,7 +257,7 @@ impl Batch {
     }
 
     /// Tells each what its part of the answer says.
-    fn tell_each(&self, part: Vec<Waiting>, answer: &Answer) {
+    fn tell_each(&self, wire: &Wire, part: Vec<Waiting>, answer: &Answer) {
         let results = match self.results(answer, part.len()) {
             Ok(results) => results,
             Err(why) => {
@@ -265,7 +266,7 @@ impl Batch {
             }
         };
         for (Waiting { told, .. }, result) in part.into_iter().zip(results) {
-            let _ = told.send(self.result(result, answer.status).map_err(Lost::Sent));
+            let _ = told.send(self.result(wire, result, answer.status).map_err(Lost::Sent));
         }
     }
 
@@ -279,7 +280,7 @@ impl Batch {
     }
 
     /// One result as the answer that its write would have got alone.
-    fn result(&self, result: Json, whole: StatusCode) -> Result<Answer, String> {
+    fn result(&self, wire: &Wire, result: Json, whole: StatusCode) -> Result<Answer, String> {
         let given = match &self.status {
             Some(path) => Some(
                 path.get(&result)
@@ -305,7 +306,7 @@ impl Batch {
         let headers = headers.and_then(Json::as_object).map(header_map).unwrap_or_default();
         let body = if refused { Some(result) } else { self.body.take(result) };
         let body = serde_json::to_vec(&body.unwrap_or_default()).map_err(|e| e.to_string())?;
-        Ok(Answer { status, headers, body: Ok(Bytes::from(body)) })
+        Ok(wire.judged(status, headers, Ok(Bytes::from(body))))
     }
 }
 
@@ -362,7 +363,13 @@ fn tell_all(part: Vec<Waiting>, told: impl Fn() -> Told) {
 }
 
 fn copy(answer: &Answer) -> Answer {
-    Answer { status: answer.status, headers: answer.headers.clone(), body: answer.body.clone() }
+    Answer {
+        status: answer.status,
+        headers: answer.headers.clone(),
+        body: answer.body.clone(),
+        judged: answer.judged.clone(),
+        hidden: answer.hidden.clone(),
+    }
 }
 
 /// Whoever sent for us stopped in the middle.

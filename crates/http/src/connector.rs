@@ -22,6 +22,7 @@ use hms_sync_connector::{
 use hms_sync_model::{CollectionName, NativeId, Outcome, SideName};
 use http::{HeaderName, Method, StatusCode};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 /// A side reached over HTTP, ready for use.
@@ -66,6 +67,14 @@ impl HttpConnector {
         Ok(Self { side: name.clone(), wire, collections: ready, key_header })
     }
 
+    /// Has tokens that replace configured ones kept in `folder`, the one of the change
+    /// log. Without it a side that replaces them is not asked for any.
+    #[must_use]
+    pub fn keeping_tokens_in(mut self, folder: &Path) -> Self {
+        self.wire.keep_tokens_in(folder, self.side.as_str());
+        self
+    }
+
     fn collection(&self, name: &CollectionName) -> Result<&Collection, String> {
         self.collections.get(name).ok_or_else(|| format!("{} has no collection `{name}`", self.side))
     }
@@ -86,7 +95,7 @@ impl HttpConnector {
             Ok(answer) => {
                 Ok(format!("{} is there (it answers {})", self.wire.base(), answer.status.as_u16()))
             }
-            Err(lost) => Err(ReadError::Later { reason: lost.reason().to_owned(), after: None }),
+            Err(lost) => Err(ReadError::Later { reason: lost.reason().to_owned(), after: lost.after() }),
         }
     }
 }

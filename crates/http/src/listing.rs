@@ -14,7 +14,7 @@ use crate::shape::Shape;
 use crate::spec::{BaseUrl, Paginator, ReadMethod, ReadSpec, RequestOption};
 use crate::spot::Spot;
 use crate::stamp::Scale;
-use crate::wire::Wire;
+use crate::wire::{Answer, Verdict, Wire};
 use chrono::{DateTime, Utc};
 use hms_sync_connector::{Page, PageToken, ReadError, ReadRequest, Scope};
 use http::Method;
@@ -205,6 +205,9 @@ impl Listing {
         };
         let everything = request.scope == Scope::Everything;
         let (asked, answer) = self.ask_page(wire, &progress, self.paging.asked).await?;
+        if answer.judged.verdict == Verdict::Ignore {
+            return Ok(self.ignored(&answer));
+        }
         let (mut facts, mut page) = self.take(lens, wire.base(), &asked, &answer)?;
         facts.elapsed = elapsed(&progress, Utc::now());
         self.stop_where_known(&progress, &mut facts).map_err(|why| self.broken(&why))?;
@@ -237,6 +240,12 @@ impl Listing {
             None => "no records".to_owned(),
         };
         Ok(format!("{} answers: {shown}{many}", self.ask.label))
+    }
+
+    /// An answer that is not to be minded ends the pass. It is no complete listing.
+    fn ignored(&self, answer: &Answer) -> Page {
+        let line = format!("{}: {}, which `error_handler` ignores", self.ask.label, answer.words());
+        Page { unreadable: vec![line], ..Page::default() }
     }
 
     fn broken(&self, why: &str) -> ReadError {

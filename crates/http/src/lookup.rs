@@ -91,7 +91,7 @@ impl Lookup {
         let request = self.request(wire, identity);
         let request = request.map_err(|why| ReadError::Denied { reason: format!("{}: {why}", ask.label) })?;
         let answer = wire.send(request).await.map_err(|lost| later(ask, &lost))?;
-        if answer.status == StatusCode::NOT_FOUND {
+        if answer.status == StatusCode::NOT_FOUND && !answer.is_judged() {
             return Ok(Vec::new());
         }
         let answer = good(ask, answer)?;

@@ -4,7 +4,7 @@ use crate::request::Ask;
 use crate::select::Lens;
 use crate::spec::HttpCollection;
 use crate::stamp::Scale;
-use crate::wire::{Answer, Lost, Wire};
+use crate::wire::{Answer, Lost, Verdict, Wire};
 use bytes::Bytes;
 use hms_sync_connector::{Content, Observation, ReadError};
 use hms_sync_model::NativeId;
@@ -21,7 +21,7 @@ pub(crate) async fn fetch(
     let request = ask.request(wire, &context! { id => id.as_str() }, &[]);
     let request = request.map_err(|why| ReadError::Denied { reason: format!("{}: {why}", ask.label) })?;
     let answer = wire.send(request).await.map_err(|lost| later(ask, &lost))?;
-    if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+    if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) && !answer.is_judged() {
         return Ok(Observation { id, tag: None, modified: None, content: Content::Gone });
     }
     let answer = good(ask, answer)?;
@@ -42,7 +42,7 @@ pub(crate) async fn fetch(
 }
 
 pub(crate) fn later(ask: &Ask, lost: &Lost) -> ReadError {
-    ReadError::Later { reason: format!("{}: {}", ask.label, lost.reason()), after: None }
+    ReadError::Later { reason: format!("{}: {}", ask.label, lost.reason()), after: lost.after() }
 }
 
 pub(crate) fn body<'a>(ask: &Ask, answer: &'a Answer) -> Result<&'a Bytes, ReadError> {
@@ -52,18 +52,24 @@ pub(crate) fn body<'a>(ask: &Ask, answer: &'a Answer) -> Result<&'a Bytes, ReadE
 /// Lets answers with records through; makes errors of the others.
 pub(crate) fn good(ask: &Ask, answer: Answer) -> Result<Answer, ReadError> {
     let status = answer.status;
-    if status.is_success() {
+    if answer.is_success() {
         return Ok(answer);
     }
-    let reason = format!("{}: {}", ask.label, answer.words());
-    Err(match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ReadError::Denied { reason },
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
-            ReadError::Later { reason, after: answer.retry_after() }
-        }
-        _ if status.is_server_error() => ReadError::Later { reason, after: answer.retry_after() },
-        _ if status.is_client_error() => ReadError::Denied { reason },
-        _ => ReadError::Broken { reason },
+    let (reason, after) = (format!("{}: {}", ask.label, answer.words()), answer.judged.after);
+    Err(match answer.judged.verdict {
+        Verdict::Retry { .. } | Verdict::RateLimited => ReadError::Later { reason, after },
+        Verdict::Fail | Verdict::Refresh => ReadError::Denied { reason },
+        // Of one record it tells nothing, which is not that there is none.
+        Verdict::Ignore => ReadError::Broken { reason },
+        Verdict::Success | Verdict::Unsaid => match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ReadError::Denied { reason },
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
+                ReadError::Later { reason, after }
+            }
+            _ if status.is_server_error() => ReadError::Later { reason, after },
+            _ if status.is_client_error() => ReadError::Denied { reason },
+            _ => ReadError::Broken { reason },
+        },
     })
 }
 

@@ -6,8 +6,10 @@
 mod auth;
 mod batch;
 mod body;
+mod budget;
 mod decoder;
 mod either;
+mod errors;
 mod expression;
 mod network;
 mod paginator;
@@ -18,10 +20,15 @@ mod tree;
 mod webhook;
 mod write;
 
-pub use auth::Authenticator;
+pub use auth::{
+    AuthInto, AuthOption, Authenticator, ClientAuthentication, GrantType, JwtAlgorithm, JwtSpec,
+    LoginRequester, OauthSpec, RequestOptionType, SecretText, SessionSpec, SessionUse,
+};
 pub use batch::{BatchOperation, BatchSpec};
 pub use body::{BodyFormat, BodyShape, BodySpec, RequestBody};
+pub use budget::{ApiBudget, BudgetType, CallRatePolicy, Rate, RequestMatcher};
 pub use decoder::{Decoder, TextEncoding};
+pub use errors::{Action, BackoffStrategy, ErrorHandler, FilterType, HandlerType, ResponseFilter};
 pub use expression::{Expression, InjectInto, RequestOption};
 pub use network::{Network, TlsSpec, TlsVersion};
 pub use paginator::{CursorPaginator, Paginator};
@@ -30,6 +37,7 @@ pub use read::{
     CursorFrom, DeletedField, DeletedWhen, FetchSpec, IncrementalKind, IncrementalSync, LookupSpec,
     ReadMethod, ReadSpec, RecordFilter, RecordSelector,
 };
+pub(crate) use text::OURS;
 pub use text::{BaseUrl, FieldPath, Headers, InvalidUrl, Size, Span, Template};
 pub use tree::Tree;
 pub use webhook::{
@@ -58,6 +66,12 @@ pub struct HttpSpec {
     /// The largest answer that is read; a larger one is an error. Default: `32MiB`.
     #[serde(default = "thirty_two_mib")]
     pub max_body_bytes: Size,
+    /// What the side's answers mean, where that is not what their status says.
+    #[serde(default)]
+    pub error_handler: Option<ErrorHandler>,
+    /// How many requests the side takes. Default: as it says when there were too many.
+    #[serde(default)]
+    pub api_budget: Option<ApiBudget>,
     /// Headers sent with every request.
     #[serde(default)]
     pub request_headers: Headers,
@@ -82,6 +96,8 @@ impl HttpSpec {
             timeout: thirty_seconds(),
             max_concurrency: thirty_two(),
             max_body_bytes: thirty_two_mib(),
+            error_handler: None,
+            api_budget: None,
             request_headers: Headers::default(),
             idempotency_key: None,
             allow_networks: Vec::new(),

@@ -14,7 +14,7 @@ use crate::request::{Ask, Parts, below};
 use crate::select::{self, Lens};
 use crate::spec::{AnswerWhen, BaseUrl, BodyShape, IdFrom, Method, WriteSpec};
 use crate::template::Compiled;
-use crate::wire::{Answer, Lost, Wire};
+use crate::wire::{Answer, Lost, Verdict, Wire};
 use hms_sync_connector::{RawRequest, Target, WriteRequest};
 use hms_sync_model::{IdempotencyKey, NativeId, Outcome, Tag, Written};
 use http::header::{CONTENT_TYPE, IF_NONE_MATCH, LOCATION};
@@ -133,7 +133,7 @@ impl Put {
             Ok(answer) => answer,
             Err(lost) => return unanswered(&self.ask.label, &lost),
         };
-        if answer.status.is_success() {
+        if answer.is_success() {
             return self.applied(means.lens, id, &names, &answer);
         }
         if let Some(told) = self.told(means.manner, doing, &answer, fresh) {
@@ -240,7 +240,7 @@ impl Put {
         if manner.key.is_some() && is(&manner.in_progress_when) {
             return Some(Outcome::RetryLater {
                 reason: reason(),
-                after: answer.retry_after(),
+                after: answer.judged.after,
                 side_wide: false,
             });
         }
@@ -319,7 +319,7 @@ pub(crate) async fn send(wire: &Wire, key_header: &HeaderName, request: &RawRequ
         Ok(answer) => answer,
         Err(lost) => return unanswered(&label, &lost),
     };
-    if !answer.status.is_success() {
+    if !answer.is_success() {
         return refused(&label, Doing::Raw, &answer, &[]);
     }
     let stored = answer.body.as_ref().ok().and_then(|body| select::parse(body).ok());
@@ -379,7 +379,9 @@ fn from_location(answer: &Answer) -> Option<NativeId> {
 fn unanswered(label: &str, lost: &Lost) -> Outcome {
     let reason = format!("{label}: {}", lost.reason());
     match lost {
-        Lost::NotSent(_) => Outcome::RetryLater { reason, after: None, side_wide: true },
+        Lost::NotSent(_) | Lost::Held(..) => {
+            Outcome::RetryLater { reason, after: lost.after(), side_wide: true }
+        }
         Lost::Sent(_) => Outcome::Unknown { reason },
     }
 }
@@ -388,7 +390,10 @@ fn unanswered(label: &str, lost: &Lost) -> Outcome {
 fn refused(label: &str, doing: Doing, answer: &Answer, exists_when: &[AnswerWhen]) -> Outcome {
     let status = answer.status;
     let reason = format!("{label}: {}", answer.words());
-    let after = answer.retry_after();
+    let after = answer.judged.after;
+    if let Some(outcome) = judged(doing, answer, &reason) {
+        return outcome;
+    }
     match (status, doing) {
         (StatusCode::NOT_FOUND | StatusCode::GONE, Doing::Update) => Outcome::Gone,
         (StatusCode::NOT_FOUND | StatusCode::GONE, Doing::Delete) => Outcome::Noop,
@@ -410,6 +415,28 @@ fn refused(label: &str, doing: Doing, answer: &Answer, exists_when: &[AnswerWhen
         _ if status.is_server_error() => Outcome::Unknown { reason },
         _ => Outcome::Rejected { reason },
     }
+}
+
+/// What `error_handler` makes of an answer; nothing where it does not speak of it.
+fn judged(doing: Doing, answer: &Answer, reason: &str) -> Option<Outcome> {
+    let (status, after, reason) = (answer.status, answer.judged.after, reason.to_owned());
+    // Only of these is it known that nothing was done.
+    let refused = status.is_client_error()
+        || matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::NOT_IMPLEMENTED);
+    Some(match answer.judged.verdict {
+        Verdict::Unsaid | Verdict::Success => return None,
+        Verdict::Ignore if doing == Doing::Create => {
+            let reason = format!("{reason}; `error_handler` ignores it, and there is no record");
+            Outcome::Rejected { reason }
+        }
+        Verdict::Ignore => Outcome::Noop,
+        Verdict::Retry { not_applied } if refused || not_applied => {
+            Outcome::RetryLater { reason, after, side_wide: false }
+        }
+        Verdict::Retry { .. } => Outcome::Unknown { reason },
+        Verdict::Fail => Outcome::Rejected { reason },
+        Verdict::RateLimited | Verdict::Refresh => Outcome::RetryLater { reason, after, side_wide: true },
+    })
 }
 
 fn says(answer: &Answer, when: &AnswerWhen) -> bool {

@@ -358,7 +358,7 @@ impl Headers {
 }
 
 /// Headers that frame the request.
-const OURS: [HeaderName; 4] = [
+pub(crate) const OURS: [HeaderName; 4] = [
     http::header::HOST,
     http::header::CONTENT_LENGTH,
     http::header::TRANSFER_ENCODING,

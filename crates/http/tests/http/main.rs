@@ -12,6 +12,10 @@
 
 mod sides;
 mod tls;
+mod answers;
+mod auth;
+mod errors;
+mod budget;
 mod attacks;
 mod parrot;
 mod promises;
