@@ -4,6 +4,7 @@
 //! Nothing in here is ever written out again: secrets have no way back.
 
 mod auth;
+mod network;
 mod paginator;
 mod read;
 mod text;
@@ -11,13 +12,14 @@ mod webhook;
 mod write;
 
 pub use auth::Authenticator;
+pub use network::{Network, TlsSpec, TlsVersion};
 pub use paginator::Paginator;
 pub use read::{
     CursorFrom, FetchSpec, IncrementalSync, LookupSpec, ReadSpec, RecordSelector, StartTimeOption,
 };
 pub use text::{BaseUrl, FieldPath, Headers, InvalidUrl, Size, Span, Template};
 pub use webhook::{
-    Algorithm, Challenge, Encoding, EventType, Network, Payload, Place, Secrets, Signature, WebhookSpec,
+    Algorithm, Challenge, Encoding, EventType, Payload, Place, Secrets, Signature, WebhookSpec,
 };
 pub use write::{BodyShape, ExistsWhen, IdempotencySpec, Method, WriteSpec};
 
@@ -30,6 +32,13 @@ use serde::Deserialize;
 pub struct HttpSpec {
     /// Where the side is. Every request goes below this URL and nowhere else.
     pub url: BaseUrl,
+    /// Networks whose addresses the side may have although they are not the world's,
+    /// as `10.0.0.0/8`. Default: none; this machine only where it is written out.
+    #[serde(default)]
+    pub allow_networks: Vec<Network>,
+    /// How the side's certificate is judged, and what we show of ours.
+    #[serde(default)]
+    pub tls: Option<TlsSpec>,
     /// How we show who we are. Default: not at all.
     #[serde(default)]
     pub authenticator: Authenticator,
@@ -55,6 +64,8 @@ impl HttpSpec {
     pub fn new(url: BaseUrl) -> Self {
         Self {
             url,
+            allow_networks: Vec::new(),
+            tls: None,
             authenticator: Authenticator::None,
             timeout: thirty_seconds(),
             max_concurrency: thirty_two(),

@@ -96,8 +96,8 @@ impl Hook {
         if spec.payload == Payload::Hint && !can_fetch {
             return Err(bad("payload", "a hint needs `fetch`, to read what it names"));
         }
-        if spec.allowed_networks.is_empty() && !spec.trusted_proxies.is_empty() {
-            return Err(bad("trusted_proxies", "is of no use without `allowed_networks`"));
+        if spec.allow_networks.is_empty() && !spec.trusted_proxies.is_empty() {
+            return Err(bad("trusted_proxies", "is of no use without `allow_networks`"));
         }
         if spec.event_type.0.is_empty() {
             return Err(bad("event_type", "names no place"));
@@ -108,7 +108,7 @@ impl Hook {
         let challenge = spec.challenge.as_ref().map(Handshake::new).transpose();
         Ok(Self {
             verifier: Verifier::new(key, spec)?,
-            origin: Origin::new(&spec.allowed_networks, &spec.trusted_proxies),
+            origin: Origin::new(&spec.allow_networks, &spec.trusted_proxies),
             challenge: challenge.map_err(|why| bad("challenge.verify_token", why))?,
             id: spec
                 .id

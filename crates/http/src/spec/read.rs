@@ -49,6 +49,7 @@ impl ReadSpec {
 #[serde(deny_unknown_fields)]
 pub struct RecordSelector {
     /// Members to step into, from the outside.
+    #[schemars(example = &"items")]
     pub field_path: FieldPath,
 }
 

@@ -1,16 +1,14 @@
 //! How a side tells us of changes by itself.
 
 mod challenge;
-mod network;
 mod secret;
 mod signature;
 
 pub use challenge::Challenge;
-pub use network::Network;
 pub use secret::Secrets;
 pub use signature::{Algorithm, Encoding, Signature};
 
-use super::{FieldPath, RecordSelector};
+use super::{FieldPath, Network, RecordSelector};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, SeqAccess, Visitor};
@@ -37,7 +35,7 @@ pub struct WebhookSpec {
     /// Networks that webhooks may come from, as `192.0.2.0/24`; it does not make a
     /// secret needless. Default: any.
     #[serde(default)]
-    pub allowed_networks: Vec<Network>,
+    pub allow_networks: Vec<Network>,
     /// Networks of reverse proxies in front of us, whose `X-Forwarded-For` is believed.
     /// Default: none.
     #[serde(default)]

@@ -11,6 +11,8 @@
 )]
 
 mod sides;
+mod tls;
+mod attacks;
 mod promises;
 mod reading;
 mod writing;

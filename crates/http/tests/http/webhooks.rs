@@ -291,10 +291,10 @@ fn a_hook_that_is_set_up_wrong_is_said() {
         (json!({ "unsigned": true, "challenge": { "type": "meta" } }), "challenge.verify_token"),
         (
             json!({ "unsigned": true, "trusted_proxies": ["10.0.0.0/8"] }),
-            "of no use without `allowed_networks`",
+            "of no use without `allow_networks`",
         ),
-        (json!({ "allowed_networks": ["10.0.0.0/8"] }), "secret` is needed"),
-        (json!({ "unsigned": true, "allowed_networks": ["10.0.0.1/8"] }), "bits set beyond its length"),
+        (json!({ "allow_networks": ["10.0.0.0/8"] }), "secret` is needed"),
+        (json!({ "unsigned": true, "allow_networks": ["10.0.0.1/8"] }), "begins at 10.0.0.0"),
         (json!({ "unsigned": true, "id": { "header": "a b" } }), "no name of a header"),
         (json!({ "unsigned": true, "event_type": [] }), "names no place"),
         (json!({ "unsigned": true, "event_type": "type" }), "a place, as"),

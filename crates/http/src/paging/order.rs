@@ -1,0 +1,47 @@
+//! What a page shows of its records: their order, and what each is recognised by.
+
+use super::Facts;
+use crate::stamp::Stamp;
+use hms_sync_model::NativeId;
+use std::cmp::Ordering;
+
+/// The cursor values of a page.
+pub(super) struct Order<'p> {
+    pub(super) ascending: bool,
+    pub(super) last: Option<&'p Stamp>,
+    pub(super) top: Option<&'p Stamp>,
+    /// The largest below the top.
+    pub(super) below: Option<&'p Stamp>,
+}
+
+impl<'p> Order<'p> {
+    pub(super) fn of(page: &'p Facts) -> Self {
+        let stamps = || page.stamps.iter().flatten();
+        let mut pairs = page.stamps.iter().zip(page.stamps.iter().skip(1));
+        let ascending = page.stamps.len() == page.len
+            && page.stamps.iter().all(Option::is_some)
+            && pairs.all(|(a, b)| {
+                a.as_ref().zip(b.as_ref()).and_then(|(a, b)| a.compare(b)).is_some_and(Ordering::is_le)
+            });
+        let larger = |a: &'p Stamp, b: &'p Stamp| if b.compare(a) == Some(Ordering::Greater) { b } else { a };
+        let top = stamps().reduce(larger);
+        let below =
+            top.and_then(|top| stamps().filter(|s| s.compare(top) == Some(Ordering::Less)).reduce(larger));
+        Self { ascending, last: page.stamps.last().and_then(Option::as_ref), top, below }
+    }
+}
+
+/// What a record is recognised by as long as it does not change.
+pub(super) fn marks(page: &Facts) -> Vec<Option<u64>> {
+    let stamp = |index: usize| page.stamps.get(index).and_then(Option::as_ref).map(Stamp::as_str);
+    let mark = |(index, id): (usize, &Option<NativeId>)| Some(hash(&(id.as_ref()?.as_str(), stamp(index))));
+    page.ids.iter().enumerate().map(mark).collect()
+}
+
+/// The same for the same thing in another process too.
+pub(crate) fn hash(what: &impl std::hash::Hash) -> u64 {
+    use std::hash::{DefaultHasher, Hasher};
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
+}
