@@ -5,16 +5,16 @@ use crate::read::{self, Listing};
 use crate::request::{Ask, Parts};
 use crate::select::{Lens, TagFrom};
 use crate::spec::{FetchSpec, HttpCollection, HttpSpec, IdempotencySpec};
-use crate::webhook::Hook;
+use crate::webhook::{Hook, Subscribe};
 use crate::wire::Wire;
 use crate::write::{self, Doing, Manner, Put};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use hms_sync_connector::{
     Abilities, Connector, Delivery, LookupRequest, Observation, Page, RawRequest, RawWebhook, ReadError,
-    ReadRequest, Target, WebhookError, WriteRequest,
+    ReadRequest, Registration, Target, WebhookError, WriteRequest,
 };
-use hms_sync_model::{CollectionName, NativeId, Outcome, SideName};
+use hms_sync_model::{CollectionName, NativeId, Outcome, SideName, Time};
 use http::{HeaderName, Method, StatusCode};
 use std::collections::BTreeMap;
 
@@ -61,6 +61,10 @@ impl HttpConnector {
 
     fn collection(&self, name: &CollectionName) -> Result<&Collection, String> {
         self.collections.get(name).ok_or_else(|| format!("{} has no collection `{name}`", self.side))
+    }
+
+    fn subscribe(&self, name: &CollectionName) -> Option<&Subscribe> {
+        self.collections.get(name)?.hook.as_ref()?.subscribe.as_ref()
     }
 
     fn denied<T>(reason: String) -> Result<T, ReadError> {
@@ -119,7 +123,7 @@ impl Collection {
             hook: spec
                 .webhook
                 .as_ref()
-                .map(|s| Hook::new(&key("webhook"), s, spec.fetch.is_some()))
+                .map(|s| Hook::new(&key("webhook"), base, s, spec.fetch.is_some()))
                 .transpose()?,
             lens,
         })
@@ -226,6 +230,28 @@ impl Connector for HttpConnector {
 
     fn send(&self, request: RawRequest) -> BoxFuture<'_, Outcome> {
         async move { write::send(&self.wire, &self.key_header, &request).await }.boxed()
+    }
+
+    fn registers(&self, collection: &CollectionName) -> bool {
+        self.subscribe(collection).is_some()
+    }
+
+    fn is_registered(&self, collection: &CollectionName, known: &Registration) -> bool {
+        self.subscribe(collection).is_some_and(|subscribe| subscribe.is_of(known))
+    }
+
+    fn register(
+        &self,
+        collection: CollectionName,
+        known: Option<Registration>,
+        now: Time,
+    ) -> BoxFuture<'_, Result<Registration, ReadError>> {
+        match self.subscribe(&collection) {
+            Some(subscribe) => {
+                async move { subscribe.register(&self.wire, known.as_ref(), now).await }.boxed()
+            }
+            None => ready(Self::denied("no `webhook.subscribe` is configured".to_owned())).boxed(),
+        }
     }
 
     fn handshake(

@@ -19,7 +19,8 @@ pub use read::{
 };
 pub use text::{BaseUrl, FieldPath, Headers, InvalidUrl, Size, Span, Template};
 pub use webhook::{
-    Algorithm, Challenge, Encoding, EventType, Payload, Place, Secrets, Signature, WebhookSpec,
+    Algorithm, CallSpec, Challenge, Encoding, EventType, Payload, Place, Secrets, Signature, SubscribeSpec,
+    WebhookSpec,
 };
 pub use write::{BodyShape, ExistsWhen, IdempotencySpec, Method, WriteSpec};
 
