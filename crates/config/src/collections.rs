@@ -28,7 +28,7 @@ const ON_MISSING: &[(&str, OnMissing)] =
 /// Whether what comes back is the old one.
 const RECREATE: &[(&str, bool)] = &[("fresh", false), ("revive", true)];
 /// Keys of its `read` that are not the connector's.
-const READ_KEYS: &[&str] = &["poll_interval", "full_interval"];
+const READ_KEYS: &[&str] = &["poll_interval", "full_interval", "sweep_interval"];
 
 /// Reads `collections:`.
 pub(crate) fn read(
@@ -56,6 +56,7 @@ pub(crate) struct Part {
     pub(crate) http: Option<HttpCollection>,
     pub(crate) poll_interval: Option<Duration>,
     pub(crate) full_interval: Option<Duration>,
+    pub(crate) sweep_interval: Option<Duration>,
     pub(crate) settle_window: Duration,
     pub(crate) accept_lost_updates: bool,
     /// It is a subscriber.
@@ -143,6 +144,7 @@ fn part(
         http: None,
         poll_interval: None,
         full_interval: None,
+        sweep_interval: None,
         settle_window: SETTLE_WINDOW,
         accept_lost_updates: false,
         is_told: side.as_ref().is_some_and(|side| side.subscriber.is_some()),
@@ -235,15 +237,23 @@ fn hook(collection: &CollectionName, part: &Part, hooks: &mut Hooks, problems: &
 /// Takes the intervals out of `read:`; the rest is the connector's.
 fn intervals(read: &mut Node, part: &mut Part, problems: &mut Problems<'_>) {
     let Kind::Map(entries) = &mut read.kind else { return };
+    let mut sweep_at = None;
     for key in READ_KEYS {
         let Some(place) = entries.iter().position(|entry| entry.key == *key) else { continue };
         let entry = entries.remove(place);
         let interval = section::duration(&entry.value, &format!("`{key}`"), problems);
-        if *key == "poll_interval" {
-            part.poll_interval = interval;
-        } else {
-            part.full_interval = interval;
+        match *key {
+            "poll_interval" => part.poll_interval = interval,
+            "sweep_interval" => {
+                part.sweep_interval = interval;
+                sweep_at = Some(entry.at);
+            }
+            _ => part.full_interval = interval,
         }
+    }
+    if let (Some(at), None) = (sweep_at, part.hook_at) {
+        let message = format!("`sweep_interval` of side `{}` is of no use without `webhook`", part.name);
+        problems.add_hint(at, message, "while webhooks come, it takes the place of `poll_interval`");
     }
 }
 
@@ -306,8 +316,8 @@ fn guard(node: &Node, problems: &mut Problems<'_>) -> Option<Guard> {
 
 /// What the fields ask of a side, the side must be able to do.
 fn compile(part: Part, fields: &[Field], problems: &mut Problems<'_>) -> Option<(SideName, CollectionSide)> {
-    let Part { at, name, http, poll_interval, full_interval, settle_window, is_told, .. } = part;
-    let Part { on_altered, on_missing, read_back, .. } = part;
+    let Part { at, name, http, poll_interval, full_interval, sweep_interval, .. } = part;
+    let Part { settle_window, on_altered, on_missing, read_back, is_told, .. } = part;
     let map = fields::side_map(&name, fields, problems);
     let http = http?;
     let taken =
@@ -332,6 +342,7 @@ fn compile(part: Part, fields: &[Field], problems: &mut Problems<'_>) -> Option<
         map: map?,
         poll_interval,
         full_interval,
+        sweep_interval,
         settle_window,
         on_altered,
         on_missing,

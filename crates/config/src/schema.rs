@@ -322,6 +322,9 @@ struct ReadWhen {
     poll_interval: Option<String>,
     /// How often to read everything, which finds deletes and drift. Without it: once, at the start.
     full_interval: Option<String>,
+    /// How often to ask for changes instead of `poll_interval`, as long as a webhook has come
+    /// within this time. Default: no other pace.
+    sweep_interval: Option<String>,
 }
 
 /// A side that stores something else than it was sent.

@@ -204,6 +204,8 @@ pub struct CollectionSide {
     pub poll_interval: Option<Duration>,
     /// How often to read everything; only at the start, if nothing is set.
     pub full_interval: Option<Duration>,
+    /// How often to ask for changes while its webhooks come.
+    pub sweep_interval: Option<Duration>,
     /// How long after a write a read may still show what was there before it.
     pub settle_window: Duration,
     /// What is done when the side stores something else than it was sent.

@@ -17,11 +17,11 @@ pub mod kit;
 pub use observation::{Content, Observation};
 pub use read::{Cursor, Page, PageToken, ReadError, ReadRequest, Scope};
 pub use shaped::Shaped;
-pub use webhook::{Delivery, RawWebhook, WebhookError};
+pub use webhook::{Delivery, RawWebhook, Registration, WebhookError};
 pub use write::{LookupRequest, RawRequest, Target, WriteRequest};
 
 use futures_util::future::BoxFuture;
-use hms_sync_model::{CollectionName, NativeId, Outcome};
+use hms_sync_model::{CollectionName, NativeId, Outcome, Time};
 use std::time::Duration;
 
 /// What a side can do for one collection. The engine chooses by this how to
@@ -83,6 +83,30 @@ pub trait Connector: Send + Sync + std::fmt::Debug + 'static {
 
     /// A person lets what was set aside there be tried again: so does the connector.
     fn released(&self) {}
+
+    /// Whether the side wants to be asked for the collection's webhooks.
+    fn registers(&self, collection: &CollectionName) -> bool {
+        let _ = collection;
+        false
+    }
+
+    /// Whether this is what the side was to be asked for.
+    fn is_registered(&self, collection: &CollectionName, known: &Registration) -> bool {
+        let (_, _) = (collection, known);
+        false
+    }
+
+    /// Asks the side for the collection's webhooks, or to go on with them.
+    fn register(
+        &self,
+        collection: CollectionName,
+        known: Option<Registration>,
+        now: Time,
+    ) -> BoxFuture<'_, Result<Registration, ReadError>> {
+        let _ = (known, now);
+        let reason = format!("no registration of webhooks is configured for {collection}");
+        Box::pin(std::future::ready(Err(ReadError::Denied { reason })))
+    }
 
     /// The answer, in plain text, to a question whether we listen; nothing if it is no such
     /// question. Pure, as [`Connector::webhook`] is.

@@ -4,6 +4,7 @@
 use crate::Observation;
 use bytes::Bytes;
 use hms_sync_model::{NativeId, Time};
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// A webhook as it came in: the body to the byte, because signatures cover bytes.
@@ -39,6 +40,17 @@ pub struct Delivery {
     pub records: Vec<Observation>,
     /// Records it only names; each is read before anything is concluded.
     pub hints: Vec<NativeId>,
+}
+
+/// That a side was asked for its webhooks, and what it answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    /// The side's id of it.
+    pub id: String,
+    /// Where it was asked to send them.
+    pub callback_url: String,
+    /// When it is to be asked to go on; nothing if it goes on by itself.
+    pub renew_at: Option<Time>,
 }
 
 /// Why a webhook is not taken in.

@@ -34,6 +34,7 @@ impl Machine {
             self.emit_stream(&stream, Body::Received { message: message.clone() }, now)?;
         }
         self.counts.webhooks += 1;
+        self.passes.hooked(&(side.clone(), collection.clone()), now);
         if self.counts.webhooks.is_multiple_of(FORGET_EVERY) {
             self.views.forget_messages(now.wall.minus(REMEMBERED), FORGET_AT_ONCE)?;
         }

@@ -70,6 +70,8 @@ pub(crate) struct Pass {
     last_began: Time,
     /// When it ended.
     last_ended: Time,
+    /// When the last webhook came, by the machine's own clock.
+    hooked_at: Option<Time>,
     absences: Absences,
 }
 
@@ -136,6 +138,7 @@ impl Passes {
                     place: state.place,
                     last_began: state.at,
                     last_ended: state.at,
+                    hooked_at: None,
                     absences,
                 };
                 all.insert((side.clone(), collection.clone()), pass);
@@ -156,6 +159,13 @@ impl Passes {
     /// changed while no process ran has been read too.
     pub(crate) fn is_listed(&self, side: &SideName, collection: &CollectionName) -> bool {
         self.get(side, collection).is_some_and(|pass| pass.listed && pass.current)
+    }
+
+    /// A webhook came.
+    pub(crate) fn hooked(&mut self, key: &(SideName, CollectionName), now: Now) {
+        if let Some(pass) = self.all.get_mut(key) {
+            pass.hooked_at = Some(now.mono);
+        }
     }
 
     /// Takes over which fields are withheld.
@@ -381,7 +391,7 @@ impl Machine {
         let Some(running) = &mut pass.running else { return Ok(()) };
         let Some(mut left) = running.left.take() else { return Ok(()) };
         let (full, first, began) = (running.full, running.full && !pass.listed, left.began);
-        let (mut seen, events) = (Vec::new(), self.counts.events);
+        let (mut seen, events, edits) = (Vec::new(), self.counts.events, self.counts.edits);
         for record in left.records.by_ref().take(if first { PAGE_STEP } else { usize::MAX }) {
             let link = link_hash(side, collection.as_str(), &record.id);
             if full {
@@ -399,6 +409,10 @@ impl Machine {
             }
         }
         let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
+        // What nobody heard of before the first pass of this process is no webhook's fault.
+        if pass.hooked_at.is_some() && pass.current {
+            self.counts.repairs += self.counts.edits.saturating_sub(edits);
+        }
         let Some(running) = &mut pass.running else { return Ok(()) };
         running.seen.extend(seen);
         running.news += self.counts.events.saturating_sub(events);
@@ -512,7 +526,10 @@ impl Machine {
         let took = now.mono.since(running.began_mono);
         let echo = running.news == 0 && self.lanes.ready_for(&Track::Deliver(side.clone())) > 0;
         let rest = if echo { took.saturating_mul(ECHO_REST) } else { Duration::ZERO };
-        pass.next_poll = poll.map(|interval| now.mono.plus(interval.max(rest)));
+        // While its webhooks come there is less to be found.
+        let told = |within: &&Duration| pass.hooked_at.is_some_and(|at| now.mono.since(at) < **within);
+        let pace = self.plan.sweeps.get(key).filter(told).copied();
+        pass.next_poll = poll.map(|poll| now.mono.plus(pace.unwrap_or(poll).max(poll).max(rest)));
         let mut first_listing = false;
         let caught_up = !std::mem::replace(&mut pass.current, true);
         if running.full {

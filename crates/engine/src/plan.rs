@@ -8,7 +8,7 @@ use hms_sync_mapping::{SideMap, UnmappableField, UnreadableField, canonical};
 use hms_sync_model::{CollectionName, FieldMap, FieldName, FieldType, JobName, SideName, Value, VecMap};
 use hms_sync_resolver::Rules;
 use serde_json::Value as Json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// One sync.
@@ -28,6 +28,9 @@ pub struct Plan {
     pub records_max: usize,
     /// Changed views that wait in memory before they are saved, in keys.
     pub unsaved_max: usize,
+    /// How often collections of sides are asked for changes instead, as long as one of their
+    /// webhooks has come within this time.
+    pub sweeps: BTreeMap<(SideName, CollectionName), Duration>,
 }
 
 impl Plan {
@@ -41,6 +44,7 @@ impl Plan {
             backlog_max: 2_048,
             records_max: 6_000,
             unsaved_max: 8_000,
+            sweeps: BTreeMap::new(),
         }
     }
 }

@@ -42,6 +42,9 @@ pub struct Counts {
     pub webhooks: u64,
     /// Webhooks that had been taken in before.
     pub duplicate_webhooks: u64,
+    /// Edits that a read found on a side whose webhooks come, and that none of them had told.
+    #[serde(default)]
+    pub repairs: u64,
     /// Handler calls that ended well.
     pub handled: u64,
     /// Events written.

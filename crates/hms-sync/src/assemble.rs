@@ -54,6 +54,8 @@ pub(crate) fn assemble_with(config: &Config, jobs: &[Job]) -> Result<Assembly, S
         plan.sides.insert(name.clone(), SidePlan { in_flight_max: side.http.max_concurrency.into(), retry });
     }
     for (name, of) in config.collections.iter() {
+        let sweeps = of.sides.iter().filter_map(|(side, part)| Some((side, part.sweep_interval?)));
+        plan.sweeps.extend(sweeps.map(|(side, pace)| ((side.clone(), name.clone()), pace)));
         plan.collections.insert(name.clone(), collection_plan(name, of, &connectors));
     }
     for job in jobs {

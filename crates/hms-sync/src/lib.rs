@@ -64,6 +64,7 @@ mod every;
 mod api;
 mod source;
 mod context;
+mod registering;
 mod request;
 mod endpoint;
 mod resolve;

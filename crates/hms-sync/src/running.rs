@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 
 /// What a sync is run with besides its configuration.
 #[derive(Default)]
@@ -37,6 +38,8 @@ pub struct Running {
     engine: Engine,
     serving: Arc<Mutex<Option<Serving>>>,
     signing: Arc<Mutex<Option<Signing>>>,
+    /// Who sees to it that sides go on sending webhooks.
+    registering: Arc<Mutex<JoinSet<()>>>,
     notary: Option<Notary>,
     url: Arc<str>,
 }
@@ -60,6 +63,7 @@ impl Running {
     /// Stops in order: no more webhooks, a last checkpoint, nothing new begun, what is in
     /// flight ends, everything saved.
     pub async fn stop(&self) -> Result<(), SyncError> {
+        self.registering.lock().await.abort_all();
         let serving = self.serving.lock().await.take();
         if let Some(serving) = serving {
             serving.stop().await;
@@ -124,6 +128,7 @@ pub(crate) async fn start(
     let desk = Desk::live(engine.clone()).with_notary(notary.clone());
     let signing = sign(&desk, notary.clone(), engine.log()).await;
     let address = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+    let routes = hooks.clone();
     let server = ServerOptions {
         address,
         desk,
@@ -135,7 +140,8 @@ pub(crate) async fn start(
         Ok(serving) => {
             let url = serving.url().into();
             let (serving, signing) = (Arc::new(Mutex::new(Some(serving))), Arc::new(Mutex::new(signing)));
-            Ok(Running { engine, serving, signing, notary, url })
+            let registering = Arc::new(Mutex::new(crate::registering::begin(&routes, data_dir)));
+            Ok(Running { engine, serving, signing, registering, notary, url })
         }
         Err(why) => {
             if let Some(signing) = signing {

@@ -10,16 +10,16 @@ use crate::read;
 use crate::request::{Ask, Parts};
 use crate::select::{Lens, TagFrom};
 use crate::spec::{AnswerWhen, BaseUrl, FetchSpec, HttpCollection, HttpSpec, IdempotencySpec, WriteSpec};
-use crate::webhook::Hook;
+use crate::webhook::{Hook, Subscribe};
 use crate::wire::Wire;
 use crate::write::{self, Doing, Manner, Means, Put};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use hms_sync_connector::{
     Abilities, Connector, Delivery, LookupRequest, Observation, Page, RawRequest, RawWebhook, ReadError,
-    ReadRequest, Target, WebhookError, WriteRequest,
+    ReadRequest, Registration, Target, WebhookError, WriteRequest,
 };
-use hms_sync_model::{CollectionName, NativeId, Outcome, SideName};
+use hms_sync_model::{CollectionName, NativeId, Outcome, SideName, Time};
 use http::{HeaderName, Method, StatusCode};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -77,6 +77,10 @@ impl HttpConnector {
 
     fn collection(&self, name: &CollectionName) -> Result<&Collection, String> {
         self.collections.get(name).ok_or_else(|| format!("{} has no collection `{name}`", self.side))
+    }
+
+    fn subscribe(&self, name: &CollectionName) -> Option<&Subscribe> {
+        self.collections.get(name)?.hook.as_ref()?.subscribe.as_ref()
     }
 
     fn denied<T>(reason: String) -> Result<T, ReadError> {
@@ -140,7 +144,7 @@ impl Collection {
             delete: put("delete", Doing::Delete, spec.delete.as_ref(), None)?,
             undelete: put("undelete", Doing::Undelete, spec.undelete.as_ref(), None)?,
             manner: manner(name, base, side_key, guard, spec)?,
-            hook: hook.map(|s| Hook::new(&key("webhook"), s, spec.fetch.is_some())).transpose()?,
+            hook: hook.map(|s| Hook::new(&key("webhook"), base, s, spec.fetch.is_some())).transpose()?,
             lens,
         };
         if ready.undelete.as_ref().is_some_and(|put| !put.has_fields()) && ready.update.is_none() {
@@ -342,6 +346,28 @@ impl Connector for HttpConnector {
 
     fn send(&self, request: RawRequest) -> BoxFuture<'_, Outcome> {
         async move { write::send(&self.wire, &self.key_header, &request).await }.boxed()
+    }
+
+    fn registers(&self, collection: &CollectionName) -> bool {
+        self.subscribe(collection).is_some()
+    }
+
+    fn is_registered(&self, collection: &CollectionName, known: &Registration) -> bool {
+        self.subscribe(collection).is_some_and(|subscribe| subscribe.is_of(known))
+    }
+
+    fn register(
+        &self,
+        collection: CollectionName,
+        known: Option<Registration>,
+        now: Time,
+    ) -> BoxFuture<'_, Result<Registration, ReadError>> {
+        match self.subscribe(&collection) {
+            Some(subscribe) => {
+                async move { subscribe.register(&self.wire, known.as_ref(), now).await }.boxed()
+            }
+            None => ready(Self::denied("no `webhook.subscribe` is configured".to_owned())).boxed(),
+        }
     }
 
     fn handshake(

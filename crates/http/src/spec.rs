@@ -41,7 +41,8 @@ pub(crate) use text::OURS;
 pub use text::{BaseUrl, FieldPath, Headers, InvalidUrl, Size, Span, Template};
 pub use tree::Tree;
 pub use webhook::{
-    Algorithm, Challenge, Encoding, EventType, Payload, Place, Secrets, Signature, WebhookSpec,
+    Algorithm, CallSpec, Challenge, Encoding, EventType, Payload, Place, Secrets, Signature, SubscribeSpec,
+    WebhookSpec,
 };
 pub use write::{AnswerWhen, IdFrom, IdempotencySpec, Method, WriteSpec};
 

@@ -7,10 +7,13 @@
 mod challenge;
 mod origin;
 mod signature;
+mod subscribe;
 
 use crate::error::{SpecError, quote};
 use crate::select::{self, Lens};
-use crate::spec::{FieldPath, Payload, Place, Signature, WebhookSpec};
+use crate::spec::{BaseUrl, FieldPath, Payload, Place, Signature, WebhookSpec};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use challenge::Handshake;
 use hms_sync_connector::{Content, Delivery, Observation, RawWebhook, WebhookError};
 use hms_sync_model::NativeId;
@@ -21,6 +24,7 @@ use sha2::{Digest, Sha256};
 pub(crate) use signature::Signer;
 use signature::{ID_MAX, Verifier, WEBHOOK_ID};
 use std::fmt;
+pub(crate) use subscribe::Subscribe;
 
 const GITHUB_DELIVERY: HeaderName = HeaderName::from_static("x-github-delivery");
 
@@ -29,6 +33,7 @@ pub(crate) struct Hook {
     verifier: Verifier,
     origin: Origin,
     challenge: Option<Handshake>,
+    pub(crate) subscribe: Option<Subscribe>,
     id: Spot,
     /// A message without an id will not do.
     id_wanted: bool,
@@ -88,7 +93,12 @@ impl fmt::Display for Spot {
 }
 
 impl Hook {
-    pub(crate) fn new(key: &str, spec: &WebhookSpec, can_fetch: bool) -> Result<Self, SpecError> {
+    pub(crate) fn new(
+        key: &str,
+        base: &BaseUrl,
+        spec: &WebhookSpec,
+        can_fetch: bool,
+    ) -> Result<Self, SpecError> {
         let bad = |name: &str, why: &str| SpecError::new(format!("{key}.{name}"), why);
         if !spec.path.starts_with('/') {
             return Err(bad("path", "must start with `/`"));
@@ -105,10 +115,15 @@ impl Hook {
         let spot = |name: &str, place| Spot::new(place).map_err(|why| bad(name, &why));
         let event_type: Result<_, _> =
             spec.event_type.0.iter().map(|place| spot("event_type.header", place)).collect();
+        let subscribe = spec
+            .subscribe
+            .as_ref()
+            .map(|subscribe| Subscribe::new(&format!("{key}.subscribe"), base, subscribe, &spec.secret));
         let challenge = spec.challenge.as_ref().map(Handshake::new).transpose();
         Ok(Self {
             verifier: Verifier::new(key, spec)?,
             origin: Origin::new(&spec.allow_networks, &spec.trusted_proxies),
+            subscribe: subscribe.transpose()?,
             challenge: challenge.map_err(|why| bad("challenge.verify_token", why))?,
             id: spec
                 .id
@@ -206,8 +221,8 @@ impl Hook {
                     hash.update(id.len().to_be_bytes());
                     hash.update(id);
                 }
-                let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-                Ok(Some(format!("batch:{hex}")))
+                let hash = URL_SAFE_NO_PAD.encode(hash.finalize());
+                Ok(Some(format!("batch:{hash}")))
             }
         }
     }

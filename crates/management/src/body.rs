@@ -62,9 +62,6 @@ impl IntoResponse for Refusal {
                 headers.insert(header::RETRY_AFTER, RETRY_SOON);
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            StatusCode::METHOD_NOT_ALLOWED if !headers.contains_key(header::ALLOW) => {
-                headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
-            }
             StatusCode::UNAUTHORIZED => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }

@@ -68,7 +68,11 @@ pub(crate) async fn hook(State(room): State<Arc<Room>>, request: Request) -> Res
         Err(refusal) => {
             let (status, why) = (refusal.status.as_u16(), &refusal.error);
             tracing::warn!(side = %route.side, collection = %route.collection, status, why, "webhook not taken in");
-            refusal.into_response()
+            let mut response = refusal.into_response();
+            if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+            }
+            response
         }
     }
 }

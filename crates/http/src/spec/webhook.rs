@@ -3,10 +3,12 @@
 mod challenge;
 mod secret;
 mod signature;
+mod subscribe;
 
 pub use challenge::Challenge;
 pub use secret::Secrets;
 pub use signature::{Algorithm, Encoding, Signature};
+pub use subscribe::{CallSpec, SubscribeSpec};
 
 use super::{FieldPath, Network, RecordSelector};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -43,6 +45,9 @@ pub struct WebhookSpec {
     /// The question by which a side finds out whether we listen, and its answer. Default: none.
     #[serde(default)]
     pub challenge: Option<Challenge>,
+    /// How the side is asked to send webhooks, where its API has requests for that.
+    #[serde(default)]
+    pub subscribe: Option<SubscribeSpec>,
     /// Where a message's id is, the same when it is sent again. Default: as the
     /// kind of `signature` has it.
     #[serde(default)]

@@ -54,9 +54,10 @@ impl Handshake {
                 if !asked {
                     return None;
                 }
-                Some(match bool::from(digest.ct_eq(&token)) {
-                    true => echo(parameter(raw, "hub.challenge").unwrap_or_default()),
-                    false => Err(WebhookError::Unauthorised),
+                Some(if bool::from(digest.ct_eq(&token)) {
+                    echo(parameter(raw, "hub.challenge").unwrap_or_default())
+                } else {
+                    Err(WebhookError::Unauthorised)
                 })
             }
             Self::MicrosoftGraph => {

@@ -33,6 +33,8 @@ impl Origin {
 
     /// The first on the way back that is no proxy of ours. Beyond it, everything may be made up.
     fn sender(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
+        // An IPv4 address written as IPv6 is that address.
+        let peer = peer.to_canonical();
         let is_ours = |address| self.proxies.iter().any(|network| network.contains(address));
         if !is_ours(peer) {
             return Some(peer);
@@ -52,7 +54,8 @@ impl Origin {
 /// With or without a port.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
+    let address = bare.parse().ok().or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()));
+    address.map(|address: IpAddr| address.to_canonical())
 }
 
 #[cfg(test)]

@@ -154,7 +154,8 @@ impl Verifier {
                         .ok()
                         .and_then(|json| path.get(&json)?.as_str().map(str::to_owned)),
                 };
-                given.and_then(|given| is_shown(digests, given.strip_prefix(scheme)?)).unwrap_or(false)
+                let given = given.as_deref().and_then(|given| given.strip_prefix(scheme));
+                given.is_some_and(|given| is_shown(digests, given))
             }
         }
     }
@@ -328,10 +329,10 @@ fn signed(key: &VerifyingKey, parts: &[&[u8]], given: &[u8]) -> bool {
 }
 
 /// Digests, so that all are of one length.
-fn is_shown(digests: &[[u8; 32]], given: &str) -> Option<bool> {
+fn is_shown(digests: &[[u8; 32]], given: &str) -> bool {
     let given = Sha256::digest(given);
     let found = digests.iter().fold(subtle::Choice::from(0), |found, digest| found | digest.ct_eq(&given));
-    Some(found.into())
+    found.into()
 }
 
 fn decoded(text: &str, encoding: Encoding) -> Option<Vec<u8>> {

@@ -2,7 +2,7 @@
 
 use crate::sides::{collection, connector, id, try_connector};
 use bytes::Bytes;
-use hms_sync_connector::{Connector, Content, Delivery, RawWebhook, WebhookError};
+use hms_sync_connector::{Connector, Content, Delivery, RawWebhook, Registration, WebhookError};
 use hms_sync_http::HttpConnector;
 use hms_sync_model::Time;
 use serde_json::{Value as Json, json};
@@ -306,4 +306,82 @@ fn a_hook_that_is_set_up_wrong_is_said() {
         let error = error.unwrap_err().replace("webhook.secret`: is", "webhook.secret` is");
         assert!(error.contains(said), "{error} does not say {said}");
     }
+}
+
+/// A side that is asked for webhooks: what it was asked, and what it answers.
+async fn asked_side(
+    answer: Json,
+    status: u16,
+) -> (String, std::sync::Arc<std::sync::Mutex<Vec<(String, Json)>>>) {
+    let asked = std::sync::Arc::<std::sync::Mutex<Vec<(String, Json)>>>::default();
+    let seen = std::sync::Arc::clone(&asked);
+    let handler = move |method: axum::http::Method, uri: axum::http::Uri, body: Bytes| async move {
+        let body = serde_json::from_slice(&body).unwrap_or_default();
+        seen.lock().unwrap().push((format!("{method} {uri}"), body));
+        let gone = method == "PATCH" && status != 200;
+        let status = if gone { status } else { 200 };
+        (axum::http::StatusCode::from_u16(status).unwrap(), axum::Json(answer))
+    };
+    let url = crate::sides::serve(axum::Router::new().fallback(handler)).await;
+    (url, asked)
+}
+
+fn subscribing(url: &str) -> HttpConnector {
+    let subscribe = json!({
+        "callback_url": "https://sync.example/hooks/clerk",
+        "create": { "method": "POST", "path": "/subscriptions", "json": {
+            "to": "{{ callback_url }}", "key": "{{ secret }}", "until": ["{{ ends_at }}"], "all": true,
+        } },
+        "renew": { "method": "PATCH", "path": "/subscriptions/{{ id }}", "json": { "until": "{{ ends_at }}" } },
+        "expires": "ends", "lifetime": "2h", "renew_before": "30m",
+    });
+    let permits = json!({ "webhook": { "path": "/h", "secret": SECRET, "subscribe": subscribe } });
+    connector(&json!({ "url": url }), &permits)
+}
+
+#[tokio::test]
+async fn a_side_is_asked_for_its_webhooks_and_again_before_it_stops() {
+    let now = Time(AT * 1_000_000);
+    let (url, asked) = asked_side(json!({ "id": 7, "ends": "2021-02-25T16:02:10Z" }), 200).await;
+    let side = subscribing(&url);
+    assert!(side.registers(&collection()) && !hook(|_| {}).registers(&collection()));
+    let made = side.register(collection(), None, now).await.unwrap();
+    assert_eq!((made.id.as_str(), made.renew_at), ("7", Some(now.plus(std::time::Duration::from_mins(30)))));
+    assert!(side.is_registered(&collection(), &made));
+    let renewed = side.register(collection(), Some(made.clone()), now).await.unwrap();
+    assert_eq!(renewed, made);
+    // Of another address: asked for anew.
+    let elsewhere = Registration { callback_url: "https://old.example/".to_owned(), ..made };
+    assert!(!side.is_registered(&collection(), &elsewhere));
+    side.register(collection(), Some(elsewhere), now).await.unwrap();
+    let asked = asked.lock().unwrap();
+    let lines: Vec<&str> = asked.iter().map(|(line, _)| line.as_str()).collect();
+    assert_eq!(lines, ["POST /subscriptions", "PATCH /subscriptions/7", "POST /subscriptions"]);
+    let until = "2021-02-25T17:02:10.000Z";
+    let body =
+        json!({ "to": "https://sync.example/hooks/clerk", "key": SECRET, "until": [until], "all": true });
+    assert_eq!(asked[0].1, body);
+    assert_eq!(asked[1].1, json!({ "until": until }));
+    assert!(!format!("{side:?}").contains("MfKQ9r8G"));
+}
+
+#[tokio::test]
+async fn what_a_side_does_not_know_any_more_is_asked_for_anew() {
+    let now = Time(AT * 1_000_000);
+    let (url, asked) = asked_side(json!({ "id": "s-2" }), 404).await;
+    let side = subscribing(&url);
+    let callback_url = "https://sync.example/hooks/clerk".to_owned();
+    let known = Registration { id: "s-1".to_owned(), callback_url, renew_at: None };
+    let made = side.register(collection(), Some(known.clone()), now).await.unwrap();
+    // It does not say when it ends: what it was asked for holds.
+    assert_eq!(
+        (made.id.as_str(), made.renew_at),
+        ("s-2", Some(now.plus(std::time::Duration::from_mins(90))))
+    );
+    assert_eq!(asked.lock().unwrap().len(), 2);
+    let (url, _) = asked_side(json!({}), 503).await;
+    let why = subscribing(&url).register(collection(), Some(known), now).await.unwrap_err();
+    assert!(why.is_retryable() && why.to_string().contains("503"), "{why}");
+    let why = subscribing(&url).register(collection(), None, now).await.unwrap_err();
+    assert!(why.to_string().contains("no id at `id`"), "{why}");
 }

@@ -62,6 +62,24 @@ fn messages_of_a_month_ago_are_forgotten_and_those_of_last_week_are_not() {
     assert_eq!(story.play.counts().unwrap().duplicate_webhooks, 200, "none of a month ago is");
 }
 
+#[test]
+fn what_a_sweep_finds_and_no_webhook_had_told_is_counted() {
+    let mut story = Story::of(Scene::new(), &[("status", "pending"), ("note", "a")]);
+    let (id, clerk) = (story.id("clerk"), side("clerk"));
+    let repairs = |story: &Story| story.play.counts().unwrap().repairs;
+    story.edit("clerk", &[("note", "b")]).settle();
+    assert_eq!(repairs(&story), 0, "it is polled and no more");
+    for note in ["c", "d"] {
+        story.edit("clerk", &[("note", note)]);
+        story.play.webhook(&permit(), &clerk, &id, true).unwrap();
+        story.settle();
+    }
+    assert_eq!(repairs(&story), 0, "the webhooks told of it");
+    story.edit("clerk", &[("note", "e")]).settle();
+    assert_eq!(repairs(&story), 1);
+    story.all_hold("no=7 note=e status=pending");
+}
+
 /// What the sync is told of fields: all, none of the notes at the marshal's, or notes that
 /// go one way only.
 fn mapped(which: u8) -> Plan {
