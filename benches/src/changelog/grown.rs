@@ -165,12 +165,13 @@ fn histories(log: &Log) -> anyhow::Result<Vec<f64>> {
     Ok(took)
 }
 
-/// What the files of a folder take on disk, in bytes.
+/// What the files in a folder take on disk, in bytes.
 fn disk_of(dir: &Path) -> anyhow::Result<u64> {
     let mut bytes = 0;
     for entry in std::fs::read_dir(dir)? {
-        let found = entry?.metadata()?;
-        bytes += if found.is_file() { found.blocks() * 512 } else { 0 };
+        let entry = entry?;
+        let found = entry.metadata()?;
+        bytes += if found.is_dir() { disk_of(&entry.path())? } else { found.blocks() * 512 };
     }
     Ok(bytes)
 }

@@ -4,10 +4,13 @@
 //! What never happens here: passing over a member that is not known. What nobody checks
 //! must not stand beside what is proven.
 
-use serde::{Deserialize, Serialize};
+use hms_sync_proof::TreeHash;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// The form's version.
 pub const FORMAT: u32 = 1;
@@ -104,8 +107,73 @@ pub(crate) struct Entry<'a> {
     /// In base64.
     #[serde(borrow)]
     pub(crate) payload: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(crate) proof: Vec<Cow<'a, str>>,
+    pub(crate) proof: Path,
+}
+
+/// More hashes than any way into a tree has.
+const HASHES_MAX: usize = 65;
+
+/// The hashes beside an entry's way into the tree, in base64; none past [`HASHES_MAX`] is kept.
+#[derive(Debug, Default)]
+pub(crate) struct Path {
+    pub(crate) hashes: Vec<TreeHash>,
+    /// Something among them is no hash.
+    pub(crate) wrong: bool,
+}
+
+impl Serialize for Path {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_seq(self.hashes.iter().map(ToString::to_string))
+    }
+}
+
+impl<'de> Deserialize<'de> for Path {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_seq(PathVisitor)
+    }
+}
+
+struct PathVisitor;
+
+impl<'de> Visitor<'de> for PathVisitor {
+    type Value = Path;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of hashes")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Path, A::Error> {
+        let mut path = Path::default();
+        while let Some(HashText(hash)) = seq.next_element()? {
+            match hash {
+                Some(hash) if path.hashes.len() < HASHES_MAX => path.hashes.push(hash),
+                Some(_) => {}
+                None => path.wrong = true,
+            }
+        }
+        Ok(path)
+    }
+}
+
+/// A text, as the hash that it is, if it is one.
+struct HashText(Option<TreeHash>);
+
+impl<'de> Deserialize<'de> for HashText {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = HashText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a hash in base64")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<HashText, E> {
+                Ok(HashText(text.parse().ok()))
+            }
+        }
+        from.deserialize_str(Text)
+    }
 }
 
 /// The last line.

@@ -1,12 +1,19 @@
 //! Reading lines of bounded length.
 //!
-//! What never happens here: holding more of a line than [`LINE_BYTES_MAX`].
+//! What never happens here: holding more of a line than [`LINE_BYTES_MAX`], or of one that
+//! is no entry more than [`OTHER_BYTES_MAX`].
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read as _};
 
 /// The longest line that is read, in bytes: the largest event a log takes, of 64 MiB, is a
 /// third longer in base64; what stands around it has more than 10 MiB.
 pub const LINE_BYTES_MAX: usize = 96 << 20;
+/// The longest line that is no entry, in bytes.
+pub(crate) const OTHER_BYTES_MAX: usize = 1 << 20;
+/// What a longer line begins with.
+const ENTRY: &[u8] = b"{\"entry\":";
+/// What is read at once of a longer line.
+const STEP_BYTES: usize = 4 << 20;
 
 /// What came of reading a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,26 +30,26 @@ pub(crate) enum Read {
 
 /// Reads the next line into `line`.
 pub(crate) fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Read> {
+    if line.capacity() > OTHER_BYTES_MAX * 2 {
+        // One that long is rare: its room is not kept.
+        *line = Vec::new();
+    }
     line.clear();
+    let mut step = OTHER_BYTES_MAX;
     loop {
-        let some = match input.fill_buf() {
-            Ok(some) => some,
-            Err(why) if why.kind() == io::ErrorKind::Interrupted => continue,
-            Err(why) => return Err(why),
-        };
-        if some.is_empty() {
-            return Ok(if line.is_empty() { Read::End } else { Read::Cut });
-        }
-        let end = some.iter().position(|byte| *byte == b'\n');
-        let part = some.get(..end.unwrap_or(some.len())).unwrap_or_default();
-        if line.len().saturating_add(part.len()) > LINE_BYTES_MAX {
-            return Ok(Read::TooLong);
-        }
-        line.extend_from_slice(part);
-        let taken = part.len() + usize::from(end.is_some());
-        input.consume(taken);
-        if end.is_some() {
+        let read = input.by_ref().take(step as u64 + 1).read_until(b'\n', line)?;
+        if line.last() == Some(&b'\n') {
+            line.pop();
             return Ok(Read::Line);
         }
+        if read <= step {
+            return Ok(if line.is_empty() { Read::End } else { Read::Cut });
+        }
+        if !line.starts_with(ENTRY) || line.len() > LINE_BYTES_MAX {
+            return Ok(Read::TooLong);
+        }
+        step = STEP_BYTES;
+        // Not twice as much, as a vector would by itself.
+        line.reserve_exact(step + 1);
     }
 }

@@ -8,6 +8,7 @@
 //! declared length before that many bytes are there.
 
 use hms_sync_model::Time;
+use std::io::Write;
 
 /// The deepest nesting of arrays and maps.
 const DEPTH_MAX: usize = 64;
@@ -58,39 +59,55 @@ pub struct Payload {
 impl Payload {
     /// Reads them.
     pub fn read(bytes: &[u8]) -> Result<Self, PayloadError> {
-        let mut reader = Reader { rest: bytes, out: Vec::with_capacity(bytes.len() * 2) };
-        let (mut seq, mut record, mut version, mut at, mut prev) = (None, None, None, None, None);
-        let mut members = Members::default();
-        let Head::Map(count) = reader.head()? else { return Err(PayloadError::NoEvent) };
-        reader.out.push(b'{');
-        for n in 0..count {
-            let key = reader.key(n)?;
-            let once = match key {
-                b"q" => seq.replace(reader.whole()?).is_none(),
-                b"r" => record.replace(reader.text()?).is_none(),
-                b"n" => version.replace(reader.whole()?).is_none(),
-                b"t" => at.replace(reader.signed()?).is_none(),
-                b"p" => prev.replace(reader.hash()?).is_none(),
-                other => {
-                    reader.value(DEPTH_MAX - 1)?;
-                    members.once(other)
-                }
-            };
-            if !once {
-                return Err(PayloadError::NoEvent);
+        let mut json = Vec::with_capacity(bytes.len() * 2);
+        let Head { seq, record, version, at, prev } = read(bytes, &mut json)?;
+        let (record, json) = (record.to_owned(), String::from_utf8(json).map_err(|_| PayloadError::Text)?);
+        Ok(Self { seq, record, version, at, prev, json })
+    }
+}
+
+/// The same without the whole of it.
+pub(crate) struct Head<'a> {
+    pub(crate) seq: u64,
+    pub(crate) record: &'a str,
+    pub(crate) version: u64,
+    pub(crate) at: Time,
+    pub(crate) prev: [u8; 32],
+}
+
+/// Reads them, and shows all of it as JSON to `out`, which takes everything.
+pub(crate) fn read<'a>(bytes: &'a [u8], out: &mut impl Write) -> Result<Head<'a>, PayloadError> {
+    let mut reader = Reader { rest: bytes, out };
+    let (mut seq, mut record, mut version, mut at, mut prev) = (None, None, None, None, None);
+    let mut members = Members::default();
+    let Marker::Map(count) = reader.head()? else { return Err(PayloadError::NoEvent) };
+    reader.put(b"{");
+    for n in 0..count {
+        let key = reader.key(n)?;
+        let once = match key {
+            b"q" => seq.replace(reader.whole()?).is_none(),
+            b"r" => record.replace(reader.text()?).is_none(),
+            b"n" => version.replace(reader.whole()?).is_none(),
+            b"t" => at.replace(reader.signed()?).is_none(),
+            b"p" => prev.replace(reader.hash()?).is_none(),
+            other => {
+                reader.value(DEPTH_MAX - 1)?;
+                members.once(other)
             }
+        };
+        if !once {
+            return Err(PayloadError::NoEvent);
         }
-        reader.out.push(b'}');
-        if !reader.rest.is_empty() {
-            return Err(PayloadError::Trailing);
+    }
+    reader.put(b"}");
+    if !reader.rest.is_empty() {
+        return Err(PayloadError::Trailing);
+    }
+    match (seq, record, version, at, prev) {
+        (Some(seq), Some(record), Some(version), Some(at), Some(prev)) if members.has(b"b") => {
+            Ok(Head { seq, record, version, at: Time(at), prev })
         }
-        let json = String::from_utf8(reader.out).map_err(|_| PayloadError::Text)?;
-        match (seq, record, version, at, prev) {
-            (Some(seq), Some(record), Some(version), Some(at), Some(prev)) if members.has(b"b") => {
-                Ok(Self { seq, record, version, at: Time(at), prev, json })
-            }
-            _ => Err(PayloadError::NoEvent),
-        }
+        _ => Err(PayloadError::NoEvent),
     }
 }
 
@@ -111,7 +128,7 @@ impl<'a> Members<'a> {
 }
 
 /// What a marker begins.
-enum Head {
+enum Marker {
     Nil,
     Bool(bool),
     Whole(u64),
@@ -123,12 +140,17 @@ enum Head {
     Map(usize),
 }
 
-struct Reader<'a> {
+struct Reader<'a, 'o, W> {
     rest: &'a [u8],
-    out: Vec<u8>,
+    out: &'o mut W,
 }
 
-impl<'a> Reader<'a> {
+impl<'a, W: Write> Reader<'a, '_, W> {
+    fn put(&mut self, bytes: &[u8]) {
+        // Whatever is written to takes everything.
+        let _taken = self.out.write_all(bytes);
+    }
+
     fn take<const N: usize>(&mut self) -> Result<[u8; N], PayloadError> {
         let (head, rest) = self.rest.split_first_chunk().ok_or(PayloadError::Cut)?;
         self.rest = rest;
@@ -145,37 +167,37 @@ impl<'a> Reader<'a> {
         Ok(self.take::<N>()?.iter().fold(0, |sum, byte| (sum << 8) | usize::from(*byte)))
     }
 
-    fn head(&mut self) -> Result<Head, PayloadError> {
+    fn head(&mut self) -> Result<Marker, PayloadError> {
         let [marker] = self.take()?;
         Ok(match marker {
-            0x00..=0x7f => Head::Whole(marker.into()),
-            0x80..=0x8f => Head::Map(usize::from(marker & 0x0f)),
-            0x90..=0x9f => Head::List(usize::from(marker & 0x0f)),
-            0xa0..=0xbf => Head::Text(usize::from(marker & 0x1f)),
-            0xc0 => Head::Nil,
-            0xc2 => Head::Bool(false),
-            0xc3 => Head::Bool(true),
-            0xc4 => Head::Bytes(self.length::<1>()?),
-            0xc5 => Head::Bytes(self.length::<2>()?),
-            0xc6 => Head::Bytes(self.length::<4>()?),
-            0xca => Head::Float(f32::from_be_bytes(self.take()?).into()),
-            0xcb => Head::Float(f64::from_be_bytes(self.take()?)),
-            0xcc => Head::Whole(u8::from_be_bytes(self.take()?).into()),
-            0xcd => Head::Whole(u16::from_be_bytes(self.take()?).into()),
-            0xce => Head::Whole(u32::from_be_bytes(self.take()?).into()),
-            0xcf => Head::Whole(u64::from_be_bytes(self.take()?)),
-            0xd0 => Head::Negative(i8::from_be_bytes(self.take()?).into()),
-            0xd1 => Head::Negative(i16::from_be_bytes(self.take()?).into()),
-            0xd2 => Head::Negative(i32::from_be_bytes(self.take()?).into()),
-            0xd3 => Head::Negative(i64::from_be_bytes(self.take()?)),
-            0xd9 => Head::Text(self.length::<1>()?),
-            0xda => Head::Text(self.length::<2>()?),
-            0xdb => Head::Text(self.length::<4>()?),
-            0xdc => Head::List(self.length::<2>()?),
-            0xdd => Head::List(self.length::<4>()?),
-            0xde => Head::Map(self.length::<2>()?),
-            0xdf => Head::Map(self.length::<4>()?),
-            0xe0..=0xff => Head::Negative(i8::from_be_bytes([marker]).into()),
+            0x00..=0x7f => Marker::Whole(marker.into()),
+            0x80..=0x8f => Marker::Map(usize::from(marker & 0x0f)),
+            0x90..=0x9f => Marker::List(usize::from(marker & 0x0f)),
+            0xa0..=0xbf => Marker::Text(usize::from(marker & 0x1f)),
+            0xc0 => Marker::Nil,
+            0xc2 => Marker::Bool(false),
+            0xc3 => Marker::Bool(true),
+            0xc4 => Marker::Bytes(self.length::<1>()?),
+            0xc5 => Marker::Bytes(self.length::<2>()?),
+            0xc6 => Marker::Bytes(self.length::<4>()?),
+            0xca => Marker::Float(f32::from_be_bytes(self.take()?).into()),
+            0xcb => Marker::Float(f64::from_be_bytes(self.take()?)),
+            0xcc => Marker::Whole(u8::from_be_bytes(self.take()?).into()),
+            0xcd => Marker::Whole(u16::from_be_bytes(self.take()?).into()),
+            0xce => Marker::Whole(u32::from_be_bytes(self.take()?).into()),
+            0xcf => Marker::Whole(u64::from_be_bytes(self.take()?)),
+            0xd0 => Marker::Negative(i8::from_be_bytes(self.take()?).into()),
+            0xd1 => Marker::Negative(i16::from_be_bytes(self.take()?).into()),
+            0xd2 => Marker::Negative(i32::from_be_bytes(self.take()?).into()),
+            0xd3 => Marker::Negative(i64::from_be_bytes(self.take()?)),
+            0xd9 => Marker::Text(self.length::<1>()?),
+            0xda => Marker::Text(self.length::<2>()?),
+            0xdb => Marker::Text(self.length::<4>()?),
+            0xdc => Marker::List(self.length::<2>()?),
+            0xdd => Marker::List(self.length::<4>()?),
+            0xde => Marker::Map(self.length::<2>()?),
+            0xdf => Marker::Map(self.length::<4>()?),
+            0xe0..=0xff => Marker::Negative(i8::from_be_bytes([marker]).into()),
             0xc1 | 0xc7..=0xc9 | 0xd4..=0xd8 => return Err(PayloadError::Foreign(marker)),
         })
     }
@@ -183,40 +205,40 @@ impl<'a> Reader<'a> {
     /// The `n`-th key of a map, with what stands around it.
     fn key(&mut self, n: usize) -> Result<&'a [u8], PayloadError> {
         if n > 0 {
-            self.out.push(b',');
+            self.put(b",");
         }
-        let Head::Text(length) = self.head()? else { return Err(PayloadError::Key) };
+        let Marker::Text(length) = self.head()? else { return Err(PayloadError::Key) };
         let key = self.bytes(length)?;
         self.show_text(key)?;
-        self.out.push(b':');
+        self.put(b":");
         Ok(key)
     }
 
     fn whole(&mut self) -> Result<u64, PayloadError> {
-        let Head::Whole(number) = self.head()? else { return Err(PayloadError::NoEvent) };
+        let Marker::Whole(number) = self.head()? else { return Err(PayloadError::NoEvent) };
         self.show(number);
         Ok(number)
     }
 
     fn signed(&mut self) -> Result<i64, PayloadError> {
         let number = match self.head()? {
-            Head::Whole(number) => i64::try_from(number).map_err(|_| PayloadError::NoEvent)?,
-            Head::Negative(number) => number,
+            Marker::Whole(number) => i64::try_from(number).map_err(|_| PayloadError::NoEvent)?,
+            Marker::Negative(number) => number,
             _ => return Err(PayloadError::NoEvent),
         };
         self.show(number);
         Ok(number)
     }
 
-    fn text(&mut self) -> Result<String, PayloadError> {
-        let Head::Text(length) = self.head()? else { return Err(PayloadError::NoEvent) };
+    fn text(&mut self) -> Result<&'a str, PayloadError> {
+        let Marker::Text(length) = self.head()? else { return Err(PayloadError::NoEvent) };
         let text = self.bytes(length)?;
         self.show_text(text)?;
-        String::from_utf8(text.to_vec()).map_err(|_| PayloadError::Text)
+        std::str::from_utf8(text).map_err(|_| PayloadError::Text)
     }
 
     fn hash(&mut self) -> Result<[u8; 32], PayloadError> {
-        let Head::Bytes(32) = self.head()? else { return Err(PayloadError::NoEvent) };
+        let Marker::Bytes(32) = self.head()? else { return Err(PayloadError::NoEvent) };
         let hash = self.take()?;
         self.show_bytes(&hash);
         Ok(hash)
@@ -224,60 +246,64 @@ impl<'a> Reader<'a> {
 
     fn value(&mut self, depth: usize) -> Result<(), PayloadError> {
         match self.head()? {
-            Head::Nil => self.show("null"),
-            Head::Bool(truth) => self.show(truth),
-            Head::Whole(number) => self.show(number),
-            Head::Negative(number) => self.show(number),
-            Head::Float(number) if number.is_finite() => self.show(format_args!("{number:?}")),
-            Head::Float(_) => self.show("null"),
-            Head::Text(length) => {
+            Marker::Nil => self.show("null"),
+            Marker::Bool(truth) => self.show(truth),
+            Marker::Whole(number) => self.show(number),
+            Marker::Negative(number) => self.show(number),
+            Marker::Float(number) if number.is_finite() => self.show(format_args!("{number:?}")),
+            Marker::Float(_) => self.show("null"),
+            Marker::Text(length) => {
                 let text = self.bytes(length)?;
                 self.show_text(text)?;
             }
-            Head::Bytes(length) => {
+            Marker::Bytes(length) => {
                 let bytes = self.bytes(length)?;
                 self.show_bytes(bytes);
             }
-            Head::List(count) => {
+            Marker::List(count) => {
                 let depth = depth.checked_sub(1).ok_or(PayloadError::TooDeep)?;
-                self.out.push(b'[');
+                self.put(b"[");
                 for n in 0..count {
                     if n > 0 {
-                        self.out.push(b',');
+                        self.put(b",");
                     }
                     self.value(depth)?;
                 }
-                self.out.push(b']');
+                self.put(b"]");
             }
-            Head::Map(count) => {
+            Marker::Map(count) => {
                 let depth = depth.checked_sub(1).ok_or(PayloadError::TooDeep)?;
-                self.out.push(b'{');
+                self.put(b"{");
                 for n in 0..count {
                     self.key(n)?;
                     self.value(depth)?;
                 }
-                self.out.push(b'}');
+                self.put(b"}");
             }
         }
         Ok(())
     }
 
     fn show(&mut self, what: impl std::fmt::Display) {
-        self.out.extend_from_slice(what.to_string().as_bytes());
+        // Whatever is written to takes everything.
+        let _taken = write!(self.out, "{what}");
     }
 
     fn show_text(&mut self, text: &[u8]) -> Result<(), PayloadError> {
         let text = std::str::from_utf8(text).map_err(|_| PayloadError::Text)?;
-        serde_json::to_writer(&mut self.out, text).map_err(|_| PayloadError::Text)
+        serde_json::to_writer(&mut *self.out, text).map_err(|_| PayloadError::Text)
     }
 
     fn show_bytes(&mut self, bytes: &[u8]) {
-        self.out.push(b'"');
-        for byte in bytes {
-            self.out.extend(
-                [byte >> 4, byte & 15].map(|half| if half < 10 { b'0' + half } else { b'a' + half - 10 }),
-            );
+        let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' + half - 10 };
+        self.put(b"\"");
+        for some in bytes.chunks(32) {
+            let mut digits = [0; 64];
+            for ([high, low], byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(some) {
+                (*high, *low) = (digit(byte >> 4), digit(byte & 15));
+            }
+            self.put(digits.get(..some.len() * 2).unwrap_or_default());
         }
-        self.out.push(b'"');
+        self.put(b"\"");
     }
 }

@@ -4,7 +4,7 @@
 //! the verifier takes nothing on trust.
 
 use crate::error::AuditError;
-use crate::form::{Consistency, End, Entry, FORMAT, Header, KINDS, Line, Scope};
+use crate::form::{Consistency, End, Entry, FORMAT, Header, KINDS, Line, Path, Scope};
 use crate::payload::Payload;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -72,7 +72,7 @@ impl<W: Write> Writer<W> {
             id: id.as_str().into(),
             event: event.as_deref(),
             payload: STANDARD.encode(payload).into(),
-            proof: proof.iter().map(|hash| hash.to_string().into()).collect(),
+            proof: Path { hashes: proof.to_vec(), wrong: false },
         }))?;
         self.entries += 1;
         Ok(())

@@ -28,6 +28,8 @@ mod meter;
 mod pulse;
 mod syncing;
 
+pub(crate) use self::meter::written_beside;
+
 use self::ahead::Ahead;
 use self::meter::Meter;
 use self::pulse::Pulse;

@@ -70,8 +70,9 @@ impl Log {
         let store = self.inner.store.as_ref();
         let tally = self.tally_upto(range.last)?;
         self.inner.index.tally(store, self.head())?;
-        let done =
-            self.inner.put_range(range, &tally, approval).and_then(|()| clear(store, &self.archived()));
+        let cleared = self.inner.copies.clear();
+        let put = cleared.and_then(|()| self.inner.put_range(range, &tally, approval));
+        let done = put.and_then(|()| clear(store, &self.archived()));
         done.inspect_err(|why| self.inner.poison(&why.in_one_line()))
     }
 

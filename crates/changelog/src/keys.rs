@@ -27,6 +27,9 @@ pub(crate) const HEAD: &[u8] = b"mhead";
 /// When events were last found to be lost.
 pub(crate) const LOST: &[u8] = b"mlost";
 
+/// Whose copies of chunks are the right ones.
+pub(crate) const COPIES: &[u8] = b"mcopies";
+
 /// How much there is of each kind of record.
 pub(crate) const TALLY: &[u8] = b"mtally";
 

@@ -23,6 +23,7 @@ mod dropped;
 mod pack;
 mod filter;
 mod chunks;
+mod copies;
 mod table;
 mod tally;
 mod index;

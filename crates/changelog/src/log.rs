@@ -6,6 +6,7 @@
 
 use crate::archived::{self, Archived};
 use crate::chunks::Chunks;
+use crate::copies::Copies;
 use crate::disk::Disk;
 use crate::dropped;
 use crate::error::LogError;
@@ -79,7 +80,7 @@ pub struct LogStats {
     pub events: u64,
     /// The event up to which views are saved.
     pub views_upto: u64,
-    /// What it takes on disk, in bytes.
+    /// What it takes on disk, in bytes, copies of events for faster reading included.
     pub bytes: u64,
     /// The stored index.
     pub index: TableSize,
@@ -105,6 +106,7 @@ pub(crate) struct Inner {
     pub(crate) index: Index,
     pub(crate) views: Table,
     pub(crate) chunks: Chunks,
+    pub(crate) copies: Copies,
     /// What was archived and dropped.
     pub(crate) archived: RwLock<Vec<Archived>>,
     writing: Mutex<()>,
@@ -125,16 +127,16 @@ impl Log {
     /// [`LogError::Io`] before anything is changed; [`LogError::Corrupt`] if the
     /// storage cannot be opened.
     pub fn open(dir: &Path, options: Options) -> Result<Self, LogError> {
-        Self::start(Box::new(Disk::open(dir, options)?), &LARGE)
+        Self::start(Box::new(Disk::open(dir, options)?), &LARGE, Some(dir))
     }
 
     /// Opens the log on a disk in memory. One log at a time, as in a folder. What
     /// gathers there before it is stored is little, so that tests meet all stages.
     pub fn on(disk: MemoryDisk) -> Result<Self, LogError> {
-        Self::start(Box::new(Memory::open(disk)?), &SMALL)
+        Self::start(Box::new(Memory::open(disk)?), &SMALL, None)
     }
 
-    fn start(store: Box<dyn Storage>, measures: &Measures) -> Result<Self, LogError> {
+    fn start(store: Box<dyn Storage>, measures: &Measures, dir: Option<&Path>) -> Result<Self, LogError> {
         let Measures { generation, fan_out, block_bytes, kept_level } = *measures;
         let (head, trouble) = find_head(store.as_ref())?;
         let (tree, tree_trouble) = match &trouble {
@@ -150,9 +152,14 @@ impl Log {
         let views = Table::open(store.as_ref(), views::shape(fan_out, block_bytes))?;
         let index =
             Index::open(store.as_ref(), head, generation, index::shape(fan_out, block_bytes), counted)?;
+        let copies = match dir {
+            Some(dir) if trouble.is_none() => Copies::open(dir, store.as_ref(), head)?,
+            _ => Copies::default(),
+        };
         let inner = Inner {
             store,
             index,
+            copies,
             head: AtomicU64::new(head),
             tree: Mutex::new(tree),
             views,
@@ -241,7 +248,10 @@ impl Log {
             return results;
         }
         match self.inner.write_events(taken.into_iter().flatten()) {
-            Ok(tree) => self.inner.set_head(last, tree),
+            Ok(tree) => {
+                self.inner.set_head(last, tree);
+                self.inner.copies.keep(head, last);
+            }
             Err(why) => {
                 self.inner.poison(&why.in_one_line());
                 results.iter_mut().filter(|result| result.is_ok()).for_each(|r| *r = Err(why.clone()));
@@ -262,7 +272,9 @@ impl Log {
         let (store, blocks) = (self.inner.store.as_ref(), blocks_for(events));
         let tended = self.inner.index.flush_some(store, blocks).and_then(|flushing| {
             let index = flushing || self.inner.index.table().tend(store, blocks)?;
-            Ok(self.inner.views.tend(store, blocks)? || index)
+            let tables = self.inner.views.tend(store, blocks)? || index;
+            let dropped = self.inner.index.dropped();
+            Ok(self.inner.copies.catch_up(store, dropped, self.head())? || tables)
         });
         if events >= BUSY_EVENTS {
             // The next commit is near, and needs the room.
@@ -276,7 +288,7 @@ impl Log {
         LogStats {
             events: self.head(),
             views_upto: self.views_upto(),
-            bytes: self.inner.store.bytes(),
+            bytes: self.inner.store.bytes().saturating_add(self.inner.copies.bytes()),
             index: self.inner.index.table().size(),
             views: self.inner.views.size(),
             poisoned: self.inner.poison.get().cloned(),
@@ -352,7 +364,11 @@ impl Inner {
     /// Answers with the tree as it is then.
     fn write_events<'a>(&self, events: impl Iterator<Item = &'a Sealed>) -> Result<Tree, LogError> {
         let mut tree = self.tree().clone();
+        let copied = self.copies.begin(self.store.as_ref(), tree.size())?;
         let placed = pack::pack(events, &mut tree, |batch, placed, more| {
+            if copied {
+                self.copies.gather(&batch);
+            }
             self.store.apply(batch)?;
             if more || placed.len() >= BUSY_EVENTS {
                 self.store.sync_ahead();

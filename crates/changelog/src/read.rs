@@ -3,12 +3,13 @@
 
 use crate::archived::{self, Archived};
 use crate::chunks::Chunks;
+use crate::copies::Copies;
 use crate::dropped::range_of;
 use crate::error::{Damage, LogError};
 use crate::frame::Frame;
 use crate::hole::{self, Lost};
 use crate::keys::{self, Slot};
-use crate::log::{Log, lost_at};
+use crate::log::{Inner, Log, lost_at};
 use crate::pack;
 use crate::storage::{Entry, Order, Span, Storage, Value};
 use hms_sync_model::{Event, EventId, RecordId, Time};
@@ -126,21 +127,26 @@ pub(crate) struct LastChunk<'a> {
     last: Option<(u64, Value)>,
     /// Those read before, by whoever.
     kept: Option<&'a Chunks>,
+    copies: Option<&'a Copies>,
 }
 
 impl<'a> LastChunk<'a> {
-    /// One that takes what was read before from `kept`.
-    pub(crate) fn through(kept: &'a Chunks) -> Self {
-        Self { last: None, kept: Some(kept) }
+    /// One that takes what was read before from memory, and what there are copies of from those.
+    pub(crate) fn of(log: &'a Inner) -> Self {
+        Self { last: None, kept: Some(&log.chunks), copies: Some(&log.copies) }
+    }
+
+    /// One that keeps nothing for others.
+    pub(crate) fn from_copies(copies: &'a Copies) -> Self {
+        Self { last: None, kept: None, copies: Some(copies) }
     }
 
     fn read(&self, store: &dyn Storage, slot: Slot) -> Result<Value, LogError> {
         if let Some(frames) = self.kept.and_then(|kept| kept.get(slot.first)) {
             return Ok(Value::Shared(frames));
         }
-        let missing = LogError::Damaged { seq: slot.seq(), damage: Damage::Missing };
-        let stored = store.get(&keys::chunk(slot.first))?.ok_or(missing)?;
-        let frames = load(store, slot.first, stored)?;
+        let copy = self.copies.and_then(|copies| copies.frames(slot.first));
+        let frames = copy.map_or_else(|| stored(store, slot), Ok)?;
         let Some(kept) = self.kept else { return Ok(frames) };
         let frames = Arc::from(&*frames);
         kept.keep(slot.first, &frames);
@@ -156,6 +162,12 @@ impl<'a> LastChunk<'a> {
         let (_, frames) = self.last.as_ref().ok_or_else(|| damaged(Damage::Missing))?;
         Frame::nth(frames, slot.slot.into()).map_err(damaged)
     }
+}
+
+/// The frames of the chunk that holds `slot`.
+fn stored(store: &dyn Storage, slot: Slot) -> Result<Value, LogError> {
+    let missing = LogError::Damaged { seq: slot.seq(), damage: Damage::Missing };
+    load(store, slot.first, store.get(&keys::chunk(slot.first))?.ok_or(missing)?)
 }
 
 impl Log {
@@ -291,7 +303,7 @@ impl Log {
         limit: usize,
     ) -> Result<Vec<(EventId, Event)>, LogError> {
         let (store, head) = (self.inner.store.as_ref(), self.head());
-        let (mut chunk, mut found) = (LastChunk::through(&self.inner.chunks), Vec::new());
+        let (mut chunk, mut found) = (LastChunk::of(&self.inner), Vec::new());
         for (version, slot) in self.inner.index.entries(store, record, from_version, limit)? {
             if slot.seq() > head {
                 break;
@@ -309,7 +321,7 @@ impl Log {
     pub fn last(&self, record: &RecordId) -> Result<Option<(u64, EventId)>, LogError> {
         let (store, head) = (self.inner.store.as_ref(), self.head());
         let Some((version, slot)) = self.inner.index.last(store, record, head)? else { return Ok(None) };
-        let (id, event) = open_at(store, &mut LastChunk::through(&self.inner.chunks), record, version, slot)?;
+        let (id, event) = open_at(store, &mut LastChunk::of(&self.inner), record, version, slot)?;
         self.inner.reads.fetch_add(1, Ordering::Relaxed);
         Ok(Some((event.version, id)))
     }

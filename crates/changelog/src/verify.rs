@@ -14,7 +14,8 @@
 //! order in which it lies, which is fast: that index and events say the same is
 //! seen from sums of keyed hashes over both. Only if something does not fit, a
 //! second pass follows that looks up every event in the index, to name the
-//! first that is wrong.
+//! first that is wrong. Copies of chunks (`copies.rs`) that are not what is stored are thrown
+//! away; the log is none the worse for them.
 //!
 //! Memory is bounded: what was seen last of a record is kept in a table of
 //! fixed size (`seen.rs`), and looked up through the index when it has been pushed out.
@@ -25,13 +26,14 @@ mod seen;
 
 use self::seen::{Hasher, Seen};
 use crate::archived::{self, Archived, Counted};
+use crate::copies::Copies;
 use crate::error::{Damage, LogError};
 use crate::frame::Frame;
 use crate::head::Head;
 use crate::hole::{self, Lost};
 use crate::index::{self, Index};
 use crate::keys::{self, Slot};
-use crate::log::{Log, counted};
+use crate::log::{Inner, Log, counted};
 use crate::pack;
 use crate::read::{LastChunk, load, open_at};
 use crate::storage::{Order, Span, Storage};
@@ -147,7 +149,8 @@ impl Log {
             let tree = self.inner.tree();
             (tree.clone(), self.head())
         };
-        let (store, index) = (self.inner.store.as_ref(), &self.inner.index);
+        let Inner { index, copies, .. } = &*self.inner;
+        let store = self.inner.store.as_ref();
         let mut told = 0;
         let mut progress = progress;
         // A second pass says nothing until it is past the first.
@@ -157,7 +160,7 @@ impl Log {
                 progress(events);
             }
         };
-        let log = Checked { store, index, head, tree: &tree, checkpoints: &checkpoints };
+        let log = Checked { store, index, copies, head, tree: &tree, checkpoints: &checkpoints };
         let mut report = Check::new(log, Pass::Fast, &mut once).run()?;
         if !report.is_sound() {
             report = Check::new(log, Pass::Exact, &mut once).run()?;
@@ -172,6 +175,7 @@ impl Log {
 struct Checked<'a> {
     store: &'a dyn Storage,
     index: &'a Index,
+    copies: &'a Copies,
     head: u64,
     tree: &'a Tree,
     /// Smaller first.
@@ -216,6 +220,7 @@ struct Check<'a, P> {
     seen: Seen,
     hasher: Hasher,
     chunk: LastChunk<'a>,
+    copies: &'a Copies,
     /// The tree of the log, and the one that is made anew.
     tree: &'a Tree,
     made: Tree,
@@ -227,7 +232,7 @@ struct Check<'a, P> {
 
 impl<'a, P: FnMut(u64)> Check<'a, P> {
     fn new(log: Checked<'a>, pass: Pass, progress: P) -> Self {
-        let Checked { store, index, head, tree, checkpoints } = log;
+        let Checked { store, index, copies, head, tree, checkpoints } = log;
         Self {
             store,
             head,
@@ -248,7 +253,9 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
             expected: 0,
             seen: Seen::for_events(head),
             hasher: Hasher::default(),
-            chunk: LastChunk::default(),
+            // Those of events before the one that is looked at have been compared.
+            chunk: LastChunk::from_copies(copies),
+            copies,
             tree,
             made: tree.begun_anew(),
             checkpoints,
@@ -297,6 +304,7 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
                 continue;
             }
             self.parts += u64::from(pack::parts_of(&value).unwrap_or(0));
+            self.copies.compare(first, &value);
             let chunk = load(self.store, first, value)?;
             next = self.frames(first, &chunk)?;
         }
@@ -394,17 +402,20 @@ impl<'a, P: FnMut(u64)> Check<'a, P> {
                 return Err(wrong(Damage::Prev));
             }
         } else {
-            let previous = match self.seen.last(record) {
-                Some((version, id)) => (version.checked_add(1) == Some(event.version)).then_some(id),
-                None => self.previous(event)?,
+            let named = self.hasher.event(event.prev);
+            let fits = match self.seen.last(record) {
+                Some((version, last)) => {
+                    (version.checked_add(1) == Some(event.version)).then_some(last == named)
+                }
+                None => self.previous(event)?.map(|previous| previous == event.prev),
             };
-            match previous {
+            match fits {
                 None => self.gap(event)?,
-                Some(previous) if previous != event.prev => return Err(wrong(Damage::Prev)),
-                Some(_) => {}
+                Some(false) => return Err(wrong(Damage::Prev)),
+                Some(true) => {}
             }
         }
-        self.seen.put(record, event.version, id);
+        self.seen.put(record, event.version, self.hasher.event(id));
         Ok(())
     }
 

@@ -61,9 +61,9 @@ fn is_storage(name: &str) -> bool {
 }
 
 /// Copies what lies in the folder beside the storage: keys, checkpoints, and what else
-/// is kept there. Not what belongs to a running process.
+/// is kept there. Not what belongs to a running process, nor copies of events.
 pub(super) fn beside(dir: &Path, made: &Path) -> Result<(), LogError> {
-    copy_all(dir, made, |name| !is_storage(name) && !["blobs", "management.json"].contains(&name))
+    copy_all(dir, made, |name| !is_storage(name) && !["blobs", "copies", "management.json"].contains(&name))
 }
 
 fn copy_all(from: &Path, to: &Path, which: fn(&str) -> bool) -> Result<(), LogError> {

@@ -16,7 +16,11 @@ pub(super) struct Cursor<'a> {
     table: &'a Table,
     store: &'a dyn Storage,
     run: u64,
-    blocks: Box<dyn Iterator<Item = Result<Entry, LogError>> + 'a>,
+    /// The block that holds `from`, if it has been found; those after it, once it is at its end.
+    start: Option<Entry>,
+    blocks: Option<Box<dyn Iterator<Item = Result<Entry, LogError>> + 'a>>,
+    /// Where the next block begins at the earliest.
+    beyond: Vec<u8>,
     block: Vec<u8>,
     at: usize,
     from: Vec<u8>,
@@ -31,16 +35,30 @@ impl<'a> Cursor<'a> {
         from: &[u8],
     ) -> Result<Self, LogError> {
         let letter = table.shape.letter;
-        let (first, end) = (keys::block(letter, run, &[]), keys::filter(letter, run));
-        // The block that begins at `from` or before it holds `from`, if any does.
-        let upto = keys::block(letter, run, &keys::just_after(from));
-        let before = Span { from: first.clone(), to: upto };
-        let start = match store.scan(before, Order::Descending).next() {
-            Some(entry) if !from.is_empty() => entry?.0.to_vec(),
-            _ => first,
-        };
-        let blocks = store.scan(Span { from: start, to: end }, Order::Ascending);
-        Ok(Self { table, store, run, blocks, block: Vec::new(), at: 0, from: from.to_vec() })
+        let first = keys::block(letter, run, &[]);
+        let (mut start, mut beyond) = (None, first.clone());
+        if !from.is_empty() {
+            // The block that begins at `from` or before it holds `from`, if any does.
+            let upto = keys::block(letter, run, &keys::just_after(from));
+            let before = Span { from: first, to: upto };
+            start = store.scan(before, Order::Descending).next().transpose()?;
+            if let Some((place, _)) = &start {
+                beyond = keys::just_after(place);
+            }
+        }
+        let (blocks, block, from) = (None, Vec::new(), from.to_vec());
+        Ok(Self { table, store, run, start, blocks, beyond, block, at: 0, from })
+    }
+
+    /// The next block. Mostly the first one holds all that is wanted, and no other is looked for.
+    fn next_block(&mut self) -> Option<Result<Entry, LogError>> {
+        if let Some(start) = self.start.take() {
+            return Some(Ok(start));
+        }
+        let (store, end) = (self.store, keys::filter(self.table.shape.letter, self.run));
+        let beyond = &mut self.beyond;
+        let from = || Span { from: std::mem::take(beyond), to: end };
+        self.blocks.get_or_insert_with(|| store.scan(from(), Order::Ascending)).next()
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Pair>, LogError> {
@@ -52,7 +70,7 @@ impl<'a> Cursor<'a> {
                 }
                 return Ok(Some((key.to_vec(), value.map(<[u8]>::to_vec))));
             }
-            let Some(entry) = self.blocks.next() else { return Ok(None) };
+            let Some(entry) = self.next_block() else { return Ok(None) };
             let (place, value) = entry?;
             let first = keys::block_first(&place).unwrap_or_default();
             (self.block, self.at) = (Vec::new(), 0);

@@ -9,8 +9,8 @@ use std::hash::{BuildHasher, RandomState};
 
 /// Records of one bucket.
 const WAYS: usize = 8;
-/// The most buckets: 262,144 records, about 13 MB.
-const BUCKETS_MAX: u64 = 1 << 15;
+/// The most buckets: 1,048,576 records, about 26 MB.
+const BUCKETS_MAX: u64 = 1 << 17;
 
 /// Hashes under a key that only this run knows, so that nobody can make two
 /// different things look the same.
@@ -22,6 +22,12 @@ impl Hasher {
     pub(super) fn record(&self, record: &str) -> u64 {
         let [a, _] = &self.0;
         a.hash_one(record)
+    }
+
+    /// Of an event.
+    pub(super) fn event(&self, id: EventId) -> u64 {
+        let [_, b] = &self.0;
+        b.hash_one(id.0)
     }
 
     /// Of an index entry, whose record has that hash.
@@ -37,7 +43,8 @@ impl Hasher {
 struct Bucket {
     /// The hash of the record in each place; 0 for none.
     records: [u64; WAYS],
-    last: [(u64, EventId); WAYS],
+    /// Version and hash of its last event.
+    last: [(u64, u64); WAYS],
     /// The place that is given up next.
     next: u8,
 }
@@ -56,15 +63,15 @@ impl Seen {
         usize::try_from(record % self.0.len().max(1) as u64).unwrap_or(0)
     }
 
-    /// Version and id of the last event of the record with that hash, if it is still known.
-    pub(super) fn last(&self, record: u64) -> Option<(u64, EventId)> {
+    /// Version and hash of the last event of the record with that hash, if it is still known.
+    pub(super) fn last(&self, record: u64) -> Option<(u64, u64)> {
         let bucket = self.0.get(self.place(record))?;
         let at = bucket.records.iter().position(|known| *known == record)?;
         bucket.last.get(at).copied()
     }
 
     /// Remembers it.
-    pub(super) fn put(&mut self, record: u64, version: u64, id: EventId) {
+    pub(super) fn put(&mut self, record: u64, version: u64, event: u64) {
         let place = self.place(record);
         let Some(bucket) = self.0.get_mut(place) else { return };
         let known = bucket.records.iter().position(|known| *known == record);
@@ -73,7 +80,7 @@ impl Seen {
             usize::from(bucket.next) % WAYS
         });
         if let (Some(name), Some(last)) = (bucket.records.get_mut(at), bucket.last.get_mut(at)) {
-            (*name, *last) = (record, (version, id));
+            (*name, *last) = (record, (version, event));
         }
     }
 }

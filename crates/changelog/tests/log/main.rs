@@ -25,3 +25,4 @@ mod counts;
 mod space;
 mod ids;
 mod golden;
+mod copies;
