@@ -145,7 +145,7 @@ fn told(seq: u64) -> (String, Body) {
             Body::Applied { side, of: 1, id, tag, results: results.into_iter().collect(), whole: true }
         }
         2 => Body::Failed { side, of: 1, failure: hms_sync_model::Failure::Rejected, words },
-        3 => Body::Confirmed { side, clock, tag },
+        3 => Body::Confirmed { side, clock, tag, but: Vec::new() },
         4 => Body::Doubted { side, stale: seq.is_multiple_of(3), id, words, message: None },
         5 => Body::Parked {
             lane: Lane::Side(side),

@@ -16,6 +16,7 @@ use crate::keys::{self, Slot};
 use crate::storage::Batch;
 use crate::tree::Tree;
 use hms_sync_model::RecordId;
+use std::cell::RefCell;
 
 /// The largest value, in bytes. A leaf of sled holds up to 17 values and must
 /// stay below 128 KiB when it is rewritten.
@@ -176,16 +177,26 @@ impl Packing<'_> {
 /// all that follows, their length, an LZ4 block. Without the hash, some changes of the
 /// block would not change what comes out of it, and a block could lie elsewhere unseen.
 pub(crate) fn compress(magic: [u8; 4], place: &[u8], bytes: &[u8]) -> Option<Vec<u8>> {
-    let length = u32::try_from(bytes.len()).ok()?.to_be_bytes();
-    let mut packed = vec![0; PACKED_HEAD + lz4_flex::block::get_maximum_output_size(bytes.len())];
-    let written = lz4_flex::block::compress_into(bytes, packed.get_mut(PACKED_HEAD..)?).ok()?;
-    packed.truncate(PACKED_HEAD + written);
-    packed.get_mut(HASHED..PACKED_HEAD)?.copy_from_slice(&length);
-    let (head, hashed) = packed.split_at_mut_checked(HASHED)?;
-    let hash = packed_hash(place, hashed);
-    let parts: [&[u8]; 2] = [&magic, &hash];
-    head.iter_mut().zip(parts.into_iter().flatten()).for_each(|(place, byte)| *place = *byte);
-    Some(packed)
+    ROOM.with_borrow_mut(|room| {
+        let most = PACKED_HEAD + lz4_flex::block::get_maximum_output_size(bytes.len());
+        if room.len() < most {
+            room.resize(most, 0);
+        }
+        let written = lz4_flex::block::compress_into(bytes, room.get_mut(PACKED_HEAD..)?).ok()?;
+        let packed = room.get_mut(..PACKED_HEAD + written)?;
+        let length = u32::try_from(bytes.len()).ok()?.to_be_bytes();
+        packed.get_mut(HASHED..PACKED_HEAD)?.copy_from_slice(&length);
+        let (head, hashed) = packed.split_at_mut_checked(HASHED)?;
+        let hash = packed_hash(place, hashed);
+        let parts: [&[u8]; 2] = [&magic, &hash];
+        head.iter_mut().zip(parts.into_iter().flatten()).for_each(|(place, byte)| *place = *byte);
+        Some(packed.to_vec())
+    })
+}
+
+thread_local! {
+    /// Room to compress in, for more than most turn out to need.
+    static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Bytes before what is hashed, the length and the block.

@@ -5,12 +5,11 @@
 //! Nothing here waits, retries or panics: a broken promise is a [`Broken`].
 
 use crate::{
-    Abilities, Connector, Content, Cursor, LookupRequest, Observation, ReadRequest, Scope, Target,
+    Abilities, Connector, Content, Cursor, LookupRequest, Observation, ReadRequest, Scope, Shaped, Target,
     WriteRequest,
 };
 use hms_sync_model::{CollectionName, IdempotencyKey, NativeId, Outcome, Written};
 use serde_json::Value as Json;
-use std::sync::Arc;
 
 /// A listing that is longer is no place to try this.
 const MAX_PAGES: usize = 10_000;
@@ -219,8 +218,8 @@ impl Trial<'_> {
         let key = IdempotencyKey::try_new(format!("{}-{key}", self.sample.keys));
         let key =
             key.map_err(|e| Broken { promise: "the sample's keys can be keys", found: e.to_string() })?;
-        let (collection, whole) = (self.collection.clone(), Arc::new(fields.clone()));
-        let changed = Arc::clone(&whole);
+        let (collection, whole) = (self.collection.clone(), Shaped::from(fields.clone()));
+        let changed = whole.clone();
         Ok(self.connector.write(WriteRequest { collection, target, changed, whole, key }).await)
     }
 

@@ -9,12 +9,14 @@
 
 mod observation;
 mod read;
+mod shaped;
 mod webhook;
 mod write;
 pub mod kit;
 
 pub use observation::{Content, Observation};
 pub use read::{Cursor, Page, PageToken, ReadError, ReadRequest, Scope};
+pub use shaped::Shaped;
 pub use webhook::{Delivery, RawWebhook, WebhookError};
 pub use write::{LookupRequest, RawRequest, Target, WriteRequest};
 

@@ -35,13 +35,19 @@ pub struct ReadRequest {
 }
 
 /// One page of records.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Page {
     /// The records that could be read, in the side's order.
     pub records: Vec<Observation>,
     /// Records of the page that could not be: without id, not an object, too large.
     /// Each is a line for people that names the place. They make a listing incomplete.
     pub unreadable: Vec<String>,
+    /// Records that the page showed and that are not to be taken: they are there, so that
+    /// a listing without them proves nothing about them.
+    pub passed_over: Vec<NativeId>,
+    /// Whether the pass leaves out a part of the collection: then nothing is concluded from
+    /// what it does not show.
+    pub partial: bool,
     /// The page after this one; nothing if it was the last.
     pub next: Option<PageToken>,
     /// Where the next poll may start once everything up to this page is durable.

@@ -1,8 +1,8 @@
 //! Writing one record, or sending one request as a handler wrote it.
 
+use crate::Shaped;
 use hms_sync_model::{CollectionName, IdempotencyKey, NativeId, Tag};
 use serde_json::Value as Json;
-use std::sync::Arc;
 
 /// Which record a write is for, and what it does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,10 +24,10 @@ pub struct WriteRequest {
     /// What to do.
     pub target: Target,
     /// The fields that differ, in the side's shape. Empty for a delete.
-    pub changed: Arc<Json>,
+    pub changed: Shaped,
     /// All mapped fields in the side's shape, for sides that take whole records. For a
     /// create the same as what changed.
-    pub whole: Arc<Json>,
+    pub whole: Shaped,
     /// The same on every attempt, also after a restart.
     pub key: IdempotencyKey,
 }

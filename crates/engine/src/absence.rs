@@ -58,8 +58,9 @@ impl Machine {
         }
         let Some(record) = self.views.linked(side, name, &seen.id)? else { return Ok(Vec::new()) };
         let lost = |state: &RecordState| {
-            let held = &state.sides.get(side).filter(|part| part.has_it())?.held;
-            let had = |field: &&FieldName| held.get(*field).is_some_and(|held| !held.sent.is_blank());
+            let part = state.sides.get(side).filter(|part| part.has_it())?;
+            // What it did not keep it never had.
+            let had = |field: &&FieldName| !part.shown_of(field).is_blank();
             Some(lacking.iter().filter(had).cloned().collect())
         };
         Ok(self.views.peek_if(&record, lost)?.unwrap_or_default())

@@ -137,9 +137,10 @@ impl Machine {
     ) -> Result<(), EngineError> {
         let side = place.side.clone();
         let Some((failure, words, asked)) = failure_of(outcome, &side) else { return Ok(()) };
-        let write = entry.state.sides.get(&side).and_then(|p| p.write_of(of));
-        let creates = write.is_some_and(|w| w.operation == Operation::Create);
-        let sent = write.map(|write| write.fields.clone());
+        // A read may have shown meanwhile what became of it.
+        let Some(write) = entry.state.sides.get(&side).and_then(|p| p.write_of(of)) else { return Ok(()) };
+        let creates = write.operation == Operation::Create;
+        let sent = write.fields.clone();
         self.counts.retries += 1;
         self.emit(
             record,
@@ -160,8 +161,7 @@ impl Machine {
                 return Ok(());
             }
             Failure::Rejected | Failure::Exists => {
-                let words = match sent.and_then(|s| unaware::words(place.collection, &entry.state, &side, &s))
-                {
+                let words = match unaware::words(place.collection, &entry.state, &side, &sent) {
                     Some(why) => format!("{words}; {why}"),
                     None => words,
                 };
@@ -187,7 +187,7 @@ impl Machine {
             }
             Failure::Unknown | Failure::NotApplied => {
                 let lane = self.lanes.open(record, &track);
-                (lane.refused, lane.unsure) = (None, Some(of));
+                (lane.refused, lane.unsure, lane.unsure_since) = (None, Some(of), Some(now.wall));
             }
         }
         let wait = match asked {

@@ -11,7 +11,7 @@ use crate::machine::Machine;
 use crate::observe::{Place, Seen};
 use crate::plan::Recreate;
 use crate::project::same;
-use crate::state::Write;
+use crate::state::{RecordState, Write};
 use crate::views::Entry;
 use crate::wake::Now;
 use hms_sync_model::{
@@ -29,6 +29,27 @@ impl Machine {
         id: &NativeId,
     ) -> Result<RecordId, EngineError> {
         Ok(new_record_id(&self.plan.name, side, name, id, None)?)
+    }
+
+    /// The record that an id begins which no record has on this side: not the one that it
+    /// began before and that has another id there since.
+    pub(crate) fn record_of_new_id(
+        &mut self,
+        side: &SideName,
+        name: &CollectionName,
+        id: &NativeId,
+    ) -> Result<RecordId, EngineError> {
+        let mut record = new_record_id(&self.plan.name, side, name, id, None)?;
+        loop {
+            let has_another = |state: &RecordState| {
+                let part = state.sides.get(side)?;
+                part.id.as_ref().is_some_and(|has| has != id).then_some(())
+            };
+            if self.views.peek_if(&record, has_another)?.is_none() {
+                return Ok(record);
+            }
+            record = new_record_id(&self.plan.name, side, name, id, Some(&record))?;
+        }
     }
 
     /// A record that this side had not shown before: one we know by its identity, or a new one.

@@ -4,11 +4,11 @@
 use crate::error::EngineError;
 use crate::happening::What;
 use crate::machine::Machine;
-use crate::observe::Place;
+use crate::observe::{Place, lacks_nothing};
 use crate::personal::mask_words;
 use crate::views::Entry;
 use crate::wake::Now;
-use hms_sync_model::{Body, FieldName, Lane, NativeId, ParkReason, Parked, RecordId};
+use hms_sync_model::{Body, Clock, FieldName, Lane, NativeId, ParkReason, Parked, RecordId};
 
 impl Machine {
     pub(crate) fn park_not_kept(
@@ -22,7 +22,12 @@ impl Machine {
         let names: Vec<&str> = fields.iter().map(FieldName::as_str).collect();
         let words =
             format!("{} answered that all was well and kept its old {}", place.side, names.join(", "));
-        self.park_fields(place, record, entry, ParkReason::NotKept, words, fields, now)
+        // What has changed since the write has not been tried there: it need not wait.
+        let tried = lacks_nothing(place, &entry.state);
+        let clock = if tried { entry.state.merged.clock.clone() } else { Clock::new() };
+        let reason = ParkReason::NotKept;
+        let parked = Parked { reason, words, attempts: 0, fields, clock, given_up: false };
+        self.emit_parked(record, entry, Lane::Side(place.side.clone()), parked, now)
     }
 
     /// Sets a side's part of a record aside for what became of some of its fields.

@@ -145,7 +145,7 @@ mod tests {
             .unwrap();
         let body = match seq % 611 {
             0 => Body::Unlinked { side },
-            _ => Body::Confirmed { side, clock: Clock::new(), tag: None },
+            _ => Body::Confirmed { side, clock: Clock::new(), tag: None, but: Vec::new() },
         };
         let record = RecordId::try_new(format!("c{}/{seq}", seq / 900)).unwrap();
         Event { seq, record, version: 1, at: Time(1), prev: EventId::default(), body }

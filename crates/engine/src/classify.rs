@@ -69,7 +69,7 @@ pub(crate) fn verdict(place: Place<'_>, part: &SideState, seen: &Seen, now: Now)
     if earlier && !is_settled(place, part, last, now) {
         return Verdict::Stale("it has the version tag of before our write");
     }
-    if seen.tag.is_none() && seen.began <= last.ended {
+    if !current && seen.began <= last.ended {
         return Verdict::Stale("the read began before our write ended");
     }
     let newer = seen.tag.is_some() && part.tag.is_some() && !current && !earlier;

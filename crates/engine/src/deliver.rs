@@ -16,7 +16,7 @@ use crate::state::{RecordState, SideState, Write};
 use crate::step::{Known, Step, due_of_doubt, next_step};
 use crate::views::Entry;
 use crate::wake::{Effect, Now};
-use hms_sync_connector::{LookupRequest, Target, WriteRequest};
+use hms_sync_connector::{LookupRequest, Shaped, Target, WriteRequest};
 use hms_sync_model::{
     Body, Failure, FieldMap, IdempotencyKey, Lane, NativeId, Operation, ParkReason, RecordId, SideName, Tag,
     Value,
@@ -245,18 +245,18 @@ fn request(
         Operation::Update => Target::Update(id(part)?, tag(part)),
         Operation::Delete => Target::Delete(id(part)?, tag(part)),
     };
-    let shaped = |fields: &FieldMap| -> Result<Arc<Json>, String> {
-        place.plan.shape.write(fields).map(Arc::new).map_err(|why| why.to_string())
+    let shaped = |fields: &FieldMap| -> Result<Shaped, String> {
+        place.plan.shape.shaped(fields).map_err(|why| why.to_string())
     };
     let (changed, whole) = match write.operation {
         Operation::Create => {
             let all = shaped(&write.fields)?;
-            (Arc::clone(&all), all)
+            (all.clone(), all)
         }
         Operation::Update => {
             (shaped(&nothing_absent(&write.fields))?, shaped(&whole(place.collection, place.plan, state))?)
         }
-        Operation::Delete => (shaped(&write.fields)?, Arc::default()),
+        Operation::Delete => (shaped(&write.fields)?, Shaped::default()),
     };
     let key = write.event.to_string();
     let key = IdempotencyKey::try_new(key.get(..32).unwrap_or(&key)).map_err(|why| why.to_string())?;

@@ -48,11 +48,11 @@ impl RecordState {
                 Some(request) => request.attempts = request.attempts.saturating_add(1),
                 None => self.side_mut(side).failed(*of, *failure),
             },
-            Body::Confirmed { side, clock, tag } => {
+            Body::Confirmed { side, clock, tag, but } => {
                 let merged = &self.merged;
                 let withheld = |field: &FieldName| keeps_its_own(rules, merged, side, field);
                 let part = self.sides.entry_or(side.clone(), SideState::default);
-                part.confirmed(merged, withheld, clock, tag.as_ref(), at);
+                part.confirmed(merged, withheld, clock, (tag.as_ref(), but), at);
             }
             Body::Doubted { side, stale, id, .. } => self.side_mut(side).doubted(id.as_ref(), *stale, at),
             Body::Parked { lane, parked } => self.park(lane, Some(parked.clone())),
@@ -265,10 +265,13 @@ impl SideState {
             self.id.clone_from(answer.id);
         }
         self.tag.clone_from(answer.tag);
-        let refused = self.hold(&write.fields, answer.results);
+        self.hold(&write.fields, answer.results);
+        // What they did not keep, now or before, the answer does not show them.
+        let lost: Vec<FieldName> =
+            self.held.iter().filter(|(_, held)| held.not_kept).map(|(field, _)| field.clone()).collect();
         self.acknowledge(merged, &write.clock, |field| {
             let written = write.fields.contains_key(field);
-            !refused.contains(&field) && (written || answer.whole && !withheld(field))
+            !lost.contains(field) && (written || answer.whole && !withheld(field))
         });
     }
 
@@ -281,13 +284,8 @@ impl SideState {
         self.but.clear();
     }
 
-    /// Notes what the side made of each field; answers with those it did not keep.
-    fn hold<'a>(
-        &mut self,
-        fields: &'a FieldMap,
-        results: &VecMap<FieldName, FieldResult>,
-    ) -> Vec<&'a FieldName> {
-        let mut refused = Vec::new();
+    /// Notes what the side made of each field.
+    fn hold(&mut self, fields: &FieldMap, results: &VecMap<FieldName, FieldResult>) {
         if self.held.is_empty() {
             self.held.reserve(fields.len());
         }
@@ -298,7 +296,6 @@ impl SideState {
                     Held { sent: value.clone(), shown: Some(shown.clone()), not_kept: false }
                 }
                 Some(FieldResult::NotKept) => {
-                    refused.push(field);
                     let before = self.shown_of(field);
                     Held { sent: value.clone(), shown: Some(before), not_kept: true }
                 }
@@ -312,7 +309,6 @@ impl SideState {
                 }
             }
         }
-        refused
     }
 
     /// The side's people have been shown `clock` for the fields that `shown` names;
@@ -357,27 +353,31 @@ impl SideState {
         }
     }
 
-    /// A field that is `withheld` has shown its people nothing of what others have.
+    /// A field that is `withheld` has shown its people nothing of what others have, nor has
+    /// one that they still do not keep.
     fn confirmed(
         &mut self,
         merged: &Record,
         withheld: impl Fn(&FieldName) -> bool,
         clock: &Clock,
-        tag: Option<&Tag>,
+        (tag, but): (Option<&Tag>, &[FieldName]),
         at: Time,
     ) {
         if tag.is_some() {
             self.tag = tag.cloned();
         }
-        if self.but.is_empty() && merged.met().next().is_none() {
+        if self.but.is_empty() && but.is_empty() && merged.met().next().is_none() {
             self.acked.merge(clock);
         } else {
-            self.acknowledge(merged, clock, |field| !withheld(field));
+            self.acknowledge(merged, clock, |field| !withheld(field) && !but.contains(field));
         }
         self.doubt = None;
         self.seen_at = at;
-        for (_, held) in self.held.iter_mut().filter(|(_, held)| held.not_kept) {
+        for (_, held) in self.held.iter_mut().filter(|(field, held)| held.not_kept && !but.contains(field)) {
             *held = Held::plain(std::mem::take(&mut held.sent));
+        }
+        if !but.is_empty() {
+            return;
         }
         // It kept what was taken for lost.
         self.parked.take_if(|parked| parked.reason == ParkReason::NotKept && !parked.given_up);

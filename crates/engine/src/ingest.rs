@@ -183,7 +183,7 @@ impl Machine {
         if !part.has_it() {
             let clock = part.acked_of_all();
             let known = part.doubt.is_none();
-            let body = Body::Confirmed { side: place.side.clone(), clock, tag: None };
+            let body = Body::Confirmed { side: place.side.clone(), clock, tag: None, but: Vec::new() };
             return if known { Ok(()) } else { self.emit(record, entry, body, now).map(|_| ()) };
         }
         if entry.state.merged.clock.is_empty() {

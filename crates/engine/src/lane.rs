@@ -62,6 +62,9 @@ pub(crate) struct Lane {
     /// The write, by the version of its event, of which one try may have been carried out:
     /// that a later try was refused says nothing of it.
     pub unsure: Option<u64>,
+    /// When it was heard that nobody knows: a read begun before that may have come before the
+    /// write did.
+    pub unsure_since: Option<Time>,
 }
 
 /// All lanes with work, the queues before each place, and the alarm clock.

@@ -42,6 +42,7 @@ mod blocks;
 mod conflicts;
 mod choose;
 mod snapshot;
+mod refold;
 mod views;
 mod past;
 mod carry;

@@ -86,7 +86,11 @@ impl Machine {
         let next_seq = log.head().saturating_add(1);
         let last = log.newest()?.map_or(Time::MIN, |(_, event)| event.at);
         let any_personal = plan.collections.values().any(|of| !of.personal.is_empty());
+        let folded_under = crate::refold::drop_if_changed(&log, &plan)?;
         let mut views = Views::new(log, Arc::clone(&plan)).with_vault(vault);
+        if let Some(mark) = folded_under {
+            views.save_with(mark);
+        }
         views.catch_up()?;
         // While some requests are under way, the intents of the next are being made durable.
         let gates = plan
@@ -120,6 +124,9 @@ impl Machine {
     /// machine must be dropped: the log is what counts.
     pub fn step(&mut self, wake: Wake, now: Now) -> Result<Vec<Effect>, EngineError> {
         let now = self.steady.tick(now);
+        if !self.stopping && !matches!(wake, Wake::Page { .. }) {
+            self.read_on(now)?;
+        }
         match wake {
             Wake::Start => {
                 self.views.sum_up_missing();
@@ -190,7 +197,7 @@ impl Machine {
 
     /// When to wake the machine if nothing else does.
     pub fn next_timer(&self, now: Time) -> Option<Time> {
-        if !self.left_over.is_empty() && !self.stopping {
+        if (!self.left_over.is_empty() || self.passes.are_in_page()) && !self.stopping {
             return Some(now);
         }
         let gates = self.gates.iter().filter(|(side, _)| {

@@ -12,6 +12,7 @@ use crate::brake::fights;
 use crate::classify::{Verdict, is_another, verdict};
 use crate::error::EngineError;
 use crate::happening::What;
+use crate::image::same_but_form;
 use crate::lane::Track;
 use crate::machine::Machine;
 use crate::personal::{closed, without};
@@ -22,8 +23,8 @@ use crate::views::Entry;
 use crate::wake::Now;
 use hms_sync_connector::{Content, Observation};
 use hms_sync_model::{
-    Body, CollectionName, Failure, FieldMap, FieldName, FieldResult, Lane, NativeId, Operation, ParkReason,
-    Parked, RecordId, SideName, Source, Tag, Time,
+    Body, CollectionName, Failure, FieldMap, FieldName, Lane, NativeId, Operation, ParkReason, Parked,
+    RecordId, SideName, Source, Tag, Time,
 };
 use hms_sync_resolver::Presence;
 use hms_sync_resolver::fault::{Fault, is_back};
@@ -96,7 +97,7 @@ impl Machine {
                 if let Some((entry, record)) = stale {
                     self.views.put(record, entry);
                 }
-                let record = new_record_id(&plan.name, side, name, &seen.id, None)?;
+                let record = self.record_of_new_id(side, name, &seen.id)?;
                 let entry = self.views.take(&record)?;
                 self.observe(place, record, entry, seen, source, began, now)
             }
@@ -147,6 +148,13 @@ impl Machine {
             return self.appeared(place, record, entry, seen, now);
         }
         let part = entry.state.sides.get(place.side);
+        // So may what a webhook shows that was long under way.
+        let webhook = matches!(seen.source, Source::Webhook(_)) && place.plan.abilities.fetch;
+        if part.is_some_and(|part| part.gone) && webhook {
+            let words = "a webhook shows it, and it was deleted";
+            self.doubt_plainly(place, &record, &mut entry, &seen, words, now)?;
+            return self.finish(record, entry, now);
+        }
         if part.is_some_and(|part| part.gone && seen.began <= part.seen_at) {
             self.doubt(place, &record, &mut entry, "the read began before we knew it was deleted", now)?;
             return self.finish(record, entry, now);
@@ -181,7 +189,8 @@ impl Machine {
             .is_some_and(|lane| lane.busy.is_some());
         // What a webhook shows may be older than what we have seen or written since.
         let hint = matches!(seen.source, Source::Webhook(_)) && place.plan.abilities.fetch;
-        if (busy || hint) && seen.source != Source::Answer {
+        let early = self.may_precede_write(place, record, seen) && self.is_write_open(place, record, entry);
+        if (busy || hint || early) && seen.source != Source::Answer {
             return self.doubt_if_different(place, record, entry, seen, now);
         }
         let mut certain = seen.certain;
@@ -255,6 +264,13 @@ impl Machine {
         write.is_some_and(|write| refused != Some(write.version))
     }
 
+    /// Whether a read began before it was heard that nobody knows what became of a write: it
+    /// may have been done before the write was.
+    fn may_precede_write(&self, place: Place<'_>, record: &RecordId, seen: &Seen) -> bool {
+        let lane = self.lanes.get(record, &Track::Deliver(place.side.clone()));
+        lane.and_then(|lane| lane.unsure_since).is_some_and(|heard| seen.began <= heard)
+    }
+
     /// While a request is under way nothing is concluded: the record is read again after it.
     fn doubt_if_different(
         &mut self,
@@ -272,15 +288,33 @@ impl Machine {
                 sent.and_then(|sent| sent.get(field)).map(|value| place.plan.shape.image(field, value));
             !same(value, &shown(place.plan, part, field)) && !ours.is_some_and(|ours| same(value, &ours))
         });
-        if news {
-            let (message, words) = match &seen.source {
-                Source::Webhook(message) => (message.clone(), "a webhook shows it otherwise"),
-                _ => (None, "it was shown otherwise while a request was under way"),
-            };
-            let (side, words) = (place.side.clone(), words.to_owned());
-            self.emit(record, entry, Body::Doubted { side, stale: false, id: None, message, words }, now)?;
+        if !news {
+            return Ok(());
         }
-        Ok(())
+        let words = match &seen.source {
+            Source::Webhook(_) => "a webhook shows it otherwise",
+            _ => "it was shown otherwise while a request was under way",
+        };
+        self.doubt_plainly(place, record, entry, seen, words, now)
+    }
+
+    /// Notes that a side is to be asked, for what was seen says that it may have changed.
+    fn doubt_plainly(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        seen: &Seen,
+        words: &str,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let message = match &seen.source {
+            Source::Webhook(message) => message.clone(),
+            _ => None,
+        };
+        let (side, words) = (place.side.clone(), words.to_owned());
+        let body = Body::Doubted { side, stale: false, id: None, message, words };
+        self.emit(record, entry, body, now).map(|_| ())
     }
 
     /// A write has no outcome, and now we see the record: did it land? Answers
@@ -295,21 +329,9 @@ impl Machine {
     ) -> Result<bool, EngineError> {
         let Some(part) = entry.state.sides.get(place.side) else { return Ok(true) };
         let Some(write) = part.write.clone() else { return Ok(true) };
-        let (mut landed, mut before, mut other) = (false, true, false);
-        for (field, value) in write.fields.iter() {
-            let Some(there) = seen.fields.get(field) else { continue };
-            let (ours, was) = (place.plan.shape.image(field, value), shown(place.plan, part, field));
-            landed |= same(there, &ours) && !same(&ours, &was);
-            before &= same(there, &was);
-            other |= !same(there, &ours) && !same(there, &was);
-        }
-        if landed && write.operation != Operation::Delete {
-            // What stands there as it did before was not kept; what is new is somebody's edit.
-            let mut results = judge(place, part, &write.fields, &seen.fields);
-            let altered = |result: &FieldResult| matches!(result, FieldResult::Altered(_));
-            let edited: Vec<FieldName> =
-                results.iter().filter(|(_, r)| altered(r)).map(|(field, _)| field.clone()).collect();
-            edited.iter().for_each(|field| drop(results.remove(field)));
+        let found = found_of(place, part, &write, seen);
+        if found.landed() && write.operation != Operation::Delete {
+            let results = judge(place, part, &write.fields, &seen.fields);
             let all =
                 is_all_of_groups_in(place.collection, place.plan, &entry.state, place.side, &write.fields);
             let body = Body::Applied {
@@ -327,7 +349,7 @@ impl Machine {
         let body =
             Body::Failed { side: place.side.clone(), of: write.version, failure: Failure::NotApplied, words };
         self.emit(record, entry, body, now)?;
-        Ok(before || !other)
+        Ok(found.is_as_before())
     }
 
     /// The side still shows what was there before our write. That is believed of a read that
@@ -346,7 +368,13 @@ impl Machine {
         if seen.source == Source::Answer {
             return Ok(());
         }
+        let current = seen.tag.is_some() && seen.tag == part.tag;
+        let window = place.plan.settle_window;
+        let settled = part.last_write.as_ref().is_none_or(|last| now.wall >= last.ended.plus(window));
         if let Some(parked) = part.parked.as_ref().filter(|_| part.doubt.is_none()) {
+            if seen.tag.is_some() && !current {
+                return self.still_lacks(place, record, entry, seen, fields, now);
+            }
             let passed = parked.reason == ParkReason::NotKept && parked.clock != entry.state.merged.clock;
             if !passed || !lacks_nothing(place, &entry.state) {
                 return Ok(());
@@ -357,17 +385,31 @@ impl Machine {
             let lane = Lane::Side(place.side.clone());
             return self.emit(record, entry, Body::Parked { lane, parked }, now).map(|_| ());
         }
-        if part.parked.is_some() {
-            // What was doubted since is settled by this read: it is as it was.
-            return self.park_not_kept(place, record, entry, fields, now);
-        }
-        let current = seen.tag.is_some() && seen.tag == part.tag;
-        let window = place.plan.settle_window;
-        let settled = part.last_write.as_ref().is_none_or(|last| now.wall >= last.ended.plus(window));
-        if current || settled && part.doubt.as_ref().is_some_and(|doubt| doubt.times >= 2) {
+        // What was doubted since it was parked is settled by this read: it is as it was.
+        let sure = part.parked.is_some() || current;
+        if sure || settled && part.doubt.as_ref().is_some_and(|doubt| doubt.times >= 2) {
+            if !current && seen.tag.is_some() {
+                self.still_lacks(place, record, entry, seen, fields.clone(), now)?;
+            }
             return self.park_not_kept(place, record, entry, fields, now);
         }
         self.doubt(place, record, entry, "it still shows what was there before our write", now)
+    }
+
+    /// The side shows what it was known to show, in a version that we did not know: the next
+    /// write goes by that.
+    fn still_lacks(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        seen: &Seen,
+        but: Vec<FieldName>,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let clock = entry.state.sides.get(place.side).map(SideState::acked_of_all).unwrap_or_default();
+        let body = Body::Confirmed { side: place.side.clone(), clock, tag: seen.tag.clone(), but };
+        self.emit(record, entry, body, now).map(|_| ())
     }
 
     /// The side shows what it was known to show: what that settles.
@@ -383,7 +425,8 @@ impl Machine {
         let Some(part) = state.sides.get(place.side) else { return Ok(()) };
         let still_old = |(field, held): &(&FieldName, &Held)| {
             let view = seen.fields.get(*field);
-            held.not_kept && view.is_some_and(|view| !same(view, &place.plan.shape.image(field, &held.sent)))
+            // What is not mentioned was not seen to be there.
+            held.not_kept && view.is_none_or(|view| !same(view, &place.plan.shape.image(field, &held.sent)))
         };
         let refused: Vec<FieldName> =
             part.held.iter().filter(still_old).map(|(field, _)| field.clone()).collect();
@@ -409,7 +452,7 @@ impl Machine {
         self.emit(
             record,
             entry,
-            Body::Confirmed { side: place.side.clone(), clock, tag: seen.tag.clone() },
+            Body::Confirmed { side: place.side.clone(), clock, tag: seen.tag.clone(), but: Vec::new() },
             now,
         )?;
         Ok(())
@@ -432,9 +475,46 @@ impl Machine {
 }
 
 /// Whether there is nothing that the side should be sent, now or once it is whole.
-fn lacks_nothing(place: Place<'_>, state: &RecordState) -> bool {
+pub(crate) fn lacks_nothing(place: Place<'_>, state: &RecordState) -> bool {
     lacks(place.collection, state, place.side, true).is_none()
         && held_back(place.collection, state, place.side, true).is_none()
+}
+
+/// What of a write without an outcome a side shows, of the fields that it changes.
+#[derive(Default)]
+struct Found {
+    ours: bool,
+    before: bool,
+    other: bool,
+}
+
+impl Found {
+    /// All of it is there. Where a part of it is, somebody may have set just that.
+    fn landed(&self) -> bool {
+        self.ours && !self.before && !self.other
+    }
+
+    /// Nobody has seen it who edited there.
+    fn is_as_before(&self) -> bool {
+        !self.ours && !self.other
+    }
+}
+
+fn found_of(place: Place<'_>, part: &SideState, write: &Write, seen: &Seen) -> Found {
+    let mut found = Found::default();
+    for (field, value) in write.fields.iter() {
+        let Some(there) = seen.fields.get(field) else { continue };
+        let (ours, was) = (place.plan.shape.image(field, value), shown(place.plan, part, field));
+        if same(&ours, &was) || same_but_form(&ours, &was) {
+            continue;
+        }
+        let is_ours = same(there, &ours) || same_but_form(there, &ours);
+        let is_before = !is_ours && same(there, &was);
+        found.ours |= is_ours;
+        found.before |= is_before;
+        found.other |= !is_ours && !is_before;
+    }
+    found
 }
 
 /// Whether a side shows a write of ours and nothing else that is new: so it has been shown

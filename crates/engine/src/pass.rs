@@ -89,7 +89,23 @@ struct Running {
     news: u64,
     sound: bool,
     cursor: Option<Cursor>,
+    /// What is still to be taken in of its last page.
+    left: Option<Left>,
 }
+
+/// The rest of a page.
+#[derive(Debug)]
+struct Left {
+    records: std::vec::IntoIter<Observation>,
+    /// When the page was asked for.
+    began: Time,
+    next: Option<PageToken>,
+    cursor: Option<Cursor>,
+}
+
+/// Records of a first listing taken in at once: what the first of a page need leaves
+/// while the others are looked at.
+const PAGE_STEP: usize = 48;
 
 impl Passes {
     pub(crate) fn new(plan: &Plan, views: &Views) -> Result<Self, EngineError> {
@@ -149,6 +165,11 @@ impl Passes {
         }
     }
 
+    /// Whether some of a page is still to be taken in.
+    pub(crate) fn are_in_page(&self) -> bool {
+        self.all.values().any(Pass::is_in_page)
+    }
+
     pub(crate) fn next_due(&self) -> Option<Time> {
         let idle = self.all.values().filter(|pass| pass.running.is_none());
         idle.filter_map(|pass| match (pass.next_poll, pass.next_full) {
@@ -160,6 +181,11 @@ impl Passes {
 }
 
 impl Pass {
+    /// Whether some of a page is still to be taken in.
+    fn is_in_page(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.left.is_some())
+    }
+
     pub(crate) fn cursor(&self) -> Option<&str> {
         self.cursor.as_ref().map(|cursor| cursor.0.as_str())
     }
@@ -274,6 +300,7 @@ impl Machine {
                 // What it showed before it was cut short is no longer known.
                 sound: place.is_none(),
                 cursor: None,
+                left: None,
             });
             let after = place.map(|place| PageToken(place.next));
             let request = ReadRequest { collection: collection.clone(), scope, after };
@@ -321,15 +348,41 @@ impl Machine {
         }
         let unreadable = page.unreadable.len();
         self.counts.unreadable += unreadable as u64;
-        let mut seen = Vec::new();
-        let count = page.records.len();
-        let events = self.counts.events;
         // What a first listing shows is all new, and there is more to do for it.
         let first = full && self.passes.all.get(key).is_some_and(|pass| !pass.listed);
         if !first {
             self.notice_absences(key, &page.records, now)?;
         }
-        for record in page.records {
+        let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
+        let Some(running) = &mut pass.running else { return Ok(()) };
+        running.records += page.records.len();
+        running.sound &= unreadable == 0 && !page.partial;
+        if full {
+            // What is passed over is there all the same.
+            let links = page.passed_over.iter().map(|id| link_hash(side, collection.as_str(), id));
+            running.seen.extend(links);
+        }
+        let Page { records, next, cursor, .. } = page;
+        running.left = Some(Left { records: records.into_iter(), began, next, cursor });
+        self.take_in(key, now)
+    }
+
+    /// Goes on with the pages of which some is left.
+    pub(crate) fn read_on(&mut self, now: Now) -> Result<(), EngineError> {
+        let left = self.passes.all.iter().filter(|(_, pass)| pass.is_in_page());
+        let left: Vec<(SideName, CollectionName)> = left.map(|(key, _)| key.clone()).collect();
+        left.iter().try_for_each(|key| self.take_in(key, now))
+    }
+
+    /// Takes in what is left of a page; of a first listing a portion.
+    fn take_in(&mut self, key: &(SideName, CollectionName), now: Now) -> Result<(), EngineError> {
+        let (side, collection) = key;
+        let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
+        let Some(running) = &mut pass.running else { return Ok(()) };
+        let Some(mut left) = running.left.take() else { return Ok(()) };
+        let (full, first, began) = (running.full, running.full && !pass.listed, left.began);
+        let (mut seen, events) = (Vec::new(), self.counts.events);
+        for record in left.records.by_ref().take(if first { PAGE_STEP } else { usize::MAX }) {
             let link = link_hash(side, collection.as_str(), &record.id);
             if full {
                 seen.push(link);
@@ -348,20 +401,22 @@ impl Machine {
         let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
         let Some(running) = &mut pass.running else { return Ok(()) };
         running.seen.extend(seen);
-        running.records += count;
         running.news += self.counts.events.saturating_sub(events);
-        running.sound &= unreadable == 0;
-        if page.cursor.is_some() {
-            running.cursor.clone_from(&page.cursor);
+        if left.records.len() > 0 {
+            running.left = Some(left);
+            return Ok(());
         }
-        match page.next {
+        if left.cursor.is_some() {
+            running.cursor.clone_from(&left.cursor);
+        }
+        match left.next {
             Some(next) => {
                 let scope = if running.full { None } else { pass.cursor.clone() };
                 let scope = scope.map_or(Scope::Everything, Scope::Since);
                 let first = running.full && !pass.listed;
                 let token = next.0.clone();
                 pass.waiting = Some(ReadRequest { collection: collection.clone(), scope, after: Some(next) });
-                match page.cursor {
+                match left.cursor {
                     Some(cursor) if !full => self.move_cursor(key, Some(cursor), Some(token), false, now),
                     _ if first => self.note_place(key, token, now),
                     _ => Ok(()),

@@ -3,7 +3,7 @@
 //! Built once by whoever assembles a sync (from YAML or from the builder),
 //! checked by then, and never changed while the sync runs.
 
-use hms_sync_connector::Abilities;
+use hms_sync_connector::{Abilities, Shaped};
 use hms_sync_mapping::{SideMap, UnmappableField, UnreadableField, canonical};
 use hms_sync_model::{CollectionName, FieldMap, FieldName, FieldType, JobName, SideName, Value, VecMap};
 use hms_sync_resolver::Rules;
@@ -193,6 +193,14 @@ impl Shape {
         match self {
             Self::Fields(map) => map.write(fields),
             Self::Document => Ok(Json::Null),
+        }
+    }
+
+    /// The same, to be sent.
+    pub fn shaped(&self, fields: &FieldMap) -> Result<Shaped, UnmappableField> {
+        match self {
+            Self::Fields(map) => Ok(Shaped::of_text(map.write_text(fields)?)),
+            Self::Document => Ok(Shaped::default()),
         }
     }
 

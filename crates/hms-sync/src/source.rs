@@ -7,8 +7,8 @@ use crate::every::Every;
 use crate::running::Running;
 use hms_sync_engine::{Call, Handler, Retry};
 use hms_sync_http::spec::{
-    CursorFrom, FieldPath, HttpCollection, IncrementalSync, Paginator, ReadSpec, Secrets, Span,
-    StartTimeOption, Template, WebhookSpec,
+    CursorFrom, FieldPath, HttpCollection, IncrementalSync, Paginator, ReadSpec, RequestOption, Secrets,
+    Span, Template, WebhookSpec,
 };
 use hms_sync_model::{CollectionName, JobName, SideName};
 use serde_json::Value as Json;
@@ -188,7 +188,7 @@ fn read(path: &str, datetime_format: Option<String>) -> Result<ReadSpec, String>
     spec.paginator = Paginator::None;
     spec.incremental_sync = Some(IncrementalSync {
         cursor: CursorFrom::LastRun,
-        start_time_option: Some(StartTimeOption { field_name: "since".to_owned() }),
+        start_time_option: Some(RequestOption::parameter("since")),
         datetime_format,
         lookback_window: Some(Span(Duration::from_secs(10))),
         ..IncrementalSync::default()

@@ -1,7 +1,9 @@
 //! A side reached over HTTP.
 
+use crate::deleted::Deleted;
 use crate::error::SpecError;
-use crate::read::{self, Listing};
+use crate::listing::Listing;
+use crate::read;
 use crate::request::{Ask, Parts};
 use crate::select::{Lens, TagFrom};
 use crate::spec::{FetchSpec, HttpCollection, HttpSpec, IdempotencySpec};
@@ -102,10 +104,13 @@ impl Collection {
     ) -> Result<Self, SpecError> {
         let key = |part: &str| format!("{name}.{part}");
         let base = wire.base();
-        let modified = read::modified(spec).transpose().map_err(|e| SpecError::new(key("modified"), e))?;
+        let modified = read::modified(spec);
         let tag =
             TagFrom::new(spec.version_tag.as_ref()).map_err(|e| SpecError::new(key("version_tag"), e))?;
-        let lens = Lens { primary_key: spec.primary_key.clone(), tag, modified };
+        let deleted = spec.deleted_when.as_ref().map(Deleted::new).transpose();
+        let deleted = deleted.map_err(|why| SpecError::new(key("deleted_when"), why))?;
+        let lens = Lens { primary_key: spec.primary_key.clone(), tag, modified, deleted };
+        filters_only_listings(&key, spec)?;
         if lens.primary_key.is_empty() {
             return Err(SpecError::new(key("primary_key"), "names no field"));
         }
@@ -156,11 +161,32 @@ fn fetch_ask(key: &str, wire: &Wire, spec: &FetchSpec) -> Result<Ask, SpecError>
         headers: &spec.request_headers,
         selector: spec.record_selector.as_ref(),
     };
-    let ask = Ask::new(key, Method::GET, wire.base(), &parts, &["id"])?;
+    let mut ask = Ask::new(key, Method::GET, wire.base(), &parts, &["id"])?;
+    ask.decode(&format!("{key}.decoder"), &spec.decoder)?;
     if !ask.uses("id") {
         return Err(SpecError::new(format!("{key}.path"), "does not say which record, as `{{ id }}` does"));
     }
     Ok(ask)
+}
+
+/// Only of a listing is it known that what was passed over is there.
+fn filters_only_listings(key: &impl Fn(&str) -> String, spec: &HttpCollection) -> Result<(), SpecError> {
+    let writes = [("create", &spec.create), ("update", &spec.update), ("delete", &spec.delete)];
+    let mut selectors = vec![
+        ("fetch", spec.fetch.as_ref().and_then(|spec| spec.record_selector.as_ref())),
+        ("lookup", spec.lookup.as_ref().and_then(|spec| spec.record_selector.as_ref())),
+        ("webhook", spec.webhook.as_ref().and_then(|spec| spec.record_selector.as_ref())),
+    ];
+    selectors.extend(
+        writes.map(|(name, spec)| (name, spec.as_ref().and_then(|spec| spec.record_selector.as_ref()))),
+    );
+    match selectors.iter().find(|(_, selector)| selector.is_some_and(|one| one.record_filter.is_some())) {
+        Some((name, _)) => {
+            let key = key(&format!("{name}.record_selector.record_filter"));
+            Err(SpecError::new(key, "only a listing can be filtered, in `read`"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn key_header(key: &str, spec: Option<&IdempotencySpec>) -> Result<Option<HeaderName>, SpecError> {

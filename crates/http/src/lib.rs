@@ -1,18 +1,27 @@
 //! Connector for REST APIs: polling, webhooks, writes.
 //!
 //! [`spec`] is what stands in a config; [`HttpConnector`] is a side reached that
-//! way, [`SubscriberConnector`] one that is only told, by webhooks going out. It follows no redirect, reads no proxy from the environment, and never
-//! takes an address out of an answer: every request goes below the configured
-//! URL, and so does every secret.
+//! way, [`SubscriberConnector`] one that is only told, by webhooks going out. It
+//! follows no redirect, reads no proxy from the environment, and never goes where an
+//! answer points unless that is below the configured URL: every request stays there,
+//! and so does every secret.
 
 pub mod spec;
 mod template;
+mod formula;
 mod error;
+mod spot;
+mod body;
 mod request;
 mod wire;
+mod decode;
+mod deleted;
 mod select;
 mod stamp;
+mod link;
 mod paging;
+mod next;
+mod listing;
 mod read;
 mod write;
 mod webhook;

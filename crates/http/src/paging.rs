@@ -11,16 +11,23 @@
 //! A cursor is never past what was there when the pass began: what changes
 //! behind our back has a later value.
 //!
+//! Where a side itself says what comes next, it is believed, as long as it leads on:
+//! a listing that goes round is told.
+//!
 //! Sides cut page sizes silently: a short page ends a listing only if a longer
 //! one was seen, an empty page always does. What is read twice does no harm.
 
 mod cursor;
 mod order;
 mod skip;
+mod token;
+#[cfg(test)]
+mod schedules;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use order::hash;
+pub(crate) use token::shown;
 
 use crate::stamp::{Scale, Stamp};
 use hms_sync_model::{NativeId, Time};
@@ -29,6 +36,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use skip::back;
 use std::cmp::Ordering;
+use std::time::Duration;
 
 /// A listing with more pages than this does not end.
 const MAX_PAGES: u32 = 100_000;
@@ -43,6 +51,8 @@ pub(crate) enum Style {
     Offset,
     Numbered,
     Keyset,
+    /// The side says where the next page is.
+    Token,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +60,10 @@ pub(crate) struct Paging {
     pub(crate) style: Style,
     /// Records asked for.
     pub(crate) asked: usize,
+    /// A listing with more pages is an error.
+    pub(crate) max_pages: u32,
+    /// Whether an empty page ends the listing whatever the side says.
+    pub(crate) stop_after_empty: bool,
 }
 
 /// What a page showed.
@@ -65,6 +79,12 @@ pub(crate) struct Facts {
     pub(crate) total: Option<u64>,
     /// The side's own clock.
     pub(crate) date: Option<Time>,
+    /// The time since the pass began, by ours.
+    pub(crate) elapsed: Duration,
+    /// What the next page is asked for by, as the side says.
+    pub(crate) next: Option<String>,
+    /// Whether there is more, if the side says so.
+    pub(crate) more: Option<bool>,
 }
 
 /// What the request was, seen from the one before it.
@@ -90,6 +110,10 @@ pub(crate) struct Progress {
     pub(crate) from: Option<String>,
     /// For keysets: value and id of the last record.
     pub(crate) key: Option<(String, String)>,
+    /// What the side said this page is to be asked for by.
+    pub(crate) token: Option<String>,
+    /// A page some way back, to see whether the listing goes round.
+    anchor: Option<u64>,
     /// The pass reads only what changed.
     pub(crate) since: bool,
     /// The settings of the listing that the pass is of.
@@ -102,8 +126,14 @@ pub(crate) struct Progress {
     pages: u32,
     returns: u32,
     repeats: u32,
+    /// The value that requests end at, in the side's form.
+    pub(crate) until: Option<String>,
+    /// What is left of the range that is read in slices.
+    pub(crate) rest: Option<Rest>,
     /// The side's clock when the pass began.
     date: Option<Time>,
+    /// How long it has gone on.
+    elapsed: Duration,
     /// The largest value so far.
     top: Option<Json>,
     /// The largest value of the first page, or of the last that a key was given for.
@@ -118,10 +148,43 @@ pub(crate) struct Progress {
     overlap: usize,
 }
 
+/// What is left of a range that is read in slices, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rest {
+    pub(crate) from: i64,
+    pub(crate) until: i64,
+}
+
 impl Progress {
     /// A pass of a listing with these settings that begins now, in microseconds of our clock.
     pub(crate) fn begin(settings: u64, now: i64) -> Self {
         Self { settings, began: now, ..Self::default() }
+    }
+
+    /// The beginning of the slice after this one, with what is left of the range after it.
+    pub(crate) fn slice(&self, from: String, until: String, rest: Option<Rest>) -> Self {
+        Self {
+            at: 0,
+            from: Some(from),
+            until: Some(until),
+            rest,
+            key: None,
+            token: None,
+            anchor: None,
+            moved: Move::First,
+            repeats: 0,
+            print: 0,
+            print_before: None,
+            tail: Vec::new(),
+            overlap: 0,
+            ..self.clone()
+        }
+    }
+
+    /// Where a poll may start once all up to the end of this slice is kept.
+    pub(crate) fn slice_end(&self, scale: &Scale) -> Option<Json> {
+        let until = scale.of_text(self.until.as_deref()?)?;
+        cursor::midway(self, &until, Some(scale))
     }
 }
 
@@ -131,18 +194,24 @@ pub(crate) struct Turn {
     pub(crate) next: Option<Progress>,
     /// From where a poll may start once this page is kept.
     pub(crate) cursor: Option<Json>,
+    /// All that was learned, at the end.
+    pub(crate) last: Option<Progress>,
 }
 
 impl Turn {
     fn on(next: Progress) -> Self {
-        Self { next: Some(next), cursor: None }
+        Self { next: Some(next), cursor: None, last: None }
     }
 
-    fn end(last: &Progress, scale: Option<&Scale>) -> Self {
-        Self { next: None, cursor: cursor::at_end(last, scale) }
+    fn end(last: Progress, style: Style, scale: Option<&Scale>) -> Self {
+        Self { cursor: cursor::at_end(&last, style, scale), next: None, last: Some(last) }
     }
 }
 impl Paging {
+    pub(crate) fn new(style: Style, asked: usize) -> Self {
+        Self { style, asked, max_pages: MAX_PAGES, stop_after_empty: false }
+    }
+
     /// The error is a line for people.
     pub(crate) fn turn(&self, now: &Progress, page: &Facts, scale: Option<&Scale>) -> Result<Turn, String> {
         let order = Order::of(page);
@@ -150,10 +219,13 @@ impl Paging {
         let print = hash(&marks);
         let mut next = now.clone();
         next.pages = next.pages.saturating_add(1);
-        if next.pages > MAX_PAGES {
-            return Err(format!("the listing goes on after {MAX_PAGES} pages; it never ends"));
+        if next.pages > self.max_pages {
+            return Err(self.endless(&next));
         }
         self.learn(&mut next, now, page, &order, scale);
+        if self.style == Style::Token {
+            return self.by_token(next, now, page, scale, print);
+        }
         if let Move::Again { then } = now.moved {
             return if Some(print) != now.print_before {
                 back(next, 0, 0)
@@ -162,17 +234,20 @@ impl Paging {
                 next.moved = Move::Step;
                 Ok(Turn::on(next))
             } else {
-                Ok(Turn::end(&next, scale))
+                Ok(Turn::end(next, self.style, scale))
             };
         }
         if let Some((at, row)) = self.gap(now, &marks) {
             return back(next, at, row);
         }
-        let same = now.pages > 0 && print == now.print && page.len > 0;
+        let same = now.pages > 0 && print == now.print && (page.len > 0 || page.more == Some(true));
         let ended = self.ended(now, page, &marks);
         next.repeats = if same { now.repeats.saturating_add(1) } else { 0 };
         if !ended && next.repeats > MAX_REPEATS {
-            return Err("the same page comes again and again; is the paginator the right one?".to_owned());
+            return Err(format!(
+                "page {}: the same page comes again and again; is the paginator the right one?",
+                next.pages
+            ));
         }
         let before = now.print;
         next.print = print;
@@ -183,10 +258,10 @@ impl Paging {
             return Ok(Turn::on(next));
         }
         if ended {
-            return Ok(Turn::end(&next, scale));
+            return Ok(Turn::end(next, self.style, scale));
         }
         if self.style == Style::Keyset {
-            return keyset(next, page, &order);
+            return keyset(next, page, &order, scale);
         }
         Ok(self.stepped(next, &marks))
     }
@@ -201,6 +276,7 @@ impl Paging {
         scale: Option<&Scale>,
     ) {
         next.largest = now.largest.max(page.len);
+        next.elapsed = now.elapsed.max(page.elapsed);
         if now.pages == 0 {
             next.date = page.date;
         }
@@ -210,14 +286,22 @@ impl Paging {
                 next.top = Some(top.to_json());
             }
         }
-        // A page asked for by a key begins where the one before it ended.
-        if let Some(top) = order.top.filter(|_| now.pages == 0 || self.style == Style::Keyset) {
+        // A page asked for by a key begins where the one before it ended. Times are bounded
+        // by the side's clock, and so by more than that.
+        let timeless = |top: &Stamp| scale.is_none_or(|scale| scale.time(top).is_none());
+        let by_key = |top: &Stamp| self.style == Style::Keyset && timeless(top);
+        if let Some(top) = order.top.filter(|top| now.pages == 0 || by_key(top)) {
             next.sure = Some(top.to_json());
         }
     }
 }
 
-fn keyset(mut next: Progress, page: &Facts, order: &Order<'_>) -> Result<Turn, String> {
+fn keyset(
+    mut next: Progress,
+    page: &Facts,
+    order: &Order<'_>,
+    scale: Option<&Scale>,
+) -> Result<Turn, String> {
     let last = order.last.zip(page.ids.last().and_then(Option::as_ref));
     let Some((stamp, id)) = last else {
         return Err("the last record of the page has no key to go on from".to_owned());
@@ -229,6 +313,7 @@ fn keyset(mut next: Progress, page: &Facts, order: &Order<'_>) -> Result<Turn, S
     }
     next.key = key;
     next.moved = Move::Step;
-    let cursor = order.below.filter(|_| next.since && order.ascending).map(Stamp::to_json);
-    Ok(Turn { next: Some(next), cursor })
+    let below = order.below.filter(|_| next.since && order.ascending);
+    let cursor = below.and_then(|below| cursor::midway(&next, below, scale));
+    Ok(Turn { next: Some(next), cursor, last: None })
 }

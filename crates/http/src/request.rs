@@ -1,10 +1,12 @@
 //! Addresses and requests as templates, compiled once when the side is set up.
 
+use crate::decode::Decoder;
 use crate::error::SpecError;
-use crate::spec::{BaseUrl, FieldPath, Headers, RecordSelector, Template};
+use crate::spec::{self, BaseUrl, FieldPath, Headers, RecordSelector, Template};
 use crate::template::Compiled;
 use crate::wire::Wire;
 use http::Method;
+use http::header::ACCEPT;
 use minijinja::Value;
 use std::collections::BTreeMap;
 use url::Url;
@@ -22,6 +24,7 @@ pub(crate) struct Ask {
     fixed: Option<Url>,
     pub(crate) headers: Headers,
     pub(crate) selector: Option<FieldPath>,
+    pub(crate) decoder: Decoder,
 }
 
 /// The parts of a spec that make a request.
@@ -62,12 +65,23 @@ impl Ask {
             fixed: None,
             headers: parts.headers.clone(),
             selector: parts.selector.map(|selector| selector.field_path.clone()),
+            decoder: Decoder::Json,
         };
         if !ask.is_live() {
             let url = ask.url(&Value::UNDEFINED, &[]).map_err(|e| bad("path", &e))?;
             ask.fixed = Some(url);
         }
         Ok(ask)
+    }
+
+    /// Answers come in this form.
+    pub(crate) fn decode(&mut self, key: &str, spec: &spec::Decoder) -> Result<(), SpecError> {
+        self.decoder = Decoder::new(spec).map_err(|why| SpecError::new(key, why))?;
+        let said = self.headers.iter().any(|(name, _)| name == ACCEPT);
+        if !said && *spec != spec::Decoder::Json {
+            self.headers.add("accept", self.decoder.accepts()).map_err(|why| SpecError::new(key, why))?;
+        }
+        Ok(())
     }
 
     fn is_live(&self) -> bool {

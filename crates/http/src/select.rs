@@ -1,5 +1,6 @@
 //! Records out of an answer. Hostile input: any bytes may come.
 
+use crate::deleted::Deleted;
 use crate::error::quote;
 use crate::spec::{FieldPath, VersionTag};
 use crate::stamp::{Scale, Stamp};
@@ -37,13 +38,25 @@ pub(crate) fn parse(body: &[u8]) -> Result<Json, String> {
 }
 
 /// The records of a listing, and how many there are in all if it says so.
-pub(crate) fn records(json: Json, selector: Option<&FieldPath>) -> Result<(Vec<Json>, Option<u64>), String> {
+///
+/// In XML a list of one is no list, and an empty one is nothing.
+pub(crate) fn records(
+    json: Json,
+    selector: Option<&FieldPath>,
+    is_xml: bool,
+) -> Result<(Vec<Json>, Option<u64>), String> {
     let total = match &json {
         Json::Object(members) => TOTALS.iter().find_map(|name| members.get(*name)?.as_u64()),
         _ => None,
     };
+    if let Some(path) = selector.filter(|path| path.has_wildcard()) {
+        return Ok((expanded(json, path)?, total));
+    }
     let found = match (selector, json) {
         (Some(path), json) => {
+            if is_xml && path.is_open_in(&json) {
+                return Ok((Vec::new(), total));
+            }
             path.take(json).ok_or_else(|| format!("there is nothing at `{path}` in the answer"))?
         }
         (None, Json::Object(members)) => only_list(members)?,
@@ -51,7 +64,53 @@ pub(crate) fn records(json: Json, selector: Option<&FieldPath>) -> Result<(Vec<J
     };
     match found {
         Json::Array(records) => Ok((records, total)),
+        Json::Null if is_xml => Ok((Vec::new(), total)),
+        record @ Json::Object(_) if is_xml => Ok((vec![record], total)),
         other => Err(format!("there is no list of records in the answer, but {}", kind(&other))),
+    }
+}
+
+/// The records of all places that a path with `*` leads to. What lacks the rest of the
+/// path has no records there; if all lack it, the path is wrong.
+fn expanded(json: Json, path: &FieldPath) -> Result<Vec<Json>, String> {
+    let parts: Vec<&str> = path.parts().collect();
+    let (mut places, mut open) = (Vec::new(), 0);
+    expand(json, &parts, &mut places, &mut open);
+    if places.is_empty() && open > 0 {
+        return Err(format!("there is nothing at `{path}` in the answer"));
+    }
+    let mut records = Vec::new();
+    for place in places {
+        match place {
+            Json::Array(mut list) => records.append(&mut list),
+            Json::Null => {}
+            record => records.push(record),
+        }
+    }
+    Ok(records)
+}
+
+/// `open` counts what lacks the rest of the path.
+fn expand(json: Json, parts: &[&str], places: &mut Vec<Json>, open: &mut usize) {
+    let Some((part, rest)) = parts.split_first() else { return places.push(json) };
+    match (*part, json) {
+        ("*", Json::Array(elements)) => {
+            elements.into_iter().for_each(|element| expand(element, rest, places, open));
+        }
+        ("*", Json::Object(members)) => {
+            members.into_iter().for_each(|(_, member)| expand(member, rest, places, open));
+        }
+        (name, Json::Object(mut members)) => match members.remove(name) {
+            Some(member) => expand(member, rest, places, open),
+            None => *open += 1,
+        },
+        (index, Json::Array(elements)) => {
+            match index.parse().ok().and_then(|index: usize| elements.into_iter().nth(index)) {
+                Some(element) => expand(element, rest, places, open),
+                None => *open += 1,
+            }
+        }
+        (_, _) => *open += 1,
     }
 }
 
@@ -88,6 +147,8 @@ pub(crate) struct Lens {
     pub(crate) tag: TagFrom,
     /// When a record was last changed.
     pub(crate) modified: Option<Scale>,
+    /// Which records say that they are gone.
+    pub(crate) deleted: Option<Deleted>,
 }
 
 #[derive(Debug)]
@@ -123,23 +184,28 @@ impl Lens {
 
     /// A record of a listing, or one on its own with the answer that brought it.
     pub(crate) fn observe(&self, id: NativeId, record: Json, answer: Option<&Answer>) -> Observation {
+        let gone = self.is_gone(&record).unwrap_or(false);
         let modified = self.modified.as_ref().and_then(|scale| scale.time(&scale.of(&record)?));
-        Observation { id, tag: self.tag(Some(&record), answer), modified, content: Content::Whole(record) }
+        let tag = self.tag(Some(&record), answer);
+        Observation { id, tag, modified, content: content(record, gone) }
     }
 
-    /// The same where the listing's cursor value has been read already.
+    /// The same where the listing's cursor value has been read already; the error is a part
+    /// of a line for people.
     pub(crate) fn observe_at(
         &self,
         id: NativeId,
         record: Json,
         stamp: Option<(&Scale, &Stamp)>,
-    ) -> Observation {
-        let modified = match (stamp, &self.modified) {
-            (Some((scale, stamp)), _) => scale.time(stamp),
-            (None, Some(scale)) => scale.of(&record).and_then(|stamp| scale.time(&stamp)),
-            (None, None) => None,
-        };
-        Observation { id, tag: self.tag(Some(&record), None), modified, content: Content::Whole(record) }
+    ) -> Result<Observation, String> {
+        let gone = self.is_gone(&record)?;
+        let Some((scale, stamp)) = stamp else { return Ok(self.observe(id, record, None)) };
+        let (tag, modified) = (self.tag(Some(&record), None), scale.time(stamp));
+        Ok(Observation { id, tag, modified, content: content(record, gone) })
+    }
+
+    fn is_gone(&self, record: &Json) -> Result<bool, String> {
+        self.deleted.as_ref().map_or(Ok(false), |deleted| deleted.says(record))
     }
 
     /// The version: from the record, or from the header of an answer about just this record.
@@ -154,6 +220,10 @@ impl Lens {
         };
         Tag::try_new(text).ok()
     }
+}
+
+fn content(record: Json, gone: bool) -> Content {
+    if gone { Content::Gone } else { Content::Whole(record) }
 }
 
 /// An id is text or a whole number.
@@ -198,7 +268,8 @@ mod tests {
 
     #[test]
     fn finds_the_records() {
-        let found = |json, selector: Option<&str>| records(json, selector.map(FieldPath::dotted).as_ref());
+        let found =
+            |json, selector: Option<&str>| records(json, selector.map(FieldPath::dotted).as_ref(), false);
         assert_eq!(found(json!([1]), None), Ok((vec![json!(1)], None)));
         assert_eq!(found(json!({ "items": [1], "total": 9 }), None), Ok((vec![json!(1)], Some(9))));
         assert_eq!(found(json!({ "a": { "b": [1] }, "c": [] }), Some("a.b")), Ok((vec![json!(1)], None)));
@@ -206,6 +277,30 @@ mod tests {
         assert!(found(json!({ "a": [], "b": [] }), None).unwrap_err().contains("several"));
         assert!(found(json!({ "a": 1 }), Some("b")).unwrap_err().contains("nothing at `b`"));
         assert!(found(json!({ "a": {} }), Some("a")).unwrap_err().contains("an object"));
+    }
+
+    #[test]
+    fn wildcards_gather_from_all_places() {
+        let found = |json, path: &str| records(json, Some(&FieldPath::dotted(path)), false).map(|(r, _)| r);
+        let json = json!({ "years": [{ "lines": [1, 2] }, {}, { "lines": null }, { "lines": [3] }] });
+        assert_eq!(found(json.clone(), "years.*.lines"), Ok(vec![json!(1), json!(2), json!(3)]));
+        assert_eq!(
+            found(json!({ "byId": { "a": { "id": 1 }, "b": { "id": 2 } } }), "byId.*").unwrap().len(),
+            2
+        );
+        assert_eq!(found(json!({ "years": [] }), "years.*.lines"), Ok(Vec::new()));
+        assert!(found(json, "years.*.lnes").unwrap_err().contains("nothing at `years.*.lnes`"));
+        assert!(found(json!({ "a": 1 }), "a.*").unwrap_err().contains("nothing at"));
+    }
+
+    #[test]
+    fn in_xml_a_list_may_be_one_or_nothing() {
+        let found = |json| records(json, Some(&FieldPath::dotted("a.b")), true).map(|(r, _)| r.len());
+        assert_eq!(found(json!({ "a": { "b": { "id": "1" } } })), Ok(1));
+        assert_eq!(found(json!({ "a": { "b": [{}, {}] } })), Ok(2));
+        assert_eq!(found(json!({ "a": null })), Ok(0));
+        assert_eq!(found(json!({ "a": { "@n": "0" } })), Ok(0));
+        found(json!({ "x": null })).unwrap_err();
     }
 
     #[test]
@@ -224,7 +319,7 @@ mod tests {
         fn any_bytes_are_an_answer_or_words(body in prop::collection::vec(any::<u8>(), 0..200)) {
             match parse(&body) {
                 Ok(json) => {
-                    if let Err(words) = records(json, None) {
+                    if let Err(words) = records(json, None, false) {
                         prop_assert!(!words.is_empty());
                     }
                 }

@@ -5,7 +5,9 @@
 
 mod auth;
 mod budget;
+mod decoder;
 mod errors;
+mod expression;
 mod network;
 mod paginator;
 mod read;
@@ -14,15 +16,18 @@ mod webhook;
 mod write;
 
 pub use auth::{
-    Authenticator, ClientAuthentication, GrantType, InjectInto, JwtAlgorithm, JwtSpec, LoginRequester,
-    OauthSpec, RequestOption, RequestOptionType, SecretText, SessionSpec, SessionUse,
+    Authenticator, ClientAuthentication, GrantType, JwtAlgorithm, JwtSpec, KeyOption, KeyOptionType,
+    KeyPlace, LoginRequester, OauthSpec, SecretText, SessionSpec, SessionUse,
 };
 pub use budget::{ApiBudget, BudgetType, CallRatePolicy, Rate, RequestMatcher};
+pub use decoder::{Decoder, TextEncoding};
 pub use errors::{Action, BackoffStrategy, ErrorHandler, FilterType, HandlerType, ResponseFilter};
+pub use expression::{Expression, InjectInto, RequestOption};
 pub use network::{Network, TlsSpec, TlsVersion};
-pub use paginator::Paginator;
+pub use paginator::{CursorPaginator, Paginator};
 pub use read::{
-    CursorFrom, FetchSpec, IncrementalSync, LookupSpec, ReadSpec, RecordSelector, StartTimeOption,
+    CursorFrom, DeletedField, DeletedWhen, FetchSpec, IncrementalKind, IncrementalSync, LookupSpec,
+    ReadMethod, ReadSpec, RecordFilter, RecordSelector,
 };
 pub(crate) use text::OURS;
 pub use text::{BaseUrl, FieldPath, Headers, InvalidUrl, Size, Span, Template};
@@ -117,6 +122,9 @@ pub struct HttpCollection {
     /// Where a record says when it was last changed. Default: the cursor field, if it holds a time.
     #[serde(default)]
     pub modified: Option<FieldPath>,
+    /// How a record says of itself that it is gone. Default: it never does.
+    #[serde(default)]
+    pub deleted_when: Option<DeletedWhen>,
     /// That the side carries out a repeated request once. Default: as the side says.
     #[serde(default)]
     pub idempotency_key: Option<IdempotencySpec>,
@@ -157,6 +165,7 @@ impl Default for HttpCollection {
             primary_key: id(),
             version_tag: None,
             modified: None,
+            deleted_when: None,
             idempotency_key: None,
             read: None,
             fetch: None,

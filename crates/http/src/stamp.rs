@@ -4,13 +4,16 @@
 //! What is sent back is in the side's own form, to the character: a filter that
 //! is given another form answers with nothing, and no error.
 
+mod form;
+mod format;
+
 use crate::spec::FieldPath;
-use chrono::format::{Item, StrftimeItems};
-use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use form::Form;
+use format::Format;
 use hms_sync_model::{Decimal, Time};
 use serde_json::Value as Json;
 use std::cmp::Ordering;
-use std::fmt::Write;
 use std::time::Duration;
 
 /// How far each poll goes back if nothing is configured and the value is a time.
@@ -20,15 +23,12 @@ pub(crate) const LOOKBACK: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub(crate) struct Scale {
     field: FieldPath,
+    /// How values are written into requests.
     format: Option<Format>,
+    /// Other forms in which records may have them.
+    others: Vec<Format>,
     lookback: Option<Duration>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Format {
-    Strftime(String),
-    EpochSeconds,
-    EpochMillis,
+    lag: Option<Duration>,
 }
 
 /// One cursor value.
@@ -74,32 +74,47 @@ impl Scale {
         format: Option<&str>,
         lookback: Option<Duration>,
     ) -> Result<Self, String> {
-        let format = match format {
-            None => None,
-            Some("epoch_s") => Some(Format::EpochSeconds),
-            Some("epoch_ms") => Some(Format::EpochMillis),
-            Some(pattern) => {
-                if StrftimeItems::new(pattern).any(|item| matches!(item, Item::Error)) {
-                    return Err(format!("`{pattern}` is no strftime pattern"));
-                }
-                Some(Format::Strftime(pattern.to_owned()))
-            }
-        };
-        Ok(Self { field, format, lookback })
+        let format = format.map(Format::new).transpose()?;
+        Ok(Self { field, format, others: Vec::new(), lookback, lag: None })
+    }
+
+    /// Records may have their values in these forms too; the error says which is none.
+    pub(crate) fn read_also(mut self, formats: &[String]) -> Result<Self, String> {
+        self.others = formats.iter().map(|format| Format::new(format)).collect::<Result<_, _>>()?;
+        Ok(self)
+    }
+
+    /// Cursors stay so far behind the side's clock.
+    pub(crate) fn lagging(mut self, lag: Option<Duration>) -> Self {
+        self.lag = lag;
+        self
+    }
+
+    pub(crate) fn lag(&self) -> Option<Duration> {
+        self.lag
+    }
+
+    fn formats(&self) -> impl Iterator<Item = &Format> {
+        self.others.iter().chain(&self.format)
     }
 
     /// Whether both look at the same field in the same way.
     pub(crate) fn same_field(&self, other: &Self) -> bool {
-        self.field == other.field && self.format == other.format
+        self.field == other.field && self.format == other.format && self.others == other.others
     }
 
     /// Text where a time in the configured form should be. Told, because a
     /// filter in another form would quietly find nothing.
     pub(crate) fn misfit(&self, record: &Json) -> Option<String> {
-        let Some(Format::Strftime(pattern)) = &self.format else { return None };
-        let text = self.field.get(record)?.as_str().filter(|text| !text.is_empty())?;
-        let misfit = strftime(text, pattern).is_none();
-        misfit.then(|| format!("`{}` holds {:.60?}, which is not of the form `{pattern}`", self.field, text))
+        if self.formats().any(|format| format.pattern().is_none()) {
+            return None;
+        }
+        let patterns: Vec<&str> = self.formats().filter_map(Format::pattern).collect();
+        let text =
+            self.field.get(record)?.as_str().filter(|text| !text.is_empty() && !patterns.is_empty())?;
+        let misfit = self.formats().all(|format| format.parse(text).is_none());
+        let patterns = patterns.join("` or `");
+        misfit.then(|| format!("`{}` holds {text:.60?}, which is not of the form `{patterns}`", self.field))
     }
 
     /// The value of a record; nothing if it has none yet.
@@ -121,10 +136,17 @@ impl Scale {
     }
 
     fn parse(&self, text: &str) -> Option<DateTime<Utc>> {
-        match &self.format {
-            Some(Format::Strftime(pattern)) => strftime(text, pattern),
-            _ => Form::read(text).map(|(at, _)| at),
-        }
+        let configured = self.formats().find_map(|format| format.parse(text));
+        let free = self.formats().all(|format| format.pattern().is_none());
+        configured.or_else(|| Form::read(text).filter(|_| free).map(|(at, _)| at))
+    }
+
+    /// A value as it was put into a request.
+    pub(crate) fn of_text(&self, text: &str) -> Option<Stamp> {
+        let number = || self.read(&Json::Number(text.parse().ok()?));
+        let patterned = self.formats().any(|format| format.pattern().is_some());
+        let number = if patterned && self.parse(text).is_some() { None } else { number() };
+        number.or_else(|| self.read(&Json::String(text.to_owned())))
     }
 
     /// The instant, if the value is one.
@@ -159,30 +181,33 @@ impl Scale {
     /// In the configured form, or in that of `like`.
     fn write(&self, at: DateTime<Utc>, like: &str) -> Option<String> {
         match &self.format {
-            Some(Format::Strftime(pattern)) => {
-                let mut out = String::new();
-                write!(out, "{}", at.format(pattern)).ok()?;
-                Some(out)
-            }
+            Some(format @ Format::Strftime(_)) => format.write(at),
             _ => Form::read(like).map(|(_, form)| form.write(at)),
         }
     }
 
     /// Units per second, if the number counts time.
     fn unit(&self, n: &Decimal) -> Option<i128> {
-        match (&self.format, integer(n)?) {
-            (Some(Format::EpochSeconds), _) => Some(1),
-            (Some(Format::EpochMillis), _) => Some(1_000),
-            (_, n) if n >= 100_000_000_000_000 => Some(1_000_000),
-            (_, n) if n >= 100_000_000_000 => Some(1_000),
-            (_, n) if n >= 1_000_000_000 => Some(1),
-            _ => None,
+        let configured = self.formats().find_map(Format::unit);
+        match (configured, integer(n)?) {
+            (Some(unit), _) => Some(unit),
+            (None, n) if n >= 100_000_000_000_000 => Some(1_000_000),
+            (None, n) if n >= 100_000_000_000 => Some(1_000),
+            (None, n) if n >= 1_000_000_000 => Some(1),
+            (None, _) => None,
         }
     }
 
     /// The value that the next poll asks from: earlier by the lookback, in the same form.
     pub(crate) fn before(&self, stamp: &Stamp) -> String {
-        self.earlier(stamp).unwrap_or_else(|| stamp.as_str().to_owned())
+        self.translated(stamp).or_else(|| self.earlier(stamp)).unwrap_or_else(|| stamp.as_str().to_owned())
+    }
+
+    /// The same where records have it in another form than requests.
+    fn translated(&self, stamp: &Stamp) -> Option<String> {
+        let format = self.format.as_ref().filter(|_| !self.others.is_empty())?;
+        let by = TimeDelta::from_std(self.lookback.unwrap_or(LOOKBACK)).ok()?;
+        format.write(self.time(stamp)?.to_chrono().checked_sub_signed(by)?)
     }
 
     fn earlier(&self, stamp: &Stamp) -> Option<String> {
@@ -210,19 +235,13 @@ impl Scale {
     /// asked by the time of our last pass.
     pub(crate) fn own(&self, at: DateTime<Utc>) -> String {
         let by = TimeDelta::from_std(self.lookback.unwrap_or(LOOKBACK)).unwrap_or_default();
-        let at = at.checked_sub_signed(by).unwrap_or(at);
-        match &self.format {
-            Some(Format::EpochSeconds) => at.timestamp().to_string(),
-            Some(Format::EpochMillis) => at.timestamp_millis().to_string(),
-            Some(Format::Strftime(pattern)) => {
-                let mut out = String::new();
-                match write!(out, "{}", at.format(pattern)) {
-                    Ok(()) => out,
-                    Err(_) => at.to_rfc3339(),
-                }
-            }
-            None => at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
-        }
+        self.instant(at.checked_sub_signed(by).unwrap_or(at))
+    }
+
+    /// An instant as requests name it where there is no value of the side's to go by.
+    pub(crate) fn instant(&self, at: DateTime<Utc>) -> String {
+        let configured = self.format.as_ref().and_then(|format| format.write(at));
+        configured.unwrap_or_else(|| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
     }
 }
 
@@ -238,131 +257,11 @@ fn integer(n: &Decimal) -> Option<i128> {
     }
 }
 
-fn strftime(text: &str, pattern: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_str(text, pattern)
-        .map(|at| at.to_utc())
-        .or_else(|_| NaiveDateTime::parse_from_str(text, pattern).map(|at| at.and_utc()))
-        .or_else(|_| {
-            NaiveDate::parse_from_str(text, pattern).map(|day| day.and_time(NaiveTime::MIN).and_utc())
-        })
-        .ok()
-}
-
-/// Digits and nothing else.
-fn number(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0_u32, |n, byte| {
-        let digit = byte.is_ascii_digit().then(|| u32::from(byte - b'0'))?;
-        n.checked_mul(10)?.checked_add(digit)
-    })
-}
-
-/// How a time is written: `2026-11-23`, then `T` or a blank, the time of day
-/// with so many digits after the point, and nothing, `Z` or an offset.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Form {
-    /// Nothing for a day without a time.
-    separator: Option<char>,
-    digits: usize,
-    zone: Zone,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Zone {
-    None,
-    Utc,
-    Offset { offset: FixedOffset, colon: bool },
-}
-
-impl Form {
-    fn read(text: &str) -> Option<(DateTime<Utc>, Self)> {
-        let day = text.get(..10)?.as_bytes();
-        let [.., b'-', _, _, b'-', _, _] = day else { return None };
-        let day = NaiveDate::from_ymd_opt(
-            i32::try_from(number(day.get(..4)?)?).ok()?,
-            number(day.get(5..7)?)?,
-            number(day.get(8..)?)?,
-        )?;
-        let rest = text.get(10..)?;
-        let Some(separator) = rest.chars().next() else {
-            let form = Self { separator: None, digits: 0, zone: Zone::None };
-            return Some((day.and_time(NaiveTime::MIN).and_utc(), form));
-        };
-        if !matches!(separator, 'T' | 't' | ' ') {
-            return None;
-        }
-        let clock = rest.get(1..9)?.as_bytes();
-        let [_, _, b':', _, _, b':', _, _] = clock else { return None };
-        let part = |from: usize| number(clock.get(from..from + 2)?);
-        let clock = NaiveTime::from_hms_opt(part(0)?, part(3)?, part(6)?)?;
-        let rest = rest.get(9..)?;
-        let (fraction, zone) = match rest.strip_prefix('.') {
-            Some(rest) => rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count()),
-            None => ("", rest),
-        };
-        if fraction.len() > 9 || rest.starts_with('.') && fraction.is_empty() {
-            return None;
-        }
-        let scale = 10_u32.pow(9 - u32::try_from(fraction.len()).unwrap_or(9).min(9));
-        let nanos = i64::from(number(fraction.as_bytes())?.checked_mul(scale)?);
-        let zone = Zone::read(zone)?;
-        let at = day.and_time(clock).checked_add_signed(TimeDelta::nanoseconds(nanos))?;
-        let at = at.checked_sub_signed(TimeDelta::seconds(zone.seconds().into()))?.and_utc();
-        Some((at, Self { separator: Some(separator), digits: fraction.len(), zone }))
-    }
-
-    fn write(&self, at: DateTime<Utc>) -> String {
-        let local = at.naive_utc();
-        let local = local.checked_add_signed(TimeDelta::seconds(self.zone.seconds().into())).unwrap_or(local);
-        let mut out = local.format("%Y-%m-%d").to_string();
-        let Some(separator) = self.separator else { return out };
-        out.push(separator);
-        out.push_str(&local.format("%H:%M:%S").to_string());
-        if self.digits > 0 {
-            let nanos = local.and_utc().timestamp_subsec_nanos() % 1_000_000_000;
-            out.push('.');
-            out.extend(format!("{nanos:09}").chars().take(self.digits));
-        }
-        match &self.zone {
-            Zone::None => {}
-            Zone::Utc => out.push('Z'),
-            Zone::Offset { offset, colon: true } => out.push_str(&offset.to_string()),
-            Zone::Offset { offset, colon: false } => out.push_str(&offset.to_string().replace(':', "")),
-        }
-        out
-    }
-}
-
-impl Zone {
-    fn read(text: &str) -> Option<Self> {
-        match text {
-            "" => return Some(Self::None),
-            "Z" => return Some(Self::Utc),
-            _ => {}
-        }
-        let (sign, digits) = match text.split_at_checked(1)? {
-            ("+", digits) => (1, digits),
-            ("-", digits) => (-1, digits),
-            _ => return None,
-        };
-        let colon = digits.contains(':');
-        let (hours, minutes) = if colon { digits.split_once(':')? } else { digits.split_at_checked(2)? };
-        let number = |text: &str| (text.len() == 2).then(|| text.parse::<i32>().ok())?;
-        let seconds = number(hours)?.checked_mul(3_600)? + number(minutes)?.checked_mul(60)?;
-        Some(Self::Offset { offset: FixedOffset::east_opt(sign * seconds)?, colon })
-    }
-
-    fn seconds(&self) -> i32 {
-        match self {
-            Self::None | Self::Utc => 0,
-            Self::Offset { offset, .. } => offset.fix().local_minus_utc(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]
-    use super::{Form, Scale, Stamp};
+    use super::form::Form;
+    use super::{Scale, Stamp};
     use crate::spec::FieldPath;
     use proptest::prelude::*;
     use serde_json::{Value as Json, json};
@@ -399,6 +298,28 @@ mod tests {
         assert_eq!(before(json!(42), None, Some(2)), "40");
         assert_eq!(before(json!("2026-11-23 12:11:20.989Z"), None, Some(0)), "2026-11-23 12:11:20.989Z");
         assert!(Scale::new(FieldPath::default(), Some("%Q!"), None).is_err());
+    }
+
+    #[test]
+    fn records_may_have_another_form_than_requests() {
+        let formats = ["%d.%m.%Y %H:%M:%S".to_owned(), "epoch_s".to_owned()];
+        for (format, sent) in [
+            ("%Y-%m-%dT%H:%M:%SZ", "2026-11-23T12:11:18Z"),
+            ("epoch_ms", "1795435878000"),
+            ("%us", "1795435878000000"),
+            ("%Y%m%d", "20261123"),
+        ] {
+            let scale = scale(Some(format), None).read_also(&formats).unwrap();
+            for value in [json!("23.11.2026 12:11:20"), json!(1_795_435_880)] {
+                let record = json!({ "at": value });
+                assert_eq!(scale.before(&scale.of(&record).unwrap()), sent, "{value} by {format}");
+            }
+        }
+        let scale = scale(Some("%Y-%m-%dT%H:%M:%S.%f"), None).read_also(&["%d.%m.%Y".to_owned()]).unwrap();
+        assert!(scale.misfit(&json!({ "at": "23/11/2026" })).unwrap().contains("`%d.%m.%Y` or `%Y-%m-%dT"));
+        assert_eq!(scale.misfit(&json!({ "at": "2026-11-23T12:11:20.000001" })), None);
+        let at = scale.of_text("2026-11-23T12:11:20.000001").unwrap();
+        assert_eq!(scale.time(&at).unwrap().0 % 1_000_000, 1);
     }
 
     #[test]

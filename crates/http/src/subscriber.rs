@@ -88,7 +88,7 @@ impl SubscriberConnector {
             Target::Delete(..) => &request.changed,
         };
         let kind = format!("{}.{event}", request.collection);
-        let body = json!({ "type": kind, "record": id.as_str(), "data": data });
+        let body = json!({ "type": kind, "record": id.as_str(), "data": data.json() });
         let body = serde_json::to_vec(&body).map_err(|why| format!("the record is no JSON: {why}"))?;
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().to_string();
         let url = self.wire.base().as_url().clone();

@@ -20,6 +20,12 @@ const NAME: &str = "template";
 #[error("{0}")]
 pub struct TemplateError(String);
 
+impl TemplateError {
+    pub(crate) fn new(words: String) -> Self {
+        Self(words)
+    }
+}
+
 /// Whether `text` is a template at all.
 pub(crate) fn check(text: &str) -> Result<(), TemplateError> {
     if is_plain(text) {

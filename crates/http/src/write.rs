@@ -118,8 +118,7 @@ impl Put {
             BodyShape::None => None,
         };
         if let Some(body) = body {
-            let bytes = serde_json::to_vec(body).map_err(|e| format!("the record is no JSON: {e}"))?;
-            Wire::put(&mut prepared, bytes);
+            Wire::put(&mut prepared, body.text().into());
         }
         // A weak tag never matches (RFC 9110, 13.1.1): sent, it would refuse every write.
         if let Some(tag) = tag.filter(|tag| manner.preconditions && !tag.as_str().starts_with("W/")) {

@@ -23,7 +23,9 @@ pub(crate) fn detail(event: &Event) -> Json {
         Body::Failed { side, of, failure, words } => {
             json!({ "side": side, "of": of, "failure": failure, "words": words })
         }
-        Body::Confirmed { side, clock, tag } => json!({ "side": side, "clock": seen(clock), "tag": tag }),
+        Body::Confirmed { side, clock, tag, but } => {
+            json!({ "side": side, "clock": seen(clock), "tag": tag, "but": but })
+        }
         Body::Doubted { side, stale, id, message, words } => {
             json!({ "side": side, "stale": stale, "id": id, "webhook": message, "words": words })
         }

@@ -136,6 +136,21 @@ impl Codec {
         }
     }
 
+    /// The same as JSON text at the end of `to`. Answers false for what is left out.
+    pub(crate) fn write_text(&self, value: &Value, to: &mut Vec<u8>) -> Result<bool, Unfit> {
+        let as_it_is = self.pair.is_none() && self.table.is_none() && self.format.is_none();
+        // Writing to memory does not fail.
+        match value {
+            Value::Text(text) if as_it_is && fits(&self.ty, value) => {
+                Ok(serde_json::to_writer(to, &**text).is_ok())
+            }
+            other => match self.write(other)? {
+                Some(native) => Ok(serde_json::to_writer(to, &native).is_ok()),
+                None => Ok(false),
+            },
+        }
+    }
+
     fn write_by_expression(&self, value: &Value) -> Result<Json, Unfit> {
         let Some(pair) = self.pair.as_ref().filter(|_| fits(&self.ty, value)) else {
             return Err(Unfit::value(value, expected(&self.ty)));

@@ -14,6 +14,7 @@ mod canonical;
 mod codec;
 mod expression;
 mod invert;
+mod nested;
 mod format;
 mod normal;
 mod path;

@@ -71,6 +71,11 @@ impl FieldPath {
         self.0.iter().map(|part| &**part)
     }
 
+    /// The last part, and those on the way to it.
+    pub(crate) fn split_last(&self) -> Option<(&str, &[Box<str>])> {
+        self.0.split_last().map(|(last, way)| (&**last, way))
+    }
+
     /// Whether one of the two lies inside the other, or both are the same.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.0.iter().zip(other.0.iter()).all(|(a, b)| a == b)

@@ -8,6 +8,7 @@ use crate::canonical::Unfit;
 use crate::codec::{Codec, InvalidCodec};
 use crate::expression::Expressions;
 use crate::invert::{self, Finding};
+use crate::nested::Nested;
 use crate::path::Found;
 use crate::{FieldPath, InvalidFormat, InvalidValues, Normal, ValueMap};
 use hms_sync_model::{FieldMap, FieldName, FieldType, Value};
@@ -160,6 +161,8 @@ struct Mapped {
 pub struct SideMap {
     /// Ascending by field.
     fields: Vec<Mapped>,
+    /// Places in `fields` of those that the side takes, ascending by path.
+    by_path: Vec<usize>,
 }
 
 impl Mapped {
@@ -220,7 +223,11 @@ impl SideMap {
             }
         }
         fields.sort_by(|a, b| a.field.cmp(&b.field));
-        Ok(Self { fields })
+        let taken = fields.iter().enumerate().filter(|(_, mapped)| mapped.takes());
+        let mut taken: Vec<(usize, &FieldPath)> = taken.map(|(at, mapped)| (at, &mapped.path)).collect();
+        taken.sort_by(|(_, a), (_, b)| a.cmp(b));
+        let by_path = taken.into_iter().map(|(at, _)| at).collect();
+        Ok(Self { fields, by_path })
     }
 
     fn get(&self, field: &FieldName) -> Option<&Mapped> {
@@ -296,6 +303,24 @@ impl SideMap {
             }
         }
         Ok(Json::Object(doc))
+    }
+
+    /// The same as JSON text, the keys of each object in order.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn write_text(&self, fields: &FieldMap) -> Result<String, UnmappableField> {
+        let mut doc = Nested::new();
+        for mapped in self.by_path.iter().filter_map(|at| self.fields.get(*at)) {
+            let Some(value) = fields.get(&mapped.field) else { continue };
+            let wrote = doc.put(&mapped.path, |to| mapped.codec.write_text(value, to));
+            wrote.map_err(|cause| UnmappableField {
+                field: mapped.field.clone(),
+                path: mapped.path.clone(),
+                cause,
+            })?;
+        }
+        Ok(doc.end())
     }
 
     /// Fields that the side gives and whose place is not in `doc`.

@@ -287,6 +287,9 @@ pub enum Body {
         /// The side's version tag, as it was read.
         #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
         tag: Option<Tag>,
+        /// The fields of which it goes on showing what it did not keep.
+        #[serde(rename = "b", default, skip_serializing_if = "Vec::is_empty")]
+        but: Vec<FieldName>,
     },
     /// A side may show something else than we know of it: it is to be read again.
     /// Written when a hint came in, or when a read had to be passed over because

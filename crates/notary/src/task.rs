@@ -39,13 +39,7 @@ pub fn begin(notary: Notary, log: Log) -> Signing {
 }
 
 async fn run(notary: Notary, log: Log, mut stopped: watch::Receiver<bool>) {
-    let http = match witness::client(notary.settings().witness_patience) {
-        Ok(http) => Some(http),
-        Err(why) => {
-            notary.trouble(&why.into());
-            None
-        }
-    };
+    let http = client(&notary);
     let (mut last, mut signed) = (Instant::now(), None);
     let mut asking: Option<JoinHandle<()>> = None;
     loop {
@@ -61,7 +55,7 @@ async fn run(notary: Notary, log: Log, mut stopped: watch::Receiver<bool>) {
             signed = Some(now.as_ref().map_or(log.head(), |now| now.head.size));
             let idle = asking.as_ref().is_none_or(JoinHandle::is_finished);
             if let (Some(now), Some(http), true, false) = (now, &http, idle, stop) {
-                asking = ask(&notary, &log, http, now);
+                asking = Some(ask(&notary, &log, http, now));
             }
         }
         if stop {
@@ -75,16 +69,23 @@ async fn run(notary: Notary, log: Log, mut stopped: watch::Receiver<bool>) {
     }
 }
 
+/// What witnesses are asked with; nothing if there are none. To make it the machine's
+/// certificates are read, which takes some milliseconds.
+fn client(notary: &Notary) -> Option<reqwest::Client> {
+    let settings = notary.settings();
+    if settings.witnesses.is_empty() {
+        return None;
+    }
+    witness::client(settings.witness_patience).map_err(|why| notary.trouble(&why.into())).ok()
+}
+
 async fn sign(notary: &Notary, log: &Log) -> Option<Signed> {
     let (notary, log) = (notary.clone(), log.clone());
     // What goes wrong is noted where `status` shows it.
     tokio::task::spawn_blocking(move || notary.sign(&log).ok()).await.ok().flatten()
 }
 
-fn ask(notary: &Notary, log: &Log, http: &reqwest::Client, signed: Signed) -> Option<JoinHandle<()>> {
-    if notary.settings().witnesses.is_empty() {
-        return None;
-    }
+fn ask(notary: &Notary, log: &Log, http: &reqwest::Client, signed: Signed) -> JoinHandle<()> {
     let (notary, log, http) = (notary.clone(), log.clone(), http.clone());
-    Some(tokio::spawn(async move { witness::ask_all(&notary, &log, &http, signed).await }))
+    tokio::spawn(async move { witness::ask_all(&notary, &log, &http, signed).await })
 }

@@ -215,9 +215,9 @@ impl Side {
         let last = rows.last().map_or(from, |(_, row)| row.changed);
         Page {
             records: rows.iter().filter_map(|(id, _)| self.view(id, at)).collect(),
-            unreadable: Vec::new(),
             next: more.then(|| PageToken(last.to_string())),
             cursor: Some(Cursor(last.to_string())),
+            ..Page::default()
         }
     }
 

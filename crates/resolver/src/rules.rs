@@ -172,6 +172,23 @@ pub enum InvalidRules {
     OwnedAndLocked(FieldName),
 }
 
+impl Rules {
+    /// What of the rules acts when an edit is taken in, in words: the same for rules under
+    /// which the same edits come to the same registers.
+    pub fn folding(&self) -> String {
+        let acts = |rule: &FieldRule| {
+            rule.kind != Kind::Value
+                || rule.owner.is_some()
+                || !rule.fills_blank.is_empty()
+                || !rule.locks.is_empty()
+        };
+        let words = |(field, rule): (&FieldName, &FieldRule)| {
+            format!("{field} {:?} {:?} {:?} {:?}\n", rule.kind, rule.owner, rule.fills_blank, rule.locks)
+        };
+        self.fields.iter().filter(|&(_, rule)| acts(rule)).map(words).collect()
+    }
+}
+
 impl Default for Rules {
     fn default() -> Self {
         Self {

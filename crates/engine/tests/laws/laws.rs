@@ -9,59 +9,42 @@ use std::sync::OnceLock;
 const WORLDS: u64 = 160;
 
 /// Seeds of worlds in which some law was broken once; they come first.
-const FAILED_ONCE: &[u64] = &[];
+const FAILED_ONCE: &[u64] = &[163, 200, 442, 1214];
 
-/// The laws, and a test for each; those that are open are not part of the ordinary run.
+/// The laws, and a test for each.
 macro_rules! laws {
-    (hold: $($name:ident),*; open: $($open:ident: $why:literal),* $(,)?) => {
+    ($($name:ident),* $(,)?) => {
         /// A law of the whole loop.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[allow(non_camel_case_types, reason = "the names are those of the specification")]
         pub enum Law {
             $($name,)*
-            $($open,)*
         }
 
         $(#[test]
         fn $name() {
             assert_eq!(broken().get(&Law::$name), None, "see it with LAWS_SEED=…");
         })*
-
-        $(#[test]
-        #[ignore = $why]
-        fn $open() {
-            assert_eq!(broken().get(&Law::$open), None, "see it with LAWS_SEED=…");
-        })*
     };
 }
 
 laws! {
-    hold:
-        own_past_always,
-        one_sibling_per_actor,
-        contexts_never_go_back,
-        group_never_splits,
-        group_partial_side_keeps_rest,
-        settled_survives_policy_change,
-        n_sides_converge,
-        projection_settles,
-        nobody_reads_on,
-        quiet_means_silent_3_cycles;
-    // What a screen showed is told from the requests alone, which a few worlds show to be too
-    // little; of most it is not worked out whether that or the engine is to blame.
-    open:
-        never_claims_more_than_the_screen_showed:
-            "open: 26 of 160 worlds; those looked at: a side that does not keep a field",
-        claims_less_only_where_uncertain:
-            "open: 3 of 160 worlds; not worked out",
-        stale_read_never_wins:
-            "open: 4 of 160 worlds; not worked out",
-        swallows_no_automation_edit:
-            "open: 7 of 160 worlds; not worked out",
-        not_kept_is_pending:
-            "open: 2 of 160 worlds; not worked out",
-        in_step_acknowledges_only_when_confirmed:
-            "open: 4 of 160 worlds; not worked out",
+    own_past_always,
+    one_sibling_per_actor,
+    contexts_never_go_back,
+    group_never_splits,
+    group_partial_side_keeps_rest,
+    settled_survives_policy_change,
+    n_sides_converge,
+    projection_settles,
+    nobody_reads_on,
+    quiet_means_silent_3_cycles,
+    never_claims_more_than_the_screen_showed,
+    claims_less_only_where_uncertain,
+    stale_read_never_wins,
+    swallows_no_automation_edit,
+    not_kept_is_pending,
+    in_step_acknowledges_only_when_confirmed,
 }
 
 /// What was broken in one world.
@@ -95,6 +78,9 @@ fn broken() -> &'static BTreeMap<Law, String> {
         let mut all = BTreeMap::new();
         let mut count: BTreeMap<Law, u64> = BTreeMap::new();
         for (law, why) in found {
+            if std::env::var_os("LAWS_ALL").is_some() {
+                eprintln!("{law:?}: {why}");
+            }
             *count.entry(law).or_default() += 1;
             all.entry(law).or_insert(why);
         }

@@ -1,7 +1,8 @@
 //! The laws of the whole loop, by the names of the specification: the real machine in
 //! simulated time, with two to five sides whose every screen is known (`screen`).
 //!
-//! One world, with its trace: `LAWS_SEED=7 cargo test -p hms-sync-engine --test laws -- --nocapture`
+//! One world, with its trace: `LAWS_SEED=7 cargo test -p hms-sync-engine --test laws -- --nocapture`;
+//! with `LAWS_RECORD=13` of one of its records, with all events.
 
 #![allow(
     clippy::unwrap_used,

@@ -29,7 +29,7 @@ fn counts(run: impl Fn(u64) -> BTreeMap<Law, String>) -> BTreeMap<Law, usize> {
     counts
 }
 
-/// A law that is open is taken to notice a fault where it is broken far more often than without.
+/// A law notices a fault where it is broken in more than one world, and far more often than without.
 #[test]
 fn mutants() {
     let healthy = counts(run);

@@ -34,6 +34,8 @@ pub struct Part {
     pub taken: [u64; FIELD_COUNT],
     /// What was last known to stand there: taken in, or written by us.
     pub known: Doc,
+    /// What we last wrote there, be it kept or not.
+    pub sent: Doc,
     /// Its events: their numbers, and the edits of each field that they brought.
     events: Vec<(u32, u64, [u64; FIELD_COUNT])>,
 }
@@ -52,12 +54,44 @@ impl Part {
         }
     }
 
+    /// A new row of ours stands there: nothing of it is an edit of theirs.
+    pub fn begin(&mut self, doc: &Doc) {
+        self.taken = [self.made; FIELD_COUNT];
+        self.known.clone_from(doc);
+    }
+
     /// The screen shows a value of a field that takes these edits into account.
     pub fn show(&mut self, field: usize, upto: &Upto, told: bool) {
         raise(&mut self.seen[field], upto);
         if told {
             raise(&mut self.told[field], upto);
         }
+    }
+
+    /// What was edited and has not become an event is taken to have been done with this on
+    /// the screen.
+    pub fn believe(&mut self, field: usize, upto: &Upto) {
+        let taken = self.taken[field];
+        let edits = self.edits.iter_mut().filter(|edit| edit.field == field && edit.n > taken);
+        edits.for_each(|edit| raise(&mut edit.seen, upto));
+    }
+
+    /// Nobody knows what its people had been told when they edited, nor, until they are told
+    /// of it again, later.
+    pub fn doubt(&mut self) {
+        self.doubt_of(&std::array::from_fn::<_, FIELD_COUNT, _>(|field| field));
+    }
+
+    /// The same of some fields.
+    pub fn doubt_of(&mut self, fields: &[usize]) {
+        fields.iter().for_each(|field| self.told[*field] = Upto::default());
+        let edits = self.edits.iter_mut().filter(|edit| fields.contains(&edit.field));
+        edits.for_each(|edit| edit.told = Upto::default());
+    }
+
+    /// Whether a field was edited here after the one edit and up to the other.
+    pub fn edited_between(&self, field: usize, after: u64, upto: u64) -> bool {
+        self.edits.iter().any(|edit| edit.field == field && edit.n > after && edit.n <= upto)
     }
 
     pub fn seen(&self, field: usize) -> &Upto {

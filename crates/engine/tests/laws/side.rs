@@ -107,7 +107,8 @@ pub struct Side {
     pub rows: BTreeMap<String, Row>,
     ids: u64,
     versions: u64,
-    pub keys: HashMap<String, Written>,
+    /// What it answered to which key, and how many edits there had been.
+    keys: HashMap<String, (Written, u64)>,
     pub writes: u64,
 }
 
@@ -117,12 +118,14 @@ pub struct Done {
     /// The row, and the fields that were kept.
     pub kept: Option<(String, [bool; FIELDS.len()])>,
     /// Whether the side's automation changed `by`.
-    pub automated: Option<String>,
+    pub automated: bool,
+    /// How many edits of its people the answer has in it, where that is not all of them.
+    pub made: Option<u64>,
 }
 
 impl Done {
     fn nothing(outcome: Outcome) -> Self {
-        Self { outcome, kept: None, automated: None }
+        Self { outcome, kept: None, automated: false, made: None }
     }
 }
 
@@ -201,7 +204,7 @@ impl Side {
             shown.made.push((id.clone(), state.made));
             records.push(self.view(id, state));
         }
-        Page { records, unreadable: Vec::new(), next: None, cursor: None }
+        Page { records, ..Page::default() }
     }
 
     pub fn fetch(&self, id: &str, shown: &mut Shown) -> Observation {
@@ -239,8 +242,8 @@ impl Side {
 
     /// Carries a write out.
     pub fn write(&mut self, request: &WriteRequest, no: usize, made: u64, now: i64, auto: &str) -> Done {
-        if let Some(written) = self.keys.get(request.key.as_str()).filter(|_| self.mood.keys) {
-            return Done::nothing(Outcome::Applied(written.clone()));
+        if let Some((written, made)) = self.keys.get(request.key.as_str()).filter(|_| self.mood.keys) {
+            return Done { made: Some(*made), ..Done::nothing(Outcome::Applied(written.clone())) };
         }
         self.writes += 1;
         let value = |name: &str| request.changed.get(name).map(|v| v.as_str().map(str::to_owned));
@@ -288,7 +291,9 @@ impl Side {
         let state = self.rows[&id].now();
         let stored = self.mood.bodies.then(|| self.json(&id, &state.doc));
         let written = Written { id: NativeId::try_new(id.as_str()).unwrap(), tag: self.tag(state), stored };
-        self.keys.insert(request.key.to_string(), written.clone());
-        Done { outcome: Outcome::Applied(written), kept: Some((id, kept)), automated }
+        let automated = automated.is_some();
+        let made = made + u64::from(automated);
+        self.keys.insert(request.key.to_string(), (written.clone(), made));
+        Done { outcome: Outcome::Applied(written), kept: Some((id, kept)), automated, made: None }
     }
 }

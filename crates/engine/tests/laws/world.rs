@@ -9,12 +9,12 @@ use hms_sync_changelog::{Log, MemoryDisk, Sealed};
 use hms_sync_connector::{Delivery, ReadError, Target};
 use hms_sync_engine::{
     CollectionPlan, CollectionSide, Effect, Guard, Machine, Now, OnAltered, Plan, RecordState, Recreate,
-    ReplyTo, Retry, Shape, SidePlan, Wake,
+    ReplyTo, Retry, Shape, SidePlan, SideState, Wake,
 };
 use hms_sync_mapping::{FieldMapping, FieldPath, SideMap};
 use hms_sync_model::{
-    Actor, Body, Clock, CollectionName, Edit, Event, FieldMap, FieldName, FieldType, NativeId, Outcome,
-    RecordId, SideName, Time, Value, VecMap,
+    Actor, Body, Clock, CollectionName, Edit, Event, FieldMap, FieldName, FieldResult, FieldType, NativeId,
+    Operation, Outcome, ParkReason, RecordId, SideName, Source, Time, Value, VecMap,
 };
 use hms_sync_resolver::{FieldRule, Group, Owner, Policy, Reason, Record, Rules};
 use std::cell::RefCell;
@@ -53,6 +53,13 @@ fn number(field: &FieldName) -> usize {
 /// Texts that a reformatting side makes one of.
 fn alike(one: Option<&str>, two: Option<&str>) -> bool {
     one.unwrap_or_default().eq_ignore_ascii_case(two.unwrap_or_default())
+}
+
+/// Whether the engine says that the side makes of a field what it shows.
+fn is_listed_as_altered(part: &SideState, f: usize, doc: &Doc) -> bool {
+    let held = part.held.get(&name(f)).filter(|held| !held.not_kept);
+    let shown = held.and_then(|held| held.shown.as_ref());
+    shown.is_some_and(|shown| alike(shown.as_text(), doc[f].as_deref()))
 }
 
 fn policies(rng: &mut fastrand::Rng) -> Vec<Policy> {
@@ -131,6 +138,7 @@ enum Due {
 /// What an intent carried.
 struct Intent {
     side: usize,
+    creates: bool,
     fields: [bool; FIELDS.len()],
     /// Which edits the merged values of each field had taken into account.
     upto: [Upto; FIELDS.len()],
@@ -173,6 +181,8 @@ pub struct World {
     pub events: u64,
     pub broken: RefCell<BTreeMap<Law, String>>,
     trace: bool,
+    /// The one record whose trace is wanted, with all its events.
+    only: Option<usize>,
 }
 
 impl World {
@@ -210,18 +220,34 @@ impl World {
             events: 0,
             broken: RefCell::default(),
             trace,
+            only: std::env::var("LAWS_RECORD").ok().and_then(|no| no.parse().ok()),
         }
     }
 
+    /// What concerns the whole world.
     fn say(&self, words: impl FnOnce() -> String) {
-        if self.trace {
-            eprintln!("{:>9.3} {}", self.now as f64 / 1e6, words());
+        if self.trace && self.only.is_none() {
+            self.print(&words());
         }
+    }
+
+    /// What concerns one record.
+    fn say_of(&self, no: usize, words: impl FnOnce() -> String) {
+        if self.trace && self.only.is_none_or(|only| only == no) {
+            self.print(&words());
+        }
+    }
+
+    fn print(&self, words: &str) {
+        eprintln!("{:>9.3} {words}", self.now as f64 / 1e6);
     }
 
     fn breaks(&self, law: Law, no: usize, why: impl FnOnce() -> String) {
         let (seed, now) = (self.seed, self.now as f64 / 1e6);
         if self.trace {
+            if self.only.is_some_and(|only| only != no) {
+                return;
+            }
             eprintln!("BREAKS {law:?}: record {no} at {now:.3}: {}", why());
             return;
         }
@@ -251,9 +277,9 @@ impl World {
     /// Runs to the end. What was broken stands in `broken`.
     pub fn run(&mut self) {
         for (i, side) in self.sides.iter().enumerate() {
-            self.say(|| format!("{} {:?}", side_name(i), side.mood));
+            self.say_of(self.only.unwrap_or(0), || format!("{} {:?}", side_name(i), side.mood));
         }
-        self.say(|| format!("faults {} {:?}", self.faults, self.rules()));
+        self.say_of(self.only.unwrap_or(0), || format!("faults {} {:?}", self.faults, self.rules()));
         for no in 0..RECORDS {
             let at = self.rng.i64(0..CALM / 3);
             self.at(at, Due::Create(no));
@@ -424,13 +450,13 @@ impl World {
         let (auto, made, now) = (format!("auto{}", self.words), self.parts[no][i].made, self.now);
         let done = self.sides[i].write(request, no, made, now, &auto);
         let (target, changed) = (&request.target, &request.changed);
-        self.say(|| format!("{} <- {no} {target:?} {changed} = {:?}", side_name(i), done.outcome));
+        self.say_of(no, || format!("{} <- {no} {target:?} {changed} = {:?}", side_name(i), done.outcome));
         if now > QUIET && !self.relinked {
             self.late_writes += 1;
         }
         let Some((id, kept)) = done.kept else {
             if let Target::Update(id, _) | Target::Delete(id, _) = &request.target {
-                shown.made.push((id.to_string(), made));
+                shown.made.push((id.to_string(), done.made.unwrap_or(made)));
             }
             return done.outcome;
         };
@@ -441,21 +467,27 @@ impl World {
         let doc = self.sides[i].rows[&id].now().doc.clone();
         let intent = &self.intents[&(record.clone(), version)];
         let part = &mut self.parts[no][i];
+        if matches!(target, Target::Create) {
+            // What was edited on a row that is gone went with it.
+            part.begin(&doc);
+        }
         for f in 0..FIELDS.len() {
             let shows = alike(doc[f].as_deref(), intent.values[f].as_deref());
             if kept[f] || intent.fields[f] && shows {
                 part.show(f, &intent.upto[f], true);
                 part.known[f].clone_from(&doc[f]);
-            } else if shows || intent.fields[f] && !self.sides[i].mood.bodies {
-                // Where a side says that all is well, it is believed until it shows otherwise.
+            } else if shows {
                 part.show(f, &intent.upto[f], false);
+            } else if intent.fields[f] && !self.sides[i].mood.bodies {
+                // Where a side says that all is well, it is believed until it shows otherwise,
+                // also of what somebody did just before.
+                part.show(f, &intent.upto[f], false);
+                part.believe(f, &intent.upto[f]);
             }
         }
-        if let Some(value) = &done.automated {
+        if done.automated {
             // It has our write before its eyes.
             part.show(BY, &intent.upto[BY], false);
-            part.known[BY] = None;
-            let _ = value;
             part.edit(&[BY], &[]);
         }
         shown.made.push((id, self.parts[no][i].made));
@@ -476,7 +508,9 @@ impl World {
                 alike(value.as_text(), doc[*f].as_deref())
             };
             let in_step: Vec<usize> = (0..FIELDS.len()).filter(shows).collect();
-            self.say(|| format!("        {no} is read on {}: {in_step:?} in step", side_name(i)));
+            self.say_of(no, || {
+                format!("        {no} is read on {}: {doc:?}, {in_step:?} in step", side_name(i))
+            });
             for f in in_step {
                 let seen = upto(&self.parts[no], &self.histories[record].state.merged.clock, f, index);
                 self.parts[no][i].show(f, &seen, false);
@@ -503,15 +537,16 @@ impl World {
             }
             let mut doc = Doc::default();
             doc[NO] = Some(format!("P{no}"));
-            let fields: Vec<usize> = (0..FIELDS.len()).filter(|f| self.sides[i].mood.maps[*f]).collect();
+            let mut fields: Vec<usize> = (0..FIELDS.len()).filter(|f| self.sides[i].mood.maps[*f]).collect();
             for &f in &fields[1..] {
                 doc[f] = self.word(f);
             }
+            fields.retain(|f| doc[*f].is_some());
             let group = self.group();
             let part = &mut self.parts[no][i];
             part.edit(&fields, group);
             let (made, now) = (part.made, self.now);
-            self.say(|| format!("user of {} creates {no} {doc:?}", side_name(i)));
+            self.say_of(no, || format!("user of {} creates {no} {doc:?}", side_name(i)));
             self.sides[i].insert(no, doc, made, now);
         }
     }
@@ -523,7 +558,7 @@ impl World {
         if self.deletes && self.rng.u8(0..20) == 0 {
             self.parts[no][i].made += 1;
             let made = self.parts[no][i].made;
-            self.say(|| format!("user of {} deletes {no} {id}", side_name(i)));
+            self.say_of(no, || format!("user of {} deletes {no} {id}", side_name(i)));
             return self.sides[i].remove(&id, made);
         }
         let mapped: Vec<usize> = (1..FIELDS.len()).filter(|f| self.sides[i].mood.maps[*f]).collect();
@@ -540,7 +575,7 @@ impl World {
         let group = self.group();
         self.parts[no][i].edit(&fields, group);
         let (made, now) = (self.parts[no][i].made, self.now);
-        self.say(|| format!("user of {} sets {no} {id} {changes:?}", side_name(i)));
+        self.say_of(no, || format!("user of {} sets {no} {id} {changes:?}", side_name(i)));
         self.sides[i].set(&id, changes, made, now);
     }
 
@@ -578,12 +613,13 @@ impl World {
         }
         let known = self.histories.contains_key(&event.record);
         if !known {
-            self.histories.insert(event.record.clone(), History::default());
+            // Which record it is shows with its first edit.
+            self.histories.insert(event.record.clone(), History { no: usize::MAX, ..History::default() });
         }
         if let Body::Edited { edit, id: Some(id), .. } = &event.body {
             let id = id.as_str();
             let no = self.sides[side].rows[id].no;
-            if self.histories[&event.record].no != no || !known {
+            if self.histories[&event.record].no != no {
                 self.histories.get_mut(&event.record).unwrap().no = no;
                 self.of_no.entry(no).or_default().push(event.record.clone());
             }
@@ -597,10 +633,17 @@ impl World {
         let history = self.histories.get_mut(&event.record).unwrap();
         history.state.fold(&rules.rules, sealed.id, &event);
         let no = history.no;
-        if let Body::Edited { edit, .. } = &event.body {
-            self.say(|| format!("        {no} {edit:?}"));
+        if self.only.is_some() || matches!(event.body, Body::Edited { .. }) {
+            self.say_of(no, || format!("        {no} {:?}", event.body));
         }
         self.after(&event, no);
+    }
+
+    /// Whether a side that ignores what it is sent is taken for one that makes something else
+    /// of it: so its people are taken to have been shown it.
+    fn makes_something_else(&self, i: usize, f: usize, part: &SideState) -> bool {
+        let held = part.held.get(&name(f)).filter(|held| !held.not_kept);
+        self.sides[i].mood.ignores && f == BY && held.is_some_and(|held| held.shown.is_some())
     }
 
     /// What must hold of every edit that the engine ascribes to a side.
@@ -612,6 +655,9 @@ impl World {
         let fields: Vec<usize> = edit.changes.iter().filter(changed).map(|(f, _)| number(f)).collect();
         if self.relinked {
             return;
+        }
+        for (f, change) in edit.changes.iter() {
+            self.parts[no][side].known[number(f)] = change.after.as_text().map(str::to_owned);
         }
         let mut brings = Vec::new();
         for f in fields {
@@ -627,7 +673,12 @@ impl World {
                 continue;
             };
             let claimed = upto(&self.parts[no], &edit.context_of(&name(f)), f, index);
-            if let Some(of) = beyond(&claimed, &by.seen, side) {
+            // Without versions an answer shows what somebody did just before it, as if after.
+            let blind = matches!(event.body, Body::Edited { source: Source::Answer, .. })
+                && !self.sides[side].mood.tags;
+            let part = self.histories[&event.record].state.sides.get(&side_name(side));
+            let altered = part.is_some_and(|part| self.makes_something_else(side, f, part));
+            if let (false, Some(of)) = (blind || altered, beyond(&claimed, &by.seen, side)) {
                 let what = format!(
                     "{} had not been shown {}: {edit:?} {by:?} {claimed:?}",
                     FIELDS[f],
@@ -635,7 +686,13 @@ impl World {
                 );
                 self.breaks(Law::never_claims_more_than_the_screen_showed, no, || what);
             }
-            if let (true, Some(of)) = (edit.certain, beyond(&by.told, &claimed, side)) {
+            let parts = &self.parts[no];
+            let less = (0..parts.len())
+                .find(|of| *of != side && parts[*of].edited_between(f, claimed[*of], by.told[*of]));
+            // A group of which a part was written is known no further than the rest of it is.
+            let part_of_group = self.group().contains(&f)
+                && self.group().iter().any(|member| edit.but.contains_key(&name(*member)));
+            if let (true, Some(of)) = (edit.certain && !part_of_group, less) {
                 let what = format!(
                     "{} of {} was on the screen: {edit:?} {by:?} {claimed:?}",
                     FIELDS[f],
@@ -644,10 +701,11 @@ impl World {
                 self.breaks(Law::claims_less_only_where_uncertain, no, || what);
             }
             brings.push((f, by.n));
-            let after = edit.changes.get(&name(f)).and_then(|c| c.after.as_text().map(str::to_owned));
-            self.parts[no][side].known[f] = after;
         }
         self.parts[no][side].take(edit.dot.actor.epoch, edit.dot.n, &brings);
+        if !edit.certain {
+            self.parts[no][side].doubt();
+        }
         self.whole_groups(event, edit, side, no);
     }
 
@@ -704,8 +762,16 @@ impl World {
             return self.breaks(Law::own_past_always, no, || why);
         }
         match &event.body {
-            Body::Intended { side, fields, clock, .. } => {
-                self.intended(event, index(side), fields, clock, no);
+            Body::Applied { side, of, results, .. } => {
+                self.agreed(event, index(side), *of, no);
+                // It may have been kept and undone at once.
+                let lost = |result: &FieldResult| *result == FieldResult::NotKept;
+                let fields: Vec<usize> =
+                    results.iter().filter(|(_, result)| lost(result)).map(|(f, _)| number(f)).collect();
+                self.parts[no][index(side)].doubt_of(&fields);
+            }
+            Body::Intended { side, operation, fields, clock } => {
+                self.intended(event, (index(side), *operation), fields, clock, no);
             }
             Body::Edited { .. } => {
                 let merged = &history.state.merged;
@@ -720,8 +786,11 @@ impl World {
             }
             Body::Confirmed { side, .. } => {
                 let (i, part) = (index(side), &history.state.sides.get(side).unwrap());
+                if !part.has_it() {
+                    return;
+                }
                 let claims: Vec<(usize, Clock)> = (1..FIELDS.len())
-                    .filter(|f| self.sides[i].mood.maps[*f])
+                    .filter(|f| self.sides[i].mood.maps[*f] && !self.makes_something_else(i, *f, part))
                     .map(|f| (f, part.acked_of(&name(f)).clone()))
                     .collect();
                 for (f, clock) in claims {
@@ -736,6 +805,20 @@ impl World {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A create that a read shows to be there: somebody may have made just the same.
+    fn agreed(&mut self, event: &Event, side: usize, of: u64, no: usize) {
+        let intent = self.intents.get(&(event.record.clone(), of)).filter(|intent| intent.creates);
+        let Some((intent, row)) = intent.zip(self.sides[side].row_of(no)) else { return };
+        let doc = row.1.doc.clone();
+        let part = &mut self.parts[no][side];
+        for f in (0..FIELDS.len()).filter(|f| intent.fields[*f]) {
+            if alike(doc[f].as_deref(), intent.values[f].as_deref()) {
+                part.show(f, &intent.upto[f], false);
+                part.believe(f, &intent.upto[f]);
+            }
         }
     }
 
@@ -763,16 +846,27 @@ impl World {
         }
     }
 
-    fn intended(&mut self, event: &Event, side: usize, fields: &FieldMap, clock: &Clock, no: usize) {
+    fn intended(
+        &mut self,
+        event: &Event,
+        (side, operation): (usize, Operation),
+        fields: &FieldMap,
+        clock: &Clock,
+        no: usize,
+    ) {
         let merged = &self.histories[&event.record].state.merged;
         let text = |value: Value| value.as_text().map(str::to_owned);
         let intent = Intent {
             side,
+            creates: operation == Operation::Create,
             fields: std::array::from_fn(|f| fields.contains_key(&name(f))),
             upto: std::array::from_fn(|f| upto(&self.parts[no], clock, f, index)),
             values: std::array::from_fn(|f| text(merged.value(self.rules(), &name(f)))),
         };
         debug_assert_eq!(intent.side, side);
+        for f in (0..FIELDS.len()).filter(|f| intent.fields[*f]) {
+            self.parts[no][side].sent[f].clone_from(&intent.values[f]);
+        }
         self.intents.insert((event.record.clone(), event.version), intent);
     }
 }
@@ -811,8 +905,13 @@ impl World {
         let there = merged.presence(&rules) == hms_sync_resolver::Presence::Present;
         for i in 0..self.sides.len() {
             let side = side_name(i);
-            let parts = history.state.sides.get(&side);
-            let Some(part) = parts.filter(|part| part.parked.is_none()) else { continue };
+            let Some(part) = history.state.sides.get(&side) else { continue };
+            if let Some(parked) = &part.parked {
+                if parked.reason == ParkReason::NotKept && there {
+                    self.judge_not_kept(history, part, i, &waits);
+                }
+                continue;
+            }
             let Some(id) = part.id.as_ref().map(hms_sync_model::NativeId::as_str) else { continue };
             let Some(row) = self.sides[i].rows.get(id) else { continue };
             if row.now().gone == there || part.write.is_some() || part.doubt.is_some() {
@@ -826,18 +925,22 @@ impl World {
             for f in (1..FIELDS.len()).filter(|f| self.sides[i].mood.maps[*f]) {
                 let value = merged.value(&rules, &name(f));
                 let same = alike(value.as_text(), doc[f].as_deref());
-                if !same && !waits.contains(&f) {
+                let ignored = self.sides[i].mood.ignores && f == BY;
+                // Nor can a user's edit in the blind window of a write that is not kept be told
+                // from a side that makes something else of it: it is said to be altered.
+                let altered = ignored && is_listed_as_altered(part, f, &doc);
+                if !same && !waits.contains(&f) && !altered {
                     let what = format!("{side} shows {} as {:?}, and it is {value:?}", FIELDS[f], doc[f]);
-                    let law = if self.sides[i].mood.ignores && f == BY {
-                        Law::not_kept_is_pending
-                    } else {
-                        Law::n_sides_converge
-                    };
+                    let law = if ignored { Law::not_kept_is_pending } else { Law::n_sides_converge };
                     self.breaks(law, no, || what);
                 }
                 let truth = &self.parts[no][i];
+                // Who sets what we were writing there cannot be told from our write.
+                let late = alike(truth.sent[f].as_deref(), doc[f].as_deref());
                 let swallowed = truth.last(f, u64::MAX).is_some_and(|made| made.n > truth.taken[f])
-                    && !alike(truth.known[f].as_deref(), doc[f].as_deref());
+                    && !alike(truth.known[f].as_deref(), doc[f].as_deref())
+                    && !late
+                    && !altered;
                 if swallowed {
                     let what = format!(
                         "{side} shows {} as {:?}, and no event says so: {truth:?}",
@@ -866,6 +969,22 @@ impl World {
             .all(|i| history.state.sides.get(&side_name(i)).is_some_and(hms_sync_engine::SideState::has_it));
         if there && everywhere && !parked {
             self.settled(record, history, &rules, &waits);
+        }
+    }
+
+    /// A side that did not keep a field has everything else, and was sent what is merged now.
+    fn judge_not_kept(&self, history: &History, part: &SideState, i: usize, waits: &BTreeSet<usize>) {
+        let (rules, merged) = (self.rules(), &history.state.merged);
+        let Some(row) = part.id.as_ref().and_then(|id| self.sides[i].rows.get(id.as_str())) else { return };
+        let mapped = (1..FIELDS.len()).filter(|f| self.sides[i].mood.maps[*f] && !waits.contains(f));
+        for f in mapped {
+            let value = merged.value(rules, &name(f));
+            let held = part.held.get(&name(f)).filter(|held| held.not_kept);
+            let there = [row.now().doc[f].as_deref(), held.and_then(|held| held.sent.as_text())];
+            if !there.iter().any(|there| alike(value.as_text(), *there)) {
+                let what = format!("{} was not sent {} as {value:?}: {part:?}", side_name(i), FIELDS[f]);
+                self.breaks(Law::not_kept_is_pending, history.no, || what);
+            }
         }
     }
 

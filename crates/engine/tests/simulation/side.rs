@@ -145,9 +145,9 @@ impl SimSide {
         let more = rows.len() > page.len();
         Page {
             records: page.iter().filter_map(|(id, _)| self.view(id)).collect(),
-            unreadable: Vec::new(),
             next: more.then(|| hms_sync_connector::PageToken(last.to_string())),
             cursor: Some(Cursor(last.to_string())),
+            ..Page::default()
         }
     }
 

@@ -33,6 +33,9 @@ impl Paging {
     }
 
     pub(super) fn ended(&self, now: &Progress, page: &Facts, marks: &[Option<u64>]) -> bool {
+        if let (Some(more), false) = (page.more, self.style == Style::Whole) {
+            return !more;
+        }
         if self.style == Style::Whole || page.len == 0 {
             return true;
         }
@@ -43,7 +46,7 @@ impl Paging {
             Style::Numbered if now.at == 0 || now.largest == self.asked => {
                 Some(now.at.saturating_mul(asked).saturating_add(len))
             }
-            Style::Numbered | Style::Keyset | Style::Whole => None,
+            Style::Numbered | Style::Keyset | Style::Token | Style::Whole => None,
         };
         let counted = seen.is_some() && page.total == seen;
         // Nothing but what it was to begin with.
@@ -59,6 +62,13 @@ impl Paging {
         next.moved = Move::Step;
         if self.style == Style::Numbered {
             next.at = next.at.saturating_add(1);
+            return Turn::on(next);
+        }
+        if marks.is_empty() {
+            // The side says that there is more, and showed nothing of it here.
+            next.tail.clear();
+            next.overlap = 0;
+            next.at = next.at.saturating_add(u64::try_from(self.asked).unwrap_or(u64::MAX));
             return Turn::on(next);
         }
         // The first of those asked for again must be one that can be recognised.

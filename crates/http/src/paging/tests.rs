@@ -56,6 +56,7 @@ impl Side {
             stamps: page.iter().map(|r| scale.read(&json!(r.1))).collect(),
             total: self.counts.then_some(total),
             date: self.dated.then(|| Time(i64::try_from(self.clock).unwrap() * 1_000_000)),
+            ..Facts::default()
         };
         (page.iter().map(|r| (r.0, r.2)).collect(), facts)
     }
@@ -127,7 +128,7 @@ proptest! {
         // Pages that are numbered must have the size that was asked for to have one meaning.
         let asked = if numbered { size.min(cap) } else { size };
         let style = if numbered { Style::Numbered } else { Style::Offset };
-        let paging = Paging { style, asked };
+        let paging = Paging::new(style, asked);
         let mut seen = std::collections::BTreeMap::new();
         let (cursor, _) = pass(&mut side, &paging, None, &mut seen, |_| {}).unwrap();
         prop_assert_eq!(seen.len(), side.records.len());
@@ -158,7 +159,7 @@ proptest! {
     ) {
         let mut side = Side { records: Vec::new(), clock: 10, inclusive: true, cap, counts, sorted: true, dated: true };
         (0..records).for_each(|id| side.edit(id, 0));
-        let paging = Paging { style: Style::Offset, asked: size };
+        let paging = Paging::new(Style::Offset, size);
         let mut seen = std::collections::BTreeMap::new();
         let mut edits = edits.into_iter();
         let meanwhile = |side: &mut Side| side.burst(edits.next().unwrap_or_default());
@@ -177,7 +178,7 @@ proptest! {
         let mut side = Side { records: Vec::new(), clock: 10, inclusive, cap: 100, counts: false, sorted: false, dated };
         (0..records).for_each(|id| side.edit(id, 1));
         let style = if numbered { Style::Numbered } else { Style::Offset };
-        let paging = Paging { style, asked: size };
+        let paging = Paging::new(style, size);
         let mut seen = std::collections::BTreeMap::new();
         let mut edits = edits.into_iter();
         let meanwhile = |side: &mut Side| side.burst(edits.next().unwrap_or_default());
@@ -201,7 +202,7 @@ fn numbered_pages_are_looked_at_again() {
     let (inclusive, counts, sorted, dated) = (true, false, true, true);
     let mut side = Side { records: Vec::new(), clock: 10, inclusive, cap: 9, counts, sorted, dated };
     (0..12).for_each(|id| side.edit(id, 2));
-    let paging = Paging { style: Style::Numbered, asked: 3 };
+    let paging = Paging::new(Style::Numbered, 3);
     let mut seen = std::collections::BTreeMap::new();
     let mut requests = 0;
     let meanwhile = |side: &mut Side| {
@@ -221,7 +222,7 @@ fn ask(paging: &Paging, progress: &Progress, ids: std::ops::Range<u32>) -> Resul
 
 #[test]
 fn a_page_that_repeats_itself_is_told() {
-    let paging = Paging { style: Style::Offset, asked: 5 };
+    let paging = Paging::new(Style::Offset, 5);
     let second = ask(&paging, &Progress::default(), 0..5).unwrap().next.unwrap();
     assert_eq!(second.at, 4);
     let mut turn = Ok(second);
@@ -233,7 +234,7 @@ fn a_page_that_repeats_itself_is_told() {
 
 #[test]
 fn a_cut_page_size_does_not_end_a_listing() {
-    let paging = Paging { style: Style::Offset, asked: 5_000 };
+    let paging = Paging::new(Style::Offset, 5_000);
     let second = ask(&paging, &Progress::default(), 0..1_000).unwrap().next.unwrap();
     let third = ask(&paging, &second, 999..1_999).unwrap().next.unwrap();
     assert!(ask(&paging, &third, 1_998..2_050).unwrap().next.is_none());
@@ -241,7 +242,7 @@ fn a_cut_page_size_does_not_end_a_listing() {
 
 #[test]
 fn the_sides_own_count_saves_a_request() {
-    let paging = Paging { style: Style::Offset, asked: 200 };
+    let paging = Paging::new(Style::Offset, 200);
     let page = |total| Facts { len: 2, ids: vec![id("a"), id("b")], total, ..Facts::default() };
     assert!(paging.turn(&Progress::default(), &page(Some(2)), None).unwrap().next.is_none());
     assert!(paging.turn(&Progress::default(), &page(Some(3)), None).unwrap().next.is_some());
@@ -250,7 +251,7 @@ fn the_sides_own_count_saves_a_request() {
 
 #[test]
 fn keysets_go_on_from_the_last_record() {
-    let paging = Paging { style: Style::Keyset, asked: 2 };
+    let paging = Paging::new(Style::Keyset, 2);
     let scale = scale();
     let stamps = |values: [u64; 2]| values.map(|v| scale.read(&json!(v))).to_vec();
     let page = Facts { len: 2, ids: vec![id("a"), id("b")], stamps: stamps([7, 8]), ..Facts::default() };
@@ -261,4 +262,100 @@ fn keysets_go_on_from_the_last_record() {
     assert_eq!(next.key, Some(("8".to_owned(), "b".to_owned())));
     assert!(paging.turn(&next, &page, Some(&scale)).unwrap_err().contains("that record's again"));
     assert_eq!(paging.turn(&next, &Facts::default(), Some(&scale)).unwrap().cursor, Some(json!(8)));
+}
+
+fn told(paging: &Paging, now: &Progress, len: u32, token: Option<&str>) -> Result<super::Turn, String> {
+    let ids = (0..len).map(|n| id(&n.to_string())).collect();
+    let next = token.map(str::to_owned);
+    let len = usize::try_from(len).unwrap();
+    paging.turn(now, &Facts { len, ids, next, ..Facts::default() }, None)
+}
+
+#[test]
+fn a_listing_that_goes_round_is_told_with_page_and_token() {
+    let paging = Paging::new(Style::Token, 0);
+    // The token is ignored: the first page comes again.
+    let second = told(&paging, &Progress::default(), 3, Some("t1")).unwrap().next.unwrap();
+    let said = told(&paging, &second, 3, Some("t1")).unwrap_err();
+    assert!(said.starts_with("page 2 shows the same records") && said.contains("`t1`"), "{said}");
+    // It comes round after some pages.
+    for (before, round) in [(0, 2), (3, 5), (7, 1), (1, 9)] {
+        let (mut now, mut error) = (Progress::default(), None);
+        for page in 0..200 {
+            let step: u32 = if page < before { page } else { before + (page - before) % round };
+            match told(&paging, &now, 1 + step, Some(&format!("t{step}"))) {
+                Ok(turn) => now = turn.next.unwrap(),
+                Err(said) => {
+                    error = Some((page, said));
+                    break;
+                }
+            }
+        }
+        let (page, said) = error.unwrap();
+        assert!(page <= 4 * (before + round) + 2 && said.contains("goes round"), "{page}: {said}");
+    }
+}
+
+#[test]
+fn a_token_may_stay_while_the_records_go_on() {
+    let paging = Paging::new(Style::Token, 0);
+    let mut now = Progress::default();
+    for page in 0..100 {
+        let facts = Facts {
+            len: 1,
+            ids: vec![id(&format!("r{page}"))],
+            next: Some("scroll".to_owned()),
+            ..Facts::default()
+        };
+        now = paging.turn(&now, &facts, None).unwrap().next.unwrap();
+    }
+    assert!(told(&paging, &now, 0, Some("scroll")).unwrap().next.is_none(), "an empty page then ends it");
+    assert!(told(&paging, &now, 0, Some("other")).unwrap().next.is_some(), "but not where it leads on");
+    let stop = Paging { stop_after_empty: true, ..paging };
+    assert!(told(&stop, &now, 0, Some("other")).unwrap().next.is_none());
+}
+
+#[test]
+fn a_listing_beyond_its_bound_is_told_with_its_place() {
+    let paging = Paging { max_pages: 2, ..Paging::new(Style::Token, 0) };
+    let second = told(&paging, &Progress::default(), 1, Some("a")).unwrap().next.unwrap();
+    let third = told(&paging, &second, 2, Some("b")).unwrap().next.unwrap();
+    let said = told(&paging, &third, 3, Some("c")).unwrap_err();
+    assert!(said.contains("goes on after 2 pages, now at `b`") && said.contains("`max_pages`"), "{said}");
+    let long = "x".repeat(super::token::TOKEN_MAX + 1);
+    let said = told(&paging, &second, 3, Some(&long)).unwrap_err();
+    assert!(said.contains("a token of 16385 bytes") && said.len() < 300, "{said}");
+}
+
+#[test]
+fn the_sides_word_on_whether_there_is_more_is_taken() {
+    let page = |len: u32, more, next: Option<&str>| Facts {
+        len: usize::try_from(len).unwrap(),
+        ids: (0..len).map(|n| id(&n.to_string())).collect(),
+        more,
+        next: next.map(str::to_owned),
+        ..Facts::default()
+    };
+    let turn = |style, facts: &Facts| Paging::new(style, 5).turn(&Progress::default(), facts, None);
+    for style in [Style::Offset, Style::Numbered] {
+        assert!(
+            turn(style, &page(5, Some(false), None)).unwrap().next.is_none(),
+            "a full page may be the last"
+        );
+        assert!(turn(style, &page(2, Some(true), None)).unwrap().next.is_some(), "a short page need not be");
+        let next = turn(style, &page(0, Some(true), None)).unwrap().next.unwrap();
+        assert_eq!(next.at, if style == Style::Offset { 5 } else { 1 }, "nor an empty one");
+    }
+    assert!(turn(Style::Token, &page(2, Some(false), Some("t"))).unwrap().next.is_none());
+    assert!(turn(Style::Token, &page(2, Some(true), None)).unwrap_err().contains("but not where"));
+    let cut = Facts { total: Some(9), ..page(2, None, None) };
+    assert!(turn(Style::Token, &cut).unwrap_err().contains("shows 2 of 9 records and does not say"));
+    assert!(turn(Style::Token, &Facts { total: Some(2), ..cut }).unwrap().next.is_none());
+}
+
+#[test]
+fn addresses_are_shown_without_secrets() {
+    let shown =
+        super::shown("https://h/p?page_token=abc&api_key=s3cret&access_token=s3cret&key=s3cret&sig=s3cret");
+    assert_eq!(shown, "`/p?page_token=abc&api_key=…&access_token=…&key=…&sig=…`");
 }

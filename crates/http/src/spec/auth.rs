@@ -42,13 +42,13 @@ pub enum Authenticator {
         api_token: SecretString,
         /// Where it goes.
         #[serde(default)]
-        inject_into: Option<RequestOption>,
+        inject_into: Option<KeyOption>,
         /// The same in dlt's words: under which name.
         #[serde(default)]
         name: Option<String>,
         /// The same in dlt's words: where. Default: `header`.
         #[serde(default)]
-        location: Option<InjectInto>,
+        location: Option<KeyPlace>,
     },
     /// OAuth 2: a token that is asked for and renewed.
     #[serde(alias = "OAuthAuthenticator", alias = "oauth2", alias = "oauth2_client_credentials")]
@@ -64,28 +64,28 @@ pub enum Authenticator {
 /// Where in a request something goes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RequestOption {
+pub struct KeyOption {
     /// Airbyte's name of this; makes no difference.
     #[serde(default, rename = "type")]
-    pub kind: Option<RequestOptionType>,
+    pub kind: Option<KeyOptionType>,
     /// Which part of the request.
-    pub inject_into: InjectInto,
+    pub inject_into: KeyPlace,
     /// Under which name.
     pub field_name: String,
 }
 
 /// Airbyte's name of a request option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-pub enum RequestOptionType {
+pub enum KeyOptionType {
     /// The only one.
     #[serde(rename = "RequestOption", alias = "request_option")]
-    RequestOption,
+    KeyOption,
 }
 
 /// A part of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum InjectInto {
+pub enum KeyPlace {
     /// A header.
     Header,
     /// A parameter behind the `?`.
@@ -209,7 +209,7 @@ pub enum SessionUse {
     #[serde(alias = "ApiKey")]
     ApiKey {
         /// Where it goes.
-        inject_into: RequestOption,
+        inject_into: KeyOption,
     },
 }
 

@@ -1,6 +1,6 @@
 //! How a listing is cut into pages.
 
-use super::FieldPath;
+use super::{Expression, FieldPath, RequestOption};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -11,13 +11,13 @@ use serde::Deserialize;
 pub enum Paginator {
     /// Everything comes in one answer.
     #[default]
-    #[serde(alias = "NoPagination")]
+    #[serde(alias = "NoPagination", alias = "single_page")]
     None,
     /// Records are skipped: `?offset=200&limit=100`.
     #[serde(alias = "OffsetIncrement")]
     Offset {
         /// Records asked for at once. Default: 100.
-        #[serde(default = "hundred")]
+        #[serde(default = "hundred", alias = "limit")]
         page_size: u32,
         /// The parameter that says how many to skip. Default: `offset`.
         #[serde(default = "offset")]
@@ -25,9 +25,15 @@ pub enum Paginator {
         /// The parameter that says how many are wanted. Default: `limit`.
         #[serde(default = "limit")]
         limit_param: String,
+        /// Where the answer says whether there is more: `true` or `false`.
+        #[serde(default)]
+        has_more_path: Option<FieldPath>,
+        /// A listing with more pages is an error. Default: 100,000.
+        #[serde(default)]
+        max_pages: Option<u32>,
     },
     /// Pages are numbered: `?page=3&per_page=100`.
-    #[serde(alias = "PageIncrement")]
+    #[serde(alias = "PageIncrement", alias = "page_number")]
     Page {
         /// Records asked for at once. Default: 100.
         #[serde(default = "hundred")]
@@ -39,8 +45,14 @@ pub enum Paginator {
         #[serde(default = "per_page")]
         page_size_param: String,
         /// The number of the first page. Default: 1.
-        #[serde(default = "one", alias = "start_from_page")]
+        #[serde(default = "one", alias = "start_from_page", alias = "base_page")]
         start_from: u64,
+        /// Where the answer says whether there is more: `true` or `false`.
+        #[serde(default)]
+        has_more_path: Option<FieldPath>,
+        /// A listing with more pages is an error. Default: 100,000.
+        #[serde(default)]
+        max_pages: Option<u32>,
     },
     /// Each page is asked for by the last record of the one before it, which
     /// `request_parameters` name as `{{ cursor }}` and `{{ cursor_id }}`.
@@ -54,7 +66,90 @@ pub enum Paginator {
         /// The field that records are sorted by. Default: the cursor field of `incremental_sync`.
         #[serde(default)]
         key_field: Option<FieldPath>,
+        /// A listing with more pages is an error. Default: 100,000.
+        #[serde(default)]
+        max_pages: Option<u32>,
     },
+    /// Each answer carries what the next page is asked for by.
+    #[serde(alias = "CursorPagination", alias = "header_cursor")]
+    Cursor(Box<CursorPaginator>),
+    /// Each answer has a header `Link` that says where the next page is.
+    #[serde(alias = "header_link")]
+    LinkHeader {
+        /// The relation that means the next page. Default: `next`.
+        #[serde(default = "next", alias = "links_next_key")]
+        rel: String,
+        /// Records asked for at once. Default: as the side likes.
+        #[serde(default)]
+        page_size: Option<u32>,
+        /// The parameter of the first request that says how many are wanted. Default: `per_page`.
+        #[serde(default = "per_page")]
+        limit_param: String,
+        /// A listing with more pages is an error. Default: 100,000.
+        #[serde(default)]
+        max_pages: Option<u32>,
+    },
+    /// Each answer says in its body where the next page is.
+    #[serde(alias = "json_link", alias = "json_response")]
+    NextUrl {
+        /// Where in the answer the URL is. Default: `next`.
+        #[serde(default = "next_path")]
+        next_url_path: FieldPath,
+        /// Records asked for at once. Default: as the side likes.
+        #[serde(default)]
+        page_size: Option<u32>,
+        /// The parameter of the first request that says how many are wanted. Default: `limit`.
+        #[serde(default = "limit")]
+        limit_param: String,
+        /// Where the answer says whether there is more: `true` or `false`.
+        #[serde(default)]
+        has_more_path: Option<FieldPath>,
+        /// A listing with more pages is an error. Default: 100,000.
+        #[serde(default)]
+        max_pages: Option<u32>,
+    },
+}
+
+/// Each answer carries what the next page is asked for by; without it, the listing has
+/// ended. One of `cursor_path`, `cursor_header` and `cursor_value` says where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CursorPaginator {
+    /// Where in the answer it is, as `meta.next_cursor`.
+    #[serde(default)]
+    pub cursor_path: Option<FieldPath>,
+    /// The header of the answer that carries it.
+    #[serde(default, alias = "cursor_key")]
+    pub cursor_header: Option<String>,
+    /// An expression that is it. Knows `response`, `headers` (names in lower case),
+    /// `last_record`, `last_page_size` and `page_size`.
+    #[serde(default)]
+    pub cursor_value: Option<Expression>,
+    /// The parameter that carries it in the next request. Default: `cursor`, unless
+    /// `page_token_option` or a template with `{{ next_page_token }}` says otherwise.
+    #[serde(default)]
+    pub cursor_param: Option<String>,
+    /// Where in the next request it goes, if not into a parameter.
+    #[serde(default)]
+    pub page_token_option: Option<RequestOption>,
+    /// Records asked for at once. Default: as the side likes.
+    #[serde(default)]
+    pub page_size: Option<u32>,
+    /// The parameter that says how many are wanted. Default: `limit`.
+    #[serde(default = "limit")]
+    pub limit_param: String,
+    /// An expression that is true on the last page. Knows what `cursor_value` knows.
+    #[serde(default)]
+    pub stop_condition: Option<Expression>,
+    /// Where the answer says whether there is more: `true` or `false`.
+    #[serde(default)]
+    pub has_more_path: Option<FieldPath>,
+    /// A listing with more pages is an error. Default: 100,000.
+    #[serde(default)]
+    pub max_pages: Option<u32>,
+    /// Whether an empty page ends the listing even if there is a cursor. Default: `false`.
+    #[serde(default)]
+    pub stop_after_empty_page: bool,
 }
 
 fn hundred() -> u32 {
@@ -63,6 +158,14 @@ fn hundred() -> u32 {
 
 fn one() -> u64 {
     1
+}
+
+fn next() -> String {
+    "next".to_owned()
+}
+
+fn next_path() -> FieldPath {
+    FieldPath::member("next")
 }
 
 fn offset() -> String {
@@ -84,11 +187,24 @@ fn per_page() -> String {
 impl Paginator {
     /// By offset, with the usual names.
     pub fn offset(page_size: u32) -> Self {
-        Self::Offset { page_size, offset_param: offset(), limit_param: limit() }
+        Self::Offset {
+            page_size,
+            offset_param: offset(),
+            limit_param: limit(),
+            has_more_path: None,
+            max_pages: None,
+        }
     }
 
     /// By page number from 1, with the usual names.
     pub fn page(page_size: u32) -> Self {
-        Self::Page { page_size, page_param: page(), page_size_param: per_page(), start_from: 1 }
+        Self::Page {
+            page_size,
+            page_param: page(),
+            page_size_param: per_page(),
+            start_from: 1,
+            has_more_path: None,
+            max_pages: None,
+        }
     }
 }

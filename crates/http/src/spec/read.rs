@@ -1,6 +1,6 @@
 //! How records are listed, read one by one, and looked up.
 
-use super::{FieldPath, Headers, Paginator, Span, Template};
+use super::{Decoder, Expression, FieldPath, Headers, Paginator, RequestOption, Span, Template};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -11,17 +11,27 @@ use std::collections::BTreeMap;
 pub struct ReadSpec {
     /// Below the side's URL.
     pub path: Template,
-    /// What follows the `?`. Templates know `cursor`, `cursor_id` and `page_size`;
-    /// a parameter that comes out empty is left out.
+    /// `POST` for listings that are asked for by a body. Default: `GET`.
+    #[serde(default)]
+    pub http_method: ReadMethod,
+    /// What follows the `?`. Templates know `cursor`, `cursor_id`, `page_size` and
+    /// `next_page_token`; a parameter that comes out empty is left out.
     #[serde(default)]
     pub request_parameters: BTreeMap<String, Template>,
     /// Headers sent with these requests.
     #[serde(default)]
     pub request_headers: Headers,
+    /// The JSON that a `POST` carries. Texts in it are templates that know what
+    /// `request_parameters` know; one that is a single `{{ … }}` keeps its type.
+    #[serde(default)]
+    pub request_body_json: Option<serde_json::Value>,
     /// Where in the answer the records are. Default: the answer itself if it is a
     /// list, else its only member that is one.
     #[serde(default)]
     pub record_selector: Option<RecordSelector>,
+    /// In which form the answer comes. Default: JSON.
+    #[serde(default)]
+    pub decoder: Decoder,
     /// How a listing is cut into pages. Default: it is not.
     #[serde(default)]
     pub paginator: Paginator,
@@ -35,9 +45,12 @@ impl ReadSpec {
     pub fn new(path: Template) -> Self {
         Self {
             path,
+            http_method: ReadMethod::Get,
             request_parameters: BTreeMap::new(),
             request_headers: Headers::default(),
+            request_body_json: None,
             record_selector: None,
+            decoder: Decoder::Json,
             paginator: Paginator::None,
             incremental_sync: None,
         }
@@ -48,25 +61,63 @@ impl ReadSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecordSelector {
-    /// Members to step into, from the outside.
+    /// Members to step into, from the outside; in a listing, `*` is every element or
+    /// member. Default: none.
+    #[serde(default)]
     #[schemars(example = &"items")]
     pub field_path: FieldPath,
+    /// Which records of a listing are taken. Only in `read`. Default: all.
+    #[serde(default)]
+    pub record_filter: Option<RecordFilter>,
+}
+
+/// Which records of a listing are taken. The others are passed over: nothing is done with
+/// them, and that they are gone is not concluded either.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordFilter {
+    /// An expression that is true for those that are taken; it knows `record`.
+    pub condition: Expression,
+}
+
+/// How a record says that it is gone.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "an expression, or a map of `field` and, if need be, `values`")]
+pub enum DeletedWhen {
+    /// An expression that is true for records that are gone; it knows `record`.
+    Expression(Expression),
+    /// By one of its fields.
+    Field(DeletedField),
+}
+
+/// A field that says that its record is gone.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeletedField {
+    /// Where it is in the record.
+    pub field: FieldPath,
+    /// What it then holds. Default: anything but nothing, `false`, zero and empty text.
+    #[serde(default)]
+    pub values: Option<Vec<serde_json::Value>>,
 }
 
 /// How to ask for what changed only.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IncrementalSync {
+    /// For those who know Airbyte's names; both mean the same here.
+    #[serde(default, rename = "type")]
+    pub kind: Option<IncrementalKind>,
     /// The field of a record that grows with each change: a time or a number.
     #[serde(default)]
     pub cursor_field: Option<FieldPath>,
     /// What the next poll starts from. Default: the largest `cursor_field` seen.
     #[serde(default)]
     pub cursor: CursorFrom,
-    /// The parameter that carries the cursor. Without it, templates do.
-    #[serde(default)]
-    pub start_time_option: Option<StartTimeOption>,
-    /// The form of times: a `strftime` pattern, `epoch_s` or `epoch_ms`. Default:
+    /// Where in a request the cursor goes. Without it, templates say so.
+    #[serde(default, alias = "start_value_option")]
+    pub start_time_option: Option<RequestOption>,
+    /// The form of times: a `strftime` pattern, `epoch_s`, `epoch_ms` or `epoch_us`. Default:
     /// the form in which the side writes them.
     #[serde(default)]
     pub datetime_format: Option<String>,
@@ -75,6 +126,49 @@ pub struct IncrementalSync {
     /// count as units.
     #[serde(default)]
     pub lookback_window: Option<Span>,
+    /// Other forms in which records may have the value. Default: only `datetime_format`.
+    #[serde(default)]
+    pub cursor_datetime_formats: Vec<String>,
+    /// From where on anything is read at all. A listing is then not complete, and deletes
+    /// are not concluded from it. Default: from the beginning.
+    #[serde(default, alias = "start_value")]
+    pub start_datetime: Option<Template>,
+    /// Up to where anything is read at all; needs `end_time_option`. Default: now.
+    #[serde(default)]
+    pub end_datetime: Option<Template>,
+    /// Where in a request the end of what is asked for goes, if not into a template as
+    /// `{{ cursor_end }}`. Default: nowhere; all up to now is asked for.
+    #[serde(default)]
+    pub end_time_option: Option<RequestOption>,
+    /// Long ranges are asked for in slices of this length; needs `start_datetime` and
+    /// `end_time_option`. Default: at once.
+    #[serde(default)]
+    pub step: Option<Span>,
+    /// How far before the beginning of the next slice a slice ends, for sides that count the
+    /// end in. Default: nothing, so that the boundary is read twice.
+    #[serde(default)]
+    pub cursor_granularity: Option<Span>,
+    /// The next poll never starts later than this before now, for sides where changes
+    /// become visible late. Default: nothing.
+    #[serde(default)]
+    pub safety_lag: Option<Span>,
+    /// The side cannot be asked for changes: all is listed, and what is older than the cursor
+    /// is left out here. Default: `false`.
+    #[serde(default)]
+    pub is_client_side_incremental: bool,
+    /// The side cannot be asked for changes, but lists the newest first: a poll ends where
+    /// it comes to what is older than the cursor. Default: `false`.
+    #[serde(default)]
+    pub is_data_feed: bool,
+}
+
+/// Airbyte's names of cursors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum IncrementalKind {
+    /// By time.
+    DatetimeBasedCursor,
+    /// By number.
+    IncrementingCountCursor,
 }
 
 /// What a poll starts from.
@@ -88,12 +182,15 @@ pub enum CursorFrom {
     LastRun,
 }
 
-/// The parameter that carries the cursor.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct StartTimeOption {
-    /// Its name, as `since`.
-    pub field_name: String,
+/// How a listing is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ReadMethod {
+    /// By its address alone.
+    #[default]
+    Get,
+    /// By a body.
+    Post,
 }
 
 /// How one record is read by its id.
@@ -111,6 +208,9 @@ pub struct FetchSpec {
     /// Where in the answer the record is. Default: the answer itself.
     #[serde(default)]
     pub record_selector: Option<RecordSelector>,
+    /// In which form the answer comes. Default: JSON.
+    #[serde(default)]
+    pub decoder: Decoder,
 }
 
 /// How records are found by their identity.
@@ -129,4 +229,7 @@ pub struct LookupSpec {
     /// Where in the answer the records are. Default: as for a listing.
     #[serde(default)]
     pub record_selector: Option<RecordSelector>,
+    /// In which form the answer comes. Default: JSON.
+    #[serde(default)]
+    pub decoder: Decoder,
 }

@@ -38,10 +38,8 @@ impl<'de> Deserialize<'de> for Span {
                 f.write_str("a length of time with its unit, as `30s` or `5m`")
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
-                iso_8601(text)
-                    .or_else(|| humantime::parse_duration(text).ok())
-                    .map(Span)
-                    .ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+                let parsed = humantime::parse_duration(text).ok().or_else(|| iso_duration(text));
+                parsed.map(Span).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
             }
             fn visit_u64<E: Error>(self, n: u64) -> Result<Span, E> {
                 if n == 0 {
@@ -55,23 +53,33 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-/// `PT1H30M`, `P1D`: ISO 8601 without months and years, whose length depends.
-fn iso_8601(text: &str) -> Option<Duration> {
-    let (days, time) = text.strip_prefix('P')?.split_once('T').unwrap_or((text.strip_prefix('P')?, ""));
-    let part = |text: &mut &str, unit: char, seconds: u64| -> Option<Duration> {
-        let Some((number, rest)) = text.split_once(unit) else { return Some(Duration::ZERO) };
-        *text = rest;
-        number.parse::<u64>().ok()?.checked_mul(seconds).map(Duration::from_secs)
-    };
-    let (mut days, mut time) = (days, time);
-    let parts = [
-        part(&mut days, 'W', 604_800)?,
-        part(&mut days, 'D', 86_400)?,
-        part(&mut time, 'H', 3_600)?,
-        part(&mut time, 'M', 60)?,
-        part(&mut time, 'S', 1)?,
-    ];
-    (text.len() > 2 && days.is_empty() && time.is_empty()).then(|| parts.iter().sum())
+/// As in ISO 8601 and Airbyte: `P30D`, `PT1H30M`. A month has 30 days, a year 365.
+fn iso_duration(text: &str) -> Option<Duration> {
+    let (mut seconds, mut digits, mut in_day, mut parts) = (0_u64, String::new(), false, 0);
+    for c in text.strip_prefix('P')?.chars() {
+        let unit = match (c, in_day) {
+            ('0'..='9', _) => {
+                digits.push(c);
+                continue;
+            }
+            ('T', false) if digits.is_empty() => {
+                in_day = true;
+                continue;
+            }
+            ('Y', false) => 365 * 86_400,
+            ('M', false) => 30 * 86_400,
+            ('W', false) => 7 * 86_400,
+            ('D', false) => 86_400,
+            ('H', true) => 3_600,
+            ('M', true) => 60,
+            ('S', true) => 1,
+            _ => return None,
+        };
+        let many: u64 = std::mem::take(&mut digits).parse().ok()?;
+        seconds = seconds.checked_add(many.checked_mul(unit)?)?;
+        parts += 1;
+    }
+    (digits.is_empty() && parts > 0).then(|| Duration::from_secs(seconds))
 }
 
 /// A number of bytes, plain or with its unit: `1048576`, `32MB`, `32MiB`.
@@ -154,6 +162,15 @@ impl BaseUrl {
         &self.0
     }
 
+    /// Whether `url` is this one or below it: nothing else may be asked for.
+    pub fn holds(&self, url: &Url) -> bool {
+        let below = url.path().strip_prefix(self.0.path().trim_end_matches('/'));
+        url.origin() == self.0.origin()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     /// The URL without a slash at its end, for paths to be appended.
     pub fn prefix(&self) -> &str {
         self.0.as_str().trim_end_matches('/')
@@ -184,6 +201,11 @@ impl FieldPath {
         Self(text.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect())
     }
 
+    /// A member of this name, whatever is in it.
+    pub fn member(name: &str) -> Self {
+        Self(vec![name.to_owned()])
+    }
+
     /// What is there in `value`; a number steps into a list.
     pub fn get<'v>(&self, value: &'v serde_json::Value) -> Option<&'v serde_json::Value> {
         self.0.iter().try_fold(value, |value, part| match value {
@@ -200,6 +222,21 @@ impl FieldPath {
             serde_json::Value::Array(elements) => elements.into_iter().nth(part.parse().ok()?),
             _ => None,
         })
+    }
+
+    /// Whether it leads to several places: `*` is every element or member.
+    pub fn has_wildcard(&self) -> bool {
+        self.0.iter().any(|part| part == "*")
+    }
+
+    /// Whether all of it but its end is in `value`.
+    pub(crate) fn is_open_in(&self, value: &serde_json::Value) -> bool {
+        match self.0.split_last() {
+            Some((_, outer)) if !outer.is_empty() => {
+                self.get(value).is_none() && Self(outer.to_vec()).get(value).is_some()
+            }
+            _ => false,
+        }
     }
 
     /// The members to step into, from the outside.
@@ -389,10 +426,12 @@ mod tests {
     fn spans_need_a_unit() {
         assert_eq!(read(json!("1m 30s")), Ok(Span(Duration::from_secs(90))));
         assert_eq!(read(json!(0)), Ok(Span(Duration::ZERO)));
-        for (iso, seconds) in [("PT1S", 1), ("PT1H30M", 5_400), ("P1D", 86_400), ("P1W2DT3S", 777_603)] {
-            assert_eq!(read(json!(iso)), Ok(Span(Duration::from_secs(seconds))), "{iso}");
+        for (text, seconds) in
+            [("P1D", 86_400), ("PT1H30M", 5_400), ("P1Y2M", 36_720_000), ("P1WT1S", 604_801)]
+        {
+            assert_eq!(read(json!(text)), Ok(Span(Duration::from_secs(seconds))), "{text}");
         }
-        for bad in ["P", "PT", "P1M", "PT1", "P1Y", "PS"] {
+        for bad in ["P", "PT", "P1", "P1H", "PT1D", "PD", "P1D1"] {
             read::<Span>(json!(bad)).unwrap_err();
         }
         for bad in [json!("30"), json!(30), json!("soon"), json!("-1s"), json!(null)] {

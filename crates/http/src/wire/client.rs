@@ -110,6 +110,8 @@ fn build(
         .timeout(spec.timeout.0)
         .pool_max_idle_per_host(usize::from(spec.max_concurrency))
         .tcp_nodelay(true)
+        // Whoever has a request sent sends it again if need be; below it none is kept for that.
+        .retry(reqwest::retry::never().max_retries_per_request(0))
         .build()
         .map_err(|e| SpecError::new("url", describe(&e)))
 }

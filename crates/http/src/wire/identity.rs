@@ -5,7 +5,7 @@
 use super::hidden::Hidden;
 use super::token::{Source, Tokens};
 use crate::error::SpecError;
-use crate::spec::{Authenticator, BaseUrl, InjectInto, RequestOption, SessionUse};
+use crate::spec::{Authenticator, BaseUrl, KeyOption, KeyPlace, SessionUse};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE};
@@ -55,9 +55,9 @@ impl Identity {
             Authenticator::ApiKey { api_token, inject_into, name, location } => {
                 let option = match (inject_into, name) {
                     (Some(option), None) if location.is_none() => option.clone(),
-                    (None, Some(name)) => RequestOption {
+                    (None, Some(name)) => KeyOption {
                         kind: None,
-                        inject_into: location.unwrap_or(InjectInto::Header),
+                        inject_into: location.unwrap_or(KeyPlace::Header),
                         field_name: name.clone(),
                     },
                     (None, None) => return Err(bad(".inject_into", "is needed: where the key goes")),
@@ -104,13 +104,13 @@ pub(crate) fn bad(key: &str, why: &str) -> SpecError {
     SpecError::new(format!("authenticator{key}"), why)
 }
 
-fn place(option: &RequestOption) -> Result<Place, SpecError> {
+fn place(option: &KeyOption) -> Result<Place, SpecError> {
     let name = option.field_name.clone();
     if name.is_empty() {
         return Err(bad(".inject_into", "needs a name"));
     }
     Ok(match option.inject_into {
-        InjectInto::Header => {
+        KeyPlace::Header => {
             let header = HeaderName::try_from(&name);
             let header =
                 header.map_err(|_| bad(".inject_into", &format!("`{name:.60}` is no name of a header")))?;
@@ -119,10 +119,10 @@ fn place(option: &RequestOption) -> Result<Place, SpecError> {
             }
             Place::Header(header, String::new())
         }
-        InjectInto::RequestParameter => Place::Parameter(name),
-        InjectInto::BodyJson => Place::Json(name),
-        InjectInto::BodyData => Place::Form(name),
-        InjectInto::Cookie => {
+        KeyPlace::RequestParameter => Place::Parameter(name),
+        KeyPlace::BodyJson => Place::Json(name),
+        KeyPlace::BodyData => Place::Form(name),
+        KeyPlace::Cookie => {
             let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
             if !name.bytes().all(token) {
                 return Err(bad(".inject_into", &format!("`{name:.60}` is no name of a cookie")));
@@ -167,6 +167,13 @@ impl Place {
                 request.headers_mut().insert(COOKIE, value(&all)?);
             }
             Self::Parameter(name) => {
+                // The address of a next page may have it already.
+                let there = request.url().query_pairs().filter(|(known, _)| known != name);
+                let there: Vec<(String, String)> =
+                    there.map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
+                if there.len() < request.url().query_pairs().count() {
+                    request.url_mut().query_pairs_mut().clear().extend_pairs(there);
+                }
                 request.url_mut().query_pairs_mut().append_pair(name, secret);
             }
             Self::Json(name) => {

@@ -57,8 +57,7 @@ async fn no_redirect_is_followed_by_any_request() {
             let identity = json!({ "a": 1 });
             side.lookup(LookupRequest { collection: collection(), identity }).await.unwrap_err();
             for target in [Target::Create, Target::Update(id("1"), None), Target::Delete(id("1"), None)] {
-                let fields = Arc::new(json!({ "a": 1 }));
-                let whole = Arc::clone(&fields);
+                let (fields, whole) = (json!({ "a": 1 }).into(), json!({ "a": 1 }).into());
                 let request =
                     WriteRequest { collection: collection(), target, changed: fields, whole, key: key("k") };
                 assert!(matches!(side.write(request).await, hms_sync_model::Outcome::Rejected { .. }));

@@ -45,8 +45,7 @@ fn of(url: &str, budget: &Json) -> Arc<HttpConnector> {
 }
 
 async fn write(connector: &HttpConnector) -> Outcome {
-    let fields = Arc::new(json!({ "a": 1 }));
-    let (changed, whole) = (Arc::clone(&fields), fields);
+    let (changed, whole) = (json!({ "a": 1 }).into(), json!({ "a": 1 }).into());
     let target = Target::Create;
     connector.write(WriteRequest { collection: collection(), target, changed, whole, key: key("k") }).await
 }

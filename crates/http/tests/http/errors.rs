@@ -54,8 +54,7 @@ impl Side {
 
     async fn writes(&self, target: Target, status: u16, body: &str) -> Outcome {
         self.answers(status, &[], body);
-        let fields = Arc::new(json!({ "a": 1 }));
-        let (changed, whole) = (Arc::clone(&fields), fields);
+        let (changed, whole) = (json!({ "a": 1 }).into(), json!({ "a": 1 }).into());
         self.connector
             .write(WriteRequest { collection: collection(), target, changed, whole, key: key("k") })
             .await

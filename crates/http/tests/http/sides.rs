@@ -2,11 +2,16 @@
 //! small servers that answer just one thing.
 
 use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::{Query, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use hms_sync_connector::{Connector, Cursor, Observation, Page, ReadError, ReadRequest, Scope};
 use hms_sync_doubles::{Double, Kind};
 use hms_sync_http::HttpConnector;
 use hms_sync_model::{CollectionName, IdempotencyKey, NativeId, SideName};
 use serde_json::{Value as Json, json};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 pub(crate) fn collection() -> CollectionName {
     CollectionName::try_new("permit").unwrap()
@@ -109,4 +114,78 @@ pub(crate) async fn pass(
         }
         meanwhile();
     }
+}
+
+/// What a side was asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Heard {
+    pub(crate) path: String,
+    pub(crate) query: HashMap<String, String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Json,
+}
+
+impl Heard {
+    /// A parameter as a number.
+    pub(crate) fn number(&self, name: &str) -> Option<usize> {
+        self.query.get(name).map(|text| text.parse().unwrap())
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+/// A side made of one function, which writes down what it is asked.
+pub(crate) struct Answering {
+    pub(crate) url: String,
+    heard: Arc<Mutex<Vec<Heard>>>,
+}
+
+/// Headers and a body.
+pub(crate) type Said = (Vec<(&'static str, String)>, String);
+
+/// JSON and nothing else.
+pub(crate) fn plain(json: Json) -> Said {
+    (Vec::new(), json.to_string())
+}
+
+impl Answering {
+    pub(crate) async fn with(answer: impl Fn(&Heard) -> Said + Clone + Send + Sync + 'static) -> Self {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&heard);
+        let handle = move |Query(query): Query<HashMap<String, String>>, request: Request| async move {
+            let (parts, body) = request.into_parts();
+            let body = to_bytes(body, 1 << 20).await.unwrap();
+            let body = if body.is_empty() { Json::Null } else { serde_json::from_slice(&body).unwrap() };
+            let heard = Heard { path: parts.uri.path().to_owned(), query, headers: parts.headers, body };
+            log.lock().unwrap().push(heard.clone());
+            let (said, body) = answer(&heard);
+            let mut headers = HeaderMap::new();
+            for (name, value) in said {
+                headers.append(HeaderName::from_static(name), HeaderValue::try_from(value).unwrap());
+            }
+            (headers, body)
+        };
+        Self { url: serve(Router::new().fallback(handle)).await, heard }
+    }
+
+    /// A connector whose records are read this way.
+    pub(crate) fn read(&self, read: &Json) -> HttpConnector {
+        connector(&json!({ "url": format!("{}/api", self.url) }), &json!({ "read": read }))
+    }
+
+    pub(crate) fn heard(&self) -> Vec<Heard> {
+        self.heard.lock().unwrap().clone()
+    }
+}
+
+/// Ids of what was seen, in order.
+pub(crate) fn ids(seen: &[Observation]) -> Vec<String> {
+    seen.iter().map(|seen| seen.id.as_str().to_owned()).collect()
+}
+
+/// So many records from this one on, `{ "id": n }`.
+pub(crate) fn shelf(from: usize, many: usize, all: usize) -> Vec<Json> {
+    (from..all.min(from + many)).map(|n| json!({ "id": n })).collect()
 }

@@ -201,7 +201,7 @@ async fn the_second_of_two_operators_overrules_nothing_unseen() {
 #[tokio::test]
 async fn what_changes_no_value_makes_no_decision_stale() {
     let (mut world, of) = met();
-    let confirmed = Body::Confirmed { side: side("clerk"), clock: Clock::new(), tag: None };
+    let confirmed = Body::Confirmed { side: side("clerk"), clock: Clock::new(), tag: None, but: Vec::new() };
     world.add(&of, confirmed);
     let settled = edit(&world, &of, Author::Engine, Some("status"), true);
     world.add(&of, settled);

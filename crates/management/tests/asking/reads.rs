@@ -6,7 +6,7 @@ use hms_sync_management::{Desk, LogQuery};
 use hms_sync_model::{Body, Clock, Lane, ParkReason, Parked, Time};
 
 fn confirmed(name: &str) -> Body {
-    Body::Confirmed { side: side(name), clock: Clock::new(), tag: None }
+    Body::Confirmed { side: side(name), clock: Clock::new(), tag: None, but: Vec::new() }
 }
 
 /// One record of forty events, each followed by `others` of other records.

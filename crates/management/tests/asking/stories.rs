@@ -141,7 +141,8 @@ async fn a_write_is_told_from_its_intent_to_what_was_read_back() {
     world.add(&of, failed(Failure::Away, "503"));
     world.add(&of, failed(Failure::Unknown, "connection reset\u{1b}[2J"));
     world.add(&of, applied("marshal", 4, &[("note", FieldResult::Reformatted("a b".into()))]));
-    world.add(&of, Body::Confirmed { side: side("marshal"), clock: Clock::new(), tag: None });
+    world
+        .add(&of, Body::Confirmed { side: side("marshal"), clock: Clock::new(), tag: None, but: Vec::new() });
     let found = story(&world, &of, "note").await;
     assert_eq!((found.rule.as_str(), found.values.len()), ("only_value", 1));
     let part = of_side(&found, "marshal");

@@ -1,7 +1,8 @@
 //! Deletes, and records that come back.
 
-use crate::scene::Scene;
+use crate::scene::{Scene, permit, side};
 use crate::story::Story;
+use hms_sync_connector::{Content, Observation};
 use hms_sync_resolver::Deletes;
 
 fn base(deletes: Deletes) -> Story {
@@ -132,4 +133,30 @@ fn a_record_made_again_after_a_delete_is_a_new_one_without_the_old_fields() {
     assert_ne!(old, new);
     assert_eq!(story.play.merged(&new).unwrap().len(), 2);
     story.stays_quiet();
+}
+
+#[test]
+fn a_late_word_that_the_row_before_is_gone_says_nothing_of_the_one_that_is_there() {
+    let mut story = Story::of(Scene::new(), &[("status", "pending"), ("note", "a")]);
+    let before = story.id("marshal");
+    story.edit("clerk", &[("note", "b")]).delete("marshal").settle();
+    assert_ne!(story.id("marshal"), before);
+    story.play.forget();
+    let gone = Observation { id: before, tag: None, modified: None, content: Content::Gone };
+    story.play.late_webhook(&permit(), &side("marshal"), gone).unwrap();
+    story.settle().expect("");
+    story.all_hold("no=7 note=b status=pending");
+}
+
+#[test]
+fn a_late_word_that_a_deleted_record_is_there_brings_nothing_back() {
+    let mut story = Story::of(Scene::new(), &[("status", "pending"), ("note", "a")]);
+    let (id, marshal) = (story.id("marshal"), side("marshal"));
+    let old = story.play.seen(&permit(), &marshal, &id).unwrap();
+    story.delete("clerk").settle();
+    story.play.forget();
+    story.play.late_webhook(&permit(), &marshal, old).unwrap();
+    story.settle();
+    assert_eq!(story.play.writes(), &[]);
+    assert!(story.play.ids(&permit(), &side("clerk")).is_empty());
 }

@@ -17,6 +17,7 @@
 
 mod scene;
 mod story;
+mod unkept;
 mod echoes;
 mod causes;
 mod answers;

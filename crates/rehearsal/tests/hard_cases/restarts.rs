@@ -3,7 +3,7 @@
 use crate::scene::{Scene, side};
 use crate::story::Story;
 use hms_sync_model::FieldType;
-use hms_sync_resolver::Policy;
+use hms_sync_resolver::{Owner, Policy};
 
 fn ruled(policy: Policy) -> Scene {
     Scene::new().field("note", FieldType::String, |rule| rule.resolve = vec![policy])
@@ -34,6 +34,27 @@ fn a_changed_policy_decides_what_waits() {
             3 engine   settle   permit/7 note=x -> settled #13",
     );
     story.all_hold("no=7 note=x status=pending");
+}
+
+#[test]
+fn an_owner_that_is_named_later_owns_what_was_edited_before() {
+    let scene = || Scene::new().small();
+    let mut story = Story::of(scene(), &[("status", "pending"), ("note", "a")]);
+    for note in ["b", "c", "d", "e", "f", "g"] {
+        story.edit("clerk", &[("note", note)]).settle();
+    }
+    story.edit("marshal", &[("note", "y")]).settle();
+    // Others come, so that what is known of this one leaves the memory.
+    for no in ["8", "9", "10"] {
+        story.put("clerk", &[("no", no), ("status", "pending")]);
+        story.settle();
+    }
+    assert_eq!(story.merged(), "no=7 note=y status=pending");
+    let clerk = Owner { side: side("clerk"), unless_blank: false };
+    let owned = scene().field("note", FieldType::String, |rule| rule.owner = Some(clerk));
+    story.play.restart(Some(owned.plan())).unwrap();
+    story.settle();
+    story.all_hold("no=7 note=g status=pending");
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub struct Scene {
     deletes: Deletes,
     guard: Guard,
     recreate: Recreate,
+    small: bool,
 }
 
 struct Side {
@@ -80,6 +81,7 @@ impl Scene {
             deletes: Deletes::EditWins,
             guard: Guard { max_deletes: 100, max_deletes_percent: 100 },
             recreate: Recreate::Fresh,
+            small: false,
         };
         let scene = scene.field("no", FieldType::String, |_| {});
         let scene = scene.field("status", FieldType::String, |rule| rule.resolve = strongest_first());
@@ -146,8 +148,17 @@ impl Scene {
         self
     }
 
+    /// A process that keeps one record in memory and saves its views at once.
+    pub fn small(mut self) -> Self {
+        self.small = true;
+        self
+    }
+
     pub fn plan(self) -> Plan {
         let mut plan = Plan::new("Rehearsal");
+        if self.small {
+            (plan.records_max, plan.unsaved_max) = (1, 1);
+        }
         let mut rules = Rules::builder()
             .side_order(self.sides.iter().map(|side| side.name.clone()))
             .deletes(self.deletes);

@@ -59,7 +59,7 @@ fn carriers() -> Vec<Body> {
             whole: true,
         },
         Body::Failed { side: side.clone(), of: 1, failure: Failure::Rejected, words: words() },
-        Body::Confirmed { side: side.clone(), clock: Clock::new(), tag: tag() },
+        Body::Confirmed { side: side.clone(), clock: Clock::new(), tag: tag(), but: Vec::new() },
         Body::Doubted { side: side.clone(), stale: false, id: None, message: None, words: words() },
         Body::Parked { lane: Lane::Side(side), parked: parked() },
         Body::Queued { job: job.clone(), request },

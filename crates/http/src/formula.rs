@@ -1,0 +1,176 @@
+//! Expressions over what a side answered: `response.meta.next`, `record.archived`.
+//!
+//! Compiled once, run with fuel; what is not there is nothing, and steps into
+//! nothing lead to nothing. They see values and nothing else.
+
+use crate::template::TemplateError;
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::LazyLock;
+
+/// Steps an expression may take.
+const FUEL: u64 = 20_000;
+/// The longest expression, in bytes.
+const SOURCE_MAX: usize = 4_000;
+
+static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut language = Environment::new();
+    let functions: Vec<String> = language.globals().map(|(name, _)| name.to_owned()).collect();
+    functions.iter().for_each(|name| language.remove_global(name));
+    language.set_fuel(Some(FUEL));
+    language.set_undefined_behavior(UndefinedBehavior::Chainable);
+    language.set_unknown_method_callback(|_, value, method, args| method_of(value, method, args));
+    language
+});
+
+/// Templates written for Airbyte say `response.get('next')` as often as `response.next`.
+fn method_of(value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+    match (method, args) {
+        ("get", [key, default @ ..]) if default.len() <= 1 => {
+            let found = value.get_item(key)?;
+            let default = || default.first().cloned().unwrap_or(Value::from(()));
+            Ok(if found.is_undefined() { default() } else { found })
+        }
+        _ => Err(Error::new(ErrorKind::UnknownMethod, format!("there is no method `{method}`"))),
+    }
+}
+
+/// An expression, ready to be asked.
+pub(crate) struct Formula {
+    source: String,
+    compiled: minijinja::Expression<'static, 'static>,
+}
+
+impl fmt::Debug for Formula {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.source)
+    }
+}
+
+impl Formula {
+    /// Whether `text` is an expression at all.
+    pub(crate) fn check(text: &str) -> Result<(), TemplateError> {
+        compile(text).map(|_| ())
+    }
+
+    /// `known` are the names it may use.
+    pub(crate) fn new(text: &str, known: &[&str]) -> Result<Self, TemplateError> {
+        let compiled = compile(text)?;
+        let names = compiled.undeclared_variables(false);
+        if let Some(name) = names.iter().filter(|name| !known.contains(&name.as_str())).min() {
+            let known = known.join(", ");
+            return Err(TemplateError::new(format!("the expression names `{name}`; known here: {known}")));
+        }
+        Ok(Self { source: text.to_owned(), compiled })
+    }
+
+    /// Whether it looks at `name`.
+    pub(crate) fn uses(&self, name: &str) -> bool {
+        self.compiled.undeclared_variables(false).contains(name)
+    }
+
+    /// What it comes to.
+    pub(crate) fn of(&self, with: &Value) -> Result<Value, TemplateError> {
+        self.compiled.eval(with.clone()).map_err(|error| {
+            let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+            TemplateError::new(format!("{:.80} cannot be worked out: {detail}", self.source))
+        })
+    }
+
+    /// Whether it is true, as Airbyte has it: nothing, empty text and lists, zero, and the
+    /// text `false` are not.
+    pub(crate) fn is_true(&self, with: &Value) -> Result<bool, TemplateError> {
+        let value = self.of(with)?;
+        let no = |text: &str| matches!(text.trim(), "" | "false" | "False" | "none" | "None" | "0");
+        Ok(value.is_true() && !value.as_str().is_some_and(no))
+    }
+}
+
+fn compile(text: &str) -> Result<minijinja::Expression<'static, 'static>, TemplateError> {
+    let inner = single(text).unwrap_or(text.trim());
+    if inner.is_empty() || inner.len() > SOURCE_MAX {
+        return Err(TemplateError::new(format!("an expression has 1 to {SOURCE_MAX} characters")));
+    }
+    LANGUAGE.compile_expression_owned(inner.to_owned()).map_err(|error| {
+        let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+        TemplateError::new(format!("the expression cannot be used: {detail}"))
+    })
+}
+
+/// What is in `{{ … }}`, if that is all there is.
+pub(crate) fn single(text: &str) -> Option<&str> {
+    let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
+    (!inner.contains("{{") && !inner.contains("}}")).then(|| inner.trim())
+}
+
+/// JSON as expressions see it: numbers are numbers, to be compared.
+pub(crate) fn value(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::from(()),
+        Json::Bool(b) => Value::from(*b),
+        Json::Number(n) => match (n.as_i64(), n.as_u64(), n.as_f64()) {
+            (Some(n), ..) => Value::from(n),
+            (None, Some(n), _) => Value::from(n),
+            (None, None, Some(n)) => Value::from(n),
+            (None, None, None) => Value::from(n.to_string()),
+        },
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Array(elements) => elements.iter().map(value).collect(),
+        Json::Object(members) => {
+            let members: BTreeMap<_, _> =
+                members.iter().map(|(name, member)| (name.clone(), value(member))).collect();
+            Value::from(members)
+        }
+    }
+}
+
+/// What an expression came to, as JSON.
+pub(crate) fn json(value: &Value) -> Result<Json, String> {
+    serde_json::to_value(value).map_err(|e| format!("the expression comes to what JSON cannot hold: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::{Formula, value};
+    use minijinja::context;
+    use serde_json::json;
+
+    fn is_true(text: &str, record: serde_json::Value) -> bool {
+        let formula = Formula::new(text, &["record"]).unwrap();
+        formula.is_true(&context! { record => value(&record) }).unwrap()
+    }
+
+    #[test]
+    fn conditions_of_airbyte_read_as_they_are() {
+        let record = json!({ "status": "active", "score": 1.5, "tags": [], "nested": { "a": null } });
+        for (text, expected) in [
+            ("{{ record['status'] == 'active' }}", true),
+            ("record.status in ['closed', 'gone']", false),
+            ("{{ record.get('score', 0) > 1.25 }}", true),
+            ("{{ record.get('missing', 7) == 7 }}", true),
+            ("record.nested.a.b.c", false),
+            ("record.nothing is not none and record.nothing", false),
+            ("record.tags", false),
+            ("'False'", false),
+            ("not record.archived", true),
+        ] {
+            assert_eq!(is_true(text, record.clone()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_at_once() {
+        for (text, said) in [
+            ("{{ recrod.a }}", "names `recrod`; known here: record"),
+            ("record.", "cannot be used"),
+            ("", "1 to 4000 characters"),
+            ("now()", "names `now`"),
+        ] {
+            let error = Formula::new(text, &["record"]).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The request for a page.
+
+use super::Listing;
+use crate::body;
+use crate::paging::{Progress, Style};
+use crate::read::{good, later};
+use crate::spot::Spot;
+use crate::wire::{Answer, Urgency, Verdict, Wire};
+use hms_sync_connector::{Page, ReadError};
+use http::HeaderValue;
+use minijinja::context;
+use serde_json::Value as Json;
+use url::Url;
+
+impl Listing {
+    /// Asks for a page; answers with the address that was asked as well.
+    pub(super) async fn ask_page(
+        &self,
+        wire: &Wire,
+        progress: &Progress,
+        size: usize,
+    ) -> Result<(Url, Answer), ReadError> {
+        let request = self.request(wire, progress, size).map_err(|why| self.denied(&why))?;
+        let asked = request.url().clone();
+        let urgency = if progress.since { Urgency::Read } else { Urgency::Backfill };
+        let answer = wire.send_as(urgency, request).await.map_err(|lost| later(&self.ask, &lost))?;
+        if answer.judged.verdict == Verdict::Ignore {
+            return Ok((asked, answer));
+        }
+        Ok((asked, good(&self.ask, answer)?))
+    }
+
+    /// An answer that is not to be minded ends the pass. It is no complete listing.
+    pub(super) fn ignored(&self, answer: &Answer) -> Page {
+        let line = format!("{}: {}, which `error_handler` ignores", self.ask.label, answer.words());
+        Page { unreadable: vec![line], partial: true, ..Page::default() }
+    }
+
+    fn request(&self, wire: &Wire, progress: &Progress, size: usize) -> Result<reqwest::Request, String> {
+        let with = self.names(progress, size);
+        let mut request = match &progress.token {
+            Some(token) if self.follow.is_address() => {
+                let url = Url::parse(token).map_err(|e| format!("the next page's address: {e}"))?;
+                wire.request(self.ask.method.clone(), url, &self.ask.headers)?
+            }
+            _ => {
+                let (at, size) = (self.position(progress).to_string(), size.to_string());
+                let mut more: Vec<(&str, &str)> = Vec::with_capacity(4);
+                for (spot, text) in self.spots(progress) {
+                    if let Spot::Parameter(name) = spot {
+                        more.push((name, text));
+                    }
+                }
+                more.extend(self.pages.at.as_deref().map(|name| (name, at.as_str())));
+                more.extend(self.pages.size.as_deref().map(|name| (name, size.as_str())));
+                self.ask.request(wire, &with, &more)?
+            }
+        };
+        for (spot, text) in self.spots(progress) {
+            if let Spot::Header(name) = spot {
+                let value = HeaderValue::try_from(text)
+                    .map_err(|_| format!("{text:.60?} cannot be sent in the header `{name}`"))?;
+                request.headers_mut().insert(name.clone(), value);
+            }
+        }
+        if self.is_post() {
+            let json = self.json(progress, &with)?;
+            Wire::put(&mut request, serde_json::to_vec(&json).map_err(|e| e.to_string())?);
+        }
+        Ok(request)
+    }
+
+    fn json(&self, progress: &Progress, with: &minijinja::Value) -> Result<Json, String> {
+        let mut json = match &self.body {
+            Some(body) => body.fill(with).map_err(|why| format!("`request_body_json`: {why}"))?,
+            None => Json::Object(serde_json::Map::new()),
+        };
+        for (spot, text) in self.spots(progress) {
+            if let Spot::Body(path) = spot {
+                body::put(&mut json, path.parts(), Json::String(text.to_owned()));
+            }
+        }
+        Ok(json)
+    }
+
+    /// What goes where, besides what templates say.
+    fn spots<'l>(&'l self, progress: &'l Progress) -> impl Iterator<Item = (&'l Spot, &'l str)> {
+        let since = self.since.as_ref();
+        let start = since.and_then(|since| Some((since.spot.as_ref()?, progress.from.as_deref()?)));
+        let end = since.and_then(|since| Some((since.end.as_ref()?, progress.until.as_deref()?)));
+        let token = self.pages.token.as_ref().zip(progress.token.as_deref());
+        start.into_iter().chain(end).chain(token)
+    }
+
+    fn position(&self, progress: &Progress) -> u64 {
+        match self.paging.style {
+            Style::Numbered => self.pages.first.saturating_add(progress.at),
+            Style::Whole | Style::Offset | Style::Keyset | Style::Token => progress.at,
+        }
+    }
+
+    /// What templates are filled with.
+    fn names(&self, progress: &Progress, size: usize) -> minijinja::Value {
+        if !super::KNOWN.iter().any(|name| self.uses(name)) {
+            return minijinja::Value::UNDEFINED;
+        }
+        let (cursor, id) = match &progress.key {
+            Some((value, id)) => (value.as_str(), id.as_str()),
+            None => (progress.from.as_deref().unwrap_or_default(), ""),
+        };
+        let token = progress.token.as_deref().unwrap_or_default();
+        let cursor_end = progress.until.as_deref().unwrap_or_default();
+        context! { cursor, cursor_end, cursor_id => id, page_size => size, next_page_token => token }
+    }
+}

@@ -1,0 +1,193 @@
+//! The records of an answer. Each is moved, none copied.
+
+use super::Listing;
+use crate::formula;
+use crate::paging::Facts;
+use crate::read::body;
+use crate::select::{self, Lens, RECORD_MAX};
+use crate::spec::BaseUrl;
+use crate::stamp::Stamp;
+use crate::wire::Answer;
+use bytes::Bytes;
+use chrono::Utc;
+use hms_sync_connector::{Observation, Page, ReadError};
+use hms_sync_model::{NativeId, Time};
+use http::header::DATE;
+use minijinja::context;
+use serde_json::Value as Json;
+use std::collections::HashMap;
+use url::Url;
+
+/// Lines about unreadable records of one page; more are only counted.
+const UNREADABLE_LINES: usize = 20;
+
+impl Listing {
+    /// What a page shows: its facts, and its records.
+    pub(super) fn take(
+        &self,
+        lens: &Lens,
+        base: &BaseUrl,
+        asked: &Url,
+        answer: &Answer,
+    ) -> Result<(Facts, Page), ReadError> {
+        let body = body(&self.ask, answer)?;
+        self.records(lens, (base, asked), answer, body).map_err(|why| self.broken(&why))
+    }
+
+    fn records(
+        &self,
+        lens: &Lens,
+        (base, asked): (&BaseUrl, &Url),
+        answer: &Answer,
+        body: &Bytes,
+    ) -> Result<(Facts, Page), String> {
+        let json = self.ask.decoder.parse(body)?;
+        let told = self.follow.told(base, asked, answer, &json)?;
+        let (records, total) = select::records(json, self.ask.selector.as_ref(), self.ask.decoder.is_xml())?;
+        let last = records.last().filter(|_| self.follow.looks_at_records()).map(formula::value);
+        let mut taken = Taken::new(self, lens, records.len(), body.len() > RECORD_MAX);
+        for (index, record) in records.into_iter().enumerate() {
+            taken.add(index, record)?;
+        }
+        let (mut facts, page) = taken.end();
+        facts.total = total.or_else(|| counted(answer));
+        facts.date = self.date(answer);
+        self.follow.complete(told, answer, last, &mut facts)?;
+        Ok((facts, page))
+    }
+}
+
+impl Listing {
+    /// The side's clock; where it shows none and is not to be read up to now, ours.
+    fn date(&self, answer: &Answer) -> Option<Time> {
+        let lags = self.since.as_ref().is_some_and(|since| since.scale.lag().is_some());
+        date(answer).or_else(|| lags.then(|| Time::from_chrono(Utc::now())))
+    }
+}
+
+/// Records as they are taken out.
+struct Taken<'l> {
+    listing: &'l Listing,
+    lens: &'l Lens,
+    large: bool,
+    facts: Facts,
+    records: Vec<Option<Observation>>,
+    places: HashMap<NativeId, usize>,
+    passed_over: Vec<NativeId>,
+    unreadable: Unreadable,
+}
+
+impl<'l> Taken<'l> {
+    fn new(listing: &'l Listing, lens: &'l Lens, len: usize, large: bool) -> Self {
+        Self {
+            listing,
+            lens,
+            large,
+            facts: Facts { len, ids: Vec::with_capacity(len), ..Facts::default() },
+            records: Vec::with_capacity(len),
+            places: HashMap::with_capacity(len),
+            passed_over: Vec::new(),
+            unreadable: Unreadable::default(),
+        }
+    }
+
+    /// The error makes the whole page worthless.
+    fn add(&mut self, index: usize, record: Json) -> Result<(), String> {
+        let since = self.listing.since.as_ref();
+        if let Some(why) = since.and_then(|since| since.scale.misfit(&record)) {
+            return Err(why);
+        }
+        let stamp = since.and_then(|since| since.scale.of(&record));
+        let id = self.id(&record);
+        self.facts.ids.push(id.as_ref().ok().cloned());
+        match (self.passes(&record), id) {
+            (Ok(true), Ok(id)) => {
+                if let Err(why) = self.keep(id, record, stamp.as_ref()) {
+                    self.unreadable(index, &why);
+                }
+            }
+            (Ok(false), id) => self.passed_over.extend(id),
+            (Err(why), _) | (Ok(true), Err(why)) => self.unreadable(index, &why),
+        }
+        if since.is_some() {
+            self.facts.stamps.push(stamp);
+        }
+        Ok(())
+    }
+
+    fn id(&self, record: &Json) -> Result<NativeId, String> {
+        let id = self.lens.id(record)?;
+        if self.large {
+            small(record)?;
+        }
+        Ok(id)
+    }
+
+    /// Whether the record is one of those to be taken.
+    fn passes(&self, record: &Json) -> Result<bool, String> {
+        let Some(filter) = &self.listing.filter else { return Ok(true) };
+        let with = context! { record => formula::value(record) };
+        filter.is_true(&with).map_err(|e| format!("cannot be told by `record_filter`: {e}"))
+    }
+
+    fn keep(&mut self, id: NativeId, record: Json, stamp: Option<&Stamp>) -> Result<(), String> {
+        let known = match (&self.listing.since, stamp, &self.lens.modified) {
+            (Some(since), Some(stamp), Some(modified)) if modified.same_field(&since.scale) => {
+                Some((&since.scale, stamp))
+            }
+            _ => None,
+        };
+        let seen = self.lens.observe_at(id.clone(), record, known)?;
+        if let Some(before) = self.places.insert(id, self.records.len())
+            && let Some(place) = self.records.get_mut(before)
+        {
+            *place = None;
+        }
+        self.records.push(Some(seen));
+        Ok(())
+    }
+
+    fn unreadable(&mut self, index: usize, why: &str) {
+        let label = &self.listing.ask.label;
+        self.unreadable.add(format!("{label}: record {} of the page {why}", index + 1));
+    }
+
+    fn end(self) -> (Facts, Page) {
+        let records = self.records.into_iter().flatten().collect();
+        let (unreadable, passed_over) = (self.unreadable.lines(), self.passed_over);
+        (self.facts, Page { records, unreadable, passed_over, ..Page::default() })
+    }
+}
+
+fn counted(answer: &Answer) -> Option<u64> {
+    answer.headers.get("x-total-count")?.to_str().ok()?.parse().ok()
+}
+
+fn date(answer: &Answer) -> Option<Time> {
+    let date = httpdate::parse_http_date(answer.header(&DATE)?).ok()?;
+    Some(Time::from_chrono(date.into()))
+}
+
+fn small(record: &Json) -> Result<(), String> {
+    let size = serde_json::to_vec(record).map_or(usize::MAX, |bytes| bytes.len());
+    if size > RECORD_MAX { Err(format!("is larger than {RECORD_MAX} bytes")) } else { Ok(()) }
+}
+
+#[derive(Default)]
+struct Unreadable {
+    lines: Vec<String>,
+    more: usize,
+}
+
+impl Unreadable {
+    fn add(&mut self, line: String) {
+        if self.lines.len() < UNREADABLE_LINES { self.lines.push(line) } else { self.more += 1 }
+    }
+
+    fn lines(mut self) -> Vec<String> {
+        if self.more > 0 {
+            self.lines.push(format!("and {} more records of the same page", self.more));
+        }
+        self.lines
+    }
+}
