@@ -14,8 +14,7 @@ use crate::plan::CollectionPlan;
 use crate::project::same;
 use crate::report::SiblingReport;
 use crate::state::RecordState;
-use crate::views::Fresh;
-use hms_sync_changelog::View;
+use hms_sync_changelog::{Changes, View};
 use hms_sync_model::{Edit, FieldName, ParkReason, Parked, RecordId, SideName, Time, Value};
 use hms_sync_resolver::{Conflict, ConflictKind, Decision, Presence, Reason};
 use rustc_hash::FxHashSet;
@@ -131,7 +130,7 @@ impl Live {
         self.unsaved.insert(record.clone());
     }
 
-    pub(crate) fn save(&mut self, key: impl Fn(&RecordId) -> Vec<u8>, fresh: &mut Fresh) {
+    pub(crate) fn save(&mut self, key: impl Fn(&RecordId) -> Vec<u8>, fresh: &mut Changes) {
         for record in self.unsaved.drain() {
             let tally = self.on.get(&record).and_then(|tally| rmp_serde::to_vec_named(tally).ok());
             fresh.insert(key(&record), tally);

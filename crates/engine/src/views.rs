@@ -33,7 +33,7 @@ use hms_sync_resolver::{Presence, Rules};
 use hms_sync_vault::Vault;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, LazyLock};
 
@@ -54,10 +54,6 @@ const CATCH_UP_RECORDS: usize = 4_096;
 /// saves: what is saved while nothing else is done holds the start up.
 const CATCH_UP_UNSAVED: usize = 4;
 
-/// Changes that gather. Their order is made when they are saved: each is looked up and
-/// written far more often.
-pub(crate) type Fresh = HashMap<Vec<u8>, Option<Vec<u8>>>;
-
 /// All views of one sync, with what has changed and is not saved yet.
 #[derive(Debug)]
 pub struct Views {
@@ -66,7 +62,7 @@ pub struct Views {
     /// What opens personal values; nothing if the sync has none.
     vault: Option<Vault>,
     /// Changes not yet handed to the log.
-    fresh: Fresh,
+    fresh: Changes,
     /// Changes handed to the log and not yet known to be readable there.
     saving: Option<Arc<Changes>>,
     /// Records in use.
@@ -109,7 +105,7 @@ impl Marks {
         }
     }
 
-    fn save(&mut self, letter: u8, fresh: &mut Fresh) {
+    fn save(&mut self, letter: u8, fresh: &mut Changes) {
         for record in self.unsaved.drain() {
             let on = self.on.contains(&record).then(Vec::new);
             fresh.insert(key(letter, record.as_str().as_bytes()), on);
@@ -153,7 +149,7 @@ impl Views {
             log,
             plan,
             vault: None,
-            fresh: Fresh::new(),
+            fresh: Changes::new(),
             saving: None,
             records: FxHashMap::default(),
             queue: VecDeque::new(),
@@ -733,12 +729,12 @@ impl Views {
             let end = if saved.len() < limit { None } else { saved.last().map(|(key, _)| key.clone()) };
             let mut merged: BTreeMap<Vec<u8>, Option<Vec<u8>>> =
                 saved.into_iter().map(|(key, value)| (key, Some(value))).collect();
-            let there = |key: &Vec<u8>| key.starts_with(prefix) && end.as_ref().is_none_or(|end| key <= end);
-            let own = |(key, value): (&Vec<u8>, &Option<Vec<u8>>)| (key.clone(), value.clone());
-            if let Some(saving) = &self.saving {
-                merged.extend(saving.range(from.clone()..).take_while(|(key, _)| there(key)).map(own));
+            for layer in [self.saving.as_deref(), Some(&self.fresh)].into_iter().flatten() {
+                let entries = layer.range(from.clone()..).take_while(|(key, _)| {
+                    key.starts_with(prefix) && end.as_ref().is_none_or(|end| *key <= end)
+                });
+                merged.extend(entries.map(|(key, value)| (key.clone(), value.clone())));
             }
-            merged.extend(self.fresh.iter().filter(|(key, _)| **key >= from && there(key)).map(own));
             let found: Vec<View> =
                 merged.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
             if !found.is_empty() || end.is_none() {
@@ -768,7 +764,7 @@ impl Views {
         }
         let open = self.block.open().and_then(|(block, summary)| saved_block(block, summary));
         self.fresh.extend(open.map(|(key, value)| (key, Some(value))));
-        let changes: Arc<Changes> = Arc::new(self.fresh.drain().collect());
+        let changes = Arc::new(std::mem::take(&mut self.fresh));
         self.saving = Some(Arc::clone(&changes));
         Some((changes, last))
     }

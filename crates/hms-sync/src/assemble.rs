@@ -5,7 +5,9 @@ use crate::error::SyncError;
 use crate::source::Job;
 use hms_sync_config::{Collection, CollectionSide, Config};
 use hms_sync_connector::Connector;
-use hms_sync_engine::{CollectionPlan, Guard, JobPlan, OnAltered, Plan, Recreate, Retry, Shape, SidePlan};
+use hms_sync_engine::{
+    CollectionPlan, Guard, JobPlan, OnAltered, OnMissing, Plan, Recreate, Retry, Shape, SidePlan,
+};
 use hms_sync_http::spec::HttpCollection;
 use hms_sync_http::{HttpConnector, SpecError, SubscriberConnector};
 use hms_sync_management::HookRoute;
@@ -138,6 +140,8 @@ fn job_collection(job: &Job, connectors: &Connectors) -> CollectionPlan {
         full_interval: None,
         settle_window: Duration::ZERO,
         on_altered: OnAltered::KeepOurs,
+        on_missing: OnMissing::Deleted,
+        read_back: false,
     };
     CollectionPlan {
         identity: Vec::new(),
@@ -163,6 +167,12 @@ fn collection_plan(name: &CollectionName, of: &Collection, connectors: &Connecto
                 hms_sync_config::OnAltered::TakeTheirs => OnAltered::TakeTheirs,
                 hms_sync_config::OnAltered::Park => OnAltered::Park,
             },
+            on_missing: match part.on_missing {
+                hms_sync_config::OnMissing::Deleted => OnMissing::Deleted,
+                hms_sync_config::OnMissing::Recreate => OnMissing::Recreate,
+                hms_sync_config::OnMissing::Park => OnMissing::Park,
+            },
+            read_back: part.read_back,
         };
         (side.clone(), plan)
     };

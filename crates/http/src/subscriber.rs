@@ -69,9 +69,7 @@ impl SubscriberConnector {
             Err(why) => return Outcome::Rejected { reason: format!("{label}: {why}") },
         };
         match self.wire.send(prepared).await {
-            Ok(answer) if answer.status.is_success() => {
-                Outcome::Applied(Written { id, tag: None, stored: None })
-            }
+            Ok(answer) if answer.is_success() => Outcome::Applied(Written { id, tag: None, stored: None }),
             Ok(answer) => self.refused(&label, &answer),
             Err(lost) => unanswered(&label, &lost),
         }
@@ -106,7 +104,7 @@ impl SubscriberConnector {
 
     /// What an answer that is not 2xx means: all but 410 is tried again.
     fn refused(&self, label: &str, answer: &Answer) -> Outcome {
-        let (reason, after) = (format!("{label}: {}", answer.words()), answer.retry_after());
+        let (reason, after) = (format!("{label}: {}", answer.words()), answer.judged.after);
         match answer.status {
             StatusCode::GONE => {
                 self.ended.store(true, Ordering::Relaxed);

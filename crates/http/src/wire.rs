@@ -27,6 +27,7 @@ pub(crate) use verdict::Verdict;
 use crate::error::SpecError;
 use crate::spec::{BaseUrl, Headers, HttpSpec};
 use budget::Budget;
+use bytes::Bytes;
 use client::Asker;
 use hidden::Hidden;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -173,6 +174,16 @@ impl Wire {
         let (status, headers, body) = self.asker.ask(request, &self.base).await?;
         self.budget.heard(status.as_u16(), &headers);
         drop(permit);
+        Ok(self.judged(status, headers, body))
+    }
+
+    /// What came back, and what it means on this side.
+    pub(crate) fn judged(
+        &self,
+        status: StatusCode,
+        headers: HeaderMap,
+        body: Result<Bytes, String>,
+    ) -> Answer {
         let judged = Judged { verdict: Verdict::Unsaid, after: None, said: None };
         let mut answer = Answer { status, headers, body, judged, hidden: self.hidden.clone() };
         answer.judged = self.verdicts.of(&answer);
@@ -183,7 +194,7 @@ impl Wire {
             let reset = || self.budget.reset_in(&answer.headers);
             answer.judged.after = answer.judged.after.or_else(reset);
         }
-        Ok(answer)
+        answer
     }
 }
 

@@ -1,12 +1,12 @@
 //! The request for a page.
 
 use super::Listing;
-use crate::body;
 use crate::paging::{Progress, Style};
 use crate::read::{good, later};
+use crate::shape;
 use crate::spot::Spot;
 use crate::wire::{Answer, Urgency, Verdict, Wire};
-use hms_sync_connector::{Page, ReadError};
+use hms_sync_connector::ReadError;
 use http::HeaderValue;
 use minijinja::context;
 use serde_json::Value as Json;
@@ -28,12 +28,6 @@ impl Listing {
             return Ok((asked, answer));
         }
         Ok((asked, good(&self.ask, answer)?))
-    }
-
-    /// An answer that is not to be minded ends the pass. It is no complete listing.
-    pub(super) fn ignored(&self, answer: &Answer) -> Page {
-        let line = format!("{}: {}, which `error_handler` ignores", self.ask.label, answer.words());
-        Page { unreadable: vec![line], partial: true, ..Page::default() }
     }
 
     fn request(&self, wire: &Wire, progress: &Progress, size: usize) -> Result<reqwest::Request, String> {
@@ -77,7 +71,7 @@ impl Listing {
         };
         for (spot, text) in self.spots(progress) {
             if let Spot::Body(path) = spot {
-                body::put(&mut json, path.parts(), Json::String(text.to_owned()));
+                shape::put(&mut json, path.parts(), Json::String(text.to_owned()));
             }
         }
         Ok(json)

@@ -42,13 +42,13 @@ pub enum Authenticator {
         api_token: SecretString,
         /// Where it goes.
         #[serde(default)]
-        inject_into: Option<KeyOption>,
+        inject_into: Option<AuthOption>,
         /// The same in dlt's words: under which name.
         #[serde(default)]
         name: Option<String>,
         /// The same in dlt's words: where. Default: `header`.
         #[serde(default)]
-        location: Option<KeyPlace>,
+        location: Option<AuthInto>,
     },
     /// OAuth 2: a token that is asked for and renewed.
     #[serde(alias = "OAuthAuthenticator", alias = "oauth2", alias = "oauth2_client_credentials")]
@@ -64,28 +64,28 @@ pub enum Authenticator {
 /// Where in a request something goes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct KeyOption {
+pub struct AuthOption {
     /// Airbyte's name of this; makes no difference.
     #[serde(default, rename = "type")]
-    pub kind: Option<KeyOptionType>,
+    pub kind: Option<RequestOptionType>,
     /// Which part of the request.
-    pub inject_into: KeyPlace,
+    pub inject_into: AuthInto,
     /// Under which name.
     pub field_name: String,
 }
 
 /// Airbyte's name of a request option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-pub enum KeyOptionType {
+pub enum RequestOptionType {
     /// The only one.
     #[serde(rename = "RequestOption", alias = "request_option")]
-    KeyOption,
+    RequestOption,
 }
 
 /// A part of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum KeyPlace {
+pub enum AuthInto {
     /// A header.
     Header,
     /// A parameter behind the `?`.
@@ -209,7 +209,7 @@ pub enum SessionUse {
     #[serde(alias = "ApiKey")]
     ApiKey {
         /// Where it goes.
-        inject_into: KeyOption,
+        inject_into: AuthOption,
     },
 }
 

@@ -5,7 +5,7 @@
 use super::hidden::Hidden;
 use super::token::{Source, Tokens};
 use crate::error::SpecError;
-use crate::spec::{Authenticator, BaseUrl, KeyOption, KeyPlace, SessionUse};
+use crate::spec::{AuthInto, AuthOption, Authenticator, BaseUrl, SessionUse};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE};
@@ -55,9 +55,9 @@ impl Identity {
             Authenticator::ApiKey { api_token, inject_into, name, location } => {
                 let option = match (inject_into, name) {
                     (Some(option), None) if location.is_none() => option.clone(),
-                    (None, Some(name)) => KeyOption {
+                    (None, Some(name)) => AuthOption {
                         kind: None,
-                        inject_into: location.unwrap_or(KeyPlace::Header),
+                        inject_into: location.unwrap_or(AuthInto::Header),
                         field_name: name.clone(),
                     },
                     (None, None) => return Err(bad(".inject_into", "is needed: where the key goes")),
@@ -104,13 +104,13 @@ pub(crate) fn bad(key: &str, why: &str) -> SpecError {
     SpecError::new(format!("authenticator{key}"), why)
 }
 
-fn place(option: &KeyOption) -> Result<Place, SpecError> {
+fn place(option: &AuthOption) -> Result<Place, SpecError> {
     let name = option.field_name.clone();
     if name.is_empty() {
         return Err(bad(".inject_into", "needs a name"));
     }
     Ok(match option.inject_into {
-        KeyPlace::Header => {
+        AuthInto::Header => {
             let header = HeaderName::try_from(&name);
             let header =
                 header.map_err(|_| bad(".inject_into", &format!("`{name:.60}` is no name of a header")))?;
@@ -119,10 +119,10 @@ fn place(option: &KeyOption) -> Result<Place, SpecError> {
             }
             Place::Header(header, String::new())
         }
-        KeyPlace::RequestParameter => Place::Parameter(name),
-        KeyPlace::BodyJson => Place::Json(name),
-        KeyPlace::BodyData => Place::Form(name),
-        KeyPlace::Cookie => {
+        AuthInto::RequestParameter => Place::Parameter(name),
+        AuthInto::BodyJson => Place::Json(name),
+        AuthInto::BodyData => Place::Form(name),
+        AuthInto::Cookie => {
             let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
             if !name.bytes().all(token) {
                 return Err(bad(".inject_into", &format!("`{name:.60}` is no name of a cookie")));

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use hms_sync_connector::{Connector, ReadError, Target, WriteRequest};
+use hms_sync_connector::{Connector, ReadError, Shaped, Target, WriteRequest};
 use hms_sync_http::HttpConnector;
 use hms_sync_model::Outcome;
 use serde_json::{Value as Json, json};
@@ -45,9 +45,12 @@ fn of(url: &str, budget: &Json) -> Arc<HttpConnector> {
 }
 
 async fn write(connector: &HttpConnector) -> Outcome {
-    let (changed, whole) = (json!({ "a": 1 }).into(), json!({ "a": 1 }).into());
+    let fields = Shaped::from(json!({ "a": 1 }));
+    let (changed, whole) = (fields.clone(), fields);
     let target = Target::Create;
-    connector.write(WriteRequest { collection: collection(), target, changed, whole, key: key("k") }).await
+    connector
+        .write(WriteRequest { collection: collection(), target, changed, whole, former: None, key: key("k") })
+        .await
 }
 
 /// The most that came in any `window`.

@@ -4,7 +4,7 @@ use crate::sides::{collection, connector, first, id, key, serve, try_connector};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use hms_sync_connector::{Connector, LookupRequest, Page, ReadError, Target, WriteRequest};
+use hms_sync_connector::{Connector, LookupRequest, Page, ReadError, Shaped, Target, WriteRequest};
 use hms_sync_http::HttpConnector;
 use hms_sync_model::Outcome;
 use serde_json::{Value as Json, json};
@@ -54,9 +54,17 @@ impl Side {
 
     async fn writes(&self, target: Target, status: u16, body: &str) -> Outcome {
         self.answers(status, &[], body);
-        let (changed, whole) = (json!({ "a": 1 }).into(), json!({ "a": 1 }).into());
+        let fields = Shaped::from(json!({ "a": 1 }));
+        let (changed, whole) = (fields.clone(), fields);
         self.connector
-            .write(WriteRequest { collection: collection(), target, changed, whole, key: key("k") })
+            .write(WriteRequest {
+                collection: collection(),
+                target,
+                changed,
+                whole,
+                former: None,
+                key: key("k"),
+            })
             .await
     }
 }
