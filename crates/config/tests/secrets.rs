@@ -7,7 +7,8 @@ use std::path::PathBuf;
 const SECRET: &str = "canary-5f1c9-secret";
 
 fn config(token: &str) -> String {
-    include_str!("data/full.yaml").replacen("api_token: \"${TOKEN}\"", &format!("api_token: {token}"), 1)
+    let full = include_str!("data/full.yaml").replace("{ command: [printenv, PATH] }", "\"${TOKEN}\"");
+    full.replacen("api_token: \"${TOKEN}\"", &format!("api_token: {token}"), 1)
 }
 
 fn read(token: &str, allowed: bool) -> Result<String, String> {

@@ -167,6 +167,13 @@ impl Place {
                 request.headers_mut().insert(COOKIE, value(&all)?);
             }
             Self::Parameter(name) => {
+                // The address of a next page may have it already.
+                let there = request.url().query_pairs().filter(|(known, _)| known != name);
+                let there: Vec<(String, String)> =
+                    there.map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
+                if there.len() < request.url().query_pairs().count() {
+                    request.url_mut().query_pairs_mut().clear().extend_pairs(there);
+                }
                 request.url_mut().query_pairs_mut().append_pair(name, secret);
             }
             Self::Json(name) => {
