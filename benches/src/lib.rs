@@ -11,6 +11,7 @@ pub mod changelog;
 mod changes;
 mod double;
 mod figures;
+pub mod http;
 mod proxy;
 pub mod resolver;
 mod stage;

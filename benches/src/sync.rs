@@ -74,6 +74,18 @@ impl Sync {
         &self.management
     }
 
+    /// How many webhooks it has taken in; `data` is the folder of its change log.
+    pub(crate) async fn taken_in(&self, data: &Path) -> anyhow::Result<usize> {
+        let access = std::fs::read(data.join("management.json"))?;
+        let access: serde_json::Value = serde_json::from_slice(&access)?;
+        let token = access.get("token").and_then(serde_json::Value::as_str).context("no token")?;
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let asked = client.get(format!("{}/api/status", self.management)).bearer_auth(token).send().await?;
+        let status: serde_json::Value = asked.error_for_status()?.json().await?;
+        let count = status.pointer("/counts/webhooks").and_then(serde_json::Value::as_u64);
+        Ok(usize::try_from(count.context("the status counts no webhooks")?)?)
+    }
+
     /// The most memory it has had in use so far, in MiB.
     pub fn peak_rss_mib(&self) -> anyhow::Result<f64> {
         let id = self.child.id().context("the sync has ended")?;

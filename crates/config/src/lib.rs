@@ -30,10 +30,12 @@ mod collections;
 mod types;
 mod check;
 mod schema;
+mod reference;
 
 pub use check::{MANAGEMENT, check, check_sides, load, parse};
 pub use draft::{Draft, DraftValue};
 pub use problem::{ConfigErrors, MAX_PROBLEMS, Problem};
+pub use reference::Page;
 pub use schema::schema;
 pub use types::{
     Collection, CollectionSide, Config, Deed, Expect, ExpectedConflict, ExpectedMerge, ExpectedWrite, Guard,

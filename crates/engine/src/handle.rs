@@ -234,7 +234,7 @@ impl Machine {
             return Ok(());
         }
         self.lanes.open(record, &track).busy = None;
-        let (health, words) = crate::deliver::health(&outcome);
+        let (health, words) = crate::answer::health(&outcome);
         self.gate_end(target, health, &words, now);
         let mut entry = self.views.take(record)?;
         let asked =

@@ -6,16 +6,15 @@
 //! was on their screen. Where that cannot be found out, it claims less.
 
 use crate::altered::cut_short;
-use crate::brake::{fights, flapping};
-use crate::classify::{Verdict, is_another, is_credible, seen_by_group, stamp, verdict};
-use crate::deliver::judge;
+use crate::answer::judge;
+use crate::appear::new_record_id;
+use crate::brake::fights;
+use crate::classify::{Verdict, is_another, verdict};
 use crate::error::EngineError;
 use crate::happening::What;
-use crate::image::{original, same_but_form};
 use crate::lane::Track;
 use crate::machine::Machine;
-use crate::past::record_seen;
-use crate::personal::{closed, mask_words, without};
+use crate::personal::{closed, without};
 use crate::plan::{CollectionPlan, CollectionSide, Recreate};
 use crate::project::{held_back, is_all_of_groups_in, is_behind, lacks, same, shown};
 use crate::state::{Held, RecordState, SideState, Write};
@@ -23,12 +22,11 @@ use crate::views::Entry;
 use crate::wake::Now;
 use hms_sync_connector::{Content, Observation};
 use hms_sync_model::{
-    Actor, Body, Change, CollectionName, Dot, Edit, Failure, FieldMap, FieldName, FieldResult, InvalidName,
-    Lane, NativeId, Operation, ParkReason, Parked, RawHash, RecordId, SideName, Source, Tag, Time, Value,
-    VecMap,
+    Body, CollectionName, Failure, FieldMap, FieldName, FieldResult, Lane, NativeId, Operation, ParkReason,
+    Parked, RecordId, SideName, Source, Tag, Time,
 };
+use hms_sync_resolver::Presence;
 use hms_sync_resolver::fault::{Fault, is_back};
-use hms_sync_resolver::{Presence, Record, Rules};
 use serde_json::Value as Json;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -60,7 +58,7 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// The same without fields that are closed.
-    fn open(&self, place: Place<'_>, entry: &Entry) -> Cow<'_, Self> {
+    pub(crate) fn open(&self, place: Place<'_>, entry: &Entry) -> Cow<'_, Self> {
         match closed(&entry.state, Some(&place.collection.personal)) {
             Some(closed) => Cow::Owned(Self { fields: without(&self.fields, &closed), ..self.clone() }),
             None => Cow::Borrowed(self),
@@ -103,16 +101,6 @@ impl Machine {
                 self.observe(place, record, entry, seen, source, began, now)
             }
         }
-    }
-
-    /// The id that a record will have which a side is said to have and has not shown yet.
-    pub(crate) fn unseen_record(
-        &self,
-        side: &SideName,
-        name: &CollectionName,
-        id: &NativeId,
-    ) -> Result<RecordId, EngineError> {
-        Ok(new_record_id(&self.plan.name, side, name, id, None)?)
     }
 
     /// Takes in what was seen of a record that is known by its id, or is new.
@@ -175,145 +163,6 @@ impl Machine {
         }
         self.compare(place, &record, &mut entry, &seen, now)?;
         self.finish(record, entry, now)
-    }
-
-    /// A record that this side had not shown before: one we know by its identity, or a new one.
-    fn appeared(
-        &mut self,
-        place: Place<'_>,
-        record: RecordId,
-        mut entry: Entry,
-        seen: Seen,
-        now: Now,
-    ) -> Result<(), EngineError> {
-        let values: Vec<Value> = place
-            .collection
-            .identity
-            .iter()
-            .map(|f| seen.fields.get(f).cloned().unwrap_or_default())
-            .collect();
-        let Some(other) = self.views.identified(place.name, &values)?.filter(|other| *other != record) else {
-            self.first_edit(place, &record, &mut entry, &seen, (false, true), now)?;
-            return self.finish(record, entry, now);
-        };
-        let mut known = self.views.take(&other)?;
-        let rules = &place.collection.rules;
-        let same_identity = place
-            .collection
-            .identity
-            .iter()
-            .zip(&values)
-            .all(|(f, v)| known.state.merged.value(rules, f) == *v);
-        let there = match known.state.merged.presence(rules) {
-            Presence::Present => true,
-            Presence::Deleted => place.collection.recreate == Recreate::Revive,
-            Presence::Unborn | Presence::Undecided => false,
-        };
-        if !same_identity || !there {
-            self.views.put(other, known);
-            self.first_edit(place, &record, &mut entry, &seen, (false, true), now)?;
-            return self.finish(record, entry, now);
-        }
-        let taken =
-            known.state.sides.get(place.side).filter(|part| part.has_it()).and_then(|part| part.id.clone());
-        if let Some(taken) = taken {
-            self.views.put(other.clone(), known);
-            let words = format!(
-                "{} has two records with the same identity, {:.60} and {:.60}; {other} is linked to the first: \
-                 change or remove one of them there",
-                place.side,
-                taken.as_str(),
-                seen.id.as_str()
-            );
-            self.park_stub(place, &record, &mut entry, seen.id, ParkReason::AmbiguousMatch, words, now)?;
-            return self.finish(record, entry, now);
-        }
-        if entry.state.version > 0 {
-            self.emit(&record, &mut entry, Body::Unlinked { side: place.side.clone() }, now)?;
-            self.finish(record, entry, now)?;
-        }
-        if self.land_create(place, &other, &mut known, &seen, now)? {
-            self.compare(place, &other, &mut known, &seen, now)?;
-            return self.finish(other, known, now);
-        }
-        let certain = !self.drop_create(place, &other, &mut known, now)?;
-        self.first_edit(place, &other, &mut known, &seen, (true, certain), now)?;
-        self.finish(other, known, now)
-    }
-
-    /// A create whose fate is open, when the record turns out to be there with all that
-    /// it carried: it has landed. Answers whether it has.
-    pub(crate) fn land_create(
-        &mut self,
-        place: Place<'_>,
-        record: &RecordId,
-        entry: &mut Entry,
-        seen: &Seen,
-        now: Now,
-    ) -> Result<bool, EngineError> {
-        let write = entry.state.sides.get(place.side).and_then(|part| part.write.as_ref());
-        let mut results = VecMap::new();
-        let mut is_ours = |(field, value): (&FieldName, &Value)| {
-            let Some(there) = seen.fields.get(field) else { return true };
-            let image = place.plan.shape.image(field, value);
-            let reformatted = !same(there, &image) && same_but_form(there, &image);
-            if reformatted {
-                results.insert(field.clone(), FieldResult::Reformatted(there.clone()));
-            }
-            reformatted || same(there, &image)
-        };
-        let mut ours =
-            |write: &&Write| write.operation == Operation::Create && write.fields.iter().all(&mut is_ours);
-        let Some(of) = write.filter(|write| ours(write)).map(|write| write.version) else {
-            return Ok(false);
-        };
-        let body = Body::Applied {
-            side: place.side.clone(),
-            of,
-            id: Some(seen.id.clone()),
-            tag: seen.tag.clone(),
-            results,
-            whole: true,
-        };
-        self.counts.delivered += 1;
-        self.emit(record, entry, body, now)?;
-        Ok(true)
-    }
-
-    /// A create whose fate is open, when the record turns out to be there with other
-    /// values: it is no longer to be sent. Answers whether there was one: then nobody
-    /// knows whether who set them had seen it.
-    fn drop_create(
-        &mut self,
-        place: Place<'_>,
-        record: &RecordId,
-        entry: &mut Entry,
-        now: Now,
-    ) -> Result<bool, EngineError> {
-        let write = entry.state.sides.get(place.side).and_then(|part| part.write.as_ref());
-        let Some(of) = write.map(|write| write.version) else { return Ok(false) };
-        let words = "found by its identity".to_owned();
-        let body = Body::Failed { side: place.side.clone(), of, failure: Failure::NotApplied, words };
-        self.emit(record, entry, body, now)?;
-        Ok(true)
-    }
-
-    /// The first edit of a side on a record: all that it shows.
-    fn first_edit(
-        &mut self,
-        place: Place<'_>,
-        record: &RecordId,
-        entry: &mut Entry,
-        seen: &Seen,
-        (linked, certain): (bool, bool),
-        now: Now,
-    ) -> Result<(), EngineError> {
-        let seen = &seen.open(place, entry);
-        let there = seen.fields.iter().filter(|(_, value)| **value != Value::Absent);
-        let fields: FieldMap = there.map(|(field, value)| (field.clone(), value.clone())).collect();
-        let side = place.side;
-        self.tell_way(record, now, || What::Appeared { side: side.clone(), linked, fields: fields.clone() });
-        self.edit(place, record, entry, seen, fields, certain, now)
     }
 
     /// Compares what was seen with what the side was known to show.
@@ -399,7 +248,7 @@ impl Machine {
     }
 
     /// Whether a write may or may not have been carried out.
-    fn is_write_open(&self, place: Place<'_>, record: &RecordId, entry: &Entry) -> bool {
+    pub(crate) fn is_write_open(&self, place: Place<'_>, record: &RecordId, entry: &Entry) -> bool {
         let write = entry.state.sides.get(place.side).and_then(|part| part.write.as_ref());
         let refused =
             self.lanes.get(record, &Track::Deliver(place.side.clone())).and_then(|lane| lane.refused);
@@ -479,37 +328,6 @@ impl Machine {
             Body::Failed { side: place.side.clone(), of: write.version, failure: Failure::NotApplied, words };
         self.emit(record, entry, body, now)?;
         Ok(before || !other)
-    }
-
-    fn park_not_kept(
-        &mut self,
-        place: Place<'_>,
-        record: &RecordId,
-        entry: &mut Entry,
-        fields: Vec<FieldName>,
-        now: Now,
-    ) -> Result<(), EngineError> {
-        let names: Vec<&str> = fields.iter().map(FieldName::as_str).collect();
-        let words =
-            format!("{} answered that all was well and kept its old {}", place.side, names.join(", "));
-        self.park_fields(place, record, entry, ParkReason::NotKept, words, fields, now)
-    }
-
-    /// Sets a side's part of a record aside for what became of some of its fields.
-    #[expect(clippy::too_many_arguments, reason = "what to park, and why")]
-    pub(crate) fn park_fields(
-        &mut self,
-        place: Place<'_>,
-        record: &RecordId,
-        entry: &mut Entry,
-        reason: ParkReason,
-        words: String,
-        fields: Vec<FieldName>,
-        now: Now,
-    ) -> Result<(), EngineError> {
-        let clock = entry.state.merged.clock.clone();
-        let parked = Parked { reason, words, attempts: 0, fields, clock, given_up: false };
-        self.emit_parked(record, entry, Lane::Side(place.side.clone()), parked, now)
     }
 
     /// The side still shows what was there before our write. That is believed of a read that
@@ -611,317 +429,6 @@ impl Machine {
         let body = Body::Doubted { side, stale: true, id: None, message: None, words };
         self.emit(record, entry, body, now).map(|_| ())
     }
-
-    /// Makes an edit of the fields that a side shows anew.
-    #[expect(clippy::too_many_arguments, reason = "one edit with all that is known about it")]
-    pub(crate) fn edit(
-        &mut self,
-        place: Place<'_>,
-        record: &RecordId,
-        entry: &mut Entry,
-        seen: &Seen,
-        fields: FieldMap,
-        certain: bool,
-        now: Now,
-    ) -> Result<(), EngineError> {
-        let pass = self.passes.get(place.side, place.name);
-        let nobody = SideState::default();
-        let part = entry.state.sides.get(place.side).unwrap_or(&nobody);
-        let change = |(field, view): (FieldName, Value)| {
-            let held = part.held.get(&field);
-            let before = held.map(|held| held.sent.clone()).unwrap_or_default();
-            let view = match held.and_then(|held| held.shown.as_ref()) {
-                Some(shown) => original(&view, &place.plan.shape.image(&field, &before), shown),
-                None => view,
-            };
-            let after = place.plan.shape.put(&field, &view, &before);
-            (field, Change { before, after })
-        };
-        let low = part.unchanged_until(pass.map(super::pass::Pass::last));
-        self.counts.wrong_times += u64::from(seen.modified.is_some_and(|at| !is_credible(at, low, now.wall)));
-        let actor = part.actor(place.side);
-        let n = entry.state.merged.clock.count(&actor);
-        let mut context = part.acked.clone();
-        if !is_back(Fault::OwnPastLeftOut) {
-            context.see(&actor, n);
-        }
-        let rules = &place.collection.rules;
-        let mut changes: VecMap<FieldName, Change> = fields.into_iter().map(change).collect();
-        let view = self.rest_of_groups(record, &entry.state, part, rules, &changes, (&actor, n))?;
-        rules.complete_groups(&mut changes, |field| match part.held.get(field) {
-            Some(held) => held.sent.clone(),
-            None => view.as_ref().unwrap_or(&entry.state.merged).value(rules, field),
-        });
-        let stamp = stamp(seen.modified, low, now.wall);
-        let has = |field: &FieldName| place.plan.shape.gives(field) || place.plan.shape.takes(field);
-        rules.derive(&mut changes, has, stamp.high, &actor.author);
-        let edit = Edit {
-            generation: entry.state.merged.generation,
-            context,
-            but: if is_back(Fault::OneContext) {
-                VecMap::new()
-            } else {
-                seen_by_group(rules, part, &changes)
-            },
-            changes,
-            deletes: false,
-            stamp,
-            certain,
-            dot: Dot { n: n.saturating_add(1), actor },
-        };
-        self.counts.edits += 1;
-        let touched: Vec<FieldName> = edit.changes.keys().cloned().collect();
-        let raw = self.raw_of(place, record, entry, &seen.doc)?;
-        let body = Body::Edited {
-            edit,
-            id: Some(seen.id.clone()),
-            tag: seen.tag.clone(),
-            source: seen.source.clone(),
-            raw,
-        };
-        self.emit(record, entry, body, now)?;
-        self.tell_decisions(place.collection, record, entry, &touched, now);
-        match flapping(&entry.state, &touched) {
-            fields if fields.is_empty() => Ok(()),
-            fields => self.park_flapping(place, record, entry, fields, now),
-        }
-    }
-
-    /// The record as the side's people had seen it, where they edit a group of which the
-    /// side shows a part, and the rest has changed since: they edit what they had seen.
-    fn rest_of_groups(
-        &self,
-        record: &RecordId,
-        state: &RecordState,
-        part: &SideState,
-        rules: &Rules,
-        changes: &VecMap<FieldName, Change>,
-        (actor, n): (&Actor, u64),
-    ) -> Result<Option<Record>, EngineError> {
-        if state.erased.is_some() {
-            return Ok(None);
-        }
-        for group in rules.groups().iter().filter(|g| g.fields.iter().any(|f| changes.contains_key(f))) {
-            let members = || group.fields.iter();
-            let mut seen =
-                members().fold(part.acked.clone(), |seen, field| seen.common(part.acked_of(field)));
-            seen.see(actor, n);
-            let hidden =
-                |field: &&FieldName| !part.held.contains_key(*field) && !changes.contains_key(*field);
-            if members().filter(hidden).any(|field| !seen.covers(&state.merged.seen(field))) {
-                let (log, vault) = (self.views.log(), self.views.vault());
-                return record_seen(log, vault, rules, record, &seen);
-            }
-        }
-        Ok(None)
-    }
-
-    fn park_flapping(
-        &mut self,
-        place: Place<'_>,
-        record: &RecordId,
-        entry: &mut Entry,
-        fields: Vec<FieldName>,
-        now: Now,
-    ) -> Result<(), EngineError> {
-        let names: Vec<&str> = fields.iter().map(FieldName::as_str).collect();
-        let words = format!(
-            "{} and another side keep putting back each other's {}: {} keeps what it has; stop one of them, \
-             then replay",
-            place.side,
-            names.join(", "),
-            place.side
-        );
-        self.park_fields(place, record, entry, ParkReason::Flapping, words, fields, now)
-    }
-
-    /// A side shows something else entirely under an id that was this record's.
-    fn park_reused(
-        &mut self,
-        place: Place<'_>,
-        record: &RecordId,
-        entry: &mut Entry,
-        now: Now,
-    ) -> Result<(), EngineError> {
-        let known = entry.state.sides.get(place.side).and_then(|part| part.parked.as_ref());
-        if known.is_some_and(|known| known.reason == ParkReason::IdReused) {
-            return Ok(());
-        }
-        let words = format!(
-            "{} has something else entirely under the id that was this record's: if it is the same record, \
-             replay; if the id was used again, discard, and give the other one an id of its own",
-            place.side
-        );
-        self.park(record, entry, Lane::Side(place.side.clone()), ParkReason::IdReused, words, now)
-    }
-
-    /// The hash of what a side showed of a record; nothing once its personal fields are erased.
-    fn raw_of(
-        &mut self,
-        place: Place<'_>,
-        record: &RecordId,
-        entry: &Entry,
-        shown: &Json,
-    ) -> Result<Option<RawHash>, EngineError> {
-        if entry.state.erased.is_some() {
-            return Ok(None);
-        }
-        let personal = !place.collection.personal.is_empty();
-        let vault = self.views.vault().filter(|vault| personal || vault.has(record));
-        if personal && vault.is_none() {
-            return Err(EngineError::NoVault);
-        }
-        self.raw.raw_hash(record, shown, vault)
-    }
-
-    /// Tells of the fields where concurrent edits met.
-    fn tell_decisions(
-        &mut self,
-        collection: &CollectionPlan,
-        record: &RecordId,
-        entry: &Entry,
-        fields: &[FieldName],
-        now: Now,
-    ) {
-        let merged = &entry.state.merged;
-        for field in fields.iter().filter(|field| merged.is_conflicted(field)) {
-            let decision = merged.decide(&collection.rules, field);
-            self.counts.conflicts += 1;
-            let lost = decision.siblings.iter().filter(|(_, wins)| !wins);
-            let told = What::Decided {
-                field: field.clone(),
-                winner: decision.value.clone(),
-                losers: lost.map(|(s, _)| (s.dot.actor.to_string(), s.change.after.clone())).collect(),
-                reason: decision.reason,
-            };
-            self.tell(Some(record), told, now);
-        }
-    }
-
-    /// The side has no such record (any more).
-    fn gone(
-        &mut self,
-        place: Place<'_>,
-        record: &RecordId,
-        entry: &mut Entry,
-        id: NativeId,
-        source: Source,
-        now: Now,
-    ) -> Result<(), EngineError> {
-        let Some(part) = entry.state.sides.get(place.side) else { return Ok(()) };
-        if !part.has_it() {
-            let clock = part.acked_of_all();
-            let known = part.doubt.is_none();
-            let body = Body::Confirmed { side: place.side.clone(), clock, tag: None };
-            return if known { Ok(()) } else { self.emit(record, entry, body, now).map(|_| ()) };
-        }
-        if entry.state.merged.clock.is_empty() {
-            // A hint of something that is not there.
-            let body = Body::Unlinked { side: place.side.clone() };
-            return self.emit(record, entry, body, now).map(|_| ());
-        }
-        let open = self.is_write_open(place, record, entry);
-        if let Some(write) = part.write.clone().filter(|write| open || write.operation == Operation::Delete) {
-            let side = place.side.clone();
-            if write.operation == Operation::Delete {
-                let results = VecMap::new();
-                let body =
-                    Body::Applied { side, of: write.version, id: None, tag: None, results, whole: false };
-                return self.emit(record, entry, body, now).map(|_| ());
-            }
-            let words = "we looked: the record is gone".to_owned();
-            self.emit(
-                record,
-                entry,
-                Body::Failed { side, of: write.version, failure: Failure::Gone, words },
-                now,
-            )?;
-        }
-        let nobody = SideState::default();
-        let part = entry.state.sides.get(place.side).unwrap_or(&nobody);
-        let actor = part.actor(place.side);
-        let n = entry.state.merged.clock.count(&actor);
-        let mut context = part.acked.clone();
-        if !is_back(Fault::OwnPastLeftOut) {
-            context.see(&actor, n);
-        }
-        let edit = Edit {
-            generation: entry.state.merged.generation,
-            context,
-            but: part.but.clone(),
-            changes: VecMap::new(),
-            deletes: true,
-            stamp: stamp(None, part.seen_at, now.wall),
-            certain: true,
-            dot: Dot { n: n.saturating_add(1), actor },
-        };
-        self.counts.edits += 1;
-        self.emit(record, entry, Body::Edited { edit, id: Some(id), tag: None, source, raw: None }, now)?;
-        self.tell(Some(record), What::Deleted { side: place.side.clone() }, now);
-        Ok(())
-    }
-
-    /// Sets a record aside of which only its id on one side is known for sure.
-    #[expect(clippy::too_many_arguments, reason = "what to park, and why")]
-    fn park_stub(
-        &mut self,
-        place: Place<'_>,
-        record: &RecordId,
-        entry: &mut Entry,
-        id: NativeId,
-        reason: ParkReason,
-        words: String,
-        now: Now,
-    ) -> Result<(), EngineError> {
-        let words = if entry.state.erased.is_some() { mask_words(&words) } else { words };
-        let part = entry.state.sides.get(place.side);
-        if part.and_then(|part| part.parked.as_ref()).is_some_and(|p| p.reason == reason && p.words == words)
-        {
-            return Ok(());
-        }
-        if part.and_then(|part| part.id.as_ref()) != Some(&id) {
-            let (side, words) = (place.side.clone(), words.clone());
-            let body = Body::Doubted { side, stale: false, id: Some(id), message: None, words };
-            self.emit(record, entry, body, now)?;
-        }
-        self.park(record, entry, Lane::Side(place.side.clone()), reason, words, now)
-    }
-
-    /// Sets a lane of a record aside.
-    pub(crate) fn park(
-        &mut self,
-        record: &RecordId,
-        entry: &mut Entry,
-        lane: Lane,
-        reason: ParkReason,
-        words: String,
-        now: Now,
-    ) -> Result<(), EngineError> {
-        let attempts = match &lane {
-            Lane::Side(side) => entry.state.sides.get(side).map_or(0, |part| part.attempts),
-            Lane::Job(job) => entry.state.jobs.get(job).map_or(0, |job| job.attempts),
-            Lane::Request(version) => entry.state.requests.get(version).map_or(0, |request| request.attempts),
-        };
-        let clock = entry.state.merged.clock.clone();
-        let parked = Parked { reason, words, attempts, fields: Vec::new(), clock, given_up: false };
-        self.emit_parked(record, entry, lane, parked, now)
-    }
-
-    fn emit_parked(
-        &mut self,
-        record: &RecordId,
-        entry: &mut Entry,
-        lane: Lane,
-        parked: Parked,
-        now: Now,
-    ) -> Result<(), EngineError> {
-        let told =
-            What::Parked { lane: lane.to_string(), reason: format!("{}: {}", parked.reason, parked.words) };
-        self.counts.parked += 1;
-        self.emit(record, entry, Body::Parked { lane, parked }, now)?;
-        self.tell(Some(record), told, now);
-        Ok(())
-    }
 }
 
 /// Whether there is nothing that the side should be sent, now or once it is whole.
@@ -939,25 +446,4 @@ fn shows_no_more(place: Place<'_>, part: &SideState, write: &Write, seen: &Seen)
         same(there, &place.plan.shape.image(field, sent.unwrap_or(&held.sent)))
             || sent.is_none() && same(there, &shown(place.plan, part, field))
     })
-}
-
-/// The id of a record that `side` shows for the first time, the same whenever
-/// it is asked for. `after` is the record whose native id it took over.
-fn new_record_id(
-    sync: &str,
-    side: &SideName,
-    name: &CollectionName,
-    id: &NativeId,
-    after: Option<&RecordId>,
-) -> Result<RecordId, InvalidName> {
-    let mut hasher = blake3::Hasher::new();
-    let parts = [sync, name.as_str(), side.as_str(), id.as_str(), after.map_or("", RecordId::as_str)];
-    for part in parts {
-        hasher.update(&(part.len() as u64).to_be_bytes()).update(part.as_bytes());
-    }
-    let hash = hasher.finalize();
-    let digits = b"0123456789abcdefghjkmnpqrstvwxyz";
-    let letters = hash.as_bytes().iter().take(16).filter_map(|byte| digits.get(usize::from(byte % 32)));
-    let short: String = letters.map(|b| char::from(*b)).collect();
-    RecordId::try_new(format!("{name}/{short}"))
 }

@@ -88,6 +88,8 @@ struct Running {
     /// Events made of what it brought.
     news: u64,
     sound: bool,
+    /// Whether it is to be believed if it shows nothing at all.
+    empty_is_meant: bool,
     cursor: Option<Cursor>,
 }
 
@@ -273,6 +275,7 @@ impl Machine {
                 news: 0,
                 // What it showed before it was cut short is no longer known.
                 sound: place.is_none(),
+                empty_is_meant: false,
                 cursor: None,
             });
             let after = place.map(|place| PageToken(place.next));
@@ -355,6 +358,7 @@ impl Machine {
         running.records += count;
         running.news += self.counts.events.saturating_sub(events);
         running.sound &= unreadable == 0 && !page.partial;
+        running.empty_is_meant |= page.empty_is_meant;
         if page.cursor.is_some() {
             running.cursor.clone_from(&page.cursor);
         }
@@ -517,7 +521,7 @@ impl Machine {
         let state = self.views.stream(&stream)?;
         let guard = self.plan.collections.get(collection).map(|of| of.guard).unwrap_or_default();
         // What came there while it was listed is no sign that the listing is broken.
-        let empty = running.records == 0 && !missing.is_empty();
+        let empty = running.seen.is_empty() && !missing.is_empty() && !running.empty_is_meant;
         if (empty || !guard.lets_pass(missing.len(), all)) && !state.approved {
             if state.held.is_none() {
                 self.hold_deletes(side, &stream, missing.len(), all, now)?;

@@ -6,6 +6,7 @@
 mod auth;
 mod decoder;
 mod expression;
+mod network;
 mod paginator;
 mod read;
 mod text;
@@ -15,9 +16,10 @@ mod write;
 pub use auth::Authenticator;
 pub use decoder::{Decoder, Encoding};
 pub use expression::{Expression, InjectInto, RequestOption};
+pub use network::{Network, TlsSpec, TlsVersion};
 pub use paginator::{CursorPaginator, Paginator};
 pub use read::{
-    CursorFrom, DeletedField, DeletedWhen, FetchSpec, IncrementalKind, IncrementalSync, LookupSpec,
+    CursorFrom, DeletedField, DeletedWhen, FetchSpec, IncrementalKind, IncrementalSync, LookupSpec, OnEmpty,
     ReadMethod, ReadSpec, RecordFilter, RecordSelector,
 };
 pub use text::{BaseUrl, FieldPath, Headers, InvalidUrl, Size, Span, Template};
@@ -33,6 +35,13 @@ use serde::Deserialize;
 pub struct HttpSpec {
     /// Where the side is. Every request goes below this URL and nowhere else.
     pub url: BaseUrl,
+    /// Networks whose addresses the side may have although they are not the world's,
+    /// as `10.0.0.0/8`. Default: none; this machine only where it is written out.
+    #[serde(default)]
+    pub allow_networks: Vec<Network>,
+    /// How the side's certificate is judged, and what we show of ours.
+    #[serde(default)]
+    pub tls: Option<TlsSpec>,
     /// How we show who we are. Default: not at all.
     #[serde(default)]
     pub authenticator: Authenticator,
@@ -58,6 +67,8 @@ impl HttpSpec {
     pub fn new(url: BaseUrl) -> Self {
         Self {
             url,
+            allow_networks: Vec::new(),
+            tls: None,
             authenticator: Authenticator::None,
             timeout: thirty_seconds(),
             max_concurrency: thirty_two(),

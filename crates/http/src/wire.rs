@@ -4,22 +4,26 @@
 //! Invariant: headers with secrets are put only on requests whose URL stands
 //! below the configured one.
 
-use crate::error::{SpecError, quote};
+mod answer;
+mod body;
+mod client;
+mod dial;
+#[cfg(test)]
+mod attacks;
+
+pub(crate) use answer::{Answer, Lost};
+
+use crate::error::SpecError;
 use crate::spec::{Authenticator, BaseUrl, Headers, HttpSpec};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use chrono::{DateTime, Utc};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
 use secrecy::ExposeSecret;
 use std::error::Error;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use url::Url;
-
-/// The longest that a side can send us away for.
-const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -34,34 +38,13 @@ pub(crate) struct Wire {
     timeout: Duration,
 }
 
-/// What came back.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    /// The whole body, or why it could not be read to its end.
-    pub(crate) body: Result<Bytes, String>,
-}
-
-/// Why nothing came back.
-#[derive(Debug)]
-pub(crate) enum Lost {
-    /// The request did not leave us.
-    NotSent(String),
-    /// It did, and what became of it is not known.
-    Sent(String),
-}
-
-impl Lost {
-    pub(crate) fn reason(&self) -> &str {
-        match self {
-            Self::NotSent(reason) | Self::Sent(reason) => reason,
-        }
-    }
-}
-
 impl Wire {
     pub(crate) fn new(spec: &HttpSpec) -> Result<Self, SpecError> {
+        Self::with_lookup(spec, dial::system())
+    }
+
+    /// The same where names lead to what `lookup` says.
+    fn with_lookup(spec: &HttpSpec, lookup: dial::Lookup) -> Result<Self, SpecError> {
         let timeout = spec.timeout.0;
         if timeout.is_zero() {
             return Err(SpecError::new("timeout", "must be longer than nothing"));
@@ -70,22 +53,7 @@ impl Wire {
             return Err(SpecError::new("max_concurrency", "must be 1 at least"));
         }
         let connections = usize::from(spec.max_concurrency);
-        let mut client = reqwest::Client::builder();
-        if spec.url.as_url().scheme() == "http" {
-            // Nothing there is encrypted: no need to read the machine's certificates.
-            client = client.tls_certs_only(std::iter::empty());
-        }
-        let client = client
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .user_agent(concat!("hms-sync/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(timeout.min(Duration::from_secs(10)))
-            .timeout(timeout)
-            .pool_max_idle_per_host(connections)
-            .tcp_nodelay(true)
-            .build()
-            .map_err(|e| SpecError::new("url", describe(&e)))?;
+        let client = client::build(spec, &[("url", spec.url.as_url())], lookup)?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, JSON);
         if let Some(authorization) = authorization(&spec.authenticator)? {
@@ -148,42 +116,8 @@ impl Wire {
         let mut response = self.client.execute(request).await.map_err(|e| self.lost(&e))?;
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
-        let body = self.body(response).await;
+        let body = body::read(response, self.body_max, |e| self.words(e)).await;
         Ok(Answer { status, headers, body })
-    }
-
-    async fn body(&self, mut response: reqwest::Response) -> Result<Bytes, String> {
-        let too_large = || format!("the answer is larger than {} bytes (`max_body_bytes`)", self.body_max);
-        if response
-            .content_length()
-            .is_some_and(|length| usize::try_from(length).is_ok_and(|n| n > self.body_max))
-        {
-            return Err(too_large());
-        }
-        let broken = |e: reqwest::Error| format!("the answer broke off: {}", self.words(&e));
-        let Some(first) = response.chunk().await.map_err(broken)? else { return Ok(Bytes::new()) };
-        if first.len() > self.body_max {
-            return Err(too_large());
-        }
-        let Some(second) = response.chunk().await.map_err(broken)? else { return Ok(first) };
-        let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
-        let mut all = Vec::with_capacity(announced.unwrap_or(first.len() * 2).min(self.body_max));
-        all.extend_from_slice(&first);
-        let mut next = Some(second);
-        while let Some(chunk) = next {
-            let length = all.len().saturating_add(chunk.len());
-            if length > self.body_max {
-                return Err(too_large());
-            }
-            if length > all.capacity() {
-                // Doubled, but never beyond the bound.
-                let capacity = all.capacity().saturating_mul(2).clamp(length, self.body_max);
-                all.reserve_exact(capacity - all.len());
-            }
-            all.extend_from_slice(&chunk);
-            next = response.chunk().await.map_err(broken)?;
-        }
-        Ok(all.into())
     }
 
     fn lost(&self, error: &reqwest::Error) -> Lost {
@@ -235,83 +169,12 @@ fn add(to: &mut HeaderMap, headers: &Headers) {
     }
 }
 
-impl Answer {
-    /// What the body says, short, for people.
-    pub(crate) fn words(&self) -> String {
-        let said = match &self.body {
-            Ok(body) => quote(body, 300),
-            Err(reason) => reason.clone(),
-        };
-        let status = self.status.as_u16();
-        if self.status.is_redirection() {
-            let to = self.header(&LOCATION).unwrap_or_default();
-            return format!(
-                "answered {status} and points to {}; redirects are not followed",
-                quote(to.as_bytes(), 200)
-            );
-        }
-        let name = self.status.canonical_reason().unwrap_or("no known status");
-        if said.is_empty() {
-            format!("answered {status} {name}")
-        } else {
-            format!("answered {status} {name}: {said}")
-        }
-    }
-
-    /// A header of one line of text.
-    pub(crate) fn header(&self, name: &HeaderName) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// How long the side asked us to stay away.
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
-        let values = self.headers.get_all(RETRY_AFTER).iter();
-        values.filter_map(|value| wait(value.to_str().ok()?, Utc::now())).max()
-    }
-}
-
-/// `Retry-After`: seconds or an HTTP date; the longest of several. What is
-/// negative or makes no sense counts for nothing.
-fn wait(text: &str, now: DateTime<Utc>) -> Option<Duration> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse::<f64>() {
-        return (seconds.is_finite() && seconds >= 0.0)
-            .then(|| Duration::try_from_secs_f64(seconds).unwrap_or(RETRY_AFTER_MAX).min(RETRY_AFTER_MAX));
-    }
-    let at = httpdate::parse_http_date(text).ok()?;
-    Some(at.duration_since(SystemTime::from(now)).unwrap_or_default().min(RETRY_AFTER_MAX))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]
-    use super::{Wire, wait};
+    use super::Wire;
     use crate::spec::{BaseUrl, HttpSpec};
-    use chrono::DateTime;
-    use std::time::Duration;
     use url::Url;
-
-    #[test]
-    fn retry_after_in_all_its_forms() {
-        let now = DateTime::parse_from_rfc3339("2026-11-23T12:00:00Z").unwrap().to_utc();
-        let seconds = |n| Some(Duration::from_secs(n));
-        for (given, read) in [
-            ("0", seconds(0)),
-            (" 7 ", seconds(7)),
-            ("1.5", Some(Duration::from_millis(1_500))),
-            ("-3", None),
-            ("1e12", seconds(3_600)),
-            ("99999999999999999999999", seconds(3_600)),
-            ("inf", None),
-            ("soon", None),
-            ("", None),
-            ("Mon, 23 Nov 2026 12:00:30 GMT", seconds(30)),
-            ("Mon, 23 Nov 2026 11:00:00 GMT", seconds(0)),
-            ("Tue, 23 Nov 2027 12:00:30 GMT", seconds(3_600)),
-        ] {
-            assert_eq!(wait(given, now), read, "{given}");
-        }
-    }
 
     #[test]
     fn secrets_stay_below_the_configured_url() {

@@ -16,6 +16,7 @@ const BENCHES: &[(&str, &str, bool)] = &[
         "durable appends beside sled, SQLite, fjall and a bare file; a log that has grown large",
         false,
     ),
+    ("http", "webhooks taken in, beside a bare handler that keeps nothing", true),
 ];
 
 /// The one that takes libraries which nothing else does: they are built for it alone.

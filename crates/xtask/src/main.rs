@@ -1,4 +1,4 @@
-//! Chores of the project: `cargo xtask test`, `bench`, `check`.
+//! Chores of the project: `cargo xtask test`, `bench`, `check`, `docs`.
 //!
 //! Each chore is one function that runs the tools a person would run by hand and
 //! says which one failed. Nothing here is part of the product.
@@ -19,6 +19,7 @@ usage: cargo xtask <chore>
   test             everything CI runs: format, lints, layers, unit tests, laws and the faults
                    that they must notice, simulation, real servers, docs. Gets what the tests need.
   check            format, lints and layers only
+  docs             writes the reference of the configuration's keys from the types
   servers          gets the real servers the tests need, and nothing else
   bench NAME       pipeline | faults | changelog | resolver, with [--quick]; the last line is JSON
   bench --list     what there is to measure
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["test"] => test(),
         ["check"] => check::all(),
+        ["docs"] => docs(),
         ["servers"] => servers::install().map(|_| ()),
         ["bench", rest @ ..] => bench::run(rest),
         ["help" | "--help" | "-h"] => {
@@ -48,6 +50,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The pages of `docs/reference` that follow from types. The test that compares
+/// them writes them when it is told to.
+fn docs() -> Outcome {
+    let mut write = shell::cargo(&["test", "--quiet", "--package", "hms-sync-config", "--test", "reference"]);
+    write.env("HMS_SYNC_WRITE_DOCS", "1");
+    shell::run("reference of the configuration", &mut write)
 }
 
 /// Everything, cheapest first.

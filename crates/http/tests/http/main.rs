@@ -10,6 +10,8 @@
 )]
 
 mod sides;
+mod tls;
+mod attacks;
 mod promises;
 mod reading;
 mod paginators;

@@ -1,0 +1,256 @@
+//! What reads of one record showed, by its id or by its identity: what became of a write
+//! without an outcome is concluded from them and from nothing else.
+
+use crate::error::EngineError;
+use crate::gate::Health;
+use crate::lane::{Busy, Track};
+use crate::machine::Machine;
+use crate::observe::{Place, Seen};
+use crate::views::Entry;
+use crate::wake::Now;
+use hms_sync_connector::{Content, Observation, ReadError};
+use hms_sync_model::{Body, Failure, Lane, Operation, ParkReason, RecordId, SideName, Source, Time};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a request of a connection that broke, or of a process that died, may
+/// still arrive: a look that finds nothing is believed only if one after this agrees.
+const LATE_ARRIVAL: Duration = Duration::from_secs(1);
+
+impl Machine {
+    /// One record was read by its id.
+    pub(crate) fn fetched(
+        &mut self,
+        record: &RecordId,
+        side: &SideName,
+        began: Time,
+        result: Result<Observation, ReadError>,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        if !self.end_read(record, side, &Busy::Reading, result.as_ref().err(), now) {
+            return Ok(());
+        }
+        let seen = match result {
+            Ok(seen) => seen,
+            Err(why) => return self.read_failed(record, side, &why, now),
+        };
+        let plan = Arc::clone(&self.plan);
+        let Some((name, collection)) = plan.collections.get_key_value(record.collection()) else {
+            return Ok(());
+        };
+        let Some(part_plan) = collection.sides.get(side) else { return Ok(()) };
+        let place = Place { side, name, collection, plan: part_plan };
+        let entry = self.views.take(record)?;
+        if entry.state.sides.get(side).and_then(|part| part.id.as_ref()) != Some(&seen.id) {
+            return self.finish(record.clone(), entry, now);
+        }
+        self.lanes.open(record, &Track::Deliver(side.clone())).read_at = Some(now.mono);
+        let doubt = entry.state.sides.get(side).and_then(|part| part.doubt.as_ref());
+        let again = doubt.is_some_and(|doubt| doubt.raised > began);
+        self.observe(place, record.clone(), entry, seen, Source::Fetch, began, now)?;
+        // A hint that came while the read was under way is not answered by it.
+        if again { self.hint_again(record, side, now) } else { Ok(()) }
+    }
+
+    fn hint_again(&mut self, record: &RecordId, side: &SideName, now: Now) -> Result<(), EngineError> {
+        let mut entry = self.views.take(record)?;
+        if entry.state.sides.get(side).is_some_and(|part| part.doubt.is_none() && part.id.is_some()) {
+            let words = "named while it was being read".to_owned();
+            let body = Body::Doubted { side: side.clone(), stale: false, id: None, message: None, words };
+            self.emit(record, &mut entry, body, now)?;
+        }
+        self.finish(record.clone(), entry, now)
+    }
+
+    /// A record was looked up by its identity.
+    pub(crate) fn looked_up(
+        &mut self,
+        record: &RecordId,
+        side: &SideName,
+        began: Time,
+        result: Result<Vec<Observation>, ReadError>,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        if !self.end_read(record, side, &Busy::Looking, result.as_ref().err(), now) {
+            return Ok(());
+        }
+        let found = match result {
+            Ok(found) => found,
+            Err(why) => return self.read_failed(record, side, &why, now),
+        };
+        let plan = Arc::clone(&self.plan);
+        let Some((name, collection)) = plan.collections.get_key_value(record.collection()) else {
+            return Ok(());
+        };
+        let Some(part_plan) = collection.sides.get(side) else { return Ok(()) };
+        let place = Place { side, name, collection, plan: part_plan };
+        let refused = self.lanes.open(record, &Track::Deliver(side.clone())).look.take();
+        let mut entry = self.views.take(record)?;
+        let mut there = found.into_iter().filter(|seen| !matches!(seen.content, Content::Gone));
+        match (there.next(), there.next()) {
+            (Some(seen), None) => self.found_one(place, record.clone(), entry, seen, began, now),
+            (None, _) => {
+                self.found_none(place, record, &mut entry, refused, now)?;
+                self.finish(record.clone(), entry, now)
+            }
+            (Some(a), Some(b)) => {
+                let words = format!(
+                    "{side} has several records with this identity: {:.60}, {:.60}",
+                    a.id.as_str(),
+                    b.id.as_str()
+                );
+                self.park(
+                    record,
+                    &mut entry,
+                    Lane::Side(side.clone()),
+                    ParkReason::AmbiguousMatch,
+                    words,
+                    now,
+                )?;
+                self.finish(record.clone(), entry, now)
+            }
+        }
+    }
+
+    /// Just one carries the identity: ours, or one that we link to.
+    fn found_one(
+        &mut self,
+        place: Place<'_>,
+        record: RecordId,
+        mut entry: Entry,
+        seen: Observation,
+        began: Time,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let other = self.views.linked(place.side, place.name, &seen.id)?;
+        if let Some(other) = other.filter(|other| *other != record) {
+            let words =
+                format!("{} has it as {:.60}, which is linked to {other}", place.side, seen.id.as_str());
+            self.park(
+                &record,
+                &mut entry,
+                Lane::Side(place.side.clone()),
+                ParkReason::AmbiguousMatch,
+                words,
+                now,
+            )?;
+            return self.finish(record, entry, now);
+        }
+        let write = entry.state.sides.get(place.side).and_then(|part| part.write.clone());
+        let Content::Whole(doc) = &seen.content else { return self.finish(record, entry, now) };
+        let doc = doc.clone();
+        let Ok(fields) = place.plan.shape.read(&doc, false) else {
+            return self.observe(place, record, entry, seen, Source::Fetch, began, now);
+        };
+        let mut seen = Seen {
+            id: seen.id,
+            tag: seen.tag,
+            modified: seen.modified,
+            fields,
+            doc,
+            source: Source::Fetch,
+            began,
+            certain: true,
+        };
+        let creates = write.filter(|write| write.operation == Operation::Create);
+        if let Some(write) = creates
+            && !self.land_create(place, &record, &mut entry, &seen, now)?
+        {
+            let words = "something else with this identity is there".to_owned();
+            let body = Body::Failed {
+                side: place.side.clone(),
+                of: write.version,
+                failure: Failure::NotApplied,
+                words,
+            };
+            self.emit(&record, &mut entry, body, now)?;
+            // Who made it so may have seen our create, or may not.
+            seen.certain = false;
+        }
+        self.compare(place, &record, &mut entry, &seen, now)?;
+        self.finish(record, entry, now)
+    }
+
+    /// Nothing carries the identity: the create was not done.
+    fn found_none(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &mut Entry,
+        refused: Option<String>,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let open =
+            entry.state.sides.get(place.side).and_then(|part| part.write.as_ref()).map(|write| write.version);
+        let lane = self.lanes.open(record, &Track::Deliver(place.side.clone()));
+        if open.is_some() && refused.is_none() && !std::mem::replace(&mut lane.looked_once, true) {
+            lane.due = Some(now.mono.plus(LATE_ARRIVAL));
+            return Ok(());
+        }
+        lane.looked_once = false;
+        if let Some(of) = open {
+            let words = "we looked twice: it is not there".to_owned();
+            let body = Body::Failed { side: place.side.clone(), of, failure: Failure::NotApplied, words };
+            self.emit(record, entry, body, now)?;
+        }
+        match refused {
+            Some(words) => {
+                self.park(record, entry, Lane::Side(place.side.clone()), ParkReason::Refused, words, now)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Frees the lane after a read. Answers false if nobody waited for it.
+    fn end_read(
+        &mut self,
+        record: &RecordId,
+        side: &SideName,
+        busy: &Busy,
+        failed: Option<&ReadError>,
+        now: Now,
+    ) -> bool {
+        let track = Track::Deliver(side.clone());
+        if self.lanes.get(record, &track).and_then(|lane| lane.busy.as_ref()) != Some(busy) {
+            return false;
+        }
+        let lane = self.lanes.open(record, &track);
+        lane.busy = None;
+        if failed.is_none() {
+            lane.failed_reads = 0;
+        }
+        let (health, words) = match failed {
+            None => (Health::Well, String::new()),
+            Some(ReadError::Later { reason, after: Some(after) }) => (Health::Pause(*after), reason.clone()),
+            Some(ReadError::Later { reason, after: None }) => (Health::Unwell, reason.clone()),
+            Some(why) => (Health::Well, why.to_string()),
+        };
+        self.gate_end(side, health, &words, now);
+        true
+    }
+
+    /// A read of one record failed: later, or not at all.
+    fn read_failed(
+        &mut self,
+        record: &RecordId,
+        side: &SideName,
+        why: &ReadError,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let retry = self.plan.sides.get(side).map(|p| p.retry).unwrap_or_default();
+        let track = Track::Deliver(side.clone());
+        let failures = self.lanes.open(record, &track).failed_reads;
+        let wait = self.backoff(&retry, failures);
+        let lane = self.lanes.open(record, &track);
+        lane.failed_reads = failures.saturating_add(1);
+        lane.due = Some(now.mono.plus(wait));
+        let mut entry = self.views.take(record)?;
+        let hopeless =
+            !why.is_retryable() || matches!(why, ReadError::Broken { .. }) && failures >= retry.max_attempts;
+        if hopeless {
+            let words = format!("the record cannot be read from {side}: {why}");
+            self.park(record, &mut entry, Lane::Side(side.clone()), ParkReason::Unreadable, words, now)?;
+        }
+        self.finish(record.clone(), entry, now)
+    }
+}

@@ -1,0 +1,40 @@
+//! Reading a body to its end or to a bound, whichever comes first. No more is
+//! ever held than the bound allows.
+
+use bytes::Bytes;
+
+/// The whole body of at most `max` bytes; `words` says why one broke off.
+pub(crate) async fn read(
+    mut response: reqwest::Response,
+    max: usize,
+    words: impl Fn(&reqwest::Error) -> String,
+) -> Result<Bytes, String> {
+    let too_large = || format!("the answer is larger than {max} bytes (`max_body_bytes`)");
+    if response.content_length().is_some_and(|length| usize::try_from(length).is_ok_and(|n| n > max)) {
+        return Err(too_large());
+    }
+    let broken = |e: reqwest::Error| format!("the answer broke off: {}", words(&e));
+    let Some(first) = response.chunk().await.map_err(broken)? else { return Ok(Bytes::new()) };
+    if first.len() > max {
+        return Err(too_large());
+    }
+    let Some(second) = response.chunk().await.map_err(broken)? else { return Ok(first) };
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let mut all = Vec::with_capacity(announced.unwrap_or(first.len() * 2).min(max));
+    all.extend_from_slice(&first);
+    let mut next = Some(second);
+    while let Some(chunk) = next {
+        let length = all.len().saturating_add(chunk.len());
+        if length > max {
+            return Err(too_large());
+        }
+        if length > all.capacity() {
+            // Doubled, but never beyond the bound.
+            let capacity = all.capacity().saturating_mul(2).clamp(length, max);
+            all.reserve_exact(capacity - all.len());
+        }
+        all.extend_from_slice(&chunk);
+        next = response.chunk().await.map_err(broken)?;
+    }
+    Ok(all.into())
+}
