@@ -176,7 +176,9 @@ fn warnings(part: &CollectionSide, seen: Seen) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if !can.read && !hook {
+    // A subscriber is told and never asked: nothing is expected of it.
+    let is_told = !can.fetch && !can.lookup;
+    if !can.read && !hook && !is_told {
         warnings.push("it is neither read nor sends webhooks: edits made there are never seen".to_owned());
     }
     if can.read && part.full_interval.is_none() {

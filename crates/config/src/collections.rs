@@ -56,6 +56,8 @@ pub(crate) struct Part {
     pub(crate) full_interval: Option<Duration>,
     pub(crate) settle_window: Duration,
     pub(crate) accept_lost_updates: bool,
+    /// It is a subscriber.
+    is_told: bool,
     on_altered: OnAltered,
 }
 
@@ -74,9 +76,11 @@ fn one(
         hook(&name, part, hooks, problems);
     }
     let here: Vec<SideName> = parts.iter().map(|part| part.name.clone()).collect();
+    let shown: Vec<SideName> =
+        parts.iter().filter(|part| !part.is_told).map(|part| part.name.clone()).collect();
     let fields =
         map.require("fields", problems).map(|node| fields::read(node, &here, problems)).unwrap_or_default();
-    let identity = map.require("identity", problems).map(|node| identity(node, &fields, &here, problems));
+    let identity = map.require("identity", problems).map(|node| identity(node, &fields, &shown, problems));
     let guard = map.take("guard", problems).map_or(Some(Guard::default()), |node| guard(node, problems));
     let scope = Scope { what: "the collection", ty: None, sides: &here };
     let default = map.take("resolve", problems).and_then(|node| policies::resolve(node, scope, problems));
@@ -137,6 +141,7 @@ fn part(
         full_interval: None,
         settle_window: SETTLE_WINDOW,
         accept_lost_updates: false,
+        is_told: side.as_ref().is_some_and(|side| side.subscriber.is_some()),
         on_altered: OnAltered::default(),
     };
     let Some(mut map) = Section::open(&entry.value, what.clone(), problems) else { return Some(part) };
@@ -150,6 +155,15 @@ fn part(
         part.on_altered = section::choice(node, "`on_altered`", ON_ALTERED, problems).unwrap_or_default();
     }
     let mut rest: Vec<Entry> = map.rest().into_iter().cloned().collect();
+    if part.is_told {
+        for entry in rest {
+            let shown: String = entry.key.chars().take(60).collect();
+            problems
+                .add(entry.at, format!("{what} is a subscriber, which is only told: it has no `{shown}`"));
+        }
+        part.http = Some(HttpCollection::default());
+        return Some(part);
+    }
     if let Some(read) = rest.iter_mut().find(|entry| entry.key == "read") {
         intervals(&mut read.value, &mut part, problems);
     }
@@ -274,13 +288,13 @@ fn guard(node: &Node, problems: &mut Problems<'_>) -> Option<Guard> {
 
 /// What the fields ask of a side, the side must be able to do.
 fn compile(part: Part, fields: &[Field], problems: &mut Problems<'_>) -> Option<(SideName, CollectionSide)> {
-    let Part { at, name, http, poll_interval, full_interval, settle_window, on_altered, .. } = part;
+    let Part { at, name, http, poll_interval, full_interval, settle_window, on_altered, is_told, .. } = part;
     let map = fields::side_map(&name, fields, problems);
     let http = http?;
     let taken =
         fields.iter().flat_map(|field| &field.places).any(|place| place.side == name && place.taken());
     let what = format!("side `{name}`");
-    if http.read.is_none() && http.lookup.is_none() {
+    if !is_told && http.read.is_none() && http.lookup.is_none() {
         let hint = "add `read`, or `lookup` for a side that is only written";
         problems.add_hint(
             at,
@@ -289,7 +303,7 @@ fn compile(part: Part, fields: &[Field], problems: &mut Problems<'_>) -> Option<
         );
     }
     for (key, missing) in [("create", http.create.is_none()), ("update", http.update.is_none())] {
-        if taken && missing {
+        if taken && missing && !is_told {
             let hint = "or give every field of this side `direction: from_side`";
             problems.add_hint(at, format!("{what} takes fields, but has no `{key}`"), hint);
         }

@@ -4,7 +4,7 @@
 //! this room read. A test reads every key named here and finds none missing.
 #![expect(dead_code, reason = "the fields are there for the schema that is derived from them")]
 
-use hms_sync_http::spec::{HttpCollection, HttpSpec};
+use hms_sync_http::spec::{HttpCollection, HttpSpec, Secrets};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -92,6 +92,8 @@ struct Side {
     connector: Connector,
     /// How often and when to try again.
     retry: Option<Retry>,
+    /// What webhooks to a subscriber are signed with (`whsec_…`); several while it is being changed.
+    secret: Option<Secrets>,
     #[schemars(flatten)]
     http: HttpSpec,
 }
@@ -102,6 +104,8 @@ struct Side {
 enum Connector {
     /// A REST API.
     Http,
+    /// An endpoint that gets each change as a signed webhook, and is never read.
+    Subscriber,
 }
 
 /// Retries of a write: exponential back-off with full jitter.

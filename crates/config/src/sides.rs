@@ -7,13 +7,16 @@ use crate::places;
 use crate::problem::{Problems, listed};
 use crate::section::{self, Section};
 use crate::types::{Retry, Side};
-use hms_sync_http::HttpConnector;
-use hms_sync_http::spec::HttpSpec;
+use hms_sync_http::spec::{HttpSpec, Secrets};
+use hms_sync_http::{HttpConnector, SpecError, SubscriberConnector};
 use hms_sync_model::{SideName, VecMap};
 use std::collections::BTreeMap;
 
 /// The most sides a sync may have.
 pub(crate) const MAX_SIDES: usize = 64;
+
+/// The kinds of connector, and whether what they reach is only told.
+const CONNECTORS: &[(&str, bool)] = &[("http", false), ("subscriber", true)];
 
 /// What is known of a side when it has been read: its name at least.
 pub(crate) struct Read {
@@ -47,26 +50,37 @@ fn one(entry: &Entry, problems: &mut Problems<'_>) -> Option<Read> {
         return Some(Read { name, side: None });
     };
     let connector = map.require("connector", problems);
-    let connector =
-        connector.and_then(|node| section::choice(node, "`connector`", &[("http", ())], problems));
-    let retry =
-        map.take("retry", problems).map_or(Some(Retry::default()), |node| retry(node, &what, problems));
+    let is_told = connector.and_then(|node| section::choice(node, "`connector`", CONNECTORS, problems));
+    let usual = if is_told == Some(true) { Retry::DAYS } else { Retry::default() };
+    let retry = map.take("retry", problems).map_or(Some(usual), |node| retry(node, &what, usual, problems));
+    let secret = (is_told == Some(true)).then(|| map.take("secret", problems)).flatten();
+    let secret = secret.and_then(|node| bridge::read::<Secrets>(node, "`secret`", &[], problems));
     let rest = Node { at: map.at(), kind: Kind::Map(map.rest().into_iter().cloned().collect()) };
-    let ours = ["connector", "retry"];
-    let http: Option<HttpSpec> = connector.and_then(|()| bridge::read(&rest, &what, &ours, problems));
+    let ours: &[&str] =
+        if is_told == Some(true) { &["connector", "retry", "secret"] } else { &["connector", "retry"] };
+    let http: Option<HttpSpec> = is_told.and_then(|_| bridge::read(&rest, &what, ours, problems));
+    let subscriber = (is_told == Some(true)).then(|| secret.unwrap_or_default());
     if let Some(http) = &http
-        && let Err(why) = HttpConnector::new(&name, http.clone(), BTreeMap::new())
+        && let Err(why) = reached(&name, http, subscriber.as_ref())
     {
         problems.add(places::of(&entry.value, &why.key), format!("{what}: {why}"));
     }
-    let side = http.zip(retry).map(|(http, retry)| Side { http, retry });
+    let side = http.zip(retry).map(|(http, retry)| Side { http, subscriber, retry });
     Some(Read { name, side })
 }
 
-fn retry(node: &Node, what: &str, problems: &mut Problems<'_>) -> Option<Retry> {
+/// What the connector finds wrong with the side itself.
+fn reached(name: &SideName, http: &HttpSpec, subscriber: Option<&Secrets>) -> Result<(), SpecError> {
+    match subscriber {
+        Some(secret) => SubscriberConnector::new(name, http, secret).map(drop),
+        None => HttpConnector::new(name, http.clone(), BTreeMap::new()).map(drop),
+    }
+}
+
+fn retry(node: &Node, what: &str, usual: Retry, problems: &mut Problems<'_>) -> Option<Retry> {
     let before = problems.count();
     let mut map = Section::open(node, format!("`retry` of {what}"), problems)?;
-    let mut retry = Retry::default();
+    let mut retry = usual;
     if let Some(node) = map.take("max_attempts", problems) {
         let given = section::whole(node, "`max_attempts`", 1..=1_000, problems);
         retry.max_attempts = given.and_then(|n| u32::try_from(n).ok()).unwrap_or(retry.max_attempts);

@@ -1,7 +1,7 @@
 //! What a checked config is. Whoever holds one may rely on it: names are
 //! known, mappings compile, rules name existing sides and values.
 
-use hms_sync_http::spec::{HttpCollection, HttpSpec};
+use hms_sync_http::spec::{HttpCollection, HttpSpec, Secrets};
 use hms_sync_mapping::SideMap;
 use hms_sync_model::{CollectionName, FieldMap, FieldName, SideName, Value, VecMap};
 use hms_sync_notary::Settings;
@@ -34,6 +34,8 @@ pub struct Config {
 pub struct Side {
     /// How it is reached.
     pub http: HttpSpec,
+    /// What webhooks to it are signed with, if it is a subscriber: it is told and never read.
+    pub subscriber: Option<Secrets>,
     /// How often and when to try again.
     pub retry: Retry,
 }
@@ -53,6 +55,12 @@ impl Default for Retry {
     fn default() -> Self {
         Self { max_attempts: 12, initial: Duration::from_millis(50), max: Duration::from_mins(1) }
     }
+}
+
+impl Retry {
+    /// For webhooks going out, whose receivers may be away for days.
+    pub(crate) const DAYS: Self =
+        Self { max_attempts: 20, initial: Duration::from_secs(5), max: Duration::from_hours(12) };
 }
 
 /// One kind of record.

@@ -92,6 +92,36 @@ fn every_key_at_once() {
 }
 
 #[test]
+fn a_subscriber_is_told_and_has_nothing_else() {
+    let yaml = |tenant: &str, part: &str| {
+        format!(
+            "sync: Told\nsides:\n  clerk: {{ connector: http, url: 'http://127.0.0.1:1' }}\n  tenant: {tenant}\n\
+             collections:\n  permit:\n    identity: [no]\n    sides:\n      clerk: {{ read: {{ path: /p }} }}\n      \
+             tenant: {part}\n    fields:\n      \
+             no: {{ type: string, clerk: {{ path: no, direction: from_side }}, tenant: number }}\n"
+        )
+    };
+    let tenant = "{ connector: subscriber, url: 'http://127.0.0.1:1/in', secret: whsec_ZGVtby1zZWNyZXQtZGVtby1zZWNyZXQ= }";
+    let config = parse("x.yaml", &yaml(tenant, "{}"), &nothing).unwrap();
+    let side = config.sides.get("tenant").unwrap();
+    assert!(side.subscriber.is_some());
+    assert_eq!((side.retry.max_attempts, side.retry.max), (20, Duration::from_hours(12)));
+    assert!(config.sides.get("clerk").unwrap().subscriber.is_none());
+    for (tenant, part, words) in [
+        ("{ connector: subscriber, url: 'http://127.0.0.1:1/in' }", "{}", "webhooks are signed"),
+        (
+            "{ connector: http, url: 'http://127.0.0.1:1/in', secret: x }",
+            "{ lookup: { path: /p } }",
+            "unknown key `secret`",
+        ),
+        (tenant, "{ read: { path: /p } }", "only told: it has no `read`"),
+    ] {
+        let errors = parse("x.yaml", &yaml(tenant, part), &nothing).unwrap_err();
+        assert!(errors.problems[0].message.contains(words), "{errors}");
+    }
+}
+
+#[test]
 fn what_is_wrong_with_an_audit_is_told() {
     let said = |audit: &str| {
         let yaml = include_str!("../../../docs/examples/one-way.yaml");

@@ -76,6 +76,20 @@ pub trait Connector: Send + Sync + std::fmt::Debug + 'static {
     /// Sends a request that a handler wrote itself.
     fn send(&self, request: RawRequest) -> BoxFuture<'_, Outcome>;
 
+    /// A person lets what was set aside there be tried again: so does the connector.
+    fn released(&self) {}
+
+    /// The answer, in plain text, to a question whether we listen; nothing if it is no such
+    /// question. Pure, as [`Connector::webhook`] is.
+    fn handshake(
+        &self,
+        collection: &CollectionName,
+        raw: &RawWebhook,
+    ) -> Option<Result<String, WebhookError>> {
+        let (_, _) = (collection, raw);
+        None
+    }
+
     /// Checks and takes apart one webhook. Pure: no I/O, no clock but the one given.
     fn webhook(&self, collection: &CollectionName, raw: &RawWebhook) -> Result<Delivery, WebhookError>;
 }

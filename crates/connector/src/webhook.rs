@@ -4,6 +4,7 @@
 use crate::Observation;
 use bytes::Bytes;
 use hms_sync_model::{NativeId, Time};
+use std::net::IpAddr;
 
 /// A webhook as it came in: the body to the byte, because signatures cover bytes.
 #[derive(Debug, Clone)]
@@ -14,6 +15,19 @@ pub struct RawWebhook {
     pub body: Bytes,
     /// When it came.
     pub received: Time,
+    /// How it was sent: `POST`, but for some questions whether we listen.
+    pub method: http::Method,
+    /// What followed the `?`.
+    pub query: Option<String>,
+    /// The other end of the connection it came by, which may be a proxy.
+    pub peer: Option<IpAddr>,
+}
+
+impl RawWebhook {
+    /// One that was sent with POST, from nobody knows where.
+    pub fn new(headers: http::HeaderMap, body: Bytes, received: Time) -> Self {
+        Self { headers, body, received, method: http::Method::POST, query: None, peer: None }
+    }
 }
 
 /// What a genuine webhook says.

@@ -9,12 +9,12 @@ use crate::error::EngineError;
 use crate::happening::{Happening, What};
 use crate::machine::Machine;
 use crate::plan::Plan;
-use crate::wake::{Effect, Now, Reply, ReplyTo, Wake};
+use crate::wake::{Command, Effect, Now, Reply, ReplyTo, Wake};
 use crate::way::{Errand, Way};
 use futures_util::future::BoxFuture;
 use hms_sync_changelog::{Log, LogError, Sealed, Writer};
 use hms_sync_connector::Connector;
-use hms_sync_model::{Clock, JobName, RecordId, SideName, Time};
+use hms_sync_model::{Clock, JobName, Lane, RecordId, Released, SideName, Time};
 use hms_sync_vault::Vault;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, VecDeque};
@@ -350,6 +350,15 @@ impl Driver {
 
     fn step(&mut self, wake: Wake) -> Result<(), EngineError> {
         let now = self.now();
+        if let Wake::Command { command: Command::Release { lane, action: Released::Replay, .. }, .. } = &wake
+        {
+            let meant = |side: &SideName| match lane {
+                Some(Lane::Side(lane)) => lane == side,
+                Some(Lane::Job(_) | Lane::Request(_)) => false,
+                None => true,
+            };
+            self.connectors.iter().filter(|(side, _)| meant(side)).for_each(|(_, of)| of.released());
+        }
         for effect in self.machine.step(wake, now)? {
             match effect {
                 Effect::Append(events) => self.appending.extend(events),

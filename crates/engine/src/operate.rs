@@ -3,10 +3,15 @@
 use crate::error::EngineError;
 use crate::machine::Machine;
 use crate::state::RecordState;
-use crate::stream::{keys_stream, parse_stream, stream_of};
+use crate::stream::{REMEMBERED, keys_stream, parse_stream, stream_of};
 use crate::wake::{Command, Now, Reply, ReplyTo};
 use hms_sync_connector::Delivery;
 use hms_sync_model::{Body, CollectionName, Lane, NativeId, RecordId, Released, SideName, Source};
+
+/// After so many webhooks, so many of those that are known are looked at: more than have
+/// come since, so that what is remembered does not grow for ever.
+const FORGET_EVERY: u64 = 64;
+const FORGET_AT_ONCE: usize = 256;
 
 impl Machine {
     /// Takes in a webhook. What it says is durable before it is answered; its
@@ -29,6 +34,9 @@ impl Machine {
             self.emit_stream(&stream, Body::Received { message: message.clone() }, now)?;
         }
         self.counts.webhooks += 1;
+        if self.counts.webhooks.is_multiple_of(FORGET_EVERY) {
+            self.views.forget_messages(now.wall.minus(REMEMBERED), FORGET_AT_ONCE)?;
+        }
         for record in delivery.records {
             let source = Source::Webhook(delivery.message.clone());
             self.intake(side, collection, record, source, now.wall, now)?;

@@ -121,9 +121,8 @@ impl StreamState {
 
 /// Messages in one event that carries a stream over.
 pub(crate) const MESSAGES_MAX: usize = 4_096;
-/// Webhooks are sent again for hours or days; what came in longer ago is not remembered of
-/// events that are dropped.
-const REMEMBERED: Duration = Duration::from_hours(30 * 24);
+/// Webhooks are sent again for hours or days; what came in longer ago is forgotten.
+pub(crate) const REMEMBERED: Duration = Duration::from_hours(30 * 24);
 
 /// A webhook that was taken in: the hash of its message id, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

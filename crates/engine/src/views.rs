@@ -77,6 +77,8 @@ pub struct Views {
     live: Live,
     /// What the block of the last events holds.
     block: Block,
+    /// The webhook message that was last looked at, to be forgotten if it is old.
+    looked_at: Option<Vec<u8>>,
 }
 
 /// A set of records, all of it in memory, and how it differs from what is saved.
@@ -155,6 +157,7 @@ impl Views {
             parked: Marks::default(),
             live: Live::default(),
             block: Block::default(),
+            looked_at: None,
         }
     }
 
@@ -622,6 +625,20 @@ impl Views {
     pub fn received(&self, stream: &RecordId, message: &str) -> Result<Option<Time>, EngineError> {
         let found = self.get(&message_key(stream, &message_hash(message)))?;
         Ok(found.and_then(|bytes| bytes.try_into().ok()).map(|at| Time(i64::from_be_bytes(at))))
+    }
+
+    /// Looks at the next `count` webhook messages that are known, in turn, and forgets those
+    /// that were taken in before `before`.
+    pub(crate) fn forget_messages(&mut self, before: Time, count: usize) -> Result<(), EngineError> {
+        let found = self.scan(b"w", self.looked_at.as_deref(), count)?;
+        // After the last one the first comes again.
+        self.looked_at = found.last().map(|(key, _)| key.clone());
+        for (key, at) in found {
+            if at.try_into().is_ok_and(|at| i64::from_be_bytes(at) < before.0) {
+                self.set(key, None);
+            }
+        }
+        Ok(())
     }
 
     /// Takes an event that comes next into the summary of its block.

@@ -6,8 +6,8 @@ use crate::source::Job;
 use hms_sync_config::{Collection, CollectionSide, Config};
 use hms_sync_connector::Connector;
 use hms_sync_engine::{CollectionPlan, Guard, JobPlan, OnAltered, Plan, Recreate, Retry, Shape, SidePlan};
-use hms_sync_http::HttpConnector;
 use hms_sync_http::spec::HttpCollection;
+use hms_sync_http::{HttpConnector, SpecError, SubscriberConnector};
 use hms_sync_management::HookRoute;
 use hms_sync_model::{CollectionName, SideName, VecMap};
 use hms_sync_resolver::Rules;
@@ -43,11 +43,9 @@ pub(crate) fn assemble_with(config: &Config, jobs: &[Job]) -> Result<Assembly, S
     let mut plan = Plan::new(config.sync.clone());
     let mut connectors = Connectors::new();
     for (name, side) in config.sides.iter() {
-        let of_side = parts.iter().filter(|part| part.side == name);
-        let of_side = of_side.map(|part| (part.collection.clone(), part.http.clone())).collect();
-        let connector = HttpConnector::new(name, side.http.clone(), of_side)
+        let connector = connector(name, side, &parts)
             .map_err(|why| SyncError::Side { side: name.to_string(), why: why.to_string() })?;
-        connectors.insert(name.clone(), Arc::new(connector));
+        connectors.insert(name.clone(), connector);
         let retry =
             Retry { max_attempts: side.retry.max_attempts, initial: side.retry.initial, max: side.retry.max };
         plan.sides.insert(name.clone(), SidePlan { in_flight_max: side.http.max_concurrency.into(), retry });
@@ -62,6 +60,19 @@ pub(crate) fn assemble_with(config: &Config, jobs: &[Job]) -> Result<Assembly, S
     }
     let hooks = hooks(&parts, &connectors)?;
     Ok(Assembly { plan, connectors, hooks })
+}
+
+fn connector(
+    name: &SideName,
+    side: &hms_sync_config::Side,
+    parts: &[Part<'_>],
+) -> Result<Arc<dyn Connector>, SpecError> {
+    if let Some(secret) = &side.subscriber {
+        return Ok(Arc::new(SubscriberConnector::new(name, &side.http, secret)?));
+    }
+    let of_side = parts.iter().filter(|part| part.side == name);
+    let of_side = of_side.map(|part| (part.collection.clone(), part.http.clone())).collect();
+    Ok(Arc::new(HttpConnector::new(name, side.http.clone(), of_side)?))
 }
 
 /// One side's requests of one collection.

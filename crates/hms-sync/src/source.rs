@@ -7,7 +7,7 @@ use crate::every::Every;
 use crate::running::Running;
 use hms_sync_engine::{Call, Handler, Retry};
 use hms_sync_http::spec::{
-    CursorFrom, FieldPath, HttpCollection, IncrementalSync, Paginator, Payload, ReadSpec, RequestOption,
+    CursorFrom, FieldPath, HttpCollection, IncrementalSync, Paginator, ReadSpec, RequestOption, Secrets,
     Span, Template, WebhookSpec,
 };
 use hms_sync_model::{CollectionName, JobName, SideName};
@@ -64,13 +64,8 @@ impl Source {
     /// as Standard Webhooks has it.
     #[must_use]
     pub fn webhook(mut self, path: impl Into<String>, secret: impl Into<String>) -> Self {
-        self.webhook = Some(WebhookSpec {
-            path: path.into(),
-            secret: Some(secret.into().into()),
-            unsigned: false,
-            payload: Payload::default(),
-            record_selector: None,
-        });
+        self.webhook =
+            Some(WebhookSpec { path: path.into(), secret: Secrets::one(secret), ..WebhookSpec::default() });
         self
     }
 

@@ -254,6 +254,14 @@ impl Connector for HttpConnector {
         async move { write::send(&self.wire, &self.key_header, &request).await }.boxed()
     }
 
+    fn handshake(
+        &self,
+        collection: &CollectionName,
+        raw: &RawWebhook,
+    ) -> Option<Result<String, WebhookError>> {
+        self.collections.get(collection)?.hook.as_ref()?.handshake(raw)
+    }
+
     fn webhook(&self, collection: &CollectionName, raw: &RawWebhook) -> Result<Delivery, WebhookError> {
         let collection = self.collections.get(collection).ok_or(WebhookError::NotConfigured)?;
         collection.hook.as_ref().ok_or(WebhookError::NotConfigured)?.open(&collection.lens, raw)

@@ -1,9 +1,10 @@
 //! Connector for REST APIs: polling, webhooks, writes.
 //!
 //! [`spec`] is what stands in a config; [`HttpConnector`] is a side reached that
-//! way. It follows no redirect, reads no proxy from the environment, and never
-//! goes where an answer points unless that is below the configured URL: every request
-//! stays there, and so does every secret.
+//! way, [`SubscriberConnector`] one that is only told, by webhooks going out. It
+//! follows no redirect, reads no proxy from the environment, and never goes where an
+//! answer points unless that is below the configured URL: every request stays there,
+//! and so does every secret.
 
 pub mod spec;
 mod template;
@@ -25,7 +26,9 @@ mod read;
 mod write;
 mod webhook;
 mod connector;
+mod subscriber;
 
 pub use connector::HttpConnector;
 pub use error::SpecError;
+pub use subscriber::SubscriberConnector;
 pub use template::TemplateError;

@@ -14,7 +14,7 @@ mod webhook;
 mod write;
 
 pub use auth::Authenticator;
-pub use decoder::{Decoder, Encoding};
+pub use decoder::{Decoder, TextEncoding};
 pub use expression::{Expression, InjectInto, RequestOption};
 pub use network::{Network, TlsSpec, TlsVersion};
 pub use paginator::{CursorPaginator, Paginator};
@@ -23,7 +23,9 @@ pub use read::{
     ReadMethod, ReadSpec, RecordFilter, RecordSelector,
 };
 pub use text::{BaseUrl, FieldPath, Headers, InvalidUrl, Size, Span, Template};
-pub use webhook::{Payload, WebhookSpec};
+pub use webhook::{
+    Algorithm, Challenge, Encoding, EventType, Payload, Place, Secrets, Signature, WebhookSpec,
+};
 pub use write::{BodyShape, ExistsWhen, IdempotencySpec, Method, WriteSpec};
 
 use schemars::JsonSchema;

@@ -1,42 +1,89 @@
 //! Webhooks coming in: is it genuine, and what does it say?
 //!
-//! Standard Webhooks: HMAC-SHA256 over id, time and the raw body. Pure: the time
-//! of arrival is given. What is not signed by whom it should be learns nothing
-//! from the answer.
+//! Pure: the time of arrival is given. What is not signed by whom it should be
+//! learns nothing from the answer. A message is one thing that happened; a delivery
+//! has one of them, or a list.
 
-use crate::error::SpecError;
+mod challenge;
+mod origin;
+mod signature;
+
+use crate::error::{SpecError, quote};
 use crate::select::{self, Lens};
-use crate::spec::{FieldPath, Payload, WebhookSpec};
+use crate::spec::{FieldPath, Payload, Place, Signature, WebhookSpec};
+use challenge::Handshake;
 use hms_sync_connector::{Content, Delivery, Observation, RawWebhook, WebhookError};
 use hms_sync_model::NativeId;
-use http::HeaderMap;
-use secrecy::ExposeSecret;
+use http::{HeaderMap, HeaderName};
+use origin::Origin;
 use serde_json::Value as Json;
-use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
+use sha2::{Digest, Sha256};
+pub(crate) use signature::Signer;
+use signature::{ID_MAX, Verifier, WEBHOOK_ID};
 use std::fmt;
-use subtle::ConstantTimeEq;
 
-/// How far the sender's clock may be from ours.
-const TOLERANCE_SECONDS: u64 = 5 * 60;
-/// Signatures that are looked at in one header.
-const SIGNATURES_MAX: usize = 16;
-/// The shortest secret, in bytes, that cannot be guessed.
-const SECRET_MIN: usize = 16;
+const GITHUB_DELIVERY: HeaderName = HeaderName::from_static("x-github-delivery");
 
 /// A webhook, set up.
 pub(crate) struct Hook {
-    /// None: unsigned, by explicit wish.
-    signers: Vec<Webhook>,
+    verifier: Verifier,
+    origin: Origin,
+    challenge: Option<Handshake>,
+    id: Spot,
+    /// A message without an id will not do.
+    id_wanted: bool,
+    event_type: Vec<Spot>,
+    events: Vec<String>,
+    deleted_when: Vec<String>,
     payload: Payload,
+    batch: Option<FieldPath>,
     selector: Option<FieldPath>,
+    can_fetch: bool,
 }
 
 impl fmt::Debug for Hook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hook")
             .field("payload", &self.payload)
-            .field("secrets", &self.signers.len())
+            .field("secrets", &self.verifier.secrets())
             .finish_non_exhaustive()
+    }
+}
+
+/// A place in a delivery, ready for use.
+#[derive(Debug, Clone)]
+enum Spot {
+    Header(HeaderName),
+    Field(FieldPath),
+}
+
+impl Spot {
+    fn new(place: &Place) -> Result<Self, String> {
+        match place {
+            Place::Header(name) => header_name(name).map(Self::Header),
+            Place::Field(path) => Ok(Self::Field(path.clone())),
+        }
+    }
+
+    /// The text there; a number counts as text.
+    fn text(&self, raw: &RawWebhook, message: &Json) -> Option<String> {
+        match self {
+            Self::Header(name) => once(&raw.headers, name).map(str::to_owned),
+            Self::Field(path) => match path.get(message)? {
+                Json::String(text) => Some(text.clone()),
+                Json::Number(n) => Some(n.to_string()),
+                Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Spot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "header `{name}`"),
+            Self::Field(path) => write!(f, "`{path}`"),
+        }
     }
 }
 
@@ -49,54 +96,154 @@ impl Hook {
         if spec.payload == Payload::Hint && !can_fetch {
             return Err(bad("payload", "a hint needs `fetch`, to read what it names"));
         }
-        let secrets = spec.secret.as_ref().map_or("", ExposeSecret::expose_secret);
-        let mut signers = Vec::new();
-        for secret in secrets.split_whitespace() {
-            let signer = signer(secret);
-            signers.push(signer.map_err(|why| bad("secret", why))?);
+        if spec.allow_networks.is_empty() && !spec.trusted_proxies.is_empty() {
+            return Err(bad("trusted_proxies", "is of no use without `allow_networks`"));
         }
-        match (signers.is_empty(), spec.unsigned) {
-            (true, false) => {
-                Err(bad("secret", "is needed: without it anybody could send; or say `unsigned: true`"))
+        if spec.event_type.0.is_empty() {
+            return Err(bad("event_type", "names no place"));
+        }
+        let spot = |name: &str, place| Spot::new(place).map_err(|why| bad(name, &why));
+        let event_type: Result<_, _> =
+            spec.event_type.0.iter().map(|place| spot("event_type.header", place)).collect();
+        let challenge = spec.challenge.as_ref().map(Handshake::new).transpose();
+        Ok(Self {
+            verifier: Verifier::new(key, spec)?,
+            origin: Origin::new(&spec.allow_networks, &spec.trusted_proxies),
+            challenge: challenge.map_err(|why| bad("challenge.verify_token", why))?,
+            id: spec
+                .id
+                .as_ref()
+                .map(|place| spot("id.header", place))
+                .transpose()?
+                .unwrap_or_else(|| usual_id(spec)),
+            id_wanted: spec.id.is_some(),
+            event_type: event_type?,
+            events: spec.events.clone(),
+            deleted_when: spec.deleted_when.clone(),
+            payload: spec.payload,
+            batch: spec.batch.clone(),
+            selector: spec.record_selector.as_ref().map(|selector| selector.field_path.clone()),
+            can_fetch,
+        })
+    }
+
+    /// The answer to a question whether we listen; nothing if it is no such question.
+    pub(crate) fn handshake(&self, raw: &RawWebhook) -> Option<Result<String, WebhookError>> {
+        let challenge = self.challenge.as_ref()?;
+        if !self.origin.admits(raw) {
+            return Some(Err(WebhookError::Unauthorised));
+        }
+        challenge.answer(raw, || self.verifier.is_genuine(raw))
+    }
+
+    /// What a delivery says, if it is genuine.
+    pub(crate) fn open(&self, lens: &Lens, raw: &RawWebhook) -> Result<Delivery, WebhookError> {
+        if !self.origin.admits(raw) || !self.verifier.is_genuine(raw) {
+            return Err(WebhookError::Unauthorised);
+        }
+        self.read(lens, raw).map_err(|reason| WebhookError::Malformed { reason })
+    }
+
+    fn read(&self, lens: &Lens, raw: &RawWebhook) -> Result<Delivery, String> {
+        let json = select::parse(&raw.body).map_err(|why| why.replace("the answer", "the webhook"))?;
+        let mut delivery = Delivery { message: None, records: Vec::new(), hints: Vec::new() };
+        let (messages, several) = self.messages(json)?;
+        let message = self.message_id(raw, &messages)?;
+        let mut read = 0;
+        for message in messages {
+            let Some(deleted) = self.wanted(raw, &message)? else { continue };
+            let (records, many) = self.records(lens, message)?;
+            for record in records {
+                read += 1;
+                let place = |why: String| {
+                    if many || several { format!("record {read} {why}") } else { format!("the record {why}") }
+                };
+                self.take(lens, record, deleted, &mut delivery).map_err(place)?;
             }
-            (false, true) => Err(bad("unsigned", "does not go with a secret")),
-            _ => Ok(Self {
-                signers,
-                payload: spec.payload,
-                selector: spec.record_selector.as_ref().map(|selector| selector.field_path.clone()),
-            }),
+        }
+        // What says nothing to us need not be remembered.
+        let nothing = delivery.records.is_empty() && delivery.hints.is_empty();
+        delivery.message = message.filter(|_| !nothing);
+        Ok(delivery)
+    }
+
+    /// The messages of a delivery, and whether they came as a list.
+    fn messages(&self, json: Json) -> Result<(Vec<Json>, bool), String> {
+        let found = match &self.batch {
+            Some(path) => {
+                path.take(json).ok_or_else(|| format!("there is nothing at `{path}` in the webhook"))?
+            }
+            None => json,
+        };
+        match (found, &self.batch) {
+            (Json::Array(messages), _) => Ok((messages, true)),
+            (_, Some(path)) => Err(format!("there is no list of messages at `{path}` in the webhook")),
+            (message, None) => Ok((vec![message], false)),
         }
     }
 
-    pub(crate) fn open(&self, lens: &Lens, raw: &RawWebhook) -> Result<Delivery, WebhookError> {
-        let message = self.genuine(raw)?;
-        let malformed = |reason: String| WebhookError::Malformed { reason };
-        let json =
-            select::parse(&raw.body).map_err(|why| malformed(why.replace("the answer", "the webhook")))?;
-        let deleted = json.get("type").and_then(Json::as_str).is_some_and(|event| event.contains("delete"));
-        let (records, many) = self.records(lens, json).map_err(malformed)?;
-        let mut delivery = Delivery { message, records: Vec::new(), hints: Vec::new() };
-        for (index, record) in records.into_iter().enumerate() {
-            let place = |why: String| {
-                malformed(if many {
-                    format!("record {} {why}", index + 1)
-                } else {
-                    format!("the record {why}")
-                })
-            };
-            let id = match (self.payload, &record) {
-                // A hint may be the bare id.
-                (Payload::Hint, Json::String(_) | Json::Number(_)) => {
-                    select::scalar_id(&record).map_err(place)?
+    /// The id of a delivery: the same when it is sent again.
+    fn message_id(&self, raw: &RawWebhook, messages: &[Json]) -> Result<Option<String>, String> {
+        let one = |message: &Json| match self.id.text(raw, message).filter(|id| !id.is_empty()) {
+            Some(id) if id.len() > ID_MAX => {
+                Err(format!("the id at {} is longer than {ID_MAX} bytes", self.id))
+            }
+            Some(id) if id.chars().any(char::is_control) => {
+                Err(format!("the id at {} has control characters: {}", self.id, quote(id.as_bytes(), 60)))
+            }
+            None if self.id_wanted => Err(format!("there is no message id at {}", self.id)),
+            id => Ok(id),
+        };
+        match (messages, &self.id) {
+            ([], Spot::Field(_)) => Ok(None),
+            ([message], _) => one(message),
+            (_, Spot::Header(_)) => one(&Json::Null),
+            // Of a list: all of them.
+            (messages, Spot::Field(_)) => {
+                let mut hash = Sha256::new();
+                for message in messages {
+                    let Some(id) = one(message)? else { return Ok(None) };
+                    hash.update(id.len().to_be_bytes());
+                    hash.update(id);
                 }
-                _ => lens.id(&record).map_err(place)?,
-            };
-            match self.content(record, deleted) {
-                None => delivery.hints.push(id),
-                Some((record, partial)) => delivery.records.push(observation(lens, id, record, partial)),
+                let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+                Ok(Some(format!("batch:{hex}")))
             }
         }
-        Ok(delivery)
+    }
+
+    /// Whether a message is to be taken in, and whether it says that a record was deleted.
+    fn wanted(&self, raw: &RawWebhook, message: &Json) -> Result<Option<bool>, String> {
+        let words: Vec<String> = self.event_type.iter().filter_map(|spot| spot.text(raw, message)).collect();
+        if words.is_empty() && !(self.events.is_empty() && self.deleted_when.is_empty()) {
+            let places: Vec<String> = self.event_type.iter().map(Spot::to_string).collect();
+            return Err(format!("the webhook does not say what happened at {}", places.join(" or ")));
+        }
+        let event = words.join(".");
+        let is_one = |patterns: &[String]| patterns.iter().any(|pattern| fits(pattern, &event));
+        let deleted =
+            if self.deleted_when.is_empty() { event.contains("delete") } else { is_one(&self.deleted_when) };
+        let wanted =
+            self.events.is_empty() || is_one(&self.events) || (deleted && !self.deleted_when.is_empty());
+        Ok(wanted.then_some(deleted))
+    }
+
+    fn take(&self, lens: &Lens, record: Json, deleted: bool, delivery: &mut Delivery) -> Result<(), String> {
+        let id = match (self.payload, &record) {
+            // A hint may be the bare id.
+            (Payload::Hint, Json::String(_) | Json::Number(_)) => select::scalar_id(&record)?,
+            _ => lens.id(&record)?,
+        };
+        let believed = deleted && !self.deleted_when.is_empty() && !self.can_fetch;
+        if believed {
+            delivery.records.push(Observation { id, tag: None, modified: None, content: Content::Gone });
+            return Ok(());
+        }
+        match self.content(record, deleted) {
+            None => delivery.hints.push(id),
+            Some((record, partial)) => delivery.records.push(observation(lens, id, record, partial)),
+        }
+        Ok(())
     }
 
     /// Nothing for a record that is only named. That it was deleted is not
@@ -130,48 +277,36 @@ impl Hook {
             record => (vec![record], false),
         })
     }
+}
 
-    /// The message's id, if it is signed as it should be.
-    fn genuine(&self, raw: &RawWebhook) -> Result<Option<String>, WebhookError> {
-        let id = text(&raw.headers, HEADER_WEBHOOK_ID);
-        if self.signers.is_empty() {
-            return Ok(id.map(str::to_owned));
-        }
-        let signed = || {
-            let id = id.filter(|id| !id.is_empty() && id.len() <= 256)?;
-            let at: i64 = text(&raw.headers, HEADER_WEBHOOK_TIMESTAMP)?.parse().ok()?;
-            let received = raw.received.0.div_euclid(1_000_000);
-            if received.abs_diff(at) > TOLERANCE_SECONDS {
-                return None;
-            }
-            let given = text(&raw.headers, HEADER_WEBHOOK_SIGNATURE)?;
-            let ours: Vec<String> =
-                self.signers.iter().filter_map(|signer| signer.sign(id, at, &raw.body).ok()).collect();
-            let mut matches = subtle::Choice::from(0);
-            for given in given.split(' ').take(SIGNATURES_MAX) {
-                for ours in &ours {
-                    matches |= given.as_bytes().ct_eq(ours.as_bytes());
-                }
-            }
-            bool::from(matches).then(|| id.to_owned())
-        };
-        signed().map(Some).ok_or(WebhookError::Unauthorised)
+/// Where each kind of sender writes the id of a message.
+fn usual_id(spec: &WebhookSpec) -> Spot {
+    match &spec.signature {
+        Signature::Github {} => Spot::Header(GITHUB_DELIVERY),
+        Signature::Stripe { .. } => Spot::Field(FieldPath::dotted("id")),
+        Signature::Slack { .. } => Spot::Field(FieldPath::dotted("event_id")),
+        Signature::StandardWebhooks { .. }
+        | Signature::Hmac { .. }
+        | Signature::Basic {}
+        | Signature::Bearer {}
+        | Signature::Token { .. } => Spot::Header(WEBHOOK_ID),
     }
 }
 
-fn signer(secret: &str) -> Result<Webhook, &'static str> {
-    use base64::Engine;
-    let key =
-        base64::engine::general_purpose::STANDARD.decode(secret.strip_prefix("whsec_").unwrap_or(secret));
-    let key = key.map_err(|_| "is no base64, as `whsec_…` has it")?;
-    if key.len() < SECRET_MIN {
-        return Err("is too short: 16 bytes at least, in base64");
+/// `permit.*` fits all that begins with `permit.`.
+fn fits(pattern: &str, event: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => event.starts_with(start),
+        None => pattern == event,
     }
-    Webhook::from_bytes(key).map_err(|_| "cannot be used")
+}
+
+fn header_name(name: &str) -> Result<HeaderName, String> {
+    HeaderName::try_from(name).map_err(|_| format!("`{}` is no name of a header", quote(name.as_bytes(), 60)))
 }
 
 /// A header that comes just once.
-fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+fn once<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(value)

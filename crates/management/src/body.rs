@@ -9,9 +9,12 @@ use http::{HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Seconds after which a sender may try again while the sync is stopped.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+/// The same while there are too many of them.
+const RETRY_SOON: HeaderValue = HeaderValue::from_static("1");
 
 /// A request that gets no answer but this.
 #[derive(Debug)]
@@ -31,6 +34,12 @@ impl Refusal {
         let hint = "send it again later: nothing of it was taken in";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "the sync is not running", hint)
     }
+
+    /// There is no room for it now; nothing was kept.
+    pub(crate) fn busy() -> Self {
+        let hint = "send it again later: nothing of it was taken in";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too many webhooks at once", hint)
+    }
 }
 
 #[derive(Serialize)]
@@ -47,6 +56,14 @@ impl IntoResponse for Refusal {
         match self.status {
             StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                // What was not read of the body may still be under way.
+                headers.insert(header::RETRY_AFTER, RETRY_SOON);
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            StatusCode::METHOD_NOT_ALLOWED if !headers.contains_key(header::ALLOW) => {
+                headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
             }
             StatusCode::UNAUTHORIZED => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -102,16 +119,58 @@ pub(crate) async fn read(body: Body, bytes_max: usize, patience: Duration) -> Re
     let whole = Limited::new(body, bytes_max).collect();
     match tokio::time::timeout(patience, whole).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(why)) if why.is::<LengthLimitError>() => {
-            let error = format!("the body is larger than {bytes_max} bytes");
-            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error, "send fewer records at once"))
-        }
+        Ok(Err(why)) if why.is::<LengthLimitError>() => Err(too_large(bytes_max)),
         Ok(Err(_)) => {
             Err(Refusal::new(StatusCode::BAD_REQUEST, "the body broke off", "send the request again"))
         }
-        Err(_) => {
-            let error = "the body did not come in time";
-            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, error, "send the request again"))
-        }
+        Err(_) => Err(too_slow()),
     }
+}
+
+/// The same within a budget that all bodies share: what has come of each takes its part
+/// of it, for as long as the second value lives.
+pub(crate) async fn read_within(
+    mut body: Body,
+    bytes_max: usize,
+    patience: Duration,
+    kibibytes: &Semaphore,
+) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Refusal> {
+    let whole = async {
+        let mut parts: Vec<Bytes> = Vec::new();
+        let (mut length, mut held) = (0_usize, None::<SemaphorePermit<'_>>);
+        while let Some(frame) = body.frame().await {
+            let broken =
+                |_| Refusal::new(StatusCode::BAD_REQUEST, "the body broke off", "send the request again");
+            let Ok(part) = frame.map_err(broken)?.into_data() else { continue };
+            length = length.saturating_add(part.len());
+            if length > bytes_max {
+                return Err(too_large(bytes_max));
+            }
+            let (taken, wanted) =
+                (held.as_ref().map_or(0, SemaphorePermit::num_permits), length.div_ceil(1_024));
+            let more = u32::try_from(wanted.saturating_sub(taken)).unwrap_or(u32::MAX);
+            let more = kibibytes.try_acquire_many(more).map_err(|_| Refusal::busy())?;
+            match &mut held {
+                Some(held) => held.merge(more),
+                None => held = Some(more),
+            }
+            parts.push(part);
+        }
+        let whole = match parts.as_slice() {
+            [] => Bytes::new(),
+            [only] => only.clone(),
+            parts => parts.concat().into(),
+        };
+        Ok((whole, held))
+    };
+    tokio::time::timeout(patience, whole).await.unwrap_or_else(|_| Err(too_slow()))
+}
+
+fn too_large(bytes_max: usize) -> Refusal {
+    let error = format!("the body is larger than {bytes_max} bytes");
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error, "send fewer records at once")
+}
+
+fn too_slow() -> Refusal {
+    Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time", "send the request again")
 }

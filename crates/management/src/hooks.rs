@@ -2,10 +2,10 @@
 //!
 //! The connector says whether a delivery is genuine and what it holds; the engine
 //! makes it durable; only then the sender hears 200. If the engine cannot, the
-//! sender hears 503 and sends it again.
+//! sender hears 503 and sends it again. More at once than fit in our memory hear 429.
 
-use crate::body::{Refusal, read};
-use crate::serve::{Limits, Room};
+use crate::body::{Refusal, read_within};
+use crate::serve::{Limits, Peer, Room};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use hms_sync_connector::{Connector, RawWebhook, WebhookError};
@@ -15,6 +15,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::Semaphore;
 
 /// Where a side's webhooks come in.
 #[derive(Debug, Clone)]
@@ -32,20 +33,38 @@ pub struct HookRoute {
 /// All of them, by path.
 pub(crate) type Hooks = BTreeMap<String, HookRoute>;
 
+/// How much is taken in at once.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    /// One for each webhook.
+    places: Semaphore,
+    /// Of their bodies.
+    kibibytes: Semaphore,
+}
+
+impl Intake {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let kibibytes = (limits.hook_bytes_max / 1_024).clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            places: Semaphore::new(limits.hooks_max.clamp(1, Semaphore::MAX_PERMITS)),
+            kibibytes: Semaphore::new(kibibytes),
+        }
+    }
+}
+
 /// Everything that is no route of ours: a webhook, or nothing.
 pub(crate) async fn hook(State(room): State<Arc<Room>>, request: Request) -> Response {
     let Some(route) = room.hooks.get(request.uri().path()) else {
         let hint = "webhooks come in at the paths that the configuration names";
         return Refusal::new(StatusCode::NOT_FOUND, "there is nothing here", hint).into_response();
     };
-    if request.method() != Method::POST {
-        let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "webhooks are sent with POST", "use POST");
-        let mut response = refusal.into_response();
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-        return response;
-    }
     match take_in(&room, route, request).await {
-        Ok(()) => StatusCode::OK.into_response(),
+        Ok(Told::Durable) => StatusCode::OK.into_response(),
+        Ok(Told::Challenge(text)) => {
+            // Text of a stranger's: not to be taken for anything else.
+            let plain = [(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))];
+            (plain, text).into_response()
+        }
         Err(refusal) => {
             let (status, why) = (refusal.status.as_u16(), &refusal.error);
             tracing::warn!(side = %route.side, collection = %route.collection, status, why, "webhook not taken in");
@@ -54,17 +73,41 @@ pub(crate) async fn hook(State(room): State<Arc<Room>>, request: Request) -> Res
     }
 }
 
-async fn take_in(room: &Room, route: &HookRoute, request: Request) -> Result<(), Refusal> {
+/// What a sender is told.
+enum Told {
+    /// That it is on the disk, or that there was nothing to keep.
+    Durable,
+    /// The answer to its question whether we listen.
+    Challenge(String),
+}
+
+async fn take_in(room: &Room, route: &HookRoute, request: Request) -> Result<Told, Refusal> {
+    let Ok(_place) = room.intake.places.try_acquire() else { return Err(Refusal::busy()) };
     let Limits { body_bytes_max, body_patience, answer_patience, .. } = room.limits;
     let (parts, body) = request.into_parts();
-    let body = read(body, body_bytes_max, body_patience).await?;
-    let raw = RawWebhook { headers: parts.headers, body, received: now() };
+    let (body, _held) = read_within(body, body_bytes_max, body_patience, &room.intake.kibibytes).await?;
+    let raw = RawWebhook {
+        method: parts.method,
+        query: parts.uri.query().map(str::to_owned),
+        peer: parts.extensions.get::<Peer>().map(|peer| peer.0),
+        ..RawWebhook::new(parts.headers, body, now())
+    };
+    if let Some(answer) = route.connector.handshake(&route.collection, &raw) {
+        return answer.map(Told::Challenge).map_err(refusal);
+    }
+    if raw.method != Method::POST {
+        return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "webhooks are sent with POST", "use POST"));
+    }
     let delivery = route.connector.webhook(&route.collection, &raw).map_err(refusal)?;
+    drop(raw);
+    if delivery.records.is_empty() && delivery.hints.is_empty() && delivery.message.is_none() {
+        return Ok(Told::Durable);
+    }
     let Some(engine) = room.desk.engine() else { return Err(Refusal::later()) };
     let (side, collection) = (route.side.clone(), route.collection.clone());
     let durable = engine.ask(move |reply| Wake::Webhook { side, collection, delivery, reply });
     match tokio::time::timeout(answer_patience, durable).await {
-        Ok(Ok(Reply::Done | Reply::Count(_) | Reply::Made(_) | Reply::Stale(_))) => Ok(()),
+        Ok(Ok(Reply::Done | Reply::Count(_) | Reply::Made(_) | Reply::Stale(_))) => Ok(Told::Durable),
         Ok(Ok(Reply::Refused(why))) => {
             Err(Refusal::new(StatusCode::BAD_REQUEST, why, "see the sync's configuration"))
         }

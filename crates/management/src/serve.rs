@@ -1,16 +1,23 @@
 //! The server itself: our own accept loop, because a server that faces senders
 //! of webhooks needs bounds that the ready-made one has not: on the time a
-//! header may take, on connections at once, on bodies.
+//! header may take, on connections at once and from one address, on bodies, and on a
+//! reader that does not read.
+
+mod addresses;
+mod patient;
 
 use crate::desk::Desk;
 use crate::error::ServeError;
-use crate::hooks::{HookRoute, Hooks};
+use crate::hooks::{HookRoute, Hooks, Intake};
 use crate::token::{Access, AccessFile};
+use addresses::{Addresses, Guest};
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::net::SocketAddr;
+use patient::Patient;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,12 +35,22 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Limits {
     /// Connections at once; more wait until one ends.
     pub connections_max: usize,
+    /// Connections at once from one address; more are closed.
+    pub connections_per_address_max: usize,
+    /// Whether loopback, where proxies are, may have more of them.
+    pub spares_loopback: bool,
+    /// Webhooks taken in at once; more hear 429.
+    pub hooks_max: usize,
+    /// The most memory that their bodies may take at once, in bytes; more hear 429.
+    pub hook_bytes_max: usize,
     /// The largest body, in bytes.
     pub body_bytes_max: usize,
     /// How long the head of a request may take; also how long a connection may idle.
     pub head_patience: Duration,
     /// How long a body may take.
     pub body_patience: Duration,
+    /// How long the other end may take to read the next part of an answer.
+    pub write_patience: Duration,
     /// How long the engine may take to answer.
     pub answer_patience: Duration,
     /// How long requests under way may take to end when the server stops.
@@ -41,13 +58,20 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 1,024 connections, 1 MB, 10 s for head and body, 30 s for the answer, 5 s at the end.
+    /// 1,024 connections, 64 from one address but loopback, 512 webhooks at once in 32 MB,
+    /// 1 MB a body, 10 s for head and body and for each part that is written, 30 s for the
+    /// answer, 5 s at the end.
     fn default() -> Self {
         Self {
             connections_max: 1_024,
+            connections_per_address_max: 64,
+            spares_loopback: true,
+            hooks_max: 512,
+            hook_bytes_max: 32_000_000,
             body_bytes_max: 1_000_000,
             head_patience: Duration::from_secs(10),
             body_patience: Duration::from_secs(10),
+            write_patience: Duration::from_secs(10),
             answer_patience: Duration::from_secs(30),
             stop_patience: Duration::from_secs(5),
         }
@@ -74,12 +98,17 @@ pub struct Options {
 pub(crate) struct Room {
     pub(crate) desk: Desk,
     pub(crate) hooks: Hooks,
+    pub(crate) intake: Intake,
     pub(crate) access: Access,
     pub(crate) address: SocketAddr,
     pub(crate) limits: Limits,
     pub(crate) verifying: Mutex<()>,
     pub(crate) exporting: Mutex<()>,
 }
+
+/// The other end of a request's connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// A running server. Dropping it ends it without waiting for anybody.
 #[derive(Debug)]
@@ -138,7 +167,10 @@ pub async fn serve(options: Options) -> Result<Serving, ServeError> {
     let access = Access::new(format!("http://{}", reachable(address)))?;
     let file = data_dir.map(|dir| access.write(&dir)).transpose()?;
     let (verifying, exporting) = (Mutex::new(()), Mutex::new(()));
-    let room = Arc::new(Room { desk, hooks, access: access.clone(), address, limits, verifying, exporting });
+    let intake = Intake::new(&limits);
+    let access_of = access.clone();
+    let room =
+        Arc::new(Room { desk, hooks, intake, access: access_of, address, limits, verifying, exporting });
     let (stop, stopped) = watch::channel(false);
     let ended = tokio::spawn(accept(listener, crate::api::router(room), limits, stopped));
     Ok(Serving { address, access, file, stop, ended })
@@ -168,6 +200,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 
 async fn accept(listener: TcpListener, router: Router, limits: Limits, mut stopped: watch::Receiver<bool>) {
     let slots = Arc::new(Semaphore::new(limits.connections_max.max(1)));
+    let addresses = Addresses::new(limits.connections_per_address_max, limits.spares_loopback);
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -176,8 +209,11 @@ async fn accept(listener: TcpListener, router: Router, limits: Limits, mut stopp
             next = one(&listener, &slots) => next,
         };
         match next {
-            Ok((stream, slot)) => {
-                connections.spawn(connection(stream, slot, router.clone(), limits, stopped.clone()));
+            Ok((stream, peer, slot)) => {
+                // Who has too many already is not even told so: that would cost us more than him.
+                let Some(guest) = addresses.enter(peer) else { continue };
+                let seat = Seat { peer, _slot: slot, _guest: guest };
+                connections.spawn(connection(stream, seat, router.clone(), limits, stopped.clone()));
             }
             Err(why) => {
                 tracing::warn!(%why, "a connection could not be taken");
@@ -192,18 +228,25 @@ async fn accept(listener: TcpListener, router: Router, limits: Limits, mut stopp
     }
 }
 
+/// What a connection takes of what all share, until it ends.
+struct Seat {
+    peer: IpAddr,
+    _slot: OwnedSemaphorePermit,
+    _guest: Guest,
+}
+
 async fn one(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> std::io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.map_err(std::io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, slot))
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer.ip().to_canonical(), slot))
 }
 
 async fn connection(
     stream: TcpStream,
-    slot: OwnedSemaphorePermit,
+    seat: Seat,
     router: Router,
     limits: Limits,
     mut stopped: watch::Receiver<bool>,
@@ -214,7 +257,13 @@ async fn connection(
     }
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(limits.head_patience).max_buf_size(HEAD_BYTES_MAX);
-    let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let (peer, router) = (Peer(seat.peer), TowerToHyperService::new(router));
+    let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    });
+    let stream = Patient::new(stream, limits.write_patience);
+    let connection = server.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
@@ -226,7 +275,7 @@ async fn connection(
     if let Err(why) = result {
         tracing::debug!(%why, "a connection broke off");
     }
-    drop(slot);
+    drop(seat);
 }
 
 /// Waits until the server is to stop, also because nobody holds it any more.

@@ -7,6 +7,7 @@ mod bench;
 use bench::{Bench, TOKENLESS, limits};
 use hms_sync_changelog::Log;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test]
 async fn every_api_route_wants_the_token() {
@@ -134,6 +135,115 @@ async fn connections_are_bounded_and_those_that_wait_get_their_turn() {
     let idle = futures_util::future::join_all((0..2).map(|_| bench.raw(b"GET ")));
     let (_, answer) = tokio::join!(idle, bench.hook(r#"{"id":"9"}"#));
     assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn a_question_whether_we_listen_is_answered_in_plain_text() {
+    let bench = Bench::start(limits()).await;
+    for method in ["GET", "POST"] {
+        let answer = bench.ask(method, "/hooks/clerk?asked=hello", TOKENLESS, "").await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, "hello from Some(127.0.0.1);"));
+        let head = answer.head.to_lowercase();
+        assert!(head.contains("text/plain") && head.contains("nosniff"), "{head}");
+    }
+    assert_eq!(bench.engine.log().unwrap().head(), 0);
+}
+
+#[tokio::test]
+async fn more_webhooks_than_there_are_places_for_are_sent_away_in_words() {
+    let patient = hms_sync_management::Limits { body_patience: Duration::from_secs(10), ..limits() };
+    let bench = Bench::start(hms_sync_management::Limits { hooks_max: 1, ..patient }).await;
+    let body = r#"{"id":"7","status":"revoked"}"#;
+    let mut slow = tokio::net::TcpStream::connect(bench.serving.addr()).await.unwrap();
+    let (start, rest) = body.split_at(5);
+    let head = format!(
+        "POST /hooks/clerk HTTP/1.1\r\nHost: h\r\nX-Signature: right\r\nContent-Length: {}\r\n\r\n{start}",
+        body.len()
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    // Whichever comes first has the place; the slow one has it in the end.
+    let refused = loop {
+        let answer = bench.hook(r#"{"id":"8"}"#).await;
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    assert_eq!(refused.status, 429, "{}", refused.body);
+    assert!(refused.head.to_lowercase().contains("retry-after: 1"), "{}", refused.head);
+    assert!(refused.body.contains("nothing of it was taken in"), "{}", refused.body);
+    slow.write_all(rest.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    slow.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    assert_eq!(bench.hook(r#"{"id":"8"}"#).await.status, 200);
+}
+
+#[tokio::test]
+async fn bodies_share_a_budget_of_memory() {
+    let bench = Bench::start(hms_sync_management::Limits { hook_bytes_max: 2_048, ..limits() }).await;
+    let of = |length: usize| format!(r#"{{"id":"7","note":"{}"}}"#, "x".repeat(length));
+    assert_eq!(bench.hook(&of(2_100)).await.status, 429);
+    for _ in 0..4 {
+        assert_eq!(bench.hook(&of(1_000)).await.status, 200, "what was held is given back");
+    }
+}
+
+#[tokio::test]
+async fn one_address_cannot_have_all_connections() {
+    let few = hms_sync_management::Limits { connections_per_address_max: 2, ..limits() };
+    let bench = Bench::start(hms_sync_management::Limits { spares_loopback: false, ..few }).await;
+    let mut idle = Vec::new();
+    for _ in 0..2 {
+        let mut stream = tokio::net::TcpStream::connect(bench.serving.addr()).await.unwrap();
+        stream.write_all(b"GET /").await.unwrap();
+        idle.push(stream);
+    }
+    assert_eq!(bench.hook(r#"{"id":"9"}"#).await.status, 0, "closed without a word");
+    drop(idle);
+    // The server notices that they are gone; it is asked until it has.
+    while bench.hook(r#"{"id":"9"}"#).await.status != 200 {}
+}
+
+#[tokio::test]
+async fn who_does_not_read_is_let_go() {
+    let bench = Bench::start(hms_sync_management::Limits { connections_max: 1, ..limits() }).await;
+    let mut deaf = tokio::net::TcpStream::connect(bench.serving.addr()).await.unwrap();
+    deaf.write_all(b"GET /hooks/clerk?asked=much HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+    let began = Instant::now();
+    assert_eq!(bench.hook(r#"{"id":"9"}"#).await.status, 200);
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+/// Twice as many as there are places for, each a byte at a time, for as long as it is let.
+#[tokio::test]
+async fn those_who_dribble_hold_up_nobody_for_long() {
+    let bench = Bench::start(limits()).await;
+    let address = bench.serving.addr();
+    let dribble = |n: usize| async move {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let head = if n.is_multiple_of(2) {
+            "GET /healthz HTTP/1.1\r\nX-Slow: "
+        } else {
+            "POST /hooks/clerk HTTP/1.1\r\nHost: h\r\nContent-Length: 4000\r\n\r\n"
+        };
+        let mut cut_off = stream.write_all(head.as_bytes()).await.is_err();
+        let began = Instant::now();
+        while !cut_off && began.elapsed() < Duration::from_secs(20) {
+            tokio::time::sleep(Duration::from_millis(25)).await;
+            cut_off = stream.write_all(b"x").await.is_err();
+        }
+        cut_off
+    };
+    let mut all = tokio::task::JoinSet::new();
+    (0..128).for_each(|n| drop(all.spawn(dribble(n))));
+    let mut slowest = Duration::ZERO;
+    for _ in 0..20 {
+        let began = Instant::now();
+        assert_eq!(bench.hook(r#"{"id":"8"}"#).await.status, 200);
+        slowest = slowest.max(began.elapsed());
+    }
+    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+    assert!(all.join_all().await.into_iter().all(|cut_off| cut_off));
 }
 
 #[tokio::test]

@@ -90,7 +90,8 @@ impl Rehearsal {
         Ok(self.side_mut(collection, side)?.fetch(id, Time(i64::MAX)))
     }
 
-    fn deliver(
+    /// A webhook, as the connector has taken it apart.
+    pub fn deliver(
         &mut self,
         collection: &CollectionName,
         side: &SideName,

@@ -1,7 +1,7 @@
 //! Rows of values under a head of names.
 
 use super::text;
-use crate::spec::Encoding;
+use crate::spec::TextEncoding;
 use serde_json::{Map, Value as Json};
 use std::borrow::Cow;
 
@@ -9,12 +9,12 @@ use std::borrow::Cow;
 #[derive(Debug)]
 pub(crate) struct Form {
     delimiter: u8,
-    encoding: Encoding,
+    encoding: TextEncoding,
     nothing: Vec<String>,
 }
 
 impl Form {
-    pub(super) fn new(delimiter: char, encoding: Encoding, nothing: &[String]) -> Result<Self, String> {
+    pub(super) fn new(delimiter: char, encoding: TextEncoding, nothing: &[String]) -> Result<Self, String> {
         let byte = u8::try_from(delimiter).ok().filter(|byte| byte.is_ascii() && !b"\"\r\n".contains(byte));
         let delimiter = byte.ok_or("`delimiter` must be one ASCII character, and no quote or line end")?;
         Ok(Self { delimiter, encoding, nothing: nothing.to_vec() })
@@ -23,8 +23,8 @@ impl Form {
 
 pub(super) fn parse(body: &[u8], form: &Form) -> Result<Json, String> {
     let text: Cow<'_, str> = match form.encoding {
-        Encoding::Utf8 => text(body)?.into(),
-        Encoding::Latin1 => body.iter().map(|byte| char::from(*byte)).collect::<String>().into(),
+        TextEncoding::Utf8 => text(body)?.into(),
+        TextEncoding::Latin1 => body.iter().map(|byte| char::from(*byte)).collect::<String>().into(),
     };
     if text.trim_start().starts_with('<') {
         return Err(format!("the answer is HTML or XML instead of CSV: {}", crate::error::quote(body, 80)));
@@ -60,12 +60,12 @@ fn words(error: &csv::Error) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]
     use super::{Form, parse};
-    use crate::spec::Encoding;
+    use crate::spec::TextEncoding;
     use proptest::prelude::*;
     use serde_json::json;
 
     fn form(delimiter: char) -> Form {
-        Form::new(delimiter, Encoding::Utf8, &["NULL".to_owned()]).unwrap()
+        Form::new(delimiter, TextEncoding::Utf8, &["NULL".to_owned()]).unwrap()
     }
 
     #[test]
@@ -74,7 +74,7 @@ mod tests {
             parse("\u{feff}id;name\r\n1;\"a;b\r\n\"\"c\"\"\"\r\n2;NULL\n".as_bytes(), &form(';')).unwrap();
         assert_eq!(rows, json!([{ "id": "1", "name": "a;b\r\n\"c\"" }, { "id": "2", "name": null }]));
         assert_eq!(parse(b"id,name\n", &form(',')).unwrap(), json!([]));
-        let latin = Form::new(',', Encoding::Latin1, &[]).unwrap();
+        let latin = Form::new(',', TextEncoding::Latin1, &[]).unwrap();
         assert_eq!(parse(b"id\nM\xfcller\n", &latin).unwrap(), json!([{ "id": "Müller" }]));
     }
 
@@ -89,8 +89,8 @@ mod tests {
             let error = parse(body, &form(',')).unwrap_err();
             assert!(error.contains(said), "{error}");
         }
-        Form::new('ü', Encoding::Utf8, &[]).unwrap_err();
-        Form::new('"', Encoding::Utf8, &[]).unwrap_err();
+        Form::new('ü', TextEncoding::Utf8, &[]).unwrap_err();
+        Form::new('"', TextEncoding::Utf8, &[]).unwrap_err();
     }
 
     proptest! {
@@ -102,7 +102,7 @@ mod tests {
             for (id, value) in &rows {
                 body.extend([quoted(id), ",".to_owned(), quoted(value), "\n".to_owned()]);
             }
-            let none = Form::new(',', Encoding::Utf8, &[]).unwrap();
+            let none = Form::new(',', TextEncoding::Utf8, &[]).unwrap();
             let expected: Vec<_> = rows.iter().map(|(id, v)| json!({ "id": id, "v": v })).collect();
             prop_assert_eq!(parse(body.as_bytes(), &none).unwrap(), json!(expected));
         }

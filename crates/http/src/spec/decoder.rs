@@ -22,7 +22,7 @@ pub enum Decoder {
         delimiter: char,
         /// `utf-8` or `latin-1`. Default: `utf-8`.
         #[serde(default)]
-        encoding: Encoding,
+        encoding: TextEncoding,
         /// Texts that mean that there is no value. Default: none.
         #[serde(default)]
         set_values_to_none: Vec<String>,
@@ -39,7 +39,7 @@ fn comma() -> char {
 
 /// How text is written in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-pub enum Encoding {
+pub enum TextEncoding {
     /// As nearly everywhere.
     #[default]
     #[serde(rename = "utf-8", alias = "utf8", alias = "UTF-8")]

@@ -21,7 +21,8 @@ impl Network {
         let (address, bits) = text.split_once('/').map_or((text, None), |(a, bits)| (a, Some(bits)));
         let first: IpAddr = address.parse().map_err(|_| format!("`{text:.60}` is no network"))?;
         let most = if first.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(most), str::parse::<u32>).ok().filter(|bits| *bits <= most);
+        let digits = |bits: &str| bits.bytes().all(|b| b.is_ascii_digit()).then(|| bits.parse().ok())?;
+        let bits = bits.map_or(Some(most), digits).filter(|bits| *bits <= most);
         let bits = bits.ok_or_else(|| format!("`{text:.60}` is no network: at most /{most}"))?;
         let network = Self { first, bits };
         if network.base(first) != first {
@@ -31,8 +32,9 @@ impl Network {
         Ok(network)
     }
 
-    /// Whether `address` is in it.
+    /// Whether `address` is in it; an IPv4 address written as IPv6 is that IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         address.is_ipv4() == self.first.is_ipv4() && self.base(address) == self.first
     }
 
@@ -127,12 +129,15 @@ mod tests {
             ("192.168.7.9", "192.168.7.9", "192.168.7.8"),
             ("fd12:3456::/32", "fd12:3456:ffff::1", "fd12:3457::"),
             ("::/0", "fe80::1", "10.0.0.1"),
+            ("192.0.2.0/24", "::ffff:192.0.2.7", "::ffff:192.0.3.7"),
         ] {
             let read = Network::try_new(network).unwrap();
             assert!(read.contains(inside.parse().unwrap()), "{network} {inside}");
             assert!(!read.contains(outside.parse().unwrap()), "{network} {outside}");
         }
-        for bad in ["10.0.0.0/33", "10.0.0.1/8", "ten", "10.0.0.0/-1", "fd00::/129", "10.0.0/8", ""] {
+        for bad in
+            ["10.0.0.0/33", "10.0.0.1/8", "ten", "10.0.0.0/-1", "10.0.0.0/+8", "fd00::/129", "10.0.0/8", ""]
+        {
             Network::try_new(bad).unwrap_err();
         }
         assert!(Network::try_new("10.1.2.3/8").unwrap_err().contains("write `10.0.0.0/8`"));

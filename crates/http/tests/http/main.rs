@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::panic_in_result_fn,
+    clippy::panic,
     reason = "tests may panic"
 )]
 
@@ -18,4 +19,5 @@ mod paginators;
 mod incremental;
 mod forms;
 mod writing;
+mod subscribers;
 mod webhooks;

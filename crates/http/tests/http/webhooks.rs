@@ -1,6 +1,6 @@
 //! Webhooks: the official vector, every way to get it wrong, and what they say.
 
-use crate::sides::{collection, connector, id};
+use crate::sides::{collection, connector, id, try_connector};
 use bytes::Bytes;
 use hms_sync_connector::{Connector, Content, Delivery, RawWebhook, WebhookError};
 use hms_sync_http::HttpConnector;
@@ -27,11 +27,7 @@ fn hook(change: impl FnOnce(&mut Json)) -> HttpConnector {
 fn raw(headers: &[(&'static str, &str)], body: &str, received: i64) -> RawWebhook {
     let headers =
         headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-    RawWebhook {
-        headers,
-        body: Bytes::copy_from_slice(body.as_bytes()),
-        received: Time(received * 1_000_000),
-    }
+    RawWebhook::new(headers, Bytes::copy_from_slice(body.as_bytes()), Time(received * 1_000_000))
 }
 
 fn official(signature: &str, body: &str, received: i64) -> RawWebhook {
@@ -178,4 +174,136 @@ fn what_cannot_be_understood_is_said() {
     }
     let none = connector(&json!({ "url": "http://127.0.0.1:1" }), &json!({}));
     assert_eq!(none.webhook(&collection(), &raw(&[], "", AT)), Err(WebhookError::NotConfigured));
+}
+
+/// One message, or what each of a list says.
+fn events(hook: &Json, headers: &[(&'static str, &str)], body: &Json) -> Result<Delivery, String> {
+    let permits = json!({ "webhook": hook });
+    let hook = connector(&json!({ "url": "http://127.0.0.1:1" }), &permits);
+    hook.webhook(&collection(), &raw(headers, &body.to_string(), AT)).map_err(|why| why.to_string())
+}
+
+#[test]
+fn what_is_not_asked_for_is_passed_over_and_a_delete_is_believed_where_nothing_can_be_read() {
+    let hook = json!({
+        "path": "/h", "unsigned": true, "id": { "header": "X-Delivery" },
+        "event_type": [{ "header": "X-Event" }, { "field": "action" }],
+        "events": ["permit.*"], "deleted_when": ["permit.removed"],
+        "record_selector": { "field_path": "permit" },
+    });
+    let send = |event: &str, action: &str| {
+        let body = json!({ "action": action, "permit": { "id": 7, "status": "open" } });
+        events(&hook, &[("x-event", event), ("x-delivery", "d-1")], &body)
+    };
+    let seen = send("permit", "edited").unwrap();
+    assert_eq!(seen.message.as_deref(), Some("d-1"));
+    assert!(matches!(&seen.records[..], [seen] if matches!(seen.content, Content::Whole(_))));
+    let gone = send("permit", "removed").unwrap();
+    assert!(matches!(&gone.records[..], [seen] if seen.content == Content::Gone && seen.id == id("7")));
+    let nothing = send("applicant", "edited").unwrap();
+    assert_eq!((nothing.message, nothing.records.len(), nothing.hints.len()), (None, 0, 0));
+    // Its own word for it: "deleted" says nothing else here.
+    assert_eq!(send("permit", "undeleted").unwrap().records.len(), 1);
+    let silent = events(&hook, &[("x-delivery", "d-1")], &json!({ "permit": { "id": 7 } }));
+    assert!(silent.unwrap_err().contains("does not say what happened at header `x-event` or `action`"));
+    let no_id = events(&hook, &[("x-event", "permit")], &json!({ "permit": { "id": 7 } }));
+    assert!(no_id.unwrap_err().contains("no message id at header `x-delivery`"));
+}
+
+#[test]
+fn a_delete_is_looked_for_where_it_can_be() {
+    let hook = hook(|permits| {
+        permits["primary_key"] = json!("id");
+        permits["webhook"] = json!({ "path": "/h", "unsigned": true, "deleted_when": ["removed"] });
+    });
+    let body = json!({ "type": "removed", "data": { "id": 7, "status": "open" } }).to_string();
+    let delivery = hook.webhook(&collection(), &raw(&[], &body, AT)).unwrap();
+    assert_eq!((delivery.records.len(), delivery.hints), (0, vec![id("7")]));
+}
+
+#[test]
+fn a_list_of_messages() {
+    let hook = json!({
+        "path": "/h", "unsigned": true, "batch": "events", "id": { "field": "event" },
+        "event_type": { "field": "kind" }, "events": ["changed"], "record_selector": { "field_path": "now" },
+    });
+    let event =
+        |n: u64, kind: &str| json!({ "event": n, "kind": kind, "now": { "id": n, "status": "open" } });
+    let body = json!({ "events": [event(1, "changed"), event(2, "viewed"), event(3, "changed")] });
+    let delivery = events(&hook, &[], &body).unwrap();
+    let ids: Vec<_> = delivery.records.iter().map(|seen| seen.id.as_str().to_owned()).collect();
+    assert_eq!(ids, ["1", "3"]);
+    let message = delivery.message.unwrap();
+    assert!(message.starts_with("batch:"), "{message}");
+    assert_eq!(events(&hook, &[], &body).unwrap().message, Some(message.clone()), "sent again");
+    let other = json!({ "events": [event(1, "changed"), event(4, "changed")] });
+    assert_ne!(events(&hook, &[], &other).unwrap().message, Some(message));
+    let broken = json!({ "events": [event(1, "changed"), { "event": 2, "kind": "changed", "now": {} }] });
+    assert!(events(&hook, &[], &broken).unwrap_err().contains("record 2 has no id"));
+    assert!(events(&hook, &[], &json!({ "events": {} })).unwrap_err().contains("no list of messages"));
+    let long = json!({ "events": [{ "event": "x".repeat(257), "kind": "changed", "now": { "id": 1 } }] });
+    assert!(events(&hook, &[], &long).unwrap_err().contains("longer than 256 bytes"));
+}
+
+/// What is asked, how, and what is answered.
+fn asked(hook: &Json, method: &str, query: Option<&str>, body: &str) -> Option<Result<String, String>> {
+    let hook = connector(&json!({ "url": "http://127.0.0.1:1" }), &json!({ "webhook": hook }));
+    let mut raw = raw(&[], body, AT);
+    raw.method = method.parse().unwrap();
+    raw.query = query.map(str::to_owned);
+    hook.handshake(&collection(), &raw).map(|answer| answer.map_err(|why| why.to_string()))
+}
+
+#[test]
+fn questions_whether_we_listen() {
+    let open = |challenge: Json| json!({ "path": "/h", "unsigned": true, "challenge": challenge });
+    let slack = open(json!({ "type": "slack" }));
+    let question = json!({ "type": "url_verification", "challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P" });
+    let said = asked(&slack, "POST", None, &question.to_string()).unwrap();
+    assert_eq!(said.unwrap(), "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P");
+    assert_eq!(asked(&slack, "POST", None, r#"{"type":"event_callback","url_verification":1}"#), None);
+    assert!(asked(&slack, "POST", None, r#"{"type":"url_verification"}"#).unwrap().is_err());
+    let mut signed = slack.clone();
+    signed["unsigned"] = json!(false);
+    signed["secret"] = json!("8f742231b10e8888abcd99yyyzzz85a5");
+    signed["signature"] = json!({ "type": "slack" });
+    assert!(asked(&signed, "POST", None, &question.to_string()).unwrap().is_err(), "it must be signed");
+
+    let meta = open(json!({ "type": "meta", "verify_token": "ours" }));
+    let query = |token: &str| format!("hub.mode=subscribe&hub.challenge=11%2058&hub.verify_token={token}");
+    assert_eq!(asked(&meta, "GET", Some(&query("ours")), ""), Some(Ok("11 58".to_owned())));
+    assert!(asked(&meta, "GET", Some(&query("theirs")), "").unwrap().is_err());
+    assert!(asked(&meta, "GET", Some("hub.mode=subscribe"), "").unwrap().is_err());
+    assert_eq!(asked(&meta, "GET", None, ""), None);
+    assert_eq!(asked(&meta, "POST", Some(&query("ours")), ""), None);
+
+    let graph = open(json!({ "type": "microsoft_graph" }));
+    let said = asked(&graph, "POST", Some("validationToken=Validation%3A+Testing"), "");
+    assert_eq!(said, Some(Ok("Validation: Testing".to_owned())));
+    assert_eq!(asked(&graph, "POST", None, "{}"), None);
+    let long = format!("validationToken={}", "x".repeat(3_000));
+    assert!(asked(&graph, "POST", Some(&long), "").unwrap().is_err());
+}
+
+#[test]
+fn a_hook_that_is_set_up_wrong_is_said() {
+    for (hook, said) in [
+        (json!({ "unsigned": true, "challenge": { "type": "meta" } }), "challenge.verify_token"),
+        (
+            json!({ "unsigned": true, "trusted_proxies": ["10.0.0.0/8"] }),
+            "of no use without `allow_networks`",
+        ),
+        (json!({ "allow_networks": ["10.0.0.0/8"] }), "secret` is needed"),
+        (json!({ "unsigned": true, "allow_networks": ["10.0.0.1/8"] }), "begins at 10.0.0.0"),
+        (json!({ "unsigned": true, "id": { "header": "a b" } }), "no name of a header"),
+        (json!({ "unsigned": true, "event_type": [] }), "names no place"),
+        (json!({ "unsigned": true, "event_type": "type" }), "a place, as"),
+        (json!({ "secret": "x", "signature": { "type": "rot13" } }), "unknown variant `rot13`"),
+    ] {
+        let mut whole = json!({ "path": "/h" });
+        whole.as_object_mut().unwrap().extend(hook.as_object().unwrap().clone());
+        let error = try_connector(&json!({ "url": "http://127.0.0.1:1" }), &json!({ "webhook": whole }));
+        let error = error.unwrap_err().replace("webhook.secret`: is", "webhook.secret` is");
+        assert!(error.contains(said), "{error} does not say {said}");
+    }
 }

@@ -52,6 +52,11 @@ impl Connector for Fake {
     fn send(&self, _: RawRequest) -> BoxFuture<'_, Outcome> {
         never()
     }
+    fn handshake(&self, _: &CollectionName, raw: &RawWebhook) -> Option<Result<String, WebhookError>> {
+        let text = raw.query.as_deref()?.strip_prefix("asked=")?;
+        let times = if text == "much" { 8_000_000 } else { 1 };
+        Some(Ok(format!("{text} from {:?};", raw.peer).repeat(times)))
+    }
     fn webhook(&self, _: &CollectionName, raw: &RawWebhook) -> Result<Delivery, WebhookError> {
         if raw.headers.get("x-signature").is_none_or(|signature| signature != "right") {
             return Err(WebhookError::Unauthorised);
@@ -67,9 +72,14 @@ impl Connector for Fake {
 pub(crate) fn limits() -> Limits {
     Limits {
         connections_max: 64,
+        connections_per_address_max: 64,
+        spares_loopback: true,
+        hooks_max: 64,
+        hook_bytes_max: 1_000_000,
         body_bytes_max: 4_096,
         head_patience: Duration::from_millis(300),
         body_patience: Duration::from_millis(300),
+        write_patience: Duration::from_millis(300),
         answer_patience: Duration::from_secs(10),
         stop_patience: Duration::from_secs(1),
     }

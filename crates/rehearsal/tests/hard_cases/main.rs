@@ -30,3 +30,4 @@ mod fights;
 mod brakes;
 mod restarts;
 mod speed;
+mod webhooks;
