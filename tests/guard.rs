@@ -42,6 +42,32 @@ async fn a_single_delete_propagates() {
     pair.sync.stop().await.unwrap();
 }
 
+/// What a filter leaves out, or lies outside the range that is read, is not gone; what is
+/// gone still is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_passed_over_is_neither_deleted_nor_held() {
+    let pair = Pair::start(30).await;
+    let (plain, since) =
+        ("record_selector: { field_path: [items] }", "start_time_option: { field_name: since }");
+    let filtered =
+        "record_selector: { field_path: [items], record_filter: { condition: \"record.id > 25\" } }";
+    let ranged = format!("{since}, start_datetime: \"2100-01-01T00:00:00Z\"");
+    let pair = pair.reconfigured(|yaml| yaml.replacen(since, &ranged, 1)).await;
+    pair.full_round().await;
+    assert!(pair.parked().await.is_empty(), "outside the range");
+    let pair = pair.reconfigured(|yaml| yaml.replacen(plain, filtered, 1)).await;
+    pair.full_round().await;
+    assert!(pair.parked().await.is_empty(), "left out by the filter");
+    assert_eq!((deletes(&pair.marshal), pair.marshal.len()), (0, 30));
+    pair.clerk.delete("7").unwrap();
+    until("one that is gone is deleted", 20, || async {
+        (pair.marshal.find("P-000007").is_empty()).then_some(())
+    })
+    .await;
+    assert_eq!((deletes(&pair.marshal), pair.marshal.len()), (1, 29));
+    pair.sync.stop().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_empty_listing_deletes_nothing_and_replay_lets_it_pass() {
     let pair = Pair::start(30).await;
@@ -50,6 +76,26 @@ async fn an_empty_listing_deletes_nothing_and_replay_lets_it_pass() {
     pair.release(&item.record, Released::Replay).await;
     until("all are deleted", 20, || async { pair.marshal.is_empty().then_some(()) }).await;
     assert_eq!(deletes(&pair.marshal), 30);
+    pair.sync.stop().await.unwrap();
+}
+
+/// An empty listing may be configured to mean nothing, or what it says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_listing_is_worth_what_is_configured() {
+    let pair = Pair::start(4).await;
+    let on_empty = |word: &'static str| {
+        move |yaml: &str| {
+            yaml.replacen("path: /permits\n", &format!("path: /permits\n          on_empty: {word}\n"), 1)
+        }
+    };
+    let pair = pair.reconfigured(on_empty("skip")).await;
+    (1..=4).for_each(|id| pair.clerk.delete(&id.to_string()).unwrap());
+    pair.full_round().await;
+    assert!(pair.parked().await.is_empty(), "nothing is even held");
+    assert_eq!((deletes(&pair.marshal), pair.marshal.len()), (0, 4));
+    let pair = pair.reconfigured(on_empty("sync")).await;
+    until("all are deleted", 20, || async { pair.marshal.is_empty().then_some(()) }).await;
+    assert_eq!(deletes(&pair.marshal), 4);
     pair.sync.stop().await.unwrap();
 }
 

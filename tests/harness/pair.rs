@@ -53,6 +53,23 @@ impl Pair {
         Self { clerk, marshal, sync, folder }
     }
 
+    /// Stops the sync and starts it again, on the same log, from a config that was changed.
+    pub async fn reconfigured(self, change: impl Fn(&str) -> String) -> Self {
+        let Self { clerk, marshal, sync, folder } = self;
+        sync.stop().await.expect("the sync stops");
+        let data = folder.path().join("data").display().to_string();
+        let (clerk_url, marshal_url) = (clerk.url(), marshal.url());
+        let env = move |name: &str| match name {
+            "DATA_DIR" => Some(data.clone()),
+            "CLERK_URL" => Some(clerk_url.clone()),
+            "MARSHAL_URL" => Some(marshal_url.clone()),
+            _ => None,
+        };
+        let yaml = change(include_str!("../pair.yaml"));
+        let sync = Sync::from_yaml(&yaml, &env).await.expect("the sync starts");
+        Self { clerk, marshal, sync, folder }
+    }
+
     /// Where the change log lies.
     pub fn data_dir(&self) -> std::path::PathBuf {
         self.folder.path().join("data")

@@ -26,7 +26,7 @@ const HTTP: [(&str, &str); 2] =
     [("Side", "sides.<side>"), ("CollectionSide", "collections.<collection>.sides.<side>")];
 
 /// Types that are words rather than maps: their names say all.
-const WORDS: [(&str, &str, &str); 9] = [
+const WORDS: [(&str, &str, &str); 12] = [
     ("NumberOrText", "number", "12"),
     ("BoolOrText", "bool", "true"),
     ("Span", "duration", "30s"),
@@ -35,6 +35,9 @@ const WORDS: [(&str, &str, &str); 9] = [
     ("FieldPath", "path", "location.address"),
     ("Template", "template", "/permits"),
     ("Tree", "value", "{ limit: 2 }"),
+    ("Expression", "expression", "record.status == 'open'"),
+    ("Network", "network", "10.0.0.0/8"),
+    ("Secrets", "text or list", "whsec_…"),
     ("Headers", "map of text", "{ X-Client: hms-sync }"),
 ];
 

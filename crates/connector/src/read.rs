@@ -48,6 +48,8 @@ pub struct Page {
     /// Whether the pass leaves out a part of the collection: then nothing is concluded from
     /// what it does not show.
     pub partial: bool,
+    /// Whether a complete listing that showed nothing at all is to be believed.
+    pub empty_is_meant: bool,
     /// The page after this one; nothing if it was the last.
     pub next: Option<PageToken>,
     /// Where the next poll may start once everything up to this page is durable.

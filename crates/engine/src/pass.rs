@@ -90,6 +90,8 @@ struct Running {
     /// Events made of what it brought.
     news: u64,
     sound: bool,
+    /// Whether it is to be believed if it shows nothing at all.
+    empty_is_meant: bool,
     cursor: Option<Cursor>,
     /// What is still to be taken in of its last page.
     left: Option<Left>,
@@ -309,6 +311,7 @@ impl Machine {
                 news: 0,
                 // What it showed before it was cut short is no longer known.
                 sound: place.is_none(),
+                empty_is_meant: false,
                 cursor: None,
                 left: None,
             });
@@ -367,6 +370,7 @@ impl Machine {
         let Some(running) = &mut pass.running else { return Ok(()) };
         running.records += page.records.len();
         running.sound &= unreadable == 0 && !page.partial;
+        running.empty_is_meant |= page.empty_is_meant;
         if full {
             // What is passed over is there all the same.
             let links = page.passed_over.iter().map(|id| link_hash(side, collection.as_str(), id));
@@ -585,7 +589,7 @@ impl Machine {
         let state = self.views.stream(&stream)?;
         let guard = self.plan.collections.get(collection).map(|of| of.guard).unwrap_or_default();
         // What came there while it was listed is no sign that the listing is broken.
-        let empty = running.records == 0 && !missing.is_empty();
+        let empty = running.seen.is_empty() && !missing.is_empty() && !running.empty_is_meant;
         if (empty || !guard.lets_pass(missing.len(), all)) && !state.approved {
             if state.held.is_none() {
                 self.hold_deletes(side, &stream, missing.len(), all, now)?;

@@ -138,6 +138,46 @@ impl Paginator {
         Self::of("keyset", page_size)
     }
 
+    /// Each answer carries, at `cursor_path`, the token that the next page is asked for by.
+    pub fn cursor(cursor_path: &str) -> Self {
+        Self(Draft::of("type", "cursor")).with("cursor_path", cursor_path)
+    }
+
+    /// Each answer says in the header `Link` where the next page is.
+    pub fn link_header() -> Self {
+        Self(Draft::of("type", "link_header"))
+    }
+
+    /// Each answer says, at `next_url_path`, where the next page is.
+    pub fn next_url(next_url_path: &str) -> Self {
+        Self(Draft::of("type", "next_url")).with("next_url_path", next_url_path)
+    }
+
+    /// Of `cursor`: the parameter that carries the token. `cursor`, if nothing is said.
+    #[must_use]
+    pub fn cursor_param(self, name: &str) -> Self {
+        self.with("cursor_param", name)
+    }
+
+    /// Of `cursor`, `link_header` and `next_url`: records asked for at once. As the side likes,
+    /// if nothing is said.
+    #[must_use]
+    pub fn page_size(self, records: u32) -> Self {
+        self.with("page_size", u64::from(records))
+    }
+
+    /// Of all but `keyset` and `link_header`: where the answer says whether there is more.
+    #[must_use]
+    pub fn has_more_path(self, path: &str) -> Self {
+        self.with("has_more_path", path)
+    }
+
+    /// A listing with more pages is an error. 100,000, if nothing is said.
+    #[must_use]
+    pub fn max_pages(self, pages: u32) -> Self {
+        self.with("max_pages", u64::from(pages))
+    }
+
     /// Of `offset`: the parameter that says how many to skip. `offset`, if nothing is said.
     #[must_use]
     pub fn offset_param(self, name: &str) -> Self {

@@ -11,7 +11,7 @@ use crate::paging::{Paging, Progress, Style, hash};
 use crate::request::{Ask, Parts};
 use crate::select::Lens;
 use crate::shape::Shape;
-use crate::spec::{BaseUrl, Paginator, ReadMethod, ReadSpec, RequestOption};
+use crate::spec::{BaseUrl, OnEmpty, Paginator, ReadMethod, ReadSpec, RequestOption};
 use crate::spot::Spot;
 use crate::stamp::Scale;
 use crate::wire::{Answer, Verdict, Wire};
@@ -35,6 +35,7 @@ pub(crate) struct Listing {
     since: Option<Since>,
     /// Which records are taken; the others are passed over.
     filter: Option<Formula>,
+    on_empty: OnEmpty,
     /// A number for all that says what is read, and in which pages.
     settings: u64,
 }
@@ -69,6 +70,7 @@ impl Listing {
             follow: Follow::new(&format!("{key}.paginator"), &spec.paginator)?,
             since: None,
             filter: filter(key, spec)?,
+            on_empty: spec.on_empty,
             settings: hash(&format!("{base} {spec:?}")),
             ask,
         };
@@ -216,7 +218,12 @@ impl Listing {
         let scale = self.since.as_ref().filter(|since| !since.last_run || self.paging.style == Style::Keyset);
         let turn = self.paging.turn(&progress, &facts, scale.map(|since| &since.scale));
         let turn = turn.map_err(|why| self.broken(&why))?;
+        let nothing = turn.last.as_ref().is_some_and(Progress::showed_nothing);
         let (cursor, next) = self.beyond_slice(turn);
+        if everything && nothing && next.is_none() {
+            page.partial |= self.on_empty == OnEmpty::Skip;
+            page.empty_is_meant = self.on_empty == OnEmpty::Sync;
+        }
         page.cursor = self.cursor(&progress, cursor, next.is_none());
         page.next = match next {
             Some(next) => {

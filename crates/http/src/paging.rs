@@ -161,6 +161,11 @@ impl Progress {
         Self { settings, began: now, ..Self::default() }
     }
 
+    /// Whether no page showed any record.
+    pub(crate) fn showed_nothing(&self) -> bool {
+        self.largest == 0
+    }
+
     /// The beginning of the slice after this one, with what is left of the range after it.
     pub(crate) fn slice(&self, from: String, until: String, rest: Option<Rest>) -> Self {
         Self {

@@ -34,7 +34,7 @@ pub use network::{Network, TlsSpec, TlsVersion};
 pub use paginator::{CursorPaginator, Paginator};
 pub use precondition::{Precondition, VersionTag};
 pub use read::{
-    CursorFrom, DeletedField, DeletedWhen, FetchSpec, IncrementalKind, IncrementalSync, LookupSpec,
+    CursorFrom, DeletedField, DeletedWhen, FetchSpec, IncrementalKind, IncrementalSync, LookupSpec, OnEmpty,
     ReadMethod, ReadSpec, RecordFilter, RecordSelector,
 };
 pub(crate) use text::OURS;

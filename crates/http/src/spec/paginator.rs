@@ -124,6 +124,7 @@ pub struct CursorPaginator {
     /// An expression that is it. Knows `response`, `headers` (names in lower case),
     /// `last_record`, `last_page_size` and `page_size`.
     #[serde(default)]
+    #[schemars(example = &"last_record.id")]
     pub cursor_value: Option<Expression>,
     /// The parameter that carries it in the next request. Default: `cursor`, unless
     /// `page_token_option` or a template with `{{ next_page_token }}` says otherwise.
@@ -140,6 +141,7 @@ pub struct CursorPaginator {
     pub limit_param: String,
     /// An expression that is true on the last page. Knows what `cursor_value` knows.
     #[serde(default)]
+    #[schemars(example = &"not response.has_more")]
     pub stop_condition: Option<Expression>,
     /// Where the answer says whether there is more: `true` or `false`.
     #[serde(default)]

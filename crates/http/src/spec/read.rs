@@ -40,6 +40,9 @@ pub struct ReadSpec {
     /// How to ask for what changed only. Default: each poll reads everything.
     #[serde(default)]
     pub incremental_sync: Option<IncrementalSync>,
+    /// What is made of a listing of everything that shows nothing at all. Default: `hold`.
+    #[serde(default)]
+    pub on_empty: OnEmpty,
 }
 
 impl ReadSpec {
@@ -55,6 +58,7 @@ impl ReadSpec {
             decoder: Decoder::Json,
             paginator: Paginator::None,
             incremental_sync: None,
+            on_empty: OnEmpty::Hold,
         }
     }
 }
@@ -130,13 +134,16 @@ pub struct IncrementalSync {
     pub lookback_window: Option<Span>,
     /// Other forms in which records may have the value. Default: only `datetime_format`.
     #[serde(default)]
+    #[schemars(example = &["%d.%m.%Y"])]
     pub cursor_datetime_formats: Vec<String>,
     /// From where on anything is read at all. A listing is then not complete, and deletes
     /// are not concluded from it. Default: from the beginning.
     #[serde(default, alias = "start_value")]
+    #[schemars(example = &"2026-01-01T00:00:00Z")]
     pub start_datetime: Option<Template>,
     /// Up to where anything is read at all; needs `end_time_option`. Default: now.
     #[serde(default)]
+    #[schemars(example = &"2026-12-31T00:00:00Z")]
     pub end_datetime: Option<Template>,
     /// Where in a request the end of what is asked for goes, if not into a template as
     /// `{{ cursor_end }}`. Default: nowhere; all up to now is asked for.
@@ -182,6 +189,19 @@ pub enum CursorFrom {
     Field,
     /// The time at which the last complete pass began, by our own clock.
     LastRun,
+}
+
+/// What is made of a listing of everything that shows nothing at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnEmpty {
+    /// The deletes that would follow wait for a person.
+    #[default]
+    Hold,
+    /// Nothing is concluded from it.
+    Skip,
+    /// It is believed, as far as `guard` lets so many deletes pass.
+    Sync,
 }
 
 /// How a listing is asked for.

@@ -107,6 +107,37 @@ async fn records_say_that_they_are_gone() {
     }
 }
 
+#[tokio::test]
+async fn an_empty_listing_is_worth_what_is_configured() {
+    let side = Answering::with(|heard: &Heard| {
+        let from = heard.number("offset").unwrap();
+        plain(json!(crate::sides::shelf(from, 2, heard.number("all").unwrap())))
+    })
+    .await;
+    for (on_empty, all, partial, meant) in [
+        ("hold", 0, false, false),
+        ("skip", 0, true, false),
+        ("sync", 0, false, true),
+        ("skip", 3, false, false),
+        ("sync", 3, false, false),
+    ] {
+        let spec = json!({ "path": "/p", "on_empty": on_empty, "request_parameters": { "all": all },
+            "paginator": { "type": "offset", "page_size": 2 } });
+        let connector = side.read(&spec);
+        let (mut after, mut found) = (None, (false, false));
+        loop {
+            let request = ReadRequest { collection: collection(), scope: Scope::Everything, after };
+            let page = connector.read(request).await.unwrap();
+            found = (found.0 || page.partial, found.1 || page.empty_is_meant);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, (partial, meant), "{on_empty} of {all}");
+    }
+}
+
 #[test]
 fn what_does_not_fit_is_told() {
     let filter = json!({ "record_filter": { "condition": "record.a" } });
