@@ -17,11 +17,14 @@ mod wait;
 mod program;
 #[path = "harness/pocketbase.rs"]
 mod pocketbase;
+#[path = "harness/kinto.rs"]
+mod kinto;
 #[path = "harness/pair.rs"]
 mod pair;
 #[path = "harness/needles.rs"]
 mod needles;
 
+pub use kinto::Kinto;
 pub use needles::Needles;
 pub use pair::Pair;
 pub use pocketbase::PocketBase;

@@ -176,6 +176,14 @@ fn warnings(part: &CollectionSide, seen: Seen) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if let Some(life) = can.key_valid_for
+        && (can.create && !can.lookup || can.update && !can.fetch)
+    {
+        warnings.push(format!(
+            "it remembers idempotency keys for {life:?} and has no look-up or no fetch: a write without an answer \
+             that is older waits for a person"
+        ));
+    }
     // A subscriber is told and never asked: nothing is expected of it.
     let is_told = !can.fetch && !can.lookup;
     if !can.read && !hook && !is_told {

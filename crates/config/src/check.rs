@@ -9,7 +9,7 @@ use crate::node::{self, Kind, Node};
 use crate::problem::{At, ConfigErrors, Problems};
 use crate::section::{self, Section};
 use crate::types::{Config, Side};
-use crate::{audit, collections, environment, sides};
+use crate::{audit, collections, environment, secrets, sides};
 use hms_sync_model::{SideName, VecMap};
 use hms_sync_notary::Settings;
 use std::borrow::Cow;
@@ -56,6 +56,7 @@ pub fn parse(name: &str, yaml: &str, env: &dyn Fn(&str) -> Option<String>) -> Re
     let mut problems = Problems::new(name, &yaml);
     let config = node::read(&yaml, &mut problems).and_then(|mut root| {
         environment::fill(&mut root, env, &mut problems);
+        secrets::fill(&mut root, env, &mut problems);
         top(&root, &mut problems)
     });
     sound(config, problems)

@@ -10,7 +10,7 @@ use crate::policies::{self, Scope};
 use crate::problem::{At, Problems, nearest};
 use crate::section::{self, Section};
 use crate::sides::Read;
-use crate::types::{Collection, CollectionSide, Guard, OnAltered, SETTLE_WINDOW};
+use crate::types::{Collection, CollectionSide, Guard, OnAltered, OnMissing, SETTLE_WINDOW};
 use crate::{groups, rules};
 use hms_sync_http::HttpConnector;
 use hms_sync_http::spec::{HttpCollection, HttpSpec};
@@ -20,9 +20,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Keys of a collection's side that are not the connector's.
-const SIDE_KEYS: &[&str] = &["settle_window", "accept_lost_updates", "on_altered"];
+const SIDE_KEYS: &[&str] = &["settle_window", "accept_lost_updates", "on_altered", "on_missing", "read_back"];
 const ON_ALTERED: &[(&str, OnAltered)] =
     &[("keep_ours", OnAltered::KeepOurs), ("take_theirs", OnAltered::TakeTheirs), ("park", OnAltered::Park)];
+const ON_MISSING: &[(&str, OnMissing)] =
+    &[("deleted", OnMissing::Deleted), ("recreate", OnMissing::Recreate), ("park", OnMissing::Park)];
 /// Whether what comes back is the old one.
 const RECREATE: &[(&str, bool)] = &[("fresh", false), ("revive", true)];
 /// Keys of its `read` that are not the connector's.
@@ -59,6 +61,8 @@ pub(crate) struct Part {
     /// It is a subscriber.
     is_told: bool,
     on_altered: OnAltered,
+    on_missing: OnMissing,
+    read_back: bool,
 }
 
 fn one(
@@ -143,6 +147,8 @@ fn part(
         accept_lost_updates: false,
         is_told: side.as_ref().is_some_and(|side| side.subscriber.is_some()),
         on_altered: OnAltered::default(),
+        on_missing: OnMissing::default(),
+        read_back: false,
     };
     let Some(mut map) = Section::open(&entry.value, what.clone(), problems) else { return Some(part) };
     if let Some(node) = map.take("settle_window", problems) {
@@ -153,6 +159,15 @@ fn part(
     }
     if let Some(node) = map.take("on_altered", problems) {
         part.on_altered = section::choice(node, "`on_altered`", ON_ALTERED, problems).unwrap_or_default();
+    }
+    if let Some(node) = map.take("on_missing", problems) {
+        part.on_missing = section::choice(node, "`on_missing`", ON_MISSING, problems).unwrap_or_default();
+    }
+    if let Some(node) = map.take("read_back", problems) {
+        part.read_back = section::yes_no(node, "`read_back`", problems).unwrap_or(false);
+        if part.read_back && entry.value.get("fetch").is_none() {
+            problems.add_hint(node.at, "`read_back` reads the record by its id", "add `fetch`");
+        }
     }
     let mut rest: Vec<Entry> = map.rest().into_iter().cloned().collect();
     if part.is_told {
@@ -198,6 +213,9 @@ fn requests(
             "create" => http.create = None,
             "update" => http.update = None,
             "delete" => http.delete = None,
+            "upsert" => http.upsert = None,
+            "undelete" => http.undelete = None,
+            "batch" => http.batch = None,
             "webhook" => http.webhook = None,
             _ => return,
         }
@@ -288,7 +306,8 @@ fn guard(node: &Node, problems: &mut Problems<'_>) -> Option<Guard> {
 
 /// What the fields ask of a side, the side must be able to do.
 fn compile(part: Part, fields: &[Field], problems: &mut Problems<'_>) -> Option<(SideName, CollectionSide)> {
-    let Part { at, name, http, poll_interval, full_interval, settle_window, on_altered, is_told, .. } = part;
+    let Part { at, name, http, poll_interval, full_interval, settle_window, is_told, .. } = part;
+    let Part { on_altered, on_missing, read_back, .. } = part;
     let map = fields::side_map(&name, fields, problems);
     let http = http?;
     let taken =
@@ -302,12 +321,27 @@ fn compile(part: Part, fields: &[Field], problems: &mut Problems<'_>) -> Option<
             hint,
         );
     }
-    for (key, missing) in [("create", http.create.is_none()), ("update", http.update.is_none())] {
+    for (key, missing) in [("create", http.creates().is_none()), ("update", http.updates().is_none())] {
         if taken && missing && !is_told {
             let hint = "or give every field of this side `direction: from_side`";
             problems.add_hint(at, format!("{what} takes fields, but has no `{key}`"), hint);
         }
     }
-    let side = CollectionSide { http, map: map?, poll_interval, full_interval, settle_window, on_altered };
+    let mut side = CollectionSide {
+        http,
+        map: map?,
+        poll_interval,
+        full_interval,
+        settle_window,
+        on_altered,
+        on_missing,
+        read_back,
+    };
+    let path = |field: &FieldName| {
+        let path = side.map.path(field)?;
+        Some((path.parts().map(str::to_owned).collect(), field.to_string()))
+    };
+    // Where fields lie, for the connector to name them to people as we do.
+    side.http.field_names = side.map.fields().filter_map(path).collect();
     Some((name, side))
 }

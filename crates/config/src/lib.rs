@@ -12,6 +12,7 @@ mod problem;
 mod node;
 mod draft;
 mod environment;
+mod secrets;
 mod expressions;
 mod section;
 mod bridge;
@@ -39,5 +40,5 @@ pub use reference::Page;
 pub use schema::schema;
 pub use types::{
     Collection, CollectionSide, Config, Deed, Expect, ExpectedConflict, ExpectedMerge, ExpectedWrite, Guard,
-    OnAltered, Retry, SETTLE_WINDOW, Side, Step, TestCase, Who,
+    OnAltered, OnMissing, Retry, SETTLE_WINDOW, Side, Step, TestCase, Who,
 };

@@ -8,7 +8,7 @@ use crate::collections::Part;
 use crate::fields::{Field, Place};
 use crate::groups::Group;
 use crate::problem::Problems;
-use hms_sync_http::spec::{HttpCollection, Paginator, VersionTag};
+use hms_sync_http::spec::{HttpCollection, Paginator};
 use hms_sync_model::FieldName;
 use std::collections::BTreeSet;
 
@@ -73,10 +73,7 @@ fn elsewhere(field: &Field, place: &Place, fields: &[Field], parts: &[Part], pro
 
 /// Paths whose values a connector keeps, or hands on beside the record.
 fn open_paths(http: &HttpCollection) -> Vec<(&'static str, Vec<String>)> {
-    let tag = match &http.version_tag {
-        Some(VersionTag::Field(path)) => Some(path),
-        Some(VersionTag::Header(_)) | None => None,
-    };
+    let tag = http.version_tag.as_ref().and_then(|tag| tag.field.as_ref());
     let read = http.read.as_ref();
     let cursor = read.and_then(|read| read.incremental_sync.as_ref()?.cursor_field.as_ref());
     let key = read.and_then(|read| match &read.paginator {

@@ -26,7 +26,7 @@ const HTTP: [(&str, &str); 2] =
     [("Side", "sides.<side>"), ("CollectionSide", "collections.<collection>.sides.<side>")];
 
 /// Types that are words rather than maps: their names say all.
-const WORDS: [(&str, &str, &str); 8] = [
+const WORDS: [(&str, &str, &str); 9] = [
     ("NumberOrText", "number", "12"),
     ("BoolOrText", "bool", "true"),
     ("Span", "duration", "30s"),
@@ -34,6 +34,7 @@ const WORDS: [(&str, &str, &str); 8] = [
     ("BaseUrl", "URL", "https://api.example.org/v1"),
     ("FieldPath", "path", "location.address"),
     ("Template", "template", "/permits"),
+    ("Tree", "value", "{ limit: 2 }"),
     ("Headers", "map of text", "{ X-Client: hms-sync }"),
 ];
 

@@ -38,7 +38,7 @@ pub(crate) fn lost_updates(fields: &[Field], parts: &[Part], problems: &mut Prob
                     "`{name}` of field `{field}`: a write to `{side}` can overwrite an unseen edit, which would be lost from the result"
                 );
                 let hint = format!(
-                    "take the version from the ETag header of `{side}`, or say there: accept_lost_updates: true"
+                    "take the version from the ETag header of `{side}`, give it a `precondition`, or say there: accept_lost_updates: true"
                 );
                 problems.add_hint(resolve.at, message, hint);
             }

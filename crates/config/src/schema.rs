@@ -297,6 +297,22 @@ struct CollectionSide {
     accept_lost_updates: Option<BoolOrText>,
     /// What happens when the side stores something else than it was sent. Default: `keep_ours`.
     on_altered: Option<OnAltered>,
+    /// What it means that an update finds no record there. Default: `deleted`.
+    on_missing: Option<OnMissing>,
+    /// Whether a write whose answer does not show the record is followed by a read of it. Default: no.
+    read_back: Option<BoolOrText>,
+}
+
+/// An update that finds no record.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum OnMissing {
+    /// It was deleted there: `deletes` says what becomes of that.
+    Deleted,
+    /// It was lost there: it is made again, and deleted nowhere.
+    Recreate,
+    /// A person decides.
+    Park,
 }
 
 /// When a side is read: part of `read`, beside the connector's keys.

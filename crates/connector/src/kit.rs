@@ -220,7 +220,7 @@ impl Trial<'_> {
             key.map_err(|e| Broken { promise: "the sample's keys can be keys", found: e.to_string() })?;
         let (collection, whole) = (self.collection.clone(), Shaped::from(fields.clone()));
         let changed = whole.clone();
-        Ok(self.connector.write(WriteRequest { collection, target, changed, whole, key }).await)
+        Ok(self.connector.write(WriteRequest { collection, target, changed, whole, former: None, key }).await)
     }
 
     /// A pass to its end.

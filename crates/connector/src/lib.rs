@@ -22,6 +22,7 @@ pub use write::{LookupRequest, RawRequest, Target, WriteRequest};
 
 use futures_util::future::BoxFuture;
 use hms_sync_model::{CollectionName, NativeId, Outcome};
+use std::time::Duration;
 
 /// What a side can do for one collection. The engine chooses by this how to
 /// find out what became of a write without an answer, and refuses what cannot
@@ -45,6 +46,8 @@ pub struct Abilities {
     pub delete: bool,
     /// A repeated request with the same `Idempotency-Key` is carried out once.
     pub idempotency_key: bool,
+    /// How long the side remembers such a key, if not for ever.
+    pub key_valid_for: Option<Duration>,
     /// A write can be made to depend on the version tag (`If-Match`).
     pub precondition: bool,
 }

@@ -28,6 +28,9 @@ pub struct WriteRequest {
     /// All mapped fields in the side's shape, for sides that take whole records. For a
     /// create the same as what changed.
     pub whole: Shaped,
+    /// For a create, the id that the record had here before it was deleted: a side that can
+    /// bring it back under that may do so.
+    pub former: Option<NativeId>,
     /// The same on every attempt, also after a restart.
     pub key: IdempotencyKey,
 }

@@ -85,6 +85,7 @@ impl Machine {
             swallow(place, part, &write.fields, stored.as_ref(), &mut results);
         }
         let unkept = results.values().any(|result| *result == FieldResult::NotKept);
+        let unshown = place.plan.read_back && place.plan.abilities.fetch && stored.is_none();
         self.counts.delivered += 1;
         let after = now.wall.since(entry.state.edited_at).as_micros();
         self.tell_way(record, now, || What::Delivered {
@@ -120,6 +121,8 @@ impl Machine {
         }
         if unkept {
             self.doubt(place, record, entry, "the answer shows what was there before our write", now)
+        } else if unshown && !deleted {
+            self.look_back(place, record, entry, now)
         } else {
             Ok(())
         }
@@ -167,6 +170,7 @@ impl Machine {
                 };
                 return self.park(record, entry, Lane::Side(side), ParkReason::Refused, words, now);
             }
+            Failure::Gone if self.not_there(place, record, entry, &words, now)? => return Ok(()),
             Failure::Conflict | Failure::Gone => {
                 self.emit(
                     record,

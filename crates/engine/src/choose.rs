@@ -245,6 +245,8 @@ mod tests {
                 full_interval: None,
                 settle_window: Duration::ZERO,
                 on_altered: OnAltered::default(),
+                on_missing: crate::OnMissing::default(),
+                read_back: false,
             };
             sides.insert(side(name), part);
         }

@@ -258,7 +258,8 @@ fn request(
         }
         Operation::Delete => (shaped(&write.fields)?, Shaped::default()),
     };
+    let former = part.id.clone().filter(|_| write.operation == Operation::Create && part.gone);
     let key = write.event.to_string();
     let key = IdempotencyKey::try_new(key.get(..32).unwrap_or(&key)).map_err(|why| why.to_string())?;
-    Ok(WriteRequest { collection: place.name.clone(), target, changed, whole, key })
+    Ok(WriteRequest { collection: place.name.clone(), target, changed, whole, former, key })
 }

@@ -31,6 +31,7 @@ impl RecordState {
                     fields: fields.clone(),
                     clock: clock.clone(),
                     event: id,
+                    at,
                     cut: false,
                 };
                 self.side_mut(side).intended(write);
@@ -431,6 +432,8 @@ impl SideState {
             }
             // Whatever is there now is this record.
             Some(parked) if parked.reason == ParkReason::IdReused => self.held.clear(),
+            // A person has looked: what is still lacking there is written anew.
+            Some(parked) if parked.reason == ParkReason::Unknown => self.write = None,
             Some(_) | None => {}
         }
     }

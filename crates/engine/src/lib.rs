@@ -28,6 +28,7 @@ mod image;
 mod step;
 mod deliver;
 mod answer;
+mod missing;
 mod look;
 mod pace;
 mod gate;
@@ -67,8 +68,8 @@ pub use machine::Machine;
 pub use operate::parked_lanes;
 pub use past::{events_at, state_at, version_at, version_upto};
 pub use plan::{
-    CollectionPlan, CollectionSide, DOCUMENT, FIELDS_BYTES_MAX, Guard, JobPlan, OnAltered, Plan, Recreate,
-    Retry, Shape, SidePlan, Unreadable,
+    CollectionPlan, CollectionSide, DOCUMENT, FIELDS_BYTES_MAX, Guard, JobPlan, OnAltered, OnMissing, Plan,
+    Recreate, Retry, Shape, SidePlan, Unreadable,
 };
 pub use report::{
     CollectionStatus, Counts, ErasedReport, FieldReport, ParkedItem, RecordReport, SiblingReport, SidePart,

@@ -110,6 +110,22 @@ pub struct CollectionSide {
     pub settle_window: Duration,
     /// What is done when the side stores something else than it was sent.
     pub on_altered: OnAltered,
+    /// What it means that an update finds no record there.
+    pub on_missing: OnMissing,
+    /// Whether a write whose answer does not show the record is followed by a read of it.
+    pub read_back: bool,
+}
+
+/// What it means that an update finds no record there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnMissing {
+    /// It was deleted there.
+    #[default]
+    Deleted,
+    /// It was lost there: it is made again, and deleted nowhere.
+    Recreate,
+    /// A person decides.
+    Park,
 }
 
 /// What a record is that comes back, with the same identity, after it was deleted everywhere.

@@ -153,6 +153,9 @@ pub struct Write {
     /// The id of its event: the idempotency key is made of it.
     #[serde(rename = "e")]
     pub event: EventId,
+    /// When it was intended: a side may forget its key some time after that.
+    #[serde(rename = "t", default, skip_serializing_if = "is_default")]
+    pub at: Time,
     /// Whether it was to carry more, which has been erased since: it must not be sent
     /// again under its key.
     #[serde(rename = "x", default, skip_serializing_if = "is_default")]

@@ -39,6 +39,8 @@ pub(crate) struct Known {
     refused: Option<u64>,
     /// The record was read by its id just now.
     fresh: bool,
+    /// What time it is.
+    wall: Time,
 }
 
 /// How long after a read of the record a write may follow without another.
@@ -47,7 +49,7 @@ const FRESH: Duration = Duration::from_secs(1);
 impl Known {
     pub(crate) fn of(lane: &crate::lane::Lane, now: Now) -> Self {
         let fresh = lane.read_at.is_some_and(|at| now.mono < at.plus(FRESH));
-        Self { look: lane.look.is_some(), refused: lane.refused, fresh }
+        Self { look: lane.look.is_some(), refused: lane.refused, fresh, wall: now.wall }
     }
 }
 
@@ -78,7 +80,10 @@ pub(crate) fn next_step(
     }
     if let Some(write) = &part.write {
         let refused = lane.refused == Some(write.version);
-        return unfinished(plan, part, write, refused, || projection(collection, state, side, listed));
+        let known = plan.abilities.idempotency_key && !write.cut && !is_forgotten(plan, write, lane.wall);
+        return unfinished(plan, part, write, (refused, known), || {
+            projection(collection, state, side, listed)
+        });
     }
     if part.doubt.is_some() && part.id.is_some() && plan.abilities.fetch {
         return Step::Read;
@@ -120,7 +125,7 @@ fn unfinished(
     plan: &CollectionSide,
     part: &SideState,
     write: &Write,
-    refused: bool,
+    (refused, known): (bool, bool),
     wanted: impl FnOnce() -> Option<Projection>,
 ) -> Step {
     if is_back(Fault::OpenWriteForgotten) {
@@ -139,7 +144,7 @@ fn unfinished(
             None => Step::Rest,
         };
     }
-    if !write.cut && plan.abilities.idempotency_key || write.operation == Operation::Delete {
+    if known || write.operation == Operation::Delete {
         return Step::Again;
     }
     match write.operation {
@@ -152,6 +157,12 @@ fn unfinished(
                 .to_owned(),
         ),
     }
+}
+
+/// Whether the side may have forgotten the write's idempotency key: sent again under it,
+/// the write may be carried out twice.
+fn is_forgotten(plan: &CollectionSide, write: &Write, wall: Time) -> bool {
+    plan.abilities.key_valid_for.is_some_and(|life| wall > write.at.plus(life))
 }
 
 /// A doubt that came up again waits until the settle window is over.

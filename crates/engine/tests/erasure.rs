@@ -64,6 +64,8 @@ fn plan(keys: bool) -> Plan {
             full_interval: None,
             settle_window: Duration::from_secs(1),
             on_altered: hms_sync_engine::OnAltered::default(),
+            on_missing: hms_sync_engine::OnMissing::Deleted,
+            read_back: false,
         }
     };
     for name in ["a", "b"] {

@@ -34,6 +34,8 @@ fn plan() -> Arc<Plan> {
         full_interval: None,
         settle_window: Duration::ZERO,
         on_altered: OnAltered::default(),
+        on_missing: hms_sync_engine::OnMissing::Deleted,
+        read_back: false,
     };
     let of = CollectionPlan {
         identity: Vec::new(),
@@ -91,7 +93,7 @@ impl World {
         };
         let records = (0..RECORDS).map(record).collect();
         let next = Some(PageToken("2".to_owned()));
-        let result = Ok(Page { records, unreadable: Vec::new(), next, cursor: None });
+        let result = Ok(Page { records, next, ..Page::default() });
         Wake::Page { side: side(), collection: collection(), pass, result }
     }
 

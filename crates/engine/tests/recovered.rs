@@ -41,6 +41,8 @@ fn plan() -> Arc<Plan> {
         full_interval: None,
         settle_window: Duration::ZERO,
         on_altered: hms_sync_engine::OnAltered::default(),
+        on_missing: hms_sync_engine::OnMissing::Deleted,
+        read_back: false,
     };
     let mut plan = Plan::new("Test");
     let mut sides = VecMap::new();

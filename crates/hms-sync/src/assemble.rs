@@ -5,13 +5,16 @@ use crate::error::SyncError;
 use crate::source::Job;
 use hms_sync_config::{Collection, CollectionSide, Config};
 use hms_sync_connector::Connector;
-use hms_sync_engine::{CollectionPlan, Guard, JobPlan, OnAltered, Plan, Recreate, Retry, Shape, SidePlan};
+use hms_sync_engine::{
+    CollectionPlan, Guard, JobPlan, OnAltered, OnMissing, Plan, Recreate, Retry, Shape, SidePlan,
+};
 use hms_sync_http::spec::HttpCollection;
 use hms_sync_http::{HttpConnector, SpecError, SubscriberConnector};
 use hms_sync_management::HookRoute;
 use hms_sync_model::{CollectionName, SideName, VecMap};
 use hms_sync_resolver::Rules;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +46,7 @@ pub(crate) fn assemble_with(config: &Config, jobs: &[Job]) -> Result<Assembly, S
     let mut plan = Plan::new(config.sync.clone());
     let mut connectors = Connectors::new();
     for (name, side) in config.sides.iter() {
-        let connector = connector(name, side, &parts)
+        let connector = connector(name, side, &parts, &config.data_dir)
             .map_err(|why| SyncError::Side { side: name.to_string(), why: why.to_string() })?;
         connectors.insert(name.clone(), connector);
         let retry =
@@ -66,13 +69,14 @@ fn connector(
     name: &SideName,
     side: &hms_sync_config::Side,
     parts: &[Part<'_>],
+    data_dir: &Path,
 ) -> Result<Arc<dyn Connector>, SpecError> {
     if let Some(secret) = &side.subscriber {
         return Ok(Arc::new(SubscriberConnector::new(name, &side.http, secret)?));
     }
     let of_side = parts.iter().filter(|part| part.side == name);
     let of_side = of_side.map(|part| (part.collection.clone(), part.http.clone())).collect();
-    Ok(Arc::new(HttpConnector::new(name, side.http.clone(), of_side)?))
+    Ok(Arc::new(HttpConnector::new(name, side.http.clone(), of_side)?.keeping_tokens_in(data_dir)))
 }
 
 /// One side's requests of one collection.
@@ -136,6 +140,8 @@ fn job_collection(job: &Job, connectors: &Connectors) -> CollectionPlan {
         full_interval: None,
         settle_window: Duration::ZERO,
         on_altered: OnAltered::KeepOurs,
+        on_missing: OnMissing::Deleted,
+        read_back: false,
     };
     CollectionPlan {
         identity: Vec::new(),
@@ -161,6 +167,12 @@ fn collection_plan(name: &CollectionName, of: &Collection, connectors: &Connecto
                 hms_sync_config::OnAltered::TakeTheirs => OnAltered::TakeTheirs,
                 hms_sync_config::OnAltered::Park => OnAltered::Park,
             },
+            on_missing: match part.on_missing {
+                hms_sync_config::OnMissing::Deleted => OnMissing::Deleted,
+                hms_sync_config::OnMissing::Recreate => OnMissing::Recreate,
+                hms_sync_config::OnMissing::Park => OnMissing::Park,
+            },
+            read_back: part.read_back,
         };
         (side.clone(), plan)
     };

@@ -2,7 +2,7 @@
 //! `collections.<collection>.sides.<side>` in YAML, under the same names.
 
 use crate::request::{Paginator, Request, Webhook, selector};
-use hms_sync_config::{Draft, DraftValue, OnAltered};
+use hms_sync_config::{Draft, DraftValue, OnAltered, OnMissing};
 use std::time::Duration;
 
 /// Where a collection's records are on one side, and how they are listed, read
@@ -189,6 +189,13 @@ impl Endpoint {
         self.with("delete", request.draft())
     }
 
+    /// How a record that was deleted is brought back under its old id; knows `{{ id }}`. It
+    /// is made anew, if nothing is said.
+    #[must_use]
+    pub fn undelete(self, request: Request) -> Self {
+        self.with("undelete", request.draft())
+    }
+
     /// An answer to a create that means: there is such a record already. 409 always does.
     #[must_use]
     pub fn exists_when(mut self, status: u16, body_contains: &str) -> Self {
@@ -221,6 +228,24 @@ impl Endpoint {
             OnAltered::Park => "park",
         };
         self.with("on_altered", word)
+    }
+
+    /// What it means that an update finds no record there. That it was deleted, if nothing
+    /// is said.
+    #[must_use]
+    pub fn on_missing(self, what: OnMissing) -> Self {
+        let word = match what {
+            OnMissing::Deleted => "deleted",
+            OnMissing::Recreate => "recreate",
+            OnMissing::Park => "park",
+        };
+        self.with("on_missing", word)
+    }
+
+    /// Reads the record after a write whose answer does not show it.
+    #[must_use]
+    pub fn read_back(self) -> Self {
+        self.with("read_back", true)
     }
 
     /// Allows `union` and `counter` where a write cannot be made to depend on what was read.

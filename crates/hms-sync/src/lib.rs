@@ -84,7 +84,7 @@ pub use endpoint::Endpoint;
 pub use error::SyncError;
 pub use every::{Every, TimeUnits, every};
 pub use field::{Field, Of, Place};
-pub use hms_sync_config::{Config, ConfigErrors, Guard, OnAltered};
+pub use hms_sync_config::{Config, ConfigErrors, Guard, OnAltered, OnMissing};
 pub use hms_sync_engine::{Happening, Retry, Watcher, What};
 pub use hms_sync_http::spec::{BodyShape, Payload};
 pub use hms_sync_mapping::Direction;

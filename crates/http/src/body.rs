@@ -1,130 +1,173 @@
-//! The JSON of a request: a shape with templates in its texts.
+//! The body of a write: which fields, around them what, in which format.
 
-use crate::formula::{self, Formula, single};
-use crate::template::Compiled;
+use crate::error::SpecError;
+use crate::fill::{self, Filling, Names};
+use crate::spec::{BodyFormat, BodyShape, BodySpec, FieldPath};
+use crate::wire::JSON;
+use hms_sync_connector::{Shaped, WriteRequest};
+use http::HeaderValue;
 use minijinja::Value;
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
-/// A body, ready to be filled in.
+/// A body, set up.
 #[derive(Debug)]
-pub(crate) enum Body {
-    /// As it is.
-    Plain(Json),
-    Text(Compiled),
-    /// A single expression: it keeps its type.
-    Typed(Formula),
-    List(Vec<Body>),
-    Members(Vec<(String, Body)>),
+pub(crate) struct Body {
+    fields: BodyShape,
+    format: BodyFormat,
+    wrap: FieldPath,
+    add: Option<Filling>,
+    content_type: HeaderValue,
 }
+
+/// A body and its `Content-Type`.
+pub(crate) type Written = (Vec<u8>, HeaderValue);
+
+/// The version that a body names, and where.
+pub(crate) type Version<'v> = Option<(&'v FieldPath, Json)>;
 
 impl Body {
-    /// The error names the place and says what is wrong.
-    pub(crate) fn new(json: &Json, known: &[&str]) -> Result<Self, String> {
-        Ok(match json {
-            Json::String(text) => match single(text) {
-                Some(_) => Self::Typed(Formula::new(text, known).map_err(|e| e.to_string())?),
-                None => Self::Text(Compiled::text(text, known).map_err(|e| e.to_string())?),
-            },
-            Json::Array(elements) => Self::List(
-                elements.iter().map(|element| Self::new(element, known)).collect::<Result<_, _>>()?,
-            ),
-            Json::Object(members) => {
-                let member = |(name, json): (&String, &Json)| {
-                    Ok::<_, String>((
-                        name.clone(),
-                        Self::new(json, known).map_err(|e| format!("`{name}`: {e}"))?,
-                    ))
-                };
-                Self::Members(members.iter().map(member).collect::<Result<_, _>>()?)
-            }
-            Json::Null | Json::Bool(_) | Json::Number(_) => Self::Plain(json.clone()),
+    /// `usual` are the fields that are sent if nothing is said.
+    pub(crate) fn new(
+        key: &str,
+        spec: Option<&BodySpec>,
+        usual: BodyShape,
+        known: &[&str],
+    ) -> Result<Self, SpecError> {
+        let usual_spec = BodySpec::default();
+        let spec = spec.unwrap_or(&usual_spec);
+        let bad = |name: &str, why: &dyn std::fmt::Display| SpecError::new(format!("{key}.body.{name}"), why);
+        let add = spec.add.as_ref().map(|tree| Filling::new(tree, known)).transpose();
+        let add = add.map_err(|e| bad("add", &e))?;
+        match (&add, spec.format) {
+            (Some(Filling::List(_)) | None, BodyFormat::JsonPatch) => {}
+            (Some(_), BodyFormat::JsonPatch) => return Err(bad("add", &"must be a list of operations")),
+            (Some(Filling::Map(_)) | None, _) => {}
+            (Some(_), _) if spec.wrap.parts().next() == Some("0") => {}
+            (Some(_), _) => return Err(bad("add", &"must be a map")),
+        }
+        let usual_type = match spec.format {
+            BodyFormat::Json => JSON,
+            BodyFormat::Form => HeaderValue::from_static("application/x-www-form-urlencoded"),
+            BodyFormat::MergePatch => HeaderValue::from_static("application/merge-patch+json"),
+            BodyFormat::JsonPatch => HeaderValue::from_static("application/json-patch+json"),
+        };
+        let content_type = spec.content_type.as_ref().map_or(Ok(usual_type), HeaderValue::try_from);
+        Ok(Self {
+            fields: spec.fields.unwrap_or(usual),
+            format: spec.format,
+            wrap: spec.wrap.clone(),
+            add,
+            content_type: content_type
+                .map_err(|_| bad("content_type", &"has characters that a header cannot carry"))?,
         })
     }
 
-    /// Whether it has `name` filled in anywhere.
+    /// Whether it names `name` in what it adds.
     pub(crate) fn uses(&self, name: &str) -> bool {
-        match self {
-            Self::Plain(_) => false,
-            Self::Text(text) => text.uses(name),
-            Self::Typed(formula) => formula.uses(name),
-            Self::List(elements) => elements.iter().any(|element| element.uses(name)),
-            Self::Members(members) => members.iter().any(|(_, member)| member.uses(name)),
-        }
+        self.add.as_ref().is_some_and(|add| add.uses(name))
     }
 
-    /// With everything filled in. Members that come out as nothing are left out.
-    pub(crate) fn fill(&self, with: &Value) -> Result<Json, String> {
-        Ok(match self {
-            Self::Plain(json) => json.clone(),
-            Self::Text(text) => Json::String(text.fill(with).map_err(|e| e.to_string())?.into_owned()),
-            Self::Typed(formula) => formula::json(&formula.of(with).map_err(|e| e.to_string())?)?,
-            Self::List(elements) => {
-                Json::Array(elements.iter().map(|element| element.fill(with)).collect::<Result<_, _>>()?)
-            }
-            Self::Members(members) => {
-                let mut filled = Map::new();
-                for (name, member) in members {
-                    let json = member.fill(with).map_err(|e| format!("`{name}`: {e}"))?;
-                    let dropped = matches!(member, Self::Typed(_))
-                        && (json.is_null() || json.as_str().is_some_and(str::is_empty));
-                    if !dropped {
-                        filled.insert(name.clone(), json);
-                    }
-                }
-                Json::Object(filled)
-            }
-        })
+    /// The members around the fields, from the outside.
+    pub(crate) fn wrap(&self) -> &FieldPath {
+        &self.wrap
+    }
+
+    /// Whether the fields of the record are sent with it.
+    pub(crate) fn has_fields(&self) -> bool {
+        self.fields != BodyShape::None
+    }
+
+    /// `leaf` says whether a field of its own stands at a path of the record.
+    pub(crate) fn write(
+        &self,
+        request: &WriteRequest,
+        names: &Names,
+        text: &Value,
+        version: Version<'_>,
+        leaf: impl Fn(&[String]) -> bool,
+    ) -> Result<Option<Written>, String> {
+        let fields = match self.fields {
+            BodyShape::Changed => Some(&request.changed),
+            BodyShape::Whole => Some(&request.whole),
+            BodyShape::None => None,
+        };
+        if fields.is_none() && self.add.is_none() && version.is_none() {
+            return Ok(None);
+        }
+        let plain = self.wrap.is_empty() && self.add.is_none() && version.is_none();
+        let nothing = Shaped::from(Json::Object(Map::new()));
+        let added = self.add.as_ref().map(|add| add.fill(names, text)).transpose();
+        let added = added.map_err(|why| format!("`body.add`: {why}"))?;
+        let fields = fields.unwrap_or(&nothing);
+        let bytes = match self.format {
+            BodyFormat::Json | BodyFormat::MergePatch if plain => fields.text().as_bytes().to_vec(),
+            BodyFormat::Json | BodyFormat::MergePatch => bytes(&self.whole(fields, version, added))?,
+            BodyFormat::Form => fill::form(&self.whole(fields, version, added)).into_bytes(),
+            BodyFormat::JsonPatch => bytes(&self.operations(fields, version, added, leaf))?,
+        };
+        Ok(Some((bytes, self.content_type.clone())))
+    }
+
+    fn whole(&self, fields: &Json, version: Version<'_>, added: Option<Json>) -> Json {
+        let mut fields = fields.clone();
+        if let Some((path, version)) = version {
+            fill::merge(&mut fields, fill::wrap(path.parts().collect::<Vec<_>>().into_iter(), version));
+        }
+        let mut body = fill::wrap(self.wrap.parts().collect::<Vec<_>>().into_iter(), fields);
+        if let Some(added) = added {
+            fill::merge(&mut body, added);
+        }
+        body
+    }
+
+    /// RFC 6902. A test of the version comes first: if it fails, nothing is done.
+    fn operations(
+        &self,
+        fields: &Json,
+        version: Version<'_>,
+        added: Option<Json>,
+        leaf: impl Fn(&[String]) -> bool,
+    ) -> Json {
+        let root: String = self.wrap.parts().map(escaped).collect();
+        let mut all = Vec::new();
+        if let Some((path, version)) = version {
+            let path: String = path.parts().map(escaped).collect();
+            all.push(json!({ "op": "test", "path": format!("{root}{path}"), "value": version }));
+        }
+        if let Some(Json::Array(added)) = added {
+            all.extend(added);
+        }
+        each(&mut Vec::new(), fields, &leaf, &mut |path, value| {
+            let path: String = path.iter().map(|part| escaped(part)).collect();
+            all.push(json!({ "op": "add", "path": format!("{root}{path}"), "value": value }));
+        });
+        Json::Array(all)
     }
 }
 
-/// Puts `value` at `path`, over whatever is in the way.
-pub(crate) fn put<'p>(json: &mut Json, path: impl Iterator<Item = &'p str>, value: Json) {
-    let mut place = json;
-    for part in path {
-        if !place.is_object() {
-            *place = Json::Object(Map::new());
+/// Calls with each field of a record and its path.
+fn each(
+    path: &mut Vec<String>,
+    json: &Json,
+    leaf: &impl Fn(&[String]) -> bool,
+    call: &mut impl FnMut(&[String], &Json),
+) {
+    match json {
+        Json::Object(members) if !leaf(path) && (path.is_empty() || !members.is_empty()) => {
+            for (name, member) in members {
+                path.push(name.clone());
+                each(path, member, leaf, call);
+                path.pop();
+            }
         }
-        let Json::Object(members) = place else { return };
-        place = members.entry(part).or_insert(Json::Null);
+        value => call(path, value),
     }
-    *place = value;
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests may panic")]
-    use super::{Body, put};
-    use minijinja::context;
-    use serde_json::{Value as Json, json};
+fn escaped(part: &str) -> String {
+    format!("/{}", part.replace('~', "~0").replace('/', "~1"))
+}
 
-    #[test]
-    fn bodies_keep_types_and_leave_out_what_is_nothing() {
-        let shape = json!({
-            "filter": { "since": "{{ cursor }}", "text": "from {{ cursor }}", "open": true },
-            "limit": "{{ page_size }}",
-            "sort": ["updated", "{{ page_size + 1 }}"],
-        });
-        let body = Body::new(&shape, &["cursor", "page_size"]).unwrap();
-        let filled = body.fill(&context! { cursor => "x", page_size => 5 }).unwrap();
-        let expected = json!({
-            "filter": { "since": "x", "text": "from x", "open": true }, "limit": 5, "sort": ["updated", 6],
-        });
-        assert_eq!(filled, expected);
-        let filled = body.fill(&context! { cursor => "", page_size => 5 }).unwrap();
-        assert_eq!(filled["filter"], json!({ "text": "from ", "open": true }));
-        assert!(body.uses("cursor") && !body.uses("id"));
-        let error = Body::new(&json!({ "a": { "b": "{{ x }}" } }), &["cursor"]).unwrap_err();
-        assert_eq!(error, "`a`: `b`: the expression names `x`; known here: cursor");
-    }
-
-    #[test]
-    fn values_are_put_where_they_belong() {
-        let mut json = json!({ "page": { "size": 1 } });
-        put(&mut json, ["page", "after"].into_iter(), json!("t"));
-        put(&mut json, ["query", "a"].into_iter(), json!(1));
-        assert_eq!(json, json!({ "page": { "size": 1, "after": "t" }, "query": { "a": 1 } }));
-        let mut nothing = Json::Null;
-        put(&mut nothing, ["a"].into_iter(), json!(1));
-        assert_eq!(nothing, json!({ "a": 1 }));
-    }
+fn bytes(json: &Json) -> Result<Vec<u8>, String> {
+    serde_json::to_vec(json).map_err(|e| format!("the record is no JSON: {e}"))
 }

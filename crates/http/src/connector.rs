@@ -1,15 +1,18 @@
 //! A side reached over HTTP.
 
+use crate::batch::Batch;
 use crate::deleted::Deleted;
 use crate::error::SpecError;
+use crate::guard::Guard;
 use crate::listing::Listing;
+use crate::lookup::Lookup;
 use crate::read;
 use crate::request::{Ask, Parts};
 use crate::select::{Lens, TagFrom};
-use crate::spec::{FetchSpec, HttpCollection, HttpSpec, IdempotencySpec};
+use crate::spec::{AnswerWhen, BaseUrl, FetchSpec, HttpCollection, HttpSpec, IdempotencySpec, WriteSpec};
 use crate::webhook::Hook;
 use crate::wire::Wire;
-use crate::write::{self, Doing, Manner, Put};
+use crate::write::{self, Doing, Manner, Means, Put};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use hms_sync_connector::{
@@ -19,6 +22,8 @@ use hms_sync_connector::{
 use hms_sync_model::{CollectionName, NativeId, Outcome, SideName};
 use http::{HeaderName, Method, StatusCode};
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
 
 /// A side reached over HTTP, ready for use.
 #[derive(Debug)]
@@ -35,10 +40,11 @@ struct Collection {
     lens: Lens,
     listing: Option<Listing>,
     fetch: Option<Ask>,
-    lookup: Option<Ask>,
+    lookup: Option<Lookup>,
     create: Option<Put>,
     update: Option<Put>,
     delete: Option<Put>,
+    undelete: Option<Put>,
     manner: Manner,
     hook: Option<Hook>,
 }
@@ -52,13 +58,21 @@ impl HttpConnector {
         collections: BTreeMap<CollectionName, HttpCollection>,
     ) -> Result<Self, SpecError> {
         let wire = Wire::new(&spec)?;
-        let side_key = key_header("idempotency_key", spec.idempotency_key.as_ref())?;
+        let side_key = Key::new("idempotency_key", spec.idempotency_key.as_ref())?;
         let mut ready = BTreeMap::new();
         for (name, collection) in &collections {
             ready.insert(name.clone(), Collection::new(name, &wire, side_key.as_ref(), collection)?);
         }
-        let key_header = side_key.unwrap_or(HeaderName::from_static("idempotency-key"));
+        let key_header = side_key.map_or(HeaderName::from_static("idempotency-key"), |key| key.header);
         Ok(Self { side: name.clone(), wire, collections: ready, key_header })
+    }
+
+    /// Has tokens that replace configured ones kept in `folder`, the one of the change
+    /// log. Without it a side that replaces them is not asked for any.
+    #[must_use]
+    pub fn keeping_tokens_in(mut self, folder: &Path) -> Self {
+        self.wire.keep_tokens_in(folder, self.side.as_str());
+        self
     }
 
     fn collection(&self, name: &CollectionName) -> Result<&Collection, String> {
@@ -81,7 +95,7 @@ impl HttpConnector {
             Ok(answer) => {
                 Ok(format!("{} is there (it answers {})", self.wire.base(), answer.status.as_u16()))
             }
-            Err(lost) => Err(ReadError::Later { reason: lost.reason().to_owned(), after: None }),
+            Err(lost) => Err(ReadError::Later { reason: lost.reason().to_owned(), after: lost.after() }),
         }
     }
 }
@@ -90,14 +104,15 @@ impl Collection {
     fn new(
         name: &CollectionName,
         wire: &Wire,
-        side_key: Option<&HeaderName>,
+        side_key: Option<&Key>,
         spec: &HttpCollection,
     ) -> Result<Self, SpecError> {
         let key = |part: &str| format!("{name}.{part}");
         let base = wire.base();
         let modified = read::modified(spec);
-        let tag =
-            TagFrom::new(spec.version_tag.as_ref()).map_err(|e| SpecError::new(key("version_tag"), e))?;
+        let guard = Guard::new(&key("precondition"), spec)?;
+        let tag = TagFrom::new(spec.version_tag.as_ref(), &guard);
+        let tag = tag.map_err(|e| SpecError::new(key("version_tag"), e))?;
         let deleted = spec.deleted_when.as_ref().map(Deleted::new).transpose();
         let deleted = deleted.map_err(|why| SpecError::new(key("deleted_when"), why))?;
         let lens = Lens { primary_key: spec.primary_key.clone(), tag, modified, deleted };
@@ -105,29 +120,34 @@ impl Collection {
         if lens.primary_key.is_empty() {
             return Err(SpecError::new(key("primary_key"), "names no field"));
         }
-        let put = |part: &str, doing, spec: &Option<_>| {
-            spec.as_ref().map(|spec| Put::new(&key(part), doing, base, spec)).transpose()
+        let put = |part: &str, doing, own: Option<&WriteSpec>, other: Option<&WriteSpec>| {
+            let (part, spec) = match (own, other) {
+                (Some(own), _) => (part, own),
+                (None, Some(other)) => ("upsert", other),
+                (None, None) => return Ok(None),
+            };
+            Put::new(&key(part), doing, base, spec).map(Some)
         };
-        let own_key = key_header(&key("idempotency_key"), spec.idempotency_key.as_ref())?;
-        Ok(Self {
+        let upsert = spec.upsert.as_ref();
+        let lookup = spec.lookup.as_ref().map(|s| Lookup::new(&key("lookup"), base, s)).transpose()?;
+        let hook = spec.webhook.as_ref();
+        let ready = Self {
             listing: spec.read.as_ref().map(|s| Listing::new(&key("read"), base, s, &lens)).transpose()?,
             fetch: spec.fetch.as_ref().map(|s| fetch_ask(&key("fetch"), wire, s)).transpose()?,
-            lookup: spec.lookup.as_ref().map(|s| read::lookup_ask(&key("lookup"), base, s)).transpose()?,
-            create: put("create", Doing::Create, &spec.create)?,
-            update: put("update", Doing::Update, &spec.update)?,
-            delete: put("delete", Doing::Delete, &spec.delete)?,
-            manner: Manner {
-                key: own_key.or_else(|| side_key.cloned()),
-                preconditions: spec.preconditions(),
-                exists_when: spec.exists_when.clone(),
-            },
-            hook: spec
-                .webhook
-                .as_ref()
-                .map(|s| Hook::new(&key("webhook"), s, spec.fetch.is_some()))
-                .transpose()?,
+            lookup,
+            create: put("create", Doing::Create, spec.create.as_ref(), upsert)?,
+            update: put("update", Doing::Update, spec.update.as_ref(), upsert)?,
+            delete: put("delete", Doing::Delete, spec.delete.as_ref(), None)?,
+            undelete: put("undelete", Doing::Undelete, spec.undelete.as_ref(), None)?,
+            manner: manner(name, base, side_key, guard, spec)?,
+            hook: hook.map(|s| Hook::new(&key("webhook"), s, spec.fetch.is_some())).transpose()?,
             lens,
-        })
+        };
+        if ready.undelete.as_ref().is_some_and(|put| !put.has_fields()) && ready.update.is_none() {
+            let why = "sends no fields: it needs `body: whole`, or an `update` that sends them after it";
+            return Err(SpecError::new(key("undelete"), why));
+        }
+        Ok(ready)
     }
 
     fn abilities(&self) -> Abilities {
@@ -139,8 +159,35 @@ impl Collection {
             create: self.create.is_some(),
             update: self.update.is_some(),
             delete: self.delete.is_some(),
-            idempotency_key: self.manner.key.is_some(),
-            precondition: self.manner.preconditions,
+            idempotency_key: self.manner.key.is_some()
+                && self.manner.batch.as_ref().is_none_or(Batch::carries_keys),
+            precondition: !matches!(self.manner.guard, Guard::None),
+            key_valid_for: self.manner.key_valid_for,
+        }
+    }
+
+    /// A record that was deleted comes back under its old id. If the side has forgotten
+    /// it, it is made anew.
+    async fn bring_back(&self, means: Means<'_>, undelete: &Put, request: &WriteRequest) -> Outcome {
+        let id = match undelete.write(means, Doing::Undelete, request).await {
+            Outcome::Gone => {
+                return match &self.create {
+                    Some(create) => create.write(means, Doing::Create, request).await,
+                    None => Outcome::Rejected { reason: "no `create` is configured".to_owned() },
+                };
+            }
+            Outcome::Applied(written) if !undelete.has_fields() => written.id,
+            other => return other,
+        };
+        let Some(update) = &self.update else {
+            return Outcome::Rejected { reason: "no `update` is configured".to_owned() };
+        };
+        let changed = request.whole.clone();
+        let request = WriteRequest { target: Target::Update(id, None), changed, ..request.clone() };
+        match update.write(means, Doing::Update, &request).await {
+            done @ (Outcome::Applied(_) | Outcome::Rejected { .. }) => done,
+            // It is there again, with what it was: to be found by a look.
+            other => Outcome::Unknown { reason: format!("it was brought back, but not changed: {other:?}") },
         }
     }
 }
@@ -180,13 +227,52 @@ fn filters_only_listings(key: &impl Fn(&str) -> String, spec: &HttpCollection) -
     }
 }
 
-fn key_header(key: &str, spec: Option<&IdempotencySpec>) -> Result<Option<HeaderName>, SpecError> {
-    let name = |spec: &IdempotencySpec| {
-        HeaderName::try_from(&spec.header).map_err(|_| {
+/// An idempotency key, as a side takes it.
+#[derive(Debug, Clone)]
+struct Key {
+    header: HeaderName,
+    valid_for: Option<Duration>,
+    in_progress_when: Vec<AnswerWhen>,
+}
+
+impl Key {
+    fn new(key: &str, spec: Option<&IdempotencySpec>) -> Result<Option<Self>, SpecError> {
+        let Some(spec) = spec else { return Ok(None) };
+        let header = HeaderName::try_from(&spec.header).map_err(|_| {
             SpecError::new(format!("{key}.header"), format!("`{}` is no name of a header", spec.header))
-        })
-    };
-    spec.map(name).transpose()
+        })?;
+        let valid_for = spec.valid_for.map(|span| span.0);
+        if valid_for.is_some_and(|span| span.is_zero()) {
+            return Err(SpecError::new(format!("{key}.valid_for"), "must be longer than nothing"));
+        }
+        // `idempotency` or `Idempotency`: their words are English in any case.
+        let usual = || vec![AnswerWhen { status: 409, body_contains: "dempotency".to_owned() }];
+        let in_progress_when = spec.in_progress_when.clone().unwrap_or_else(usual);
+        Ok(Some(Self { header, valid_for, in_progress_when }))
+    }
+}
+
+fn manner(
+    name: &CollectionName,
+    base: &BaseUrl,
+    side_key: Option<&Key>,
+    guard: Guard,
+    spec: &HttpCollection,
+) -> Result<Manner, SpecError> {
+    let own_key = Key::new(&format!("{name}.idempotency_key"), spec.idempotency_key.as_ref())?;
+    let key = own_key.or_else(|| side_key.cloned());
+    let batch = spec.batch.as_ref().map(|batch| Batch::new(&format!("{name}.batch"), base, batch));
+    Ok(Manner {
+        key_valid_for: key.as_ref().and_then(|key| key.valid_for),
+        in_progress_when: key.as_ref().map(|key| key.in_progress_when.clone()).unwrap_or_default(),
+        key: key.map(|key| key.header),
+        guard,
+        exists_when: spec.exists_when.clone(),
+        gone_when: spec.gone_when.clone(),
+        conflict_when: spec.conflict_when.clone(),
+        field_names: spec.field_names.clone(),
+        batch: batch.transpose()?,
+    })
 }
 
 impl Connector for HttpConnector {
@@ -226,8 +312,8 @@ impl Connector for HttpConnector {
 
     fn lookup(&self, request: LookupRequest) -> BoxFuture<'_, Result<Vec<Observation>, ReadError>> {
         match self.collection(&request.collection) {
-            Ok(Collection { lookup: Some(ask), lens, .. }) => {
-                async move { read::lookup(ask, &self.wire, lens, &request.identity).await }.boxed()
+            Ok(Collection { lookup: Some(lookup), lens, .. }) => {
+                async move { lookup.find(&self.wire, lens, &request.identity).await }.boxed()
             }
             Ok(_) => ready(Self::denied("no `lookup` is configured".to_owned())).boxed(),
             Err(reason) => ready(Self::denied(reason)).boxed(),
@@ -239,14 +325,18 @@ impl Connector for HttpConnector {
             Ok(collection) => collection,
             Err(reason) => return ready(Outcome::Rejected { reason }).boxed(),
         };
-        let (put, name) = match request.target {
-            Target::Create => (&collection.create, "create"),
-            Target::Update(..) => (&collection.update, "update"),
-            Target::Delete(..) => (&collection.delete, "delete"),
+        let (put, doing, name) = match request.target {
+            Target::Create => (&collection.create, Doing::Create, "create"),
+            Target::Update(..) => (&collection.update, Doing::Update, "update"),
+            Target::Delete(..) => (&collection.delete, Doing::Delete, "delete"),
         };
-        match put {
-            Some(put) => put.write(&self.wire, &collection.lens, &collection.manner, request).boxed(),
-            None => ready(Outcome::Rejected { reason: format!("no `{name}` is configured") }).boxed(),
+        let means = Means { wire: &self.wire, lens: &collection.lens, manner: &collection.manner };
+        match (&collection.undelete, put) {
+            (Some(undelete), _) if doing == Doing::Create && request.former.is_some() => {
+                async move { collection.bring_back(means, undelete, &request).await }.boxed()
+            }
+            (_, Some(put)) => async move { put.write(means, doing, &request).await }.boxed(),
+            (_, None) => ready(Outcome::Rejected { reason: format!("no `{name}` is configured") }).boxed(),
         }
     }
 

@@ -4,17 +4,17 @@ mod ask;
 mod since;
 mod take;
 
-use crate::body::Body;
 use crate::error::SpecError;
 use crate::formula::Formula;
 use crate::next::Follow;
 use crate::paging::{Paging, Progress, Style, hash};
 use crate::request::{Ask, Parts};
 use crate::select::Lens;
+use crate::shape::Shape;
 use crate::spec::{BaseUrl, Paginator, ReadMethod, ReadSpec, RequestOption};
 use crate::spot::Spot;
 use crate::stamp::Scale;
-use crate::wire::Wire;
+use crate::wire::{Answer, Verdict, Wire};
 use chrono::{DateTime, Utc};
 use hms_sync_connector::{Page, PageToken, ReadError, ReadRequest, Scope};
 use http::Method;
@@ -28,7 +28,7 @@ const KNOWN: &[&str] = &["cursor", "cursor_end", "cursor_id", "page_size", "next
 #[derive(Debug)]
 pub(crate) struct Listing {
     ask: Ask,
-    body: Option<Body>,
+    body: Option<Shape>,
     pages: Pages,
     paging: Paging,
     follow: Follow,
@@ -205,6 +205,9 @@ impl Listing {
         };
         let everything = request.scope == Scope::Everything;
         let (asked, answer) = self.ask_page(wire, &progress, self.paging.asked).await?;
+        if answer.judged.verdict == Verdict::Ignore {
+            return Ok(self.ignored(&answer));
+        }
         let (mut facts, mut page) = self.take(lens, wire.base(), &asked, &answer)?;
         facts.elapsed = elapsed(&progress, Utc::now());
         self.stop_where_known(&progress, &mut facts).map_err(|why| self.broken(&why))?;
@@ -239,6 +242,12 @@ impl Listing {
         Ok(format!("{} answers: {shown}{many}", self.ask.label))
     }
 
+    /// An answer that is not to be minded ends the pass. It is no complete listing.
+    fn ignored(&self, answer: &Answer) -> Page {
+        let line = format!("{}: {}, which `error_handler` ignores", self.ask.label, answer.words());
+        Page { unreadable: vec![line], ..Page::default() }
+    }
+
     fn broken(&self, why: &str) -> ReadError {
         ReadError::Broken { reason: format!("{}: {why}", self.ask.label) }
     }
@@ -253,11 +262,11 @@ fn elapsed(progress: &Progress, now: DateTime<Utc>) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or_default())
 }
 
-fn body(key: &str, spec: &ReadSpec) -> Result<Option<Body>, SpecError> {
+fn body(key: &str, spec: &ReadSpec) -> Result<Option<Shape>, SpecError> {
     let bad = |why: String| SpecError::new(format!("{key}.request_body_json"), why);
     match (&spec.request_body_json, spec.http_method) {
         (Some(_), ReadMethod::Get) => Err(bad("needs `http_method: POST`".to_owned())),
-        (Some(json), ReadMethod::Post) => Body::new(json, KNOWN).map(Some).map_err(bad),
+        (Some(json), ReadMethod::Post) => Shape::new(json, KNOWN).map(Some).map_err(bad),
         (None, _) => Ok(None),
     }
 }

@@ -1,18 +1,15 @@
-//! Reading: one record, records by their identity; what an answer means to a reader.
+//! Reading one record; what an answer means to a reader.
 
-use crate::error::{SpecError, quote};
-use crate::request::{Ask, Parts};
-use crate::select::{self, Lens};
-use crate::spec::{BaseUrl, HttpCollection, LookupSpec};
+use crate::request::Ask;
+use crate::select::Lens;
+use crate::spec::HttpCollection;
 use crate::stamp::Scale;
-use crate::template;
-use crate::wire::{Answer, Lost, Wire};
+use crate::wire::{Answer, Lost, Verdict, Wire};
 use bytes::Bytes;
 use hms_sync_connector::{Content, Observation, ReadError};
 use hms_sync_model::NativeId;
-use http::{Method, StatusCode};
+use http::StatusCode;
 use minijinja::context;
-use serde_json::Value as Json;
 
 /// One record by its id.
 pub(crate) async fn fetch(
@@ -24,7 +21,7 @@ pub(crate) async fn fetch(
     let request = ask.request(wire, &context! { id => id.as_str() }, &[]);
     let request = request.map_err(|why| ReadError::Denied { reason: format!("{}: {why}", ask.label) })?;
     let answer = wire.send(request).await.map_err(|lost| later(ask, &lost))?;
-    if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+    if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) && !answer.is_judged() {
         return Ok(Observation { id, tag: None, modified: None, content: Content::Gone });
     }
     let answer = good(ask, answer)?;
@@ -44,80 +41,8 @@ pub(crate) async fn fetch(
     Ok(lens.observe(id, record, Some(&answer)))
 }
 
-/// A lookup's request: as configured, with the names it may use.
-pub(crate) fn lookup_ask(key: &str, base: &BaseUrl, spec: &LookupSpec) -> Result<Ask, SpecError> {
-    let parts = Parts {
-        path: &spec.path,
-        parameters: &spec.request_parameters,
-        headers: &spec.request_headers,
-        selector: spec.record_selector.as_ref(),
-    };
-    let mut ask = Ask::new(key, Method::GET, base, &parts, &["identity"])?;
-    ask.decode(&format!("{key}.decoder"), &spec.decoder)?;
-    if !ask.uses("identity") {
-        let reason =
-            "names no field of the identity, as `{{ identity.permit_no }}`: it would find any record";
-        return Err(SpecError::new(key, reason));
-    }
-    Ok(ask)
-}
-
-/// Records by their identity. What comes back must carry it: a side that
-/// ignores the filter shows any record, and taking that for ours would join two
-/// things, or hide the one we look for.
-pub(crate) async fn lookup(
-    ask: &Ask,
-    wire: &Wire,
-    lens: &Lens,
-    identity: &Json,
-) -> Result<Vec<Observation>, ReadError> {
-    let request = ask.request(wire, &context! { identity => template::value(identity) }, &[]);
-    let request = request.map_err(|why| ReadError::Denied { reason: format!("{}: {why}", ask.label) })?;
-    let answer = wire.send(request).await.map_err(|lost| later(ask, &lost))?;
-    if answer.status == StatusCode::NOT_FOUND {
-        return Ok(Vec::new());
-    }
-    let answer = good(ask, answer)?;
-    let broken = |why: String| ReadError::Broken { reason: format!("{}: {why}", ask.label) };
-    let json = ask.decoder.parse(body(ask, &answer)?).map_err(broken)?;
-    let (records, _) = select::records(json, ask.selector.as_ref(), ask.decoder.is_xml()).map_err(broken)?;
-    let (all, mut found) = (records.len(), Vec::new());
-    for record in records {
-        if carries(&record, identity) {
-            let id = lens.id(&record).map_err(|why| broken(format!("a record found {why}")))?;
-            found.push(lens.observe(id, record, None));
-        }
-    }
-    if found.is_empty() && all > 0 {
-        let identity = quote(identity.to_string().as_bytes(), 120);
-        return Err(broken(format!(
-            "none of the {all} records found carries {identity}; is the filter right?"
-        )));
-    }
-    Ok(found)
-}
-
-/// Whether a record shows this identity, as far as it shows it at all. Upper and
-/// lower case and digits as text are the side's affair.
-fn carries(record: &Json, identity: &Json) -> bool {
-    match (record, identity) {
-        (Json::Object(record), Json::Object(identity)) => {
-            identity.iter().all(|(name, wanted)| record.get(name).is_none_or(|there| carries(there, wanted)))
-        }
-        (there, wanted) => there == wanted || text(there).is_some() && text(there) == text(wanted),
-    }
-}
-
-fn text(json: &Json) -> Option<String> {
-    match json {
-        Json::String(text) => Some(text.trim().to_lowercase()),
-        Json::Number(n) => Some(n.to_string()),
-        _ => None,
-    }
-}
-
 pub(crate) fn later(ask: &Ask, lost: &Lost) -> ReadError {
-    ReadError::Later { reason: format!("{}: {}", ask.label, lost.reason()), after: None }
+    ReadError::Later { reason: format!("{}: {}", ask.label, lost.reason()), after: lost.after() }
 }
 
 pub(crate) fn body<'a>(ask: &Ask, answer: &'a Answer) -> Result<&'a Bytes, ReadError> {
@@ -127,18 +52,24 @@ pub(crate) fn body<'a>(ask: &Ask, answer: &'a Answer) -> Result<&'a Bytes, ReadE
 /// Lets answers with records through; makes errors of the others.
 pub(crate) fn good(ask: &Ask, answer: Answer) -> Result<Answer, ReadError> {
     let status = answer.status;
-    if status.is_success() {
+    if answer.is_success() {
         return Ok(answer);
     }
-    let reason = format!("{}: {}", ask.label, answer.words());
-    Err(match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ReadError::Denied { reason },
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
-            ReadError::Later { reason, after: answer.retry_after() }
-        }
-        _ if status.is_server_error() => ReadError::Later { reason, after: answer.retry_after() },
-        _ if status.is_client_error() => ReadError::Denied { reason },
-        _ => ReadError::Broken { reason },
+    let (reason, after) = (format!("{}: {}", ask.label, answer.words()), answer.judged.after);
+    Err(match answer.judged.verdict {
+        Verdict::Retry { .. } | Verdict::RateLimited => ReadError::Later { reason, after },
+        Verdict::Fail | Verdict::Refresh => ReadError::Denied { reason },
+        // Of one record it tells nothing, which is not that there is none.
+        Verdict::Ignore => ReadError::Broken { reason },
+        Verdict::Success | Verdict::Unsaid => match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ReadError::Denied { reason },
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
+                ReadError::Later { reason, after }
+            }
+            _ if status.is_server_error() => ReadError::Later { reason, after },
+            _ if status.is_client_error() => ReadError::Denied { reason },
+            _ => ReadError::Broken { reason },
+        },
     })
 }
 

@@ -2,6 +2,7 @@
 
 use crate::deleted::Deleted;
 use crate::error::quote;
+use crate::guard::{self, Guard};
 use crate::spec::{FieldPath, VersionTag};
 use crate::stamp::{Scale, Stamp};
 use crate::wire::Answer;
@@ -151,21 +152,47 @@ pub(crate) struct Lens {
     pub(crate) deleted: Option<Deleted>,
 }
 
+/// Where versions are, and what they look like.
 #[derive(Debug)]
-pub(crate) enum TagFrom {
-    Header(HeaderName),
-    Field(FieldPath),
+pub(crate) struct TagFrom {
+    header: Option<HeaderName>,
+    field: Option<FieldPath>,
+    /// They are entity tags: the same with and without quotes.
+    etag: bool,
+    /// Weak tags are of no use for what comes after.
+    weak: bool,
 }
 
 impl TagFrom {
-    pub(crate) fn new(spec: Option<&VersionTag>) -> Result<Self, String> {
-        match spec {
-            None => Ok(Self::Header(ETAG)),
-            Some(VersionTag::Field(path)) => Ok(Self::Field(path.clone())),
-            Some(VersionTag::Header(name)) => HeaderName::try_from(name)
-                .map(Self::Header)
-                .map_err(|_| format!("`{name}` is no name of a header")),
+    pub(crate) fn new(spec: Option<&VersionTag>, guard: &Guard) -> Result<Self, String> {
+        let usual = VersionTag::header("etag");
+        let VersionTag { header, field } = spec.unwrap_or(&usual);
+        if header.is_none() && field.is_none() {
+            return Err("needs `header` or `field`".to_owned());
         }
+        let name = |name: &String| {
+            HeaderName::try_from(name).map_err(|_| format!("`{name}` is no name of a header"))
+        };
+        let header = header.as_ref().map(name).transpose()?;
+        let etag = guard.is_etag() || header.as_ref().is_some_and(|name| *name == ETAG);
+        Ok(Self { header, field: field.clone(), etag, weak: guard.takes_weak() })
+    }
+
+    fn find(&self, record: Option<&Json>, answer: Option<&Answer>) -> Option<String> {
+        let head = self.header.as_ref().and_then(|name| answer?.header(name));
+        let text = match (head, &self.field) {
+            (Some(text), _) => text.to_owned(),
+            (None, Some(path)) => match path.get(record?)? {
+                Json::String(text) => text.clone(),
+                Json::Number(n) => n.to_string(),
+                _ => return None,
+            },
+            (None, None) => return None,
+        };
+        if !self.etag {
+            return Some(text);
+        }
+        (self.weak || !guard::is_weak(&text)).then(|| guard::quoted_tag(&text))
     }
 }
 
@@ -208,16 +235,9 @@ impl Lens {
         self.deleted.as_ref().map_or(Ok(false), |deleted| deleted.says(record))
     }
 
-    /// The version: from the record, or from the header of an answer about just this record.
+    /// The version: from the header of an answer about just this record, or from the record.
     pub(crate) fn tag(&self, record: Option<&Json>, answer: Option<&Answer>) -> Option<Tag> {
-        let text = match &self.tag {
-            TagFrom::Header(name) => answer?.header(name)?.to_owned(),
-            TagFrom::Field(path) => match path.get(record?)? {
-                Json::String(text) => text.clone(),
-                Json::Number(n) => n.to_string(),
-                _ => return None,
-            },
-        };
+        let text = self.tag.find(record, answer)?;
         Tag::try_new(text).ok()
     }
 }

@@ -4,29 +4,46 @@
 //! Nothing in here is ever written out again: secrets have no way back.
 
 mod auth;
+mod batch;
+mod body;
+mod budget;
 mod decoder;
+mod either;
+mod errors;
 mod expression;
 mod network;
 mod paginator;
+mod precondition;
 mod read;
 mod text;
+mod tree;
 mod webhook;
 mod write;
 
-pub use auth::Authenticator;
+pub use auth::{
+    AuthInto, AuthOption, Authenticator, ClientAuthentication, GrantType, JwtAlgorithm, JwtSpec,
+    LoginRequester, OauthSpec, RequestOptionType, SecretText, SessionSpec, SessionUse,
+};
+pub use batch::{BatchOperation, BatchSpec};
+pub use body::{BodyFormat, BodyShape, BodySpec, RequestBody};
+pub use budget::{ApiBudget, BudgetType, CallRatePolicy, Rate, RequestMatcher};
 pub use decoder::{Decoder, TextEncoding};
+pub use errors::{Action, BackoffStrategy, ErrorHandler, FilterType, HandlerType, ResponseFilter};
 pub use expression::{Expression, InjectInto, RequestOption};
 pub use network::{Network, TlsSpec, TlsVersion};
 pub use paginator::{CursorPaginator, Paginator};
+pub use precondition::{Precondition, VersionTag};
 pub use read::{
     CursorFrom, DeletedField, DeletedWhen, FetchSpec, IncrementalKind, IncrementalSync, LookupSpec,
     ReadMethod, ReadSpec, RecordFilter, RecordSelector,
 };
+pub(crate) use text::OURS;
 pub use text::{BaseUrl, FieldPath, Headers, InvalidUrl, Size, Span, Template};
+pub use tree::Tree;
 pub use webhook::{
     Algorithm, Challenge, Encoding, EventType, Payload, Place, Secrets, Signature, WebhookSpec,
 };
-pub use write::{BodyShape, ExistsWhen, IdempotencySpec, Method, WriteSpec};
+pub use write::{AnswerWhen, IdFrom, IdempotencySpec, Method, WriteSpec};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -37,13 +54,6 @@ use serde::Deserialize;
 pub struct HttpSpec {
     /// Where the side is. Every request goes below this URL and nowhere else.
     pub url: BaseUrl,
-    /// Networks whose addresses the side may have although they are not the world's,
-    /// as `10.0.0.0/8`. Default: none; this machine only where it is written out.
-    #[serde(default)]
-    pub allow_networks: Vec<Network>,
-    /// How the side's certificate is judged, and what we show of ours.
-    #[serde(default)]
-    pub tls: Option<TlsSpec>,
     /// How we show who we are. Default: not at all.
     #[serde(default)]
     pub authenticator: Authenticator,
@@ -56,12 +66,25 @@ pub struct HttpSpec {
     /// The largest answer that is read; a larger one is an error. Default: `32MiB`.
     #[serde(default = "thirty_two_mib")]
     pub max_body_bytes: Size,
+    /// What the side's answers mean, where that is not what their status says.
+    #[serde(default)]
+    pub error_handler: Option<ErrorHandler>,
+    /// How many requests the side takes. Default: as it says when there were too many.
+    #[serde(default)]
+    pub api_budget: Option<ApiBudget>,
     /// Headers sent with every request.
     #[serde(default)]
     pub request_headers: Headers,
     /// That the side carries out a repeated request once, for all its collections.
     #[serde(default)]
     pub idempotency_key: Option<IdempotencySpec>,
+    /// Networks whose addresses the side may have although they are not the world's,
+    /// as `10.0.0.0/8`. Default: none; this machine only where it is written out.
+    #[serde(default)]
+    pub allow_networks: Vec<Network>,
+    /// How the side's certificate is judged, and what we show of ours.
+    #[serde(default)]
+    pub tls: Option<TlsSpec>,
 }
 
 impl HttpSpec {
@@ -69,14 +92,16 @@ impl HttpSpec {
     pub fn new(url: BaseUrl) -> Self {
         Self {
             url,
-            allow_networks: Vec::new(),
-            tls: None,
             authenticator: Authenticator::None,
             timeout: thirty_seconds(),
             max_concurrency: thirty_two(),
             max_body_bytes: thirty_two_mib(),
+            error_handler: None,
+            api_budget: None,
             request_headers: Headers::default(),
             idempotency_key: None,
+            allow_networks: Vec::new(),
+            tls: None,
         }
     }
 }
@@ -103,6 +128,10 @@ pub struct HttpCollection {
     /// Where a record's version is. Default: the `ETag` header, where there is one.
     #[serde(default)]
     pub version_tag: Option<VersionTag>,
+    /// How a write names the version that was read. Default: `If-Match`, if versions come from
+    /// the `ETag` header; else not at all.
+    #[serde(default)]
+    pub precondition: Option<Precondition>,
     /// Where a record says when it was last changed. Default: the cursor field, if it holds a time.
     #[serde(default)]
     pub modified: Option<FieldPath>,
@@ -130,9 +159,28 @@ pub struct HttpCollection {
     /// How a record is deleted.
     #[serde(default)]
     pub delete: Option<WriteSpec>,
+    /// How a record is made or changed, where both are one request: a `PUT` at a path
+    /// made of the identity. Stands for `create` and `update` where those are not given.
+    #[serde(default)]
+    pub upsert: Option<WriteSpec>,
+    /// How a record that was deleted is brought back under its old id. Without it, it is made anew.
+    #[serde(default)]
+    pub undelete: Option<WriteSpec>,
     /// Answers to a create that mean: there is such a record already. 409 always does.
     #[serde(default)]
-    pub exists_when: Vec<ExistsWhen>,
+    pub exists_when: Vec<AnswerWhen>,
+    /// Answers to an update or a delete that mean: there is no such record. 404 and 410 always do.
+    #[serde(default)]
+    pub gone_when: Vec<AnswerWhen>,
+    /// Answers to an update or a delete that mean: there is a newer version. 409 and 412 always do.
+    #[serde(default)]
+    pub conflict_when: Vec<AnswerWhen>,
+    /// How many writes go in one request. Default: each in its own.
+    #[serde(default)]
+    pub batch: Option<BatchSpec>,
+    /// The fields at paths of the side's records, for naming them to people. Not part of a config.
+    #[serde(skip)]
+    pub field_names: Vec<(Vec<String>, String)>,
     /// How the side tells us of changes by itself.
     #[serde(default)]
     pub webhook: Option<WebhookSpec>,
@@ -148,6 +196,7 @@ impl Default for HttpCollection {
         Self {
             primary_key: id(),
             version_tag: None,
+            precondition: None,
             modified: None,
             deleted_when: None,
             idempotency_key: None,
@@ -157,32 +206,43 @@ impl Default for HttpCollection {
             create: None,
             update: None,
             delete: None,
+            upsert: None,
+            undelete: None,
             exists_when: Vec::new(),
+            gone_when: Vec::new(),
+            conflict_when: Vec::new(),
+            batch: None,
+            field_names: Vec::new(),
             webhook: None,
         }
     }
 }
 
 impl HttpCollection {
-    /// Whether writes can be made to depend on the version that was read:
-    /// versions come from the `ETag` header, and so `If-Match` can be sent.
-    pub fn preconditions(&self) -> bool {
-        match &self.version_tag {
-            None => true,
-            Some(VersionTag::Header(name)) => name.eq_ignore_ascii_case("etag"),
-            Some(VersionTag::Field(_)) => false,
+    /// How a write names the version that was read.
+    pub fn precondition(&self) -> Precondition {
+        let etag = self.version_tag.as_ref().is_none_or(VersionTag::is_etag);
+        match &self.precondition {
+            Some(precondition) => precondition.clone(),
+            None if etag => Precondition::Header { name: "If-Match".to_owned(), weak: false, quoted: true },
+            None => Precondition::None,
         }
     }
-}
 
-/// Where a record's version is.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum VersionTag {
-    /// In this header of the answer that carries the record.
-    Header(String),
-    /// In the record.
-    Field(FieldPath),
+    /// Whether writes can be made to depend on the version that was read.
+    pub fn preconditions(&self) -> bool {
+        self.precondition() != Precondition::None
+    }
+
+    /// The request that makes a record.
+    pub fn creates(&self) -> Option<&WriteSpec> {
+        self.create.as_ref().or(self.upsert.as_ref())
+    }
+
+    /// The request that changes a record.
+    pub fn updates(&self) -> Option<&WriteSpec> {
+        self.update.as_ref().or(self.upsert.as_ref())
+    }
 }
 
 #[cfg(test)]

@@ -38,6 +38,10 @@ pub struct SubscriberConnector {
 impl SubscriberConnector {
     /// Sets one up; the error names the key that does not fit. Nothing is sent.
     pub fn new(side: &SideName, spec: &HttpSpec, secret: &Secrets) -> Result<Self, SpecError> {
+        if spec.error_handler.is_some() {
+            let why = "does not go with a subscriber: Standard Webhooks says what its answers mean";
+            return Err(SpecError::new("error_handler", why));
+        }
         let signer = Signer::new(secret).map_err(|why| SpecError::new("secret", why))?;
         Ok(Self { side: side.clone(), wire: Wire::new(spec)?, signer, ended: AtomicBool::new(false) })
     }
@@ -65,9 +69,7 @@ impl SubscriberConnector {
             Err(why) => return Outcome::Rejected { reason: format!("{label}: {why}") },
         };
         match self.wire.send(prepared).await {
-            Ok(answer) if answer.status.is_success() => {
-                Outcome::Applied(Written { id, tag: None, stored: None })
-            }
+            Ok(answer) if answer.is_success() => Outcome::Applied(Written { id, tag: None, stored: None }),
             Ok(answer) => self.refused(&label, &answer),
             Err(lost) => unanswered(&label, &lost),
         }
@@ -84,7 +86,7 @@ impl SubscriberConnector {
             Target::Delete(..) => &request.changed,
         };
         let kind = format!("{}.{event}", request.collection);
-        let body = json!({ "type": kind, "record": id.as_str(), "data": data });
+        let body = json!({ "type": kind, "record": id.as_str(), "data": data.json() });
         let body = serde_json::to_vec(&body).map_err(|why| format!("the record is no JSON: {why}"))?;
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().to_string();
         let url = self.wire.base().as_url().clone();
@@ -102,7 +104,7 @@ impl SubscriberConnector {
 
     /// What an answer that is not 2xx means: all but 410 is tried again.
     fn refused(&self, label: &str, answer: &Answer) -> Outcome {
-        let (reason, after) = (format!("{label}: {}", answer.words()), answer.retry_after());
+        let (reason, after) = (format!("{label}: {}", answer.words()), answer.judged.after);
         match answer.status {
             StatusCode::GONE => {
                 self.ended.store(true, Ordering::Relaxed);
@@ -147,7 +149,9 @@ fn ended_words(side: &SideName) -> String {
 fn unanswered(label: &str, lost: &Lost) -> Outcome {
     let reason = format!("{label}: {}", lost.reason());
     match lost {
-        Lost::NotSent(_) => Outcome::RetryLater { reason, after: None, side_wide: true },
+        Lost::NotSent(_) | Lost::Held(..) => {
+            Outcome::RetryLater { reason, after: lost.after(), side_wide: true }
+        }
         Lost::Sent(_) => Outcome::Unknown { reason },
     }
 }

@@ -1,41 +1,60 @@
-//! The one way to a side: a client that follows nothing, believes no proxy, and
-//! counts what it reads.
+//! The one way to a side. Everything that is sent to it goes through here: guarded where
+//! it is dialled, within the side's budget, shown who we are where it is sent, and
+//! counted as it is read. Redirects are not followed, proxies not believed.
 //!
-//! Invariant: headers with secrets are put only on requests whose URL stands
-//! below the configured one.
+//! Invariant: secrets are put only on requests to the origin they belong to, and other
+//! headers only on requests whose URL stands below the configured one.
 
 mod answer;
+mod wait;
+mod hidden;
+mod verdict;
 mod body;
-mod client;
 mod dial;
+mod client;
+mod kept;
+mod grant;
+mod token;
+mod identity;
+mod budget;
 #[cfg(test)]
 mod attacks;
 
 pub(crate) use answer::{Answer, Lost};
+pub(crate) use budget::Urgency;
+pub(crate) use verdict::Verdict;
 
 use crate::error::SpecError;
-use crate::spec::{Authenticator, BaseUrl, Headers, HttpSpec};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method};
-use secrecy::ExposeSecret;
-use std::error::Error;
+use crate::spec::{BaseUrl, Headers, HttpSpec};
+use budget::Budget;
+use bytes::Bytes;
+use client::Asker;
+use hidden::Hidden;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use identity::{Identity, same_origin};
+use std::path::Path;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use url::Url;
+use verdict::{Judged, Verdicts};
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Headers whose names say so hold secrets.
+const SECRET_NAMES: [&str; 5] = ["auth", "cookie", "key", "secret", "token"];
 
 /// A side's client.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    client: reqwest::Client,
+    asker: Asker,
     base: BaseUrl,
     headers: HeaderMap,
+    identity: Identity,
+    verdicts: Verdicts,
+    budget: Budget,
     places: Semaphore,
-    body_max: usize,
-    timeout: Duration,
+    hidden: Hidden,
 }
 
 impl Wire {
@@ -45,29 +64,42 @@ impl Wire {
 
     /// The same where names lead to what `lookup` says.
     fn with_lookup(spec: &HttpSpec, lookup: dial::Lookup) -> Result<Self, SpecError> {
-        let timeout = spec.timeout.0;
-        if timeout.is_zero() {
+        if spec.timeout.0.is_zero() {
             return Err(SpecError::new("timeout", "must be longer than nothing"));
         }
         if spec.max_concurrency == 0 {
             return Err(SpecError::new("max_concurrency", "must be 1 at least"));
         }
-        let connections = usize::from(spec.max_concurrency);
-        let client = client::build(spec, &[("url", spec.url.as_url())], lookup)?;
+        let mut origins = identity::origins(&spec.authenticator);
+        origins.insert(0, ("url", spec.url.as_url()));
+        let hidden = Hidden::default();
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, JSON);
-        if let Some(authorization) = authorization(&spec.authenticator)? {
-            headers.insert(AUTHORIZATION, authorization);
-        }
         add(&mut headers, &spec.request_headers);
+        for (name, value) in spec.request_headers.iter() {
+            if let (true, Ok(text)) =
+                (SECRET_NAMES.iter().any(|part| name.as_str().contains(part)), value.to_str())
+            {
+                hidden.add(&text.to_owned().into());
+            }
+        }
         Ok(Self {
-            client,
+            asker: Asker::new(spec, &origins, lookup)?,
             base: spec.url.clone(),
             headers,
-            places: Semaphore::new(connections),
-            body_max: usize::try_from(spec.max_body_bytes.0).unwrap_or(usize::MAX),
-            timeout,
+            identity: Identity::new(&spec.authenticator, &hidden)?,
+            verdicts: Verdicts::new(spec.error_handler.as_ref())?,
+            budget: Budget::new(spec.api_budget.as_ref())?,
+            places: Semaphore::new(usize::from(spec.max_concurrency)),
+            hidden,
         })
+    }
+
+    /// Where tokens that replace configured ones are kept.
+    pub(crate) fn keep_tokens_in(&mut self, folder: &Path, side: &str) {
+        if let Identity::Renewed(_, tokens) = &mut self.identity {
+            tokens.keep_in(folder, side);
+        }
     }
 
     pub(crate) fn base(&self) -> &BaseUrl {
@@ -100,67 +132,70 @@ impl Wire {
     fn is_ours(&self, url: &Url) -> bool {
         let base = self.base.as_url();
         let below = url.path().strip_prefix(base.path().trim_end_matches('/'));
-        url.scheme() == base.scheme()
-            && url.host_str() == base.host_str()
-            && url.port_or_known_default() == base.port_or_known_default()
-            && url.username().is_empty()
-            && url.password().is_none()
-            && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        same_origin(&self.base, url) && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// Sends, and reads the answer to its end or to our bound.
+    /// Sends, and reads the answer to its end or to our bound. What writes goes first.
     pub(crate) async fn send(&self, request: reqwest::Request) -> Result<Answer, Lost> {
+        let urgency = if request.method().is_safe() { Urgency::Read } else { Urgency::Write };
+        self.send_as(urgency, request).await
+    }
+
+    /// The same, as urgent as that. Where the side no longer takes our token it is
+    /// renewed, and the request sent once more.
+    pub(crate) async fn send_as(&self, urgency: Urgency, request: reqwest::Request) -> Result<Answer, Lost> {
+        let mut request = request;
+        let (place, tokens) = match &self.identity {
+            Identity::Nobody => return self.once(urgency, request).await,
+            Identity::Fixed(place, secret) => {
+                place.put(secret, &self.base, &mut request).map_err(Lost::NotSent)?;
+                return self.once(urgency, request).await;
+            }
+            Identity::Renewed(place, tokens) => (place, tokens),
+        };
+        let again = request.try_clone();
+        let (token, number) = tokens.token(&self.asker, None).await.map_err(Lost::NotSent)?;
+        place.put(&token, &self.base, &mut request).map_err(Lost::NotSent)?;
+        let answer = self.once(urgency, request).await?;
+        let Some(mut again) = again.filter(|_| answer.refuses_the_token()) else { return Ok(answer) };
+        let (token, _) = tokens.token(&self.asker, Some(number)).await.map_err(Lost::NotSent)?;
+        place.put(&token, &self.base, &mut again).map_err(Lost::NotSent)?;
+        self.once(urgency, again).await
+    }
+
+    async fn once(&self, urgency: Urgency, request: reqwest::Request) -> Result<Answer, Lost> {
+        let permit = self.budget.leave(urgency, request.method()).await.map_err(|wait| {
+            let shown = humantime::format_duration(Duration::from_secs(wait.as_secs().max(1)));
+            Lost::Held(format!("{} takes no more requests for {shown}", self.base), wait)
+        })?;
         let Ok(_place) = self.places.acquire().await else {
             return Err(Lost::NotSent("we are closing".to_owned()));
         };
-        let mut response = self.client.execute(request).await.map_err(|e| self.lost(&e))?;
-        let status = response.status();
-        let headers = std::mem::take(response.headers_mut());
-        let body = body::read(response, self.body_max, |e| self.words(e)).await;
-        Ok(Answer { status, headers, body })
+        let (status, headers, body) = self.asker.ask(request, &self.base).await?;
+        self.budget.heard(status.as_u16(), &headers);
+        drop(permit);
+        Ok(self.judged(status, headers, body))
     }
 
-    fn lost(&self, error: &reqwest::Error) -> Lost {
-        if error.is_connect() {
-            Lost::NotSent(format!("cannot connect to {}: {}", self.base, self.words(error)))
-        } else if error.is_builder() {
-            Lost::NotSent(describe(error))
-        } else {
-            Lost::Sent(format!("no answer from {}: {}", self.base, self.words(error)))
+    /// What came back, and what it means on this side.
+    pub(crate) fn judged(
+        &self,
+        status: StatusCode,
+        headers: HeaderMap,
+        body: Result<Bytes, String>,
+    ) -> Answer {
+        let judged = Judged { verdict: Verdict::Unsaid, after: None, said: None };
+        let mut answer = Answer { status, headers, body, judged, hidden: self.hidden.clone() };
+        answer.judged = self.verdicts.of(&answer);
+        if answer.judged.verdict == Verdict::Unsaid && self.budget.is_hit(status.as_u16()) {
+            answer.judged.verdict = Verdict::RateLimited;
         }
-    }
-
-    fn words(&self, error: &reqwest::Error) -> String {
-        if error.is_timeout() {
-            format!("nothing within {}", humantime::format_duration(self.timeout))
-        } else {
-            describe(error)
+        if answer.judged.verdict == Verdict::RateLimited || status == StatusCode::TOO_MANY_REQUESTS {
+            let reset = || self.budget.reset_in(&answer.headers);
+            answer.judged.after = answer.judged.after.or_else(reset);
         }
+        answer
     }
-}
-
-/// The innermost cause: the outer ones only repeat the URL, which may hold a secret.
-fn describe(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    if std::ptr::addr_eq(cause, error) { "the request failed".to_owned() } else { cause.to_string() }
-}
-
-fn authorization(authenticator: &Authenticator) -> Result<Option<HeaderValue>, SpecError> {
-    let text = match authenticator {
-        Authenticator::None => return Ok(None),
-        Authenticator::Bearer { api_token } => format!("Bearer {}", api_token.expose_secret()),
-        Authenticator::Basic { username, password } => {
-            format!("Basic {}", STANDARD.encode(format!("{username}:{}", password.expose_secret())))
-        }
-    };
-    let mut value = HeaderValue::try_from(text).map_err(|_| {
-        SpecError::new("authenticator", "the secret has characters that a header cannot carry")
-    })?;
-    value.set_sensitive(true);
-    Ok(Some(value))
 }
 
 fn add(to: &mut HeaderMap, headers: &Headers) {

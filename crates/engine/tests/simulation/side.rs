@@ -64,6 +64,7 @@ impl SimSide {
             update: true,
             delete: true,
             idempotency_key: self.mood.keys,
+            key_valid_for: None,
             precondition: self.mood.etags,
         }
     }

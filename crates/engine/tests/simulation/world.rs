@@ -52,6 +52,8 @@ fn plan(sides: &[SimSide; 2], window: Duration, grouped: bool, personal: bool) -
             full_interval: Some(Duration::from_secs(30)),
             settle_window: window,
             on_altered: hms_sync_engine::OnAltered::default(),
+            on_missing: hms_sync_engine::OnMissing::Deleted,
+            read_back: false,
         };
         parts.insert(side_name(i), part);
     }

@@ -1,11 +1,11 @@
 //! The request for a page.
 
 use super::Listing;
-use crate::body;
 use crate::paging::{Progress, Style};
 use crate::read::{good, later};
+use crate::shape;
 use crate::spot::Spot;
-use crate::wire::{Answer, Wire};
+use crate::wire::{Answer, Urgency, Verdict, Wire};
 use hms_sync_connector::ReadError;
 use http::HeaderValue;
 use minijinja::context;
@@ -22,7 +22,11 @@ impl Listing {
     ) -> Result<(Url, Answer), ReadError> {
         let request = self.request(wire, progress, size).map_err(|why| self.denied(&why))?;
         let asked = request.url().clone();
-        let answer = wire.send(request).await.map_err(|lost| later(&self.ask, &lost))?;
+        let urgency = if progress.since { Urgency::Read } else { Urgency::Backfill };
+        let answer = wire.send_as(urgency, request).await.map_err(|lost| later(&self.ask, &lost))?;
+        if answer.judged.verdict == Verdict::Ignore {
+            return Ok((asked, answer));
+        }
         Ok((asked, good(&self.ask, answer)?))
     }
 
@@ -67,7 +71,7 @@ impl Listing {
         };
         for (spot, text) in self.spots(progress) {
             if let Spot::Body(path) = spot {
-                body::put(&mut json, path.parts(), Json::String(text.to_owned()));
+                shape::put(&mut json, path.parts(), Json::String(text.to_owned()));
             }
         }
         Ok(json)

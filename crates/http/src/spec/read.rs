@@ -1,6 +1,8 @@
 //! How records are listed, read one by one, and looked up.
 
-use super::{Decoder, Expression, FieldPath, Headers, Paginator, RequestOption, Span, Template};
+use super::{
+    Decoder, Expression, FieldPath, Headers, Method, Paginator, RequestBody, RequestOption, Span, Template,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -223,10 +225,16 @@ pub struct LookupSpec {
     /// What follows the `?`.
     #[serde(default)]
     pub request_parameters: BTreeMap<String, Template>,
+    /// `POST`, for sides that take what to look for in a body. Default: it is read by `GET`.
+    #[serde(default)]
+    pub method: Option<Method>,
+    /// The body that is sent; its templates know `identity`.
+    #[serde(default)]
+    pub request_body: Option<RequestBody>,
     /// Headers sent with this request.
     #[serde(default)]
     pub request_headers: Headers,
-    /// Where in the answer the records are. Default: as for a listing.
+    /// Where in the answer the records are, or the one there is. Default: as for a listing.
     #[serde(default)]
     pub record_selector: Option<RecordSelector>,
     /// In which form the answer comes. Default: JSON.

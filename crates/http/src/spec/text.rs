@@ -346,6 +346,11 @@ impl Headers {
         Ok(())
     }
 
+    /// Adds one that has been checked.
+    pub(crate) fn put(&mut self, name: HeaderName, value: HeaderValue) {
+        self.0.push((name, value));
+    }
+
     /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
         self.0.iter().map(|(name, value)| (name, value))
@@ -353,7 +358,7 @@ impl Headers {
 }
 
 /// Headers that frame the request.
-const OURS: [HeaderName; 4] = [
+pub(crate) const OURS: [HeaderName; 4] = [
     http::header::HOST,
     http::header::CONTENT_LENGTH,
     http::header::TRANSFER_ENCODING,

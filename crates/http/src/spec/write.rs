@@ -1,6 +1,6 @@
 //! How records are made, changed and deleted.
 
-use super::{Headers, RecordSelector, Template};
+use super::{BodyShape, BodySpec, FieldPath, Headers, RecordSelector, Span, Template};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -12,6 +12,14 @@ pub struct IdempotencySpec {
     /// The header that carries the key. Default: `Idempotency-Key`.
     #[serde(default = "idempotency_header")]
     pub header: String,
+    /// How long the side remembers a key. A write without an answer that is older is looked
+    /// for before it is sent again. Default: for ever.
+    #[serde(default)]
+    pub valid_for: Option<Span>,
+    /// Answers that mean: the first request with this key is still being worked on. Default:
+    /// 409 with the word `idempotency`.
+    #[serde(default)]
+    pub in_progress_when: Option<Vec<AnswerWhen>>,
 }
 
 fn idempotency_header() -> String {
@@ -26,18 +34,35 @@ pub struct WriteSpec {
     pub method: Method,
     /// Below the side's URL; knows `{{ id }}`, but not in a create.
     pub path: Template,
-    /// Which fields are sent. Default: all to create, `changed` to update, none to delete.
+    /// Which fields are sent, and how. Default: all to create, `changed` to update (all, if it
+    /// is a `PUT`), none to delete, as JSON.
     #[serde(default)]
-    pub body: Option<BodyShape>,
+    pub body: Option<BodySpec>,
     /// What follows the `?`.
     #[serde(default)]
     pub request_parameters: BTreeMap<String, Template>,
-    /// Headers sent with this request.
+    /// Headers sent with this request; templates know what those of the path know.
     #[serde(default)]
     pub request_headers: Headers,
     /// Where in the answer the record is. Default: the answer itself.
     #[serde(default)]
     pub record_selector: Option<RecordSelector>,
+    /// Where the id of a new record is. Default: in the record that the answer shows, else
+    /// the last segment of `Location`.
+    #[serde(default)]
+    pub id_from: Option<IdFrom>,
+}
+
+/// Where an answer to a create says which id the new record has.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IdFrom {
+    /// In the answer's body, outside of the record.
+    Field(FieldPath),
+    /// In this header; of an address (`Location`) its last segment.
+    Header(String),
+    /// Nowhere: it is made of what we sent, as `{{ record.permit_no }}`.
+    Template(Template),
 }
 
 impl WriteSpec {
@@ -50,7 +75,13 @@ impl WriteSpec {
             request_parameters: BTreeMap::new(),
             request_headers: Headers::default(),
             record_selector: None,
+            id_from: None,
         }
+    }
+
+    /// Which fields it sends, if the spec says so.
+    pub fn fields(&self) -> Option<BodyShape> {
+        self.body.as_ref().and_then(|body| body.fields)
     }
 }
 
@@ -68,24 +99,13 @@ pub enum Method {
     Delete,
 }
 
-/// Which fields a write sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum BodyShape {
-    /// Those that differ.
-    Changed,
-    /// All that are mapped.
-    Whole,
-    /// None: the request has no body.
-    None,
-}
-
-/// An answer to a create that means: there is such a record already.
+/// An answer that has a meaning of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ExistsWhen {
+pub struct AnswerWhen {
     /// The answer's status, as 400.
     pub status: u16,
-    /// Text that the answer contains, as `validation_not_unique`.
+    /// Text that the answer contains, as `validation_not_unique`. Default: any answer.
+    #[serde(default)]
     pub body_contains: String,
 }

@@ -53,7 +53,7 @@ async fn ask(wire: &Wire) -> Result<u16, String> {
     let request = wire.request(Method::GET, url, &Headers::default()).unwrap();
     match wire.send(request).await {
         Ok(answer) => Ok(answer.status.as_u16()),
-        Err(Lost::NotSent(why)) => Err(why),
+        Err(Lost::NotSent(why) | Lost::Held(why, _)) => Err(why),
         Err(Lost::Sent(why)) => panic!("something was sent: {why}"),
     }
 }

@@ -1,11 +1,16 @@
 //! The client that all requests of a side go through: guarded, verified, following
 //! nothing, believing no proxy.
 
-use super::describe;
+use super::answer::Lost;
+use super::body;
 use super::dial::{Guard, Lookup, Resolver};
+use super::identity::same_origin;
 use crate::error::SpecError;
-use crate::spec::{HttpSpec, TlsSpec, TlsVersion};
+use crate::spec::{BaseUrl, HttpSpec, TlsSpec, TlsVersion};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
 use reqwest::{Certificate, ClientBuilder, Identity, tls};
+use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 use url::Url;
@@ -13,8 +18,71 @@ use url::Url;
 /// A key or a certificate has some thousand bytes; a machine's authorities some hundred thousand.
 const PEM_MAX: u64 = 4 << 20;
 
+/// Sends requests and reads what comes back, to a bound.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    client: reqwest::Client,
+    body_max: usize,
+    timeout: Duration,
+}
+
+impl Asker {
+    /// For all `origins` that are ever asked.
+    pub(crate) fn new(
+        spec: &HttpSpec,
+        origins: &[(&'static str, &Url)],
+        lookup: Lookup,
+    ) -> Result<Self, SpecError> {
+        let client = build(spec, origins, lookup)?;
+        let body_max = usize::try_from(spec.max_body_bytes.0).unwrap_or(usize::MAX);
+        Ok(Self { client, body_max, timeout: spec.timeout.0 })
+    }
+
+    /// Sends one request to `origin`, and reads the answer to its end or to our bound.
+    pub(crate) async fn ask(
+        &self,
+        request: reqwest::Request,
+        origin: &BaseUrl,
+    ) -> Result<(StatusCode, HeaderMap, Result<Bytes, String>), Lost> {
+        if !same_origin(origin, request.url()) {
+            return Err(Lost::NotSent(format!("the address leaves {origin}")));
+        }
+        let mut response = self.client.execute(request).await.map_err(|e| self.lost(&e, origin))?;
+        let status = response.status();
+        let headers = std::mem::take(response.headers_mut());
+        Ok((status, headers, body::read(response, self.body_max, |e| self.words(e)).await))
+    }
+
+    fn lost(&self, error: &reqwest::Error, origin: &BaseUrl) -> Lost {
+        if error.is_connect() {
+            Lost::NotSent(format!("cannot connect to {origin}: {}", self.words(error)))
+        } else if error.is_builder() {
+            Lost::NotSent(describe(error))
+        } else {
+            Lost::Sent(format!("no answer from {origin}: {}", self.words(error)))
+        }
+    }
+
+    fn words(&self, error: &reqwest::Error) -> String {
+        if error.is_timeout() {
+            format!("nothing within {}", humantime::format_duration(self.timeout))
+        } else {
+            describe(error)
+        }
+    }
+}
+
+/// The innermost cause: the outer ones only repeat the URL, which may hold a secret.
+fn describe(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    if std::ptr::addr_eq(cause, error) { "the request failed".to_owned() } else { cause.to_string() }
+}
+
 /// Builds it, for all `origins` that are ever asked.
-pub(crate) fn build(
+fn build(
     spec: &HttpSpec,
     origins: &[(&'static str, &Url)],
     lookup: Lookup,

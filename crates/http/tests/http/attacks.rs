@@ -5,7 +5,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use hms_sync_connector::{Connector, LookupRequest, RawRequest, Target, WriteRequest};
+use hms_sync_connector::{Connector, LookupRequest, RawRequest, Shaped, Target, WriteRequest};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -57,10 +57,16 @@ async fn no_redirect_is_followed_by_any_request() {
             let identity = json!({ "a": 1 });
             side.lookup(LookupRequest { collection: collection(), identity }).await.unwrap_err();
             for target in [Target::Create, Target::Update(id("1"), None), Target::Delete(id("1"), None)] {
-                let fields = Arc::new(json!({ "a": 1 }));
-                let whole = Arc::clone(&fields);
-                let request =
-                    WriteRequest { collection: collection(), target, changed: fields, whole, key: key("k") };
+                let fields = Shaped::from(json!({ "a": 1 }));
+                let whole = fields.clone();
+                let request = WriteRequest {
+                    collection: collection(),
+                    target,
+                    changed: fields,
+                    whole,
+                    former: None,
+                    key: key("k"),
+                };
                 assert!(matches!(side.write(request).await, hms_sync_model::Outcome::Rejected { .. }));
             }
             let raw =

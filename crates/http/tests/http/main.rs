@@ -12,7 +12,12 @@
 
 mod sides;
 mod tls;
+mod answers;
+mod auth;
+mod errors;
+mod budget;
 mod attacks;
+mod parrot;
 mod promises;
 mod reading;
 mod paginators;
@@ -20,4 +25,7 @@ mod incremental;
 mod forms;
 mod writing;
 mod subscribers;
+mod bodies;
+mod versions;
+mod batches;
 mod webhooks;

@@ -55,6 +55,7 @@ fn request(target: Target, n: u32) -> WriteRequest {
         target,
         changed: changed.into(),
         whole: whole.into(),
+        former: None,
         key: key(&format!("key-{n}")),
     }
 }

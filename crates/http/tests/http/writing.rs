@@ -1,85 +1,13 @@
 //! Writing: what an answer means, and that nothing which may have been carried
 //! out is called refused.
 
-use crate::sides::{collection, connector, id, key, of, serve};
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
-use hms_sync_connector::{Connector, RawRequest, Target, WriteRequest};
+use crate::parrot::{Parrot, request, word};
+use crate::sides::{collection, id, key, of};
+use hms_sync_connector::{Connector, RawRequest, Target};
 use hms_sync_doubles::{BadAnswer, Double, Down, Faults, Kind};
-use hms_sync_http::HttpConnector;
 use hms_sync_model::{Outcome, Tag};
 use serde_json::{Value as Json, json};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-fn request(target: Target, fields: Json) -> WriteRequest {
-    WriteRequest {
-        collection: collection(),
-        target,
-        changed: fields.clone().into(),
-        whole: fields.into(),
-        key: key("k-1"),
-    }
-}
-
-fn word(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Applied(_) => "applied",
-        Outcome::Noop => "noop",
-        Outcome::Conflict { .. } => "conflict",
-        Outcome::Exists { .. } => "exists",
-        Outcome::Gone => "gone",
-        Outcome::Rejected { .. } => "rejected",
-        Outcome::RetryLater { side_wide: true, .. } => "side later",
-        Outcome::RetryLater { .. } => "later",
-        Outcome::Unknown { .. } => "unknown",
-    }
-}
-
-type Answers = Arc<Mutex<Option<(u16, HeaderMap, String)>>>;
-type Heard = Arc<Mutex<Vec<(String, HeaderMap)>>>;
-
-/// A side that answers what it is told, and writes down what it hears.
-struct Parrot {
-    connector: HttpConnector,
-    answers: Answers,
-    heard: Heard,
-}
-
-impl Parrot {
-    async fn new(change: impl FnOnce(&mut Json)) -> Self {
-        async fn handle(State((answers, heard)): State<(Answers, Heard)>, request: Request) -> Response {
-            let uri = request.uri().to_string();
-            heard.lock().unwrap().push((uri, request.headers().clone()));
-            let (status, headers, body) = answers.lock().unwrap().clone().unwrap();
-            (StatusCode::from_u16(status).unwrap(), headers, body).into_response()
-        }
-        let (answers, heard) = (Answers::default(), Heard::default());
-        let router = Router::new().fallback(handle).with_state((Arc::clone(&answers), Arc::clone(&heard)));
-        let url = serve(router).await;
-        let mut permits = json!({
-            "create": { "method": "POST", "path": "/p" },
-            "update": { "method": "PATCH", "path": "/p/{{ id }}" },
-            "delete": { "method": "DELETE", "path": "/p/{{ id }}" },
-        });
-        change(&mut permits);
-        let connector = connector(&json!({ "url": format!("{url}/api") }), &permits);
-        Self { connector, answers, heard }
-    }
-
-    async fn write(&self, target: Target, status: u16, headers: &[(&str, &str)], body: &str) -> Outcome {
-        let headers =
-            headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        *self.answers.lock().unwrap() = Some((status, headers, body.to_owned()));
-        self.connector.write(request(target, json!({ "a": 1 }))).await
-    }
-
-    fn last(&self) -> (String, HeaderMap) {
-        self.heard.lock().unwrap().last().cloned().unwrap()
-    }
-}
 
 #[tokio::test]
 async fn every_status_has_its_outcome() {

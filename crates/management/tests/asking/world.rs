@@ -56,6 +56,8 @@ fn plan(personal: &BTreeSet<FieldName>) -> Plan {
                 full_interval: None,
                 settle_window: std::time::Duration::from_secs(1),
                 on_altered: hms_sync_engine::OnAltered::default(),
+                on_missing: hms_sync_engine::OnMissing::Deleted,
+                read_back: false,
             };
             sides.insert(side(name), part);
         }

@@ -111,6 +111,8 @@ pub(crate) fn plan() -> Plan {
         full_interval: None,
         settle_window: Duration::from_secs(1),
         on_altered: hms_sync_engine::OnAltered::default(),
+        on_missing: hms_sync_engine::OnMissing::Deleted,
+        read_back: false,
     };
     let of = CollectionPlan {
         identity: Vec::new(),

@@ -30,5 +30,6 @@ mod groups;
 mod fights;
 mod brakes;
 mod restarts;
+mod unanswered;
 mod speed;
 mod webhooks;

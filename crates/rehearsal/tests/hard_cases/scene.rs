@@ -3,7 +3,7 @@
 
 use hms_sync_connector::Abilities;
 use hms_sync_engine::{
-    CollectionPlan, CollectionSide, Guard, OnAltered, Plan, Recreate, Retry, Shape, SidePlan,
+    CollectionPlan, CollectionSide, Guard, OnAltered, OnMissing, Plan, Recreate, Retry, Shape, SidePlan,
 };
 use hms_sync_mapping::{FieldMapping, FieldPath, SideMap};
 use hms_sync_model::{CollectionName, FieldName, FieldType, SideName, Value, VecMap};
@@ -26,6 +26,8 @@ struct Side {
     abilities: Abilities,
     settle_window: Duration,
     on_altered: OnAltered,
+    on_missing: OnMissing,
+    read_back: bool,
     maps: Vec<FieldMapping>,
 }
 
@@ -51,6 +53,7 @@ pub fn everything() -> Abilities {
         update: true,
         delete: true,
         idempotency_key: false,
+        key_valid_for: None,
         precondition: true,
     }
 }
@@ -72,6 +75,8 @@ impl Scene {
             abilities: everything(),
             settle_window: Duration::from_secs(30),
             on_altered: OnAltered::KeepOurs,
+            on_missing: OnMissing::Deleted,
+            read_back: false,
             maps: Vec::new(),
         });
         let scene = Self {
@@ -143,6 +148,16 @@ impl Scene {
         self
     }
 
+    pub fn on_missing(mut self, on: &str, what: OnMissing) -> Self {
+        self.sides.iter_mut().find(|side| side.name.as_str() == on).unwrap().on_missing = what;
+        self
+    }
+
+    pub fn read_back(mut self, on: &str) -> Self {
+        self.sides.iter_mut().find(|side| side.name.as_str() == on).unwrap().read_back = true;
+        self
+    }
+
     pub fn recreate(mut self, recreate: Recreate) -> Self {
         self.recreate = recreate;
         self
@@ -173,6 +188,8 @@ impl Scene {
                 full_interval: None,
                 settle_window: side.settle_window,
                 on_altered: side.on_altered,
+                on_missing: side.on_missing,
+                read_back: side.read_back,
             };
             parts.insert(side.name, part);
         }

@@ -1,5 +1,6 @@
 //! Secrets of a webhook, one or several. They go in and have no way out.
 
+use super::super::SecretText;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::{SeqAccess, Visitor};
@@ -53,9 +54,10 @@ impl JsonSchema for Secrets {
     fn schema_name() -> Cow<'static, str> {
         "Secrets".into()
     }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<SecretText>();
         json_schema!({
-            "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }],
+            "anyOf": [one, { "type": "array", "items": one }],
             "description": "a secret, or a list of them while it is being changed"
         })
     }

@@ -1,0 +1,345 @@
+//! The budget of a side: how many requests it takes, kept for everything that is asked
+//! of it together. It holds back and drops nothing; of those who wait the most urgent
+//! goes first.
+//!
+//! A request counts from when it leaves until one window after its answer came: the
+//! side heard it in between, so by the side's own count no window ever has more, however
+//! long the ways are.
+
+use crate::error::SpecError;
+use crate::spec::{ApiBudget, CallRatePolicy, RequestMatcher};
+use crate::wire::wait;
+use chrono::Utc;
+use http::{HeaderMap, HeaderName, Method};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Longer waits are told to whoever asks instead of being waited for here.
+const HOLD_MAX: Duration = Duration::from_secs(10);
+/// A window is counted in so many parts at most.
+const PARTS: u32 = 1_000;
+
+/// How urgent a request is; the first goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Urgency {
+    /// It writes what people did.
+    Write,
+    /// It reads one record, or what changed.
+    Read,
+    /// It lists everything.
+    Backfill,
+}
+
+/// The budget of one side.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    state: Mutex<State>,
+    changed: Notify,
+    /// Whether there is any to keep.
+    kept: bool,
+    rules: Vec<(Vec<Method>, Vec<usize>)>,
+    reset: Option<HeaderName>,
+    remaining: Option<HeaderName>,
+    hit: Vec<u16>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    windows: Vec<Window>,
+    waiting: BTreeMap<(Urgency, u64), u64>,
+    tickets: u64,
+    under_way: u64,
+    /// What the side says is left until it counts anew.
+    quota: Option<(u64, Instant)>,
+    closed_until: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Window {
+    limit: u64,
+    period: Duration,
+    fixed: bool,
+    under_way: u64,
+    answered: VecDeque<Part>,
+    count: u64,
+}
+
+#[derive(Debug)]
+struct Part {
+    first: Instant,
+    last: Instant,
+    count: u64,
+}
+
+impl Window {
+    fn new(limit: u32, period: Duration, fixed: bool) -> Self {
+        let (limit, answered) = (u64::from(limit), VecDeque::new());
+        Self { limit, period, fixed, under_way: 0, answered, count: 0 }
+    }
+
+    /// When it has room; nothing if an answer must come first.
+    fn opens(&mut self, now: Instant) -> Option<Instant> {
+        while let Some(part) = self.answered.front().filter(|part| part.last + self.period <= now) {
+            self.count -= part.count;
+            self.answered.pop_front();
+        }
+        if self.under_way + self.count < self.limit {
+            return Some(now);
+        }
+        self.answered.front().map(|part| part.last + self.period)
+    }
+
+    fn answered(&mut self, now: Instant) {
+        self.under_way = self.under_way.saturating_sub(1);
+        self.count += 1;
+        match self.answered.back_mut().filter(|part| now - part.first < self.period / PARTS) {
+            Some(part) => (part.last, part.count) = (now, part.count + 1),
+            None => self.answered.push_back(Part { first: now, last: now, count: 1 }),
+        }
+    }
+}
+
+/// Leave to send one request.
+#[derive(Debug)]
+pub(crate) struct Permit<'b> {
+    budget: &'b Budget,
+    windows: u64,
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if !self.budget.kept {
+            return;
+        }
+        let mut state = self.budget.state();
+        let now = Instant::now();
+        state.under_way = state.under_way.saturating_sub(1);
+        for (_, window) in chosen(&mut state.windows, self.windows) {
+            window.answered(now);
+        }
+        drop(state);
+        self.budget.changed.notify_waiters();
+    }
+}
+
+/// A place among those who wait, given up with whoever has it.
+struct Ticket<'b> {
+    budget: &'b Budget,
+    key: (Urgency, u64),
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        self.budget.state().waiting.remove(&self.key);
+        self.budget.changed.notify_waiters();
+    }
+}
+
+fn chosen(windows: &mut [Window], which: u64) -> impl Iterator<Item = (usize, &mut Window)> {
+    windows.iter_mut().enumerate().filter(move |(index, _)| which >> index & 1 == 1)
+}
+
+impl Budget {
+    pub(crate) fn new(spec: Option<&ApiBudget>) -> Result<Self, SpecError> {
+        let (mut windows, mut rules) = (Vec::new(), Vec::new());
+        for (index, policy) in spec.iter().flat_map(|spec| &spec.policies).enumerate() {
+            let key = |name: &str| format!("api_budget.policies.{}.{name}", index + 1);
+            let from = windows.len();
+            let matchers = match policy {
+                CallRatePolicy::FixedWindow { period, call_limit, matchers } => {
+                    windows.push(window(key("call_limit"), *call_limit, period.0, true)?);
+                    matchers
+                }
+                CallRatePolicy::MovingWindow { rates, matchers } => {
+                    for rate in rates {
+                        windows.push(window(key("rates"), rate.limit, rate.interval.0, false)?);
+                    }
+                    matchers
+                }
+                CallRatePolicy::Unlimited { matchers } => matchers,
+            };
+            rules.push((methods(&key("matchers"), matchers)?, (from..windows.len()).collect()));
+        }
+        if windows.len() > 64 {
+            return Err(SpecError::new("api_budget.policies", "has more than 64 rates"));
+        }
+        let name = |key: &str, text: Option<&String>| {
+            let read = |text: &String| {
+                HeaderName::try_from(text)
+                    .map_err(|_| SpecError::new(format!("api_budget.{key}"), "is no name of a header"))
+            };
+            text.map(read).transpose()
+        };
+        Ok(Self {
+            state: Mutex::new(State { windows, ..State::default() }),
+            changed: Notify::new(),
+            kept: spec.is_some(),
+            rules,
+            reset: name("ratelimit_reset_header", spec.map(|spec| &spec.ratelimit_reset_header))?,
+            remaining: name("ratelimit_remaining_header", spec.map(|spec| &spec.ratelimit_remaining_header))?,
+            hit: spec.map(|spec| spec.status_codes_for_ratelimit_hit.clone()).unwrap_or_default(),
+        })
+    }
+
+    /// Waits for leave to send. The error is how long that would take, where it is long.
+    pub(crate) async fn leave(&self, urgency: Urgency, method: &Method) -> Result<Permit<'_>, Duration> {
+        if !self.kept {
+            return Ok(Permit { budget: self, windows: 0 });
+        }
+        let windows = self.windows_of(method);
+        let ticket = self.ticket(urgency, windows);
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let now = Instant::now();
+            match self.take(&ticket, windows, now) {
+                Next::Go => return Ok(Permit { budget: self, windows }),
+                Next::At(at) if at - now > HOLD_MAX => return Err(at - now),
+                // Whether a change or the time woke it: it looks again.
+                Next::At(at) => {
+                    tokio::time::timeout_at(at, changed).await.ok();
+                }
+                Next::Changed => changed.await,
+            }
+        }
+    }
+
+    fn take(&self, ticket: &Ticket<'_>, windows: u64, now: Instant) -> Next {
+        let mut state = self.state();
+        let mut before = state.waiting.range(..ticket.key);
+        if before.any(|(_, theirs)| windows & theirs != 0 || windows == *theirs) {
+            return Next::Changed;
+        }
+        if let Some(until) = state.closed_until.filter(|until| *until > now) {
+            return Next::At(until);
+        }
+        let mut opens = now;
+        match state.quota {
+            Some((_, until)) if until <= now => state.quota = None,
+            Some((0, until)) => opens = until,
+            _ => {}
+        }
+        for (_, window) in chosen(&mut state.windows, windows) {
+            match window.opens(now) {
+                Some(at) => opens = opens.max(at),
+                None => return Next::Changed,
+            }
+        }
+        if opens > now {
+            return Next::At(opens);
+        }
+        for (_, window) in chosen(&mut state.windows, windows) {
+            window.under_way += 1;
+        }
+        state.under_way += 1;
+        if let Some((left, _)) = &mut state.quota {
+            *left = left.saturating_sub(1);
+        }
+        Next::Go
+    }
+
+    /// What an answer says of the budget.
+    pub(crate) fn heard(&self, status: u16, headers: &HeaderMap) {
+        if !self.kept {
+            return;
+        }
+        let text = |name: &Option<HeaderName>| headers.get(name.as_ref()?)?.to_str().ok();
+        let wait = text(&self.reset).and_then(|text| wait::until(text, Utc::now()));
+        let wait = wait.map(wait::clamped);
+        let left = text(&self.remaining).and_then(|text| text.trim().parse::<u64>().ok());
+        let now = Instant::now();
+        let mut state = self.state();
+        if self.is_hit(status) {
+            if let Some(wait) = wait {
+                state.closed_until = state.closed_until.max(Some(now + wait));
+            }
+        } else if let (Some(left), Some(wait)) = (left, wait) {
+            // The side has not heard of all that is under way.
+            let until = now + wait;
+            let left = left.saturating_sub(state.under_way.saturating_sub(1));
+            state.quota = match state.quota {
+                Some((before, then)) if then + Duration::from_secs(2) > until => {
+                    Some((left.min(before), then))
+                }
+                Some(_) => {
+                    // It counts anew.
+                    state.windows.iter_mut().filter(|window| window.fixed).for_each(|window| {
+                        window.answered.clear();
+                        window.count = 0;
+                    });
+                    Some((left, until))
+                }
+                None => Some((left, until)),
+            };
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether such an answer says that there were too many requests.
+    pub(crate) fn is_hit(&self, status: u16) -> bool {
+        self.hit.contains(&status)
+    }
+
+    /// How long an answer of too many requests asks us to stay away.
+    pub(crate) fn reset_in(&self, headers: &HeaderMap) -> Option<Duration> {
+        let text = headers.get(self.reset.as_ref()?)?.to_str().ok()?;
+        wait::until(text, Utc::now()).map(wait::clamped)
+    }
+
+    fn windows_of(&self, method: &Method) -> u64 {
+        let mut all = 0;
+        for (methods, windows) in &self.rules {
+            if !methods.is_empty() && !methods.contains(method) {
+                continue;
+            }
+            if windows.is_empty() {
+                break;
+            }
+            all |= windows.iter().fold(0, |all, index| all | 1 << index);
+        }
+        all
+    }
+
+    fn ticket(&self, urgency: Urgency, windows: u64) -> Ticket<'_> {
+        let mut state = self.state();
+        state.tickets += 1;
+        let key = (urgency, state.tickets);
+        state.waiting.insert(key, windows);
+        Ticket { budget: self, key }
+    }
+
+    /// Nothing that can panic is done with it.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Next {
+    Go,
+    At(Instant),
+    /// When something else has changed.
+    Changed,
+}
+
+fn window(key: String, limit: u32, period: Duration, fixed: bool) -> Result<Window, SpecError> {
+    if limit == 0 || period.is_zero() {
+        return Err(SpecError::new(key, "must be 1 at least, in a time longer than nothing"));
+    }
+    Ok(Window::new(limit, period, fixed))
+}
+
+fn methods(key: &str, matchers: &[RequestMatcher]) -> Result<Vec<Method>, SpecError> {
+    let method = |matcher: &RequestMatcher| match matcher.method.to_ascii_uppercase().as_str() {
+        "GET" => Ok(Method::GET),
+        "POST" => Ok(Method::POST),
+        "PUT" => Ok(Method::PUT),
+        "PATCH" => Ok(Method::PATCH),
+        "DELETE" => Ok(Method::DELETE),
+        _ => Err(SpecError::new(key, format!("`{:.20}` is no method", matcher.method))),
+    };
+    matchers.iter().map(method).collect()
+}

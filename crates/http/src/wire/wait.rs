@@ -1,0 +1,97 @@
+//! How long a side says to stay away, in all the ways that sides say it.
+
+use chrono::{DateTime, Utc};
+use std::time::{Duration, SystemTime};
+
+/// The longest that a side can send us away for.
+pub(crate) const WAIT_MAX: Duration = Duration::from_hours(1);
+
+/// Larger numbers are a time since 1970, smaller ones a length of time.
+const EPOCH_FROM: f64 = 1e9;
+/// Larger ones count milliseconds.
+const EPOCH_MS_FROM: f64 = 1e11;
+
+/// A length of time in seconds, or a date. What is negative or makes no sense counts for nothing.
+pub(crate) fn time(text: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let text = text.trim();
+    match text.parse::<f64>() {
+        Ok(seconds) => length(seconds),
+        Err(_) => date(text, now),
+    }
+}
+
+/// A time since 1970 in seconds or milliseconds, a date, or a length of time in seconds.
+pub(crate) fn until(text: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let text = text.trim();
+    let Ok(number) = text.parse::<f64>() else { return date(text, now) };
+    if number.is_nan() || number < EPOCH_FROM {
+        return length(number);
+    }
+    let seconds = if number < EPOCH_MS_FROM { number } else { number / 1_000.0 };
+    let millis = i32::try_from(now.timestamp_subsec_millis()).unwrap_or(0);
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
+    let now = now.timestamp() as f64 + f64::from(millis) / 1_000.0;
+    length((seconds - now).max(0.0))
+}
+
+/// At most [`WAIT_MAX`].
+pub(crate) fn clamped(wait: Duration) -> Duration {
+    wait.min(WAIT_MAX)
+}
+
+/// So many seconds, if that is a length.
+pub(crate) fn length(seconds: f64) -> Option<Duration> {
+    let sound = seconds.is_finite() && seconds >= 0.0;
+    sound.then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+}
+
+fn date(text: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let at = httpdate::parse_http_date(text)
+        .or_else(|_| DateTime::parse_from_rfc3339(text).map(SystemTime::from))
+        .ok()?;
+    Some(at.duration_since(SystemTime::from(now)).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::{clamped, time, until};
+    use chrono::DateTime;
+    use std::time::Duration;
+
+    #[test]
+    fn waits_in_all_their_forms() {
+        let now = DateTime::parse_from_rfc3339("2026-11-23T12:00:00Z").unwrap().to_utc();
+        let seconds = |n| Some(Duration::from_secs(n));
+        for (given, read) in [
+            ("0", seconds(0)),
+            (" 7 ", seconds(7)),
+            ("1.5", Some(Duration::from_millis(1_500))),
+            ("-3", None),
+            ("1e12", seconds(3_600)),
+            ("99999999999999999999999", seconds(3_600)),
+            ("inf", None),
+            ("soon", None),
+            ("", None),
+            ("Mon, 23 Nov 2026 12:00:30 GMT", seconds(30)),
+            ("Mon, 23 Nov 2026 11:00:00 GMT", seconds(0)),
+            ("Tue, 23 Nov 2027 12:00:30 GMT", seconds(3_600)),
+            ("2026-11-23T12:00:30Z", seconds(30)),
+        ] {
+            assert_eq!(time(given, now).map(clamped), read, "{given}");
+        }
+        let epoch = now.timestamp();
+        for (given, read) in [
+            ((epoch + 30).to_string(), seconds(30)),
+            (((epoch + 30) * 1_000).to_string(), seconds(30)),
+            ((epoch - 30).to_string(), seconds(0)),
+            ((epoch + 99_999).to_string(), seconds(3_600)),
+            ("45".to_owned(), seconds(45)),
+            ("-1".to_owned(), None),
+            ("NaN".to_owned(), None),
+            ("Mon, 23 Nov 2026 12:00:30 GMT".to_owned(), seconds(30)),
+        ] {
+            assert_eq!(until(&given, now).map(clamped), read, "{given}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The budget, by the side's own count.
+
+use crate::sides::{collection, connector, first, key, serve, try_connector};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use hms_sync_connector::{Connector, ReadError, Shaped, Target, WriteRequest};
+use hms_sync_http::HttpConnector;
+use hms_sync_model::Outcome;
+use serde_json::{Value as Json, json};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+type Came = Arc<Mutex<Vec<(Instant, String)>>>;
+
+/// Notes when what came; with `reset`, says how many are left.
+async fn side(reset: Option<u64>) -> (String, Came) {
+    async fn handle(State((came, reset)): State<(Came, Option<u64>)>, request: Request) -> Response {
+        let mut came = came.lock().unwrap();
+        came.push((Instant::now(), request.method().to_string()));
+        let body = if request.method() == "GET" { "[]" } else { "{\"id\":1}" };
+        match reset {
+            // Three requests, and then none.
+            Some(seconds) if came.len() <= 3 => {
+                let left = (3 - came.len()).to_string();
+                ([("ratelimit-remaining", left), ("ratelimit-reset", seconds.to_string())], body)
+                    .into_response()
+            }
+            Some(_) => (StatusCode::TOO_MANY_REQUESTS, [("ratelimit-reset", "7200")], "").into_response(),
+            None => body.into_response(),
+        }
+    }
+    let came = Came::default();
+    let url = serve(Router::new().fallback(handle).with_state((Arc::clone(&came), reset))).await;
+    (url, came)
+}
+
+fn of(url: &str, budget: &Json) -> Arc<HttpConnector> {
+    let side = json!({ "url": url, "api_budget": budget });
+    Arc::new(connector(
+        &side,
+        &json!({ "read": { "path": "/p" }, "create": { "method": "POST", "path": "/p" } }),
+    ))
+}
+
+async fn write(connector: &HttpConnector) -> Outcome {
+    let fields = Shaped::from(json!({ "a": 1 }));
+    let (changed, whole) = (fields.clone(), fields);
+    let target = Target::Create;
+    connector
+        .write(WriteRequest { collection: collection(), target, changed, whole, former: None, key: key("k") })
+        .await
+}
+
+/// The most that came in any `window`.
+fn busiest(came: &[(Instant, String)], window: Duration) -> usize {
+    let at = |n: usize| came[n].0;
+    (0..came.len())
+        .map(|n| (n..came.len()).take_while(|m| at(*m) - at(n) < window).count())
+        .max()
+        .unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_window_ever_has_more_and_hardly_less() {
+    const SECONDS: u32 = 3;
+    let (url, came) = side(None).await;
+    let budget = json!({ "type": "HTTPAPIBudget", "policies": [
+        { "type": "MovingWindowCallRatePolicy", "rates": [{ "limit": 500, "interval": "PT1S" }], "matchers": [] },
+    ] });
+    let connector = of(&url, &budget);
+    let until = Instant::now() + Duration::from_secs(SECONDS.into());
+    let all: Vec<_> = (0..32)
+        .map(|n| {
+            let connector = Arc::clone(&connector);
+            tokio::spawn(async move {
+                while Instant::now() < until {
+                    if n % 4 == 0 {
+                        first(&connector).await.unwrap();
+                    } else {
+                        assert!(matches!(write(&connector).await, Outcome::Applied(_)));
+                    }
+                }
+            })
+        })
+        .collect();
+    for one in all {
+        one.await.unwrap();
+    }
+    let came = came.lock().unwrap();
+    assert_eq!(busiest(&came, Duration::from_secs(1)), 500);
+    let within = came.iter().filter(|(at, _)| *at < until).count();
+    // The share of what three windows allow.
+    assert!(within * 100 >= 500 * SECONDS as usize * 95, "{within} in {SECONDS} s");
+}
+
+#[tokio::test]
+async fn a_fixed_window_of_which_nobody_says_when_is_kept_anywhere() {
+    let (url, came) = side(None).await;
+    let connector = of(
+        &url,
+        &json!({ "policies": [
+        { "type": "FixedWindowCallRatePolicy", "period": "300ms", "call_limit": 5 },
+    ] }),
+    );
+    for _ in 0..17 {
+        first(&connector).await.unwrap();
+    }
+    assert_eq!(busiest(&came.lock().unwrap(), Duration::from_millis(300)), 5);
+}
+
+/// People's changes go before a listing that was there first.
+#[tokio::test]
+async fn writes_go_first() {
+    let (url, came) = side(None).await;
+    let connector = of(
+        &url,
+        &json!({ "policies": [
+        { "type": "moving_window", "rates": [{ "limit": 2, "interval": "400ms" }] },
+    ] }),
+    );
+    let spawn = |writes: bool| {
+        let connector = Arc::clone(&connector);
+        tokio::spawn(async move {
+            if writes {
+                assert!(matches!(write(&connector).await, Outcome::Applied(_)));
+            } else {
+                first(&connector).await.unwrap();
+            }
+        })
+    };
+    let mut all: Vec<_> = (0..6).map(|_| spawn(false)).collect();
+    while came.lock().unwrap().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    all.extend((0..4).map(|_| spawn(true)));
+    for one in all {
+        one.await.unwrap();
+    }
+    let methods: Vec<String> = came.lock().unwrap().iter().map(|(_, method)| method.clone()).collect();
+    assert_eq!(methods, ["GET", "GET", "POST", "POST", "POST", "POST", "GET", "GET", "GET", "GET"]);
+}
+
+#[tokio::test]
+async fn what_the_side_says_is_left_is_kept() {
+    let (url, came) = side(Some(1)).await;
+    let connector = of(&url, &json!({ "policies": [] }));
+    for _ in 0..3 {
+        first(&connector).await.unwrap();
+    }
+    let held = Instant::now();
+    // The fourth waits until the side counts anew; then the side says: not for two hours.
+    let error = first(&connector).await.unwrap_err();
+    assert!(held.elapsed() >= Duration::from_millis(500), "{:?}", held.elapsed());
+    let ReadError::Later { after, .. } = error else { panic!("{error:?}") };
+    assert_eq!(after, Some(Duration::from_hours(1)), "an hour at most");
+    assert_eq!(came.lock().unwrap().len(), 4);
+    // Nobody waits an hour in line: it is told, and nothing is sent.
+    let outcome = write(&connector).await;
+    let Outcome::RetryLater { reason, after: Some(after), side_wide: true } = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert!(after > Duration::from_mins(59), "{after:?}");
+    assert!(reason.contains("takes no more requests for 59m"), "{reason}");
+    assert_eq!(came.lock().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn policies_are_for_the_methods_they_name() {
+    let (url, came) = side(None).await;
+    let connector = of(
+        &url,
+        &json!({ "policies": [
+        { "type": "UnlimitedCallRatePolicy", "matchers": [{ "method": "GET" }] },
+        { "type": "moving_window", "rates": [{ "limit": 1, "interval": "1h" }] },
+    ] }),
+    );
+    for _ in 0..20 {
+        first(&connector).await.unwrap();
+    }
+    assert!(matches!(write(&connector).await, Outcome::Applied(_)));
+    assert!(matches!(write(&connector).await, Outcome::RetryLater { .. }));
+    assert_eq!(came.lock().unwrap().len(), 21);
+    for (policy, told) in [
+        (
+            json!({ "type": "fixed_window", "period": "1s", "call_limit": 0 }),
+            "`api_budget.policies.1.call_limit`: must be 1",
+        ),
+        (
+            json!({ "type": "moving_window", "rates": [], "matchers": [{ "method": "FLY" }] }),
+            "`FLY` is no method",
+        ),
+        (
+            json!({ "type": "unlimited", "matchers": [{ "url_path_pattern": "/x" }] }),
+            "unknown field `url_path_pattern`",
+        ),
+    ] {
+        let side = json!({ "url": url, "api_budget": { "policies": [policy] } });
+        let why = try_connector(&side, &json!({ "read": { "path": "/p" } })).unwrap_err();
+        assert!(why.contains(told), "{why}");
+    }
+}
