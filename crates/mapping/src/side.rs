@@ -225,7 +225,7 @@ impl SideMap {
         fields.sort_by(|a, b| a.field.cmp(&b.field));
         let taken = fields.iter().enumerate().filter(|(_, mapped)| mapped.takes());
         let mut taken: Vec<(usize, &FieldPath)> = taken.map(|(at, mapped)| (at, &mapped.path)).collect();
-        taken.sort_by(|(_, a), (_, b)| a.cmp(b));
+        taken.sort_by_key(|(_, path)| *path);
         let by_path = taken.into_iter().map(|(at, _)| at).collect();
         Ok(Self { fields, by_path })
     }
