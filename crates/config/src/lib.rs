@@ -35,7 +35,8 @@ mod reference;
 
 pub use check::{MANAGEMENT, check, check_sides, load, parse};
 pub use draft::{Draft, DraftValue};
-pub use problem::{ConfigErrors, MAX_PROBLEMS, Problem};
+pub use node::{Entry, Kind, MAX_BYTES, Node, tree};
+pub use problem::{At, ConfigErrors, MAX_PROBLEMS, Problem};
 pub use reference::Page;
 pub use schema::schema;
 pub use types::{

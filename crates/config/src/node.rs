@@ -4,7 +4,7 @@
 //! one run finds every mistake and not only the first. Every later step walks
 //! the tree; none looks at the text again.
 
-use crate::problem::{At, Problems};
+use crate::problem::{At, ConfigErrors, Problems};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 use serde_saphyr::budget::BudgetBreach;
@@ -13,22 +13,31 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// The largest config, in bytes.
-pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
+pub const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// One part of the file.
 #[derive(Debug, Clone)]
-pub(crate) struct Node {
-    pub(crate) at: At,
-    pub(crate) kind: Kind,
+pub struct Node {
+    /// Where it begins.
+    pub at: At,
+    /// What it is.
+    pub kind: Kind,
 }
 
+/// What a part of a file is.
 #[derive(Debug, Clone)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// Nothing.
     Null,
+    /// `true` or `false`.
     Bool(bool),
+    /// A number.
     Number(Number),
+    /// Text.
     Text(String),
+    /// A list.
     List(Vec<Node>),
+    /// A map, in the order of the file.
     Map(Vec<Entry>),
     /// Something is wrong with it and said already; whoever meets it says nothing more.
     Spoilt,
@@ -36,15 +45,18 @@ pub(crate) enum Kind {
 
 /// A key and what stands behind it.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) at: At,
-    pub(crate) key: String,
-    pub(crate) value: Node,
+pub struct Entry {
+    /// Where the key is.
+    pub at: At,
+    /// The key.
+    pub key: String,
+    /// What stands behind it.
+    pub value: Node,
 }
 
 impl Node {
     /// What this is, for a message.
-    pub(crate) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         match &self.kind {
             Kind::Null | Kind::Spoilt => "nothing".to_owned(),
             Kind::Bool(b) => format!("`{b}`"),
@@ -56,7 +68,7 @@ impl Node {
     }
 
     /// The value behind `key`, if this is a map that has it.
-    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+    pub fn get(&self, key: &str) -> Option<&Node> {
         match &self.kind {
             Kind::Map(entries) => entries.iter().find(|e| e.key == key).map(|e| &e.value),
             _ => None,
@@ -69,8 +81,24 @@ fn at(location: serde_saphyr::Location) -> At {
     At { line: number(location.line()), column: number(location.column()) }
 }
 
+/// Reads YAML that is no config. `name` stands for the file in messages.
+///
+/// # Errors
+/// With what is no YAML, and with every key that is there twice.
+pub fn tree(name: &str, yaml: &str) -> Result<Node, ConfigErrors> {
+    let mut problems = Problems::new(name, yaml);
+    match bounded(yaml, ANY, &mut problems) {
+        Some(node) if problems.count() == 0 => Ok(node),
+        _ => Err(problems.into_errors()),
+    }
+}
+
 /// Reads a file's text. What is no YAML is one problem: nothing behind it can be judged.
 pub(crate) fn read(yaml: &str, problems: &mut Problems<'_>) -> Option<Node> {
+    bounded(yaml, CONFIG, problems)
+}
+
+fn bounded(yaml: &str, bounds: Bounds, problems: &mut Problems<'_>) -> Option<Node> {
     if yaml.len() > MAX_BYTES {
         problems.add(At::default(), format!("the file is larger than {} MiB", MAX_BYTES / 1024 / 1024));
         return None;
@@ -80,7 +108,7 @@ pub(crate) fn read(yaml: &str, problems: &mut Problems<'_>) -> Option<Node> {
         problems.add(At { line: line + 1, column }, "this line is longer than 64 KiB");
         return None;
     }
-    match serde_saphyr::from_str_with_options::<Node>(yaml, options()) {
+    match serde_saphyr::from_str_with_options::<Node>(yaml, options(bounds)) {
         Ok(mut node) => {
             drop_repeated(&mut node, problems);
             Some(node)
@@ -119,9 +147,7 @@ fn unreadable(error: &serde_saphyr::Error) -> String {
         serde_saphyr::Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
             "a second document begins here: a config is one".to_owned()
         }
-        serde_saphyr::Error::Budget { .. } => {
-            "the file is larger or nested deeper than any config".to_owned()
-        }
+        serde_saphyr::Error::Budget { .. } => "the file is larger or nested deeper than is read".to_owned(),
         other => format!("this is not YAML as we read it: {}", plain(&other.to_string())),
     }
 }
@@ -132,15 +158,27 @@ fn plain(message: &str) -> &str {
     first.split_once(" at line ").map_or(first, |(text, _)| text)
 }
 
-fn options() -> serde_saphyr::Options {
+/// How large and deep a file may be.
+#[derive(Clone, Copy)]
+struct Bounds {
+    nodes: usize,
+    depth: usize,
+}
+
+/// Of a config.
+const CONFIG: Bounds = Bounds { nodes: 300_000, depth: 32 };
+/// Of what other people's programs wrote: schemas within it are deep.
+const ANY: Bounds = Bounds { nodes: 1_000_000, depth: 96 };
+
+fn options(bounds: Bounds) -> serde_saphyr::Options {
     let budget = serde_saphyr::budget! {
-        max_events: 200_000,
-        max_nodes: 100_000,
+        max_events: bounds.nodes * 2,
+        max_nodes: bounds.nodes,
         max_aliases: 500,
         max_anchors: 500,
         max_recorded_anchor_events: 20_000,
         max_recorded_anchor_bytes: 1_000_000,
-        max_depth: 32,
+        max_depth: bounds.depth,
         max_documents: 1,
         max_total_scalar_bytes: MAX_BYTES,
         max_merge_keys: 500,

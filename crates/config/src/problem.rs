@@ -14,7 +14,7 @@ const WIDTH: usize = 100;
 /// A place in a file. Both count from 1; 0 is "the file as a whole". In a draft
 /// there are no lines, and the column counts its places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) struct At {
+pub struct At {
     /// The line.
     pub line: usize,
     /// The column, in characters.

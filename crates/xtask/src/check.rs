@@ -19,6 +19,7 @@ const LAYERS: &[&str] = &[
     "doubles",
     "http",
     "config",
+    "import",
     "engine",
     "rehearsal",
     "management",

@@ -1,0 +1,113 @@
+//! Authenticators: who we are.
+
+use super::Import;
+use super::refs::{BadRef, Part};
+use crate::out::{Item, Out};
+
+impl Import {
+    /// The keys of a side that an authenticator becomes.
+    pub(super) fn authenticator(&mut self, given: &Part<'_>, of: &str) -> Result<Vec<Item>, BadRef> {
+        let place = format!("`authenticator` of {of}");
+        let kind = given.kind()?;
+        let said = match kind.as_str() {
+            "NoAuth" => return Ok(Vec::new()),
+            "BearerAuthenticator" => self.picked(given, &place, "bearer", &[("api_token", "api_token")])?,
+            "BasicHttpAuthenticator" => {
+                self.picked(given, &place, "basic", &[("username", "username"), ("password", "password")])?
+            }
+            "ApiKeyAuthenticator" => return self.api_key(given, &place),
+            "SelectiveAuthenticator" => return self.selected(given, of, &place),
+            "OAuthAuthenticator" | "SessionTokenAuthenticator" | "JwtAuthenticator" => {
+                self.same_of(given, &place)?
+            }
+            _ => None,
+        };
+        match said {
+            Some(items) => Ok(vec![Item::new(given.at, "authenticator", Out::Map(items))]),
+            None => {
+                let what = if kind.is_empty() {
+                    "it has no `type`".to_owned()
+                } else {
+                    format!("we have no `{kind}`")
+                };
+                self.notes.lost(
+                    given.at,
+                    place,
+                    format!("left out: {what}; say by `authenticator` who we are"),
+                );
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Some keys under their names with us.
+    fn picked(
+        &mut self,
+        given: &Part<'_>,
+        place: &str,
+        kind: &str,
+        keys: &[(&str, &str)],
+    ) -> Result<Option<Vec<Item>>, BadRef> {
+        let mut items = vec![Item::new(given.at, "type", Out::text(kind))];
+        for (theirs, ours) in keys {
+            let Some(value) = given.get(theirs)? else { continue };
+            let text = self.plain(&value, &format!("`{theirs}` in {place}"));
+            items.extend(text.map(|text| Item::new(value.at, *ours, Out::Text(text))));
+        }
+        Ok((items.len() > 1).then_some(items))
+    }
+
+    /// What has Airbyte's names with us too.
+    fn same_of(&mut self, given: &Part<'_>, place: &str) -> Result<Option<Vec<Item>>, BadRef> {
+        match self.same(given, place, 0)? {
+            Some(Out::Map(items)) => Ok(Some(items)),
+            _ => Ok(None),
+        }
+    }
+
+    /// A key in a header, a parameter or a body.
+    fn api_key(&mut self, given: &Part<'_>, place: &str) -> Result<Vec<Item>, BadRef> {
+        let Some(token) = given.get("api_token")? else {
+            self.notes.lost(given.at, place, "left out: it has no `api_token`");
+            return Ok(Vec::new());
+        };
+        let Some(token_text) = self.plain(&token, place) else { return Ok(Vec::new()) };
+        let option = given.own("inject_into")?;
+        let header = match &option {
+            Some(option) => option.own("field_name")?,
+            None => given.get("header")?,
+        };
+        let into = match &option {
+            Some(option) => option.word("inject_into")?.unwrap_or_default(),
+            None => "header".to_owned(),
+        };
+        let name = header.as_ref().and_then(|name| self.plain(name, place)).unwrap_or_default();
+        let option = vec![
+            Item::new(given.at, "inject_into", Out::text(into)),
+            Item::new(given.at, "field_name", Out::text(name)),
+        ];
+        let items = vec![
+            Item::new(given.at, "type", Out::text("api_key")),
+            Item::new(token.at, "api_token", Out::Text(token_text)),
+            Item::new(given.at, "inject_into", Out::Map(option)),
+        ];
+        Ok(vec![Item::new(given.at, "authenticator", Out::Map(items))])
+    }
+
+    /// One of several by what people chose: the first is taken.
+    fn selected(&mut self, given: &Part<'_>, of: &str, place: &str) -> Result<Vec<Item>, BadRef> {
+        let several = given.own("authenticators")?.map(|of| of.entries()).transpose()?.unwrap_or_default();
+        let Some((at, first, one)) = several.first() else {
+            self.notes.lost(given.at, place, "left out: it names no authenticators");
+            return Ok(Vec::new());
+        };
+        if several.len() > 1 {
+            let others: Vec<String> =
+                several.iter().skip(1).map(|(_, name, _)| format!("`{name}`")).collect();
+            let instead =
+                format!("the first, `{first}`, is taken; the others ({}) are left out", others.join(", "));
+            self.notes.lost(*at, place, instead);
+        }
+        self.authenticator(one, of)
+    }
+}

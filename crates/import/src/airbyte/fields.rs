@@ -1,0 +1,175 @@
+//! A stream's schema as fields: read from the source, given to the second side.
+
+use super::refs::{BadRef, Part};
+use super::stream::Records;
+use super::{Import, OTHER};
+use crate::out::{Item, Out};
+use hms_sync_config::At;
+use std::collections::BTreeSet;
+
+/// The most fields of a stream.
+const MAX_FIELDS: usize = 2_000;
+
+/// Fields, and the one that says which records are the same.
+pub(super) struct Fields {
+    pub(super) items: Vec<Item>,
+    pub(super) identity: String,
+    /// Where it is on the second side.
+    pub(super) identity_there: String,
+}
+
+impl Import {
+    pub(super) fn fields(
+        &mut self,
+        stream: &Part<'_>,
+        records: &Records,
+        side: &str,
+        of: &str,
+    ) -> Result<Fields, BadRef> {
+        let gone = self.transformed(stream, of)?;
+        let mut properties = self.properties(stream, of)?;
+        properties.retain(|(_, name, _)| !gone.contains(name));
+        let key = records.key.first().cloned().unwrap_or_default();
+        let wanted = [Some(key.clone()), records.cursor.clone().filter(|field| !field.contains('.'))];
+        for name in wanted.into_iter().flatten() {
+            if !properties.iter().any(|(_, there, _)| *there == name) {
+                properties.insert(0, (stream.at, name, "string"));
+            }
+        }
+        let (mut items, mut names) = (Vec::new(), BTreeSet::new());
+        let (mut identity, mut identity_there) = (String::new(), String::new());
+        for (at, property, ty) in properties.into_iter().take(MAX_FIELDS) {
+            let field = name(&property);
+            if !names.insert(field.clone()) {
+                self.notes.lost(
+                    at,
+                    format!("property `{property}` of {of}"),
+                    "left out: another is called so",
+                );
+                continue;
+            }
+            let is_key = property == key;
+            let there = if is_key { format!("{side}_{field}") } else { field.clone() };
+            let here = if is_key && records.key.len() > 1 { way(&records.key) } else { way(&[property]) };
+            let ty = if is_key && ty == "json" { "string" } else { ty };
+            let from = Out::Flow(vec![
+                Item::own("path", Out::text(here)),
+                Item::own("direction", Out::text("from_side")),
+            ]);
+            items.push(Item::new(
+                at,
+                field.clone(),
+                Out::Flow(vec![
+                    Item::own("type", Out::text(ty)),
+                    Item::own(side, from),
+                    Item::own(OTHER, Out::text(way(std::slice::from_ref(&there)))),
+                ]),
+            ));
+            if is_key {
+                (identity, identity_there) = (field, there);
+            }
+        }
+        Ok(Fields { items, identity, identity_there })
+    }
+
+    /// The properties of the stream's schema, with our types.
+    fn properties(&mut self, stream: &Part<'_>, of: &str) -> Result<Vec<(At, String, &'static str)>, BadRef> {
+        let loader = stream.get("schema_loader")?;
+        let several = loader.as_ref().map(|loader| loader.elements()).transpose()?.flatten();
+        let loaders = several.unwrap_or_else(|| loader.clone().into_iter().collect());
+        let mut found: Vec<(At, String, &'static str)> = Vec::new();
+        let mut at = stream.at;
+        for loader in loaders {
+            at = loader.at;
+            let schema = loader.own("schema")?;
+            let properties = schema.map(|schema| schema.own("properties")).transpose()?.flatten();
+            for (at, name, property) in properties.map(|of| of.entries()).transpose()?.unwrap_or_default() {
+                if !found.iter().any(|(_, there, _)| there == name) {
+                    found.push((at, name.to_owned(), type_of(&property)?));
+                }
+            }
+        }
+        if found.is_empty() {
+            let instead = "its properties are not in the manifest: add the fields that you need, or have `hms-sync discover` propose them";
+            self.notes.chose(at, format!("`schema_loader` of {of}"), instead);
+        }
+        Ok(found)
+    }
+
+    /// Transformations: what they take out is no field; the others are left out.
+    fn transformed(&mut self, stream: &Part<'_>, of: &str) -> Result<BTreeSet<String>, BadRef> {
+        let mut gone = BTreeSet::new();
+        let all = stream.own("transformations")?.map(|list| list.elements()).transpose()?.flatten();
+        for one in all.unwrap_or_default() {
+            let kind = one.kind()?;
+            if kind == "RemoveFields" && one.own("condition")?.is_none() {
+                let pointers = one.own("field_pointers")?.map(|list| list.elements()).transpose()?.flatten();
+                for pointer in pointers.unwrap_or_default() {
+                    let parts = pointer.elements()?.unwrap_or_default();
+                    if let [only] = parts.as_slice() {
+                        gone.extend(only.text());
+                    } else {
+                        let instead = "left out: a field is read with all that is in it";
+                        self.notes.lost(pointer.at, format!("`RemoveFields` of {of}"), instead);
+                    }
+                }
+                continue;
+            }
+            let instead = match kind.as_str() {
+                "AddFields" => {
+                    "left out: what is computed has no place on the side; an expression of a field (`to`, `from`) can"
+                }
+                _ => "left out: fields are mapped one by one, by their paths",
+            };
+            self.notes.lost(one.at, format!("`{kind}` in `transformations` of {of}"), instead);
+        }
+        Ok(gone)
+    }
+}
+
+/// Our type for a property.
+fn type_of(property: &Part<'_>) -> Result<&'static str, BadRef> {
+    let several = match property.own("anyOf")?.or(property.own("oneOf")?) {
+        Some(list) => list.elements()?.unwrap_or_default(),
+        None => vec![property.clone()],
+    };
+    for one in several {
+        let given = one.own("type")?;
+        let words = match &given {
+            Some(given) => match given.elements()? {
+                Some(list) => list.iter().filter_map(Part::text).collect(),
+                None => given.text().into_iter().collect(),
+            },
+            None => Vec::new(),
+        };
+        let mut real: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "null").collect();
+        real.dedup();
+        let format = one.word("format")?.unwrap_or_default();
+        match (real.as_slice(), format.as_str()) {
+            ([], _) if words.is_empty() => {}
+            (["string"], "date") => return Ok("date"),
+            (["string"], "date-time") => return Ok("datetime"),
+            (["string"], _) => return Ok("string"),
+            (["integer"], _) => return Ok("integer"),
+            (["number"], _) => return Ok("decimal"),
+            (["boolean"], _) => return Ok("bool"),
+            ([], _) => {}
+            _ => return Ok("json"),
+        }
+    }
+    Ok("json")
+}
+
+/// A property's name as a field's.
+pub(crate) fn name(property: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' };
+    let name: String = property.chars().map(plain).take(48).collect();
+    if name.is_empty() { "_".to_owned() } else { name }
+}
+
+/// A way as a path of a mapping: dots in a name are escaped.
+pub(crate) fn way(parts: &[String]) -> String {
+    let parts: Vec<String> =
+        parts.iter().map(|part| part.replace('\\', "\\\\").replace('.', "\\.")).collect();
+    parts.join(".")
+}

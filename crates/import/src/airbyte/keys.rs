@@ -1,0 +1,92 @@
+//! The keys that each component of a manifest may have and that are read here or
+//! change nothing for us; the others are named one by one.
+
+/// Keys that may stand anywhere and change nothing.
+pub(super) const EVERYWHERE: &[&str] =
+    &["type", "$parameters", "$options", "name", "path", "primary_key", "cursor_field"];
+
+pub(super) const MANIFEST: &[&str] = &[
+    "version",
+    "check",
+    "definitions",
+    "streams",
+    "spec",
+    "schemas",
+    "metadata",
+    "api_budget",
+    "concurrency_level",
+    "description",
+];
+pub(super) const SPEC: &[&str] =
+    &["connection_specification", "connectionSpecification", "documentation_url", "documentationUrl"];
+pub(super) const STREAM: &[&str] = &["retriever", "incremental_sync", "schema_loader", "transformations"];
+pub(super) const RETRIEVER: &[&str] =
+    &["requester", "record_selector", "paginator", "partition_router", "decoder"];
+pub(super) const REQUESTER: &[&str] = &[
+    "url_base",
+    "url",
+    "http_method",
+    "method",
+    "authenticator",
+    "request_parameters",
+    "request_headers",
+    "request_body_json",
+    "request_body",
+    "request_options_provider",
+    "error_handler",
+    "use_cache",
+];
+pub(super) const SELECTOR: &[&str] =
+    &["extractor", "record_filter", "schema_normalization", "transform_before_filtering"];
+pub(super) const PAGINATOR: &[&str] =
+    &["pagination_strategy", "page_size_option", "page_token_option", "url_base"];
+pub(super) const STRATEGY: &[&str] =
+    &["page_size", "start_from_page", "cursor_value", "stop_condition", "inject_on_first_request"];
+pub(super) const CURSOR: &[&str] = &[
+    "cursor_datetime_formats",
+    "datetime_format",
+    "start_datetime",
+    "start_time_option",
+    "lookback_window",
+    "is_data_feed",
+    "is_client_side_incremental",
+    "cursor_granularity",
+    "step",
+    "end_datetime",
+    "end_time_option",
+    "start_value",
+    "start_value_option",
+];
+
+/// What is done instead of some keys.
+pub(super) const INSTEAD: &[(&str, &str)] = &[
+    (
+        "dynamic_streams",
+        "left out: streams that are found at run time; add a collection for each that you need",
+    ),
+    ("stream_groups", "left out: all requests of a side share one budget"),
+    ("state_migrations", "left out: there is no state of Airbyte's to take over"),
+    ("file_uploader", "left out: records are kept in step, files are not fetched"),
+    ("advanced_auth", "left out: the consent is not asked for; put the tokens into the environment"),
+    ("config_normalization_rules", "left out: values of the environment are taken as they are"),
+    ("request_body_data", "left out: a listing is asked for by its address or by JSON"),
+    ("fetch_properties_from_endpoint", "left out: name the properties in `request_parameters`"),
+    ("query_properties", "left out: name the properties in `request_parameters`"),
+    (
+        "ignore_stream_slicer_parameters_on_paginated_requests",
+        "left out: the next page is asked for as the side says",
+    ),
+    ("pagination_reset", "left out: a listing that breaks off is read again from its last page"),
+    ("page_size_reduction", "left out: choose a page size that the side can answer in time"),
+    ("request_window_splitting", "left out: a poll asks for everything since its cursor"),
+    ("global_substream_cursor", "left out: each parent's children have a cursor of their own"),
+    ("partition_field_start", "left out: a poll has one interval, from its cursor to now"),
+    ("partition_field_end", "left out: a poll has one interval, from its cursor to now"),
+    ("clamping", "left out: a poll has one interval, from its cursor to now"),
+    ("is_compare_strictly", "left out: records with the cursor's own value are read again"),
+    ("allow_catalog_defined_cursor_field", "left out: the cursor field is the one that is named"),
+    ("connect_timeout_in_seconds", "left out: `timeout` of the side holds for a request as a whole"),
+    ("read_timeout_in_seconds", "left out: `timeout` of the side holds for a request as a whole"),
+    ("use_tcp_keepalive", "left out: connections are kept as long as the side likes"),
+    ("record_expander", "left out: records are taken as the side lists them"),
+];

@@ -1,0 +1,159 @@
+//! Paginators: how a listing is cut into pages.
+
+use super::refs::{BadRef, Part};
+use super::{Import, keys};
+use crate::out::{Item, Out};
+
+impl Import {
+    pub(super) fn paginator(&mut self, given: &Part<'_>, of: &str) -> Result<Option<Item>, BadRef> {
+        let place = format!("`paginator` of {of}");
+        if given.kind()? == "NoPagination" {
+            return Ok(None);
+        }
+        let Some(strategy) = given.own("pagination_strategy")? else {
+            self.notes.lost(given.at, place, "left out: it has no `pagination_strategy`; one page is read");
+            return Ok(None);
+        };
+        self.known(given, &place, keys::PAGINATOR);
+        self.known(&strategy, &place, keys::STRATEGY);
+        let size = strategy.get("page_size")?;
+        let size = self.count(size, &format!("`page_size` in {place}"));
+        let size_name =
+            self.option(given.own("page_size_option")?, &format!("`page_size_option` in {place}"))?;
+        let token = given.own("page_token_option")?;
+        let by_path = token.as_ref().map(Part::kind).transpose()?.is_some_and(|kind| kind == "RequestPath");
+        let kind = strategy.kind()?;
+        let mut items: Vec<Item> = Vec::new();
+        let mut put = |key: &str, value: Option<Out>| {
+            items.extend(value.map(|value| Item::new(strategy.at, key, value)));
+        };
+        match kind.as_str() {
+            "OffsetIncrement" => {
+                let name = self.option(token, &format!("`page_token_option` in {place}"))?;
+                put("type", Some(Out::text("offset")));
+                put("page_size", size.map(Out::number));
+                put("offset_param", name.map(Out::Text));
+                put("limit_param", size_name.map(Out::Text));
+            }
+            "PageIncrement" => {
+                let name = self.option(token, &format!("`page_token_option` in {place}"))?;
+                let first = strategy.get("start_from_page")?;
+                let first = self.count(first, &format!("`start_from_page` in {place}")).unwrap_or(0);
+                put("type", Some(Out::text("page")));
+                put("page_size", size.map(Out::number));
+                put("page_param", name.map(Out::Text));
+                put("page_size_param", size_name.map(Out::Text));
+                put("start_from", Some(Out::number(first)));
+            }
+            "CursorPagination" => {
+                let cursor = Cursor { strategy: &strategy, token, by_path, size, size_name, place: &place };
+                return self.by_cursor(given, cursor);
+            }
+            _ => {
+                self.notes.lost(
+                    strategy.at,
+                    place,
+                    format!("left out: we have no `{kind}`; one page is read"),
+                );
+                return Ok(None);
+            }
+        }
+        Ok(Some(Item::new(given.at, "paginator", Out::Map(items))))
+    }
+
+    /// The name of the parameter that an option puts something into.
+    fn option(&mut self, option: Option<Part<'_>>, place: &str) -> Result<Option<String>, BadRef> {
+        let Some(option) = option else { return Ok(None) };
+        let into = option.word("inject_into")?.unwrap_or_default();
+        if !matches!(into.as_str(), "request_parameter" | "") {
+            let instead = format!("left out: it goes into `{into}`, and ours goes into a parameter");
+            self.notes.lost(option.at, place, instead);
+            return Ok(None);
+        }
+        let Some(name) = option.own("field_name")? else { return Ok(None) };
+        Ok(self.plain(&name, place))
+    }
+
+    fn by_cursor(&mut self, given: &Part<'_>, cursor: Cursor<'_, '_>) -> Result<Option<Item>, BadRef> {
+        let Cursor { strategy, token, by_path, size, size_name, place } = cursor;
+        let Some(value) = strategy.get("cursor_value")? else {
+            self.notes.lost(strategy.at, place, "left out: it has no `cursor_value`; one page is read");
+            return Ok(None);
+        };
+        let text = value.text().unwrap_or_default();
+        let mut items: Vec<Item> = Vec::new();
+        let mut put = |from: &Part<'_>, key: &str, value: Option<Out>| {
+            items.extend(value.map(|value| Item::new(from.at, key, value)));
+        };
+        let link = text.contains("headers") && text.contains("link") && text.contains("next");
+        let way = place_in(&text, "response");
+        if link {
+            put(&value, "type", Some(Out::text("link_header")));
+        } else if let Some(way) = way.clone().filter(|_| by_path) {
+            put(&value, "type", Some(Out::text("next_url")));
+            put(&value, "next_url_path", Some(Out::List(way.into_iter().map(Out::Text).collect())));
+        } else {
+            put(&value, "type", Some(Out::text("cursor")));
+            match way {
+                Some(way) => {
+                    put(&value, "cursor_path", Some(Out::List(way.into_iter().map(Out::Text).collect())));
+                }
+                None => match self.variables.formula(&text, &value) {
+                    Ok(expression) => {
+                        put(&value, "cursor_value", Some(Out::Text(format!("{{{{ {expression} }}}}"))));
+                    }
+                    Err(why) => {
+                        self.notes.lost(value.at, place, format!("left out: {why}; one page is read"));
+                        return Ok(None);
+                    }
+                },
+            }
+            if by_path {
+                let instead = "left out: a page's whole address is taken from the `Link` header or from the answer's body";
+                self.notes.lost(value.at, place, instead);
+                return Ok(None);
+            }
+            if let Some(option) = token {
+                let into = option.word("inject_into")?.unwrap_or_default();
+                let name = option.own("field_name")?.or(option.own("field_path")?);
+                if into == "request_parameter" || into.is_empty() {
+                    let name = name.and_then(|name| self.plain(&name, place));
+                    put(&option, "cursor_param", name.map(Out::Text));
+                } else if let Some(Out::Map(mut option_items)) = self.same(&option, place, 0)? {
+                    option_items.retain(|item| item.key != "type");
+                    put(&option, "page_token_option", Some(Out::Map(option_items)));
+                }
+            }
+            if let Some(stop) = strategy.get("stop_condition")? {
+                match self.variables.formula(&stop.text().unwrap_or_default(), &stop) {
+                    Ok(stop_text) => {
+                        put(&stop, "stop_condition", Some(Out::Text(format!("{{{{ {stop_text} }}}}"))));
+                    }
+                    Err(why) => {
+                        let instead = format!("left out: {why}; a listing ends where there is no cursor");
+                        self.notes.lost(stop.at, format!("`stop_condition` in {place}"), instead);
+                    }
+                }
+            }
+        }
+        put(strategy, "page_size", size.filter(|_| size_name.is_some()).map(Out::number));
+        put(strategy, "limit_param", size_name.map(Out::Text));
+        Ok(Some(Item::new(given.at, "paginator", Out::Map(items))))
+    }
+}
+
+/// What is known of a paginator whose answers carry the way to the next page.
+struct Cursor<'p, 'm> {
+    strategy: &'p Part<'m>,
+    token: Option<Part<'m>>,
+    by_path: bool,
+    size: Option<u64>,
+    size_name: Option<String>,
+    place: &'p str,
+}
+
+/// The way into `name` if that is all there is: `{{ response['meta'].get('next', {}) }}`.
+fn place_in(text: &str, name: &str) -> Option<Vec<String>> {
+    let inside = text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
+    super::words::way_into(inside, name)
+}

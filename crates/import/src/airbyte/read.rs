@@ -1,0 +1,238 @@
+//! A retriever as `read`: how records are listed, and where they are in an answer.
+
+use super::refs::{BadRef, Part};
+use super::words::Said;
+use super::{Import, keys};
+use crate::out::{Item, Out};
+
+impl Import {
+    /// The keys of `read`.
+    pub(super) fn read(
+        &mut self,
+        stream: &Part<'_>,
+        retriever: &Part<'_>,
+        requester: &Part<'_>,
+        path: String,
+        of: &str,
+    ) -> Result<Vec<Item>, BadRef> {
+        let (path, mut parameters) = query(&path);
+        let mut items = vec![Item::new(requester.at, "path", Out::Text(path))];
+        if let Some(method) = requester.own("http_method")?.or(requester.own("method")?)
+            && let Some(word) = method.text().filter(|word| !word.eq_ignore_ascii_case("get"))
+        {
+            items.push(Item::new(method.at, "http_method", Out::Text(word.to_uppercase())));
+        }
+        let provider = requester.own("request_options_provider")?.unwrap_or_else(|| requester.clone());
+        if let Some(given) = provider.get("request_parameters")?
+            && let Some(Item { value: Out::Map(of), .. }) =
+                self.texts("request_parameters", &given, of, true)?
+        {
+            parameters.extend(of);
+        }
+        items.extend(self.body(&provider, of)?);
+        if let Some(selector) = retriever.own("record_selector")? {
+            items.extend(self.selector(&selector, of)?);
+        }
+        if let Some(decoder) = retriever.own("decoder")? {
+            items.extend(self.decoder(&decoder, of)?);
+        }
+        if let Some(paginator) = retriever.own("paginator")? {
+            items.extend(self.paginator(&paginator, of)?);
+        }
+        let mut sync = None;
+        if let Some(given) = stream.get("incremental_sync")? {
+            sync = self.incremental(&given, of, &parameters)?;
+        }
+        if let Some(router) = retriever.own("partition_router")? {
+            items.extend(self.router(&router, of)?);
+        }
+        let changes = sync.is_some();
+        items.extend(sync);
+        if !parameters.is_empty() {
+            items.insert(1, Item::new(requester.at, "request_parameters", Out::Map(parameters)));
+        }
+        items.push(Item::own("poll_interval", Out::text(if changes { "1m" } else { "15m" })));
+        if changes {
+            items.push(Item::own("full_interval", Out::text("24h")).said("Finds what was deleted."));
+        }
+        Ok(items)
+    }
+
+    fn body(&mut self, requester: &Part<'_>, of: &str) -> Result<Option<Item>, BadRef> {
+        let given = match requester.own("request_body_json")? {
+            Some(given) => Some(given),
+            None => match requester.own("request_body")? {
+                Some(body) if body.kind()? == "RequestBodyJsonObject" => body.own("value")?,
+                Some(body) => {
+                    let instead = "left out: a listing is asked for by its address or by JSON";
+                    self.notes.lost(body.at, format!("`request_body` of {of}"), instead);
+                    None
+                }
+                None => None,
+            },
+        };
+        let Some(given) = given else { return Ok(None) };
+        let value = self.same(&given, &format!("`request_body_json` of {of}"), 0)?;
+        Ok(value
+            .filter(|value| !value.is_empty())
+            .map(|value| Item::new(given.at, "request_body_json", value)))
+    }
+
+    /// Where the records are, and which are taken.
+    fn selector(&mut self, selector: &Part<'_>, of: &str) -> Result<Option<Item>, BadRef> {
+        self.known(selector, of, keys::SELECTOR);
+        let mut items = Vec::new();
+        if let Some(extractor) = selector.own("extractor")? {
+            let field = extractor.own("field_path")?.or(extractor.own("field_pointer")?);
+            match field {
+                Some(field) => items.extend(self.field_path(&field, of)?),
+                None => {
+                    let instead = format!("left out: `{}`; say where the records are", extractor.kind()?);
+                    self.notes.lost(extractor.at, format!("`extractor` of {of}"), instead);
+                }
+            }
+            self.known(&extractor, of, &["field_path", "field_pointer"]);
+        }
+        if let Some(filter) = selector.own("record_filter")? {
+            let place = format!("`record_filter` of {of}");
+            let condition = filter.own("condition")?;
+            let text = condition.as_ref().and_then(Part::text);
+            match text.map(|text| self.variables.formula(&text, &filter)) {
+                Some(Ok(condition)) => {
+                    let condition =
+                        Item::new(filter.at, "condition", Out::Text(format!("{{{{ {condition} }}}}")));
+                    items.push(Item::new(filter.at, "record_filter", Out::Map(vec![condition])));
+                }
+                Some(Err(why)) => {
+                    self.notes.lost(filter.at, place, format!("left out: {why}; all records are taken"));
+                }
+                None => self.notes.lost(
+                    filter.at,
+                    place,
+                    "left out: it is code of Airbyte's; all records are taken",
+                ),
+            }
+        }
+        Ok((!items.is_empty()).then(|| Item::new(selector.at, "record_selector", Out::Map(items))))
+    }
+
+    fn field_path(&mut self, field: &Part<'_>, of: &str) -> Result<Option<Item>, BadRef> {
+        let parts = match field.elements()? {
+            Some(parts) => parts,
+            None => vec![field.clone()],
+        };
+        let mut way = Vec::new();
+        for part in parts {
+            way.extend(self.plain(&part, &format!("`field_path` of {of}")).filter(|text| !text.is_empty()));
+        }
+        let way: Vec<Out> = way.into_iter().map(Out::Text).collect();
+        // The answer itself: with us that is what there is without a selector, if it is a list.
+        Ok((!way.is_empty()).then(|| Item::new(field.at, "field_path", Out::List(way))))
+    }
+
+    fn decoder(&mut self, decoder: &Part<'_>, of: &str) -> Result<Option<Item>, BadRef> {
+        let kind = decoder.kind()?;
+        if kind == "GzipDecoder" {
+            // What is packed is unpacked by itself.
+            let inner = decoder.own("decoder")?;
+            return inner.map_or(Ok(None), |inner| self.decoder(&inner, of));
+        }
+        let ours = match kind.as_str() {
+            "JsonDecoder" | "" => return Ok(None),
+            "JsonlDecoder" | "IterableDecoder" => "jsonl",
+            "CsvDecoder" => "csv",
+            "XmlDecoder" => "xml",
+            _ => {
+                let instead = format!("left out: we have no `{kind}`; the answer is read as JSON");
+                self.notes.lost(decoder.at, format!("`decoder` of {of}"), instead);
+                return Ok(None);
+            }
+        };
+        let mut items = vec![Item::new(decoder.at, "type", Out::text(ours))];
+        for key in ["delimiter", "encoding", "set_values_to_none"] {
+            if let Some(given) = decoder.own(key)?
+                && let Some(value) = self.same(&given, &format!("`{key}` of {of}"), 0)?
+            {
+                items.push(Item::new(given.at, key, value));
+            }
+        }
+        Ok(Some(Item::new(decoder.at, "decoder", Out::Map(items))))
+    }
+
+    /// Partitions: it has Airbyte's names with us too; parents are named as collections.
+    fn router(&mut self, router: &Part<'_>, of: &str) -> Result<Option<Item>, BadRef> {
+        let place = format!("`partition_router` of {of}");
+        let kind = router.kind()?;
+        let several = router.elements()?;
+        let router = match &several {
+            Some(routers) => {
+                let Some(first) = routers.first() else { return Ok(None) };
+                if routers.len() > 1 {
+                    self.notes.lost(router.at, &place, "the first is taken, the others are left out");
+                }
+                first.clone()
+            }
+            None => router.clone(),
+        };
+        if kind.starts_with("Custom") {
+            self.notes.lost(router.at, place, "left out: it is code of Airbyte's");
+            return Ok(None);
+        }
+        let Some(parents) =
+            router.own("parent_stream_configs")?.map(|list| list.elements()).transpose()?.flatten()
+        else {
+            let value = self.same(&router, &place, 0)?;
+            return Ok(value.map(|value| Item::new(router.at, "partition_router", value)));
+        };
+        if parents.len() > 1 {
+            self.notes.lost(router.at, &place, "the first parent is taken, the others are left out");
+        }
+        let Some(parent) = parents.first() else { return Ok(None) };
+        let mut items = vec![Item::new(router.at, "type", Out::text("SubstreamPartitionRouter"))];
+        if let Some(stream) = parent.own("stream")? {
+            let name = super::slug(&stream.word("name")?.unwrap_or_default());
+            items.push(Item::new(stream.at, "parent_stream", Out::Text(name)));
+        }
+        for key in ["parent_key", "partition_field"] {
+            if let Some(given) = parent.own(key)?
+                && let Some(text) = self.plain(&given, &place)
+            {
+                items.push(Item::new(given.at, key, Out::Text(text)));
+            }
+        }
+        self.known(parent, &place, &["stream", "parent_key", "partition_field", "incremental_dependency"]);
+        Ok(Some(Item::new(router.at, "partition_router", Out::Map(items))))
+    }
+
+    /// A text or a number as a whole number.
+    pub(super) fn count(&mut self, part: Option<Part<'_>>, place: &str) -> Option<u64> {
+        let part = part?;
+        let text = part.text()?;
+        if let Ok(n) = text.parse() {
+            return Some(n);
+        }
+        // `${X_PAGE_SIZE:-100}`: what stands in for it is taken.
+        if let Said::Plain(said) = self.variables.say(&text, &part) {
+            let default = said.split_once(":-").and_then(|(_, rest)| rest.strip_suffix('}'));
+            if let Ok(n) = default.unwrap_or(&said).parse() {
+                self.notes.chose(part.at, place, format!("{n} is taken: it is no variable with us"));
+                return Some(n);
+            }
+        }
+        self.notes.lost(part.at, place, "left out: it is no whole number; our default is taken");
+        None
+    }
+}
+
+/// A path without what follows its `?`, and that as parameters.
+fn query(path: &str) -> (String, Vec<Item>) {
+    let Some((path, query)) = super::side::cut(path, '?') else {
+        return (path.to_owned(), Vec::new());
+    };
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let items = pairs.map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Item::own(name, Out::text(value))
+    });
+    (path.to_owned(), items.collect())
+}

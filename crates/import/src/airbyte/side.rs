@@ -1,0 +1,294 @@
+//! Requesters as sides: where it is, who we are, what its answers mean, how much
+//! it takes. Requesters that are the same in all that are one side.
+
+use super::Import;
+use super::refs::{BadRef, Part};
+use super::words::Said;
+use crate::out::{Item, Out};
+use hms_sync_config::At;
+
+/// The sides so far.
+#[derive(Debug)]
+pub(super) struct Sides {
+    name: String,
+    found: Vec<(String, Vec<Item>)>,
+    budget: Option<Item>,
+    concurrency: Option<Item>,
+}
+
+impl Sides {
+    pub(super) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), found: Vec::new(), budget: None, concurrency: None }
+    }
+
+    /// The name of the side that is described so.
+    pub(super) fn of(&mut self, items: Vec<Item>) -> String {
+        let same = |a: &[Item], b: &[Item]| {
+            a.len() == b.len()
+                && a.iter().zip(b).all(|(a, b)| a.key == b.key && plain(&a.value) == plain(&b.value))
+        };
+        if let Some((name, _)) = self.found.iter().find(|(_, there)| same(there, &items)) {
+            return name.clone();
+        }
+        let name = match self.found.len() {
+            0 => self.name.clone(),
+            n => format!("{}_{}", self.name, n + 1),
+        };
+        self.found.push((name.clone(), items));
+        name
+    }
+
+    pub(super) fn budget(&mut self, item: Option<Item>) {
+        self.budget = item;
+    }
+
+    pub(super) fn concurrency(&mut self, at: At, most: u64) {
+        self.concurrency = Some(Item::new(at, "max_concurrency", Out::number(most)));
+    }
+
+    pub(super) fn items(self) -> Vec<Item> {
+        let more: Vec<Item> = self.budget.into_iter().chain(self.concurrency).collect();
+        let with = |mut items: Vec<Item>| {
+            items.extend(more.iter().cloned());
+            items
+        };
+        self.found.into_iter().map(|(name, items)| Item::own(name, Out::Map(with(items)))).collect()
+    }
+}
+
+/// A value without where it came from.
+fn plain(value: &Out) -> Out {
+    match value {
+        Out::Map(items) => {
+            let items = items.iter().map(|item| Item::own(item.key.clone(), plain(&item.value)));
+            Out::Map(items.collect())
+        }
+        Out::List(of) => Out::List(of.iter().map(plain).collect()),
+        Out::Text(_) | Out::Plain(_) | Out::Flow(_) => value.clone(),
+    }
+}
+
+/// Where a requester's requests go.
+pub(super) struct Place {
+    pub(super) items: Vec<Item>,
+    /// Below the side's URL.
+    pub(super) path: String,
+}
+
+impl Import {
+    /// The side that a requester asks, and the path; nothing if that cannot be said.
+    pub(super) fn side(&mut self, requester: &Part<'_>, of: &str) -> Result<Option<Place>, BadRef> {
+        let base = match requester.get("url")? {
+            Some(base) => Some(base),
+            None => requester.get("url_base")?,
+        };
+        let Some(base) = base else {
+            self.notes.lost(requester.at, of, "left out: its requester has neither `url` nor `url_base`");
+            return Ok(None);
+        };
+        let url = match self.variables.say(&base.text().unwrap_or_default(), &base) {
+            Said::Plain(url) => url,
+            Said::Template(_) => {
+                self.notes.lost(base.at, of, "left out: its URL is another for each record");
+                return Ok(None);
+            }
+            Said::Cannot(why) => {
+                self.notes.lost(base.at, of, format!("left out: its URL cannot be told, {why}"));
+                return Ok(None);
+            }
+        };
+        let path = match requester.get("path")? {
+            Some(path) => match self.variables.say(&path.text().unwrap_or_default(), &path) {
+                Said::Plain(path) | Said::Template(path) => path,
+                Said::Cannot(why) => {
+                    self.notes.lost(path.at, of, format!("left out: its path cannot be told, {why}"));
+                    return Ok(None);
+                }
+            },
+            None => String::new(),
+        };
+        let (url, path) = joined(&url, &path);
+        let mut items =
+            vec![Item::own("connector", Out::text("http")), Item::new(base.at, "url", Out::text(url))];
+        if let Some(authenticator) = requester.get("authenticator")? {
+            items.extend(self.authenticator(&authenticator, of)?);
+        }
+        if let Some(headers) = requester.get("request_headers")? {
+            items.extend(self.texts("request_headers", &headers, of, false)?);
+        }
+        if let Some(handler) = requester.get("error_handler")? {
+            items.extend(self.error_handler(&handler, of)?);
+        }
+        Ok(Some(Place { items, path }))
+    }
+
+    /// A map of texts, as headers and parameters are.
+    pub(super) fn texts(
+        &mut self,
+        key: &str,
+        given: &Part<'_>,
+        of: &str,
+        templates: bool,
+    ) -> Result<Option<Item>, BadRef> {
+        if !given.is_map() {
+            self.notes.lost(
+                given.at,
+                format!("`{key}` of {of}"),
+                "left out: it is no map of names and texts",
+            );
+            return Ok(None);
+        }
+        let mut items = Vec::new();
+        for (at, name, value) in given.entries()? {
+            let place = format!("`{key}.{name}` of {of}");
+            let Some(text) = value.text() else {
+                self.notes.lost(
+                    at,
+                    place,
+                    format!("left out: it is {}, and one text is sent", value.describe()),
+                );
+                continue;
+            };
+            match self.variables.say(&text, &value) {
+                Said::Plain(text) if text == "None" || text.is_empty() => {}
+                Said::Plain(text) => items.push(Item::new(at, name, Out::text(text))),
+                Said::Template(text) if templates => items.push(Item::new(at, name, Out::text(text))),
+                Said::Template(_) => self.notes.lost(at, place, "left out: it is another for each request"),
+                Said::Cannot(why) => self.notes.lost(at, place, format!("left out: {why}")),
+            }
+        }
+        Ok((!items.is_empty()).then(|| Item::new(given.at, key, Out::Map(items))))
+    }
+
+    /// A text that holds nothing but the environment's values.
+    pub(super) fn plain(&mut self, part: &Part<'_>, place: &str) -> Option<String> {
+        match self.variables.say(&part.text()?, part) {
+            Said::Plain(text) => Some(text),
+            Said::Template(_) => {
+                self.notes.lost(part.at, place, "left out: it is another for each request");
+                None
+            }
+            Said::Cannot(why) => {
+                self.notes.lost(part.at, place, format!("left out: {why}"));
+                None
+            }
+        }
+    }
+
+    /// A component as it stands, texts as ours: for what has Airbyte's names with us too.
+    pub(super) fn same(&mut self, part: &Part<'_>, place: &str, depth: usize) -> Result<Option<Out>, BadRef> {
+        if depth > 12 {
+            return Ok(None);
+        }
+        if let Some(elements) = part.elements()? {
+            let mut of = Vec::new();
+            for element in elements {
+                of.extend(self.same(&element, place, depth + 1)?);
+            }
+            return Ok(Some(Out::List(of)));
+        }
+        if part.is_map() {
+            let mut items = Vec::new();
+            for (at, key, value) in part.entries()? {
+                if matches!(key, "$parameters" | "$options") {
+                    continue;
+                }
+                let inner = format!("`{key}` in {place}");
+                if let Some(value) = self.same(&value, &inner, depth + 1)? {
+                    items.push(Item::new(at, key, value));
+                }
+            }
+            return Ok(Some(Out::Map(items)));
+        }
+        let Some(text) = part.text() else { return Ok(None) };
+        if !part.is_text() {
+            return Ok(Some(Out::Plain(text)));
+        }
+        match self.variables.say(&text, part) {
+            Said::Plain(text) | Said::Template(text) => Ok(Some(Out::Text(text))),
+            Said::Cannot(why) => {
+                self.notes.lost(part.at, place, format!("left out: {why}"));
+                Ok(None)
+            }
+        }
+    }
+
+    /// `api_budget`: it has Airbyte's names with us too.
+    pub(super) fn budget(&mut self, budget: &Part<'_>) -> Result<Option<Item>, BadRef> {
+        let value = self.same(budget, "`api_budget`", 0)?;
+        Ok(value.filter(|value| !value.is_empty()).map(|value| {
+            let value = match value {
+                Out::Map(items) => Out::Map(items.into_iter().filter(|item| item.key != "type").collect()),
+                other => other,
+            };
+            Item::new(budget.at, "api_budget", value)
+        }))
+    }
+
+    /// `error_handler`: it has Airbyte's names with us too; several are asked in order.
+    fn error_handler(&mut self, handler: &Part<'_>, of: &str) -> Result<Option<Item>, BadRef> {
+        let place = format!("`error_handler` of {of}");
+        if handler.kind()?.starts_with("Custom") {
+            self.notes.lost(
+                handler.at,
+                place,
+                "left out: it is code of Airbyte's; 429 and 5xx are tried again",
+            );
+            return Ok(None);
+        }
+        let mut filters = Vec::new();
+        let mut merged: Vec<Item> = Vec::new();
+        let several = handler.own("error_handlers")?.map(|list| list.elements()).transpose()?.flatten();
+        for one in several.unwrap_or_else(|| vec![handler.clone()]) {
+            let Some(Out::Map(items)) = self.same(&one, &place, 0)? else { continue };
+            for item in items {
+                match (item.key.as_str(), item.value) {
+                    ("type", _) => {}
+                    ("response_filters", Out::List(of)) => filters.extend(of),
+                    (key, value) if !merged.iter().any(|there| there.key == key) => {
+                        merged.push(Item { key: item.key, value, from: item.from, comment: None });
+                    }
+                    _ => {}
+                }
+            }
+        }
+        if !filters.is_empty() {
+            merged.push(Item::new(handler.at, "response_filters", Out::List(filters)));
+        }
+        Ok((!merged.is_empty()).then(|| Item::new(handler.at, "error_handler", Out::Map(merged))))
+    }
+}
+
+/// A URL up to where it is the same for all, and the path below it.
+fn joined(url: &str, path: &str) -> (String, String) {
+    let url = url.trim();
+    let (base, query) = cut(url, '?').map_or((url, None), |(base, query)| (base, Some(query)));
+    let base = base.trim_end_matches('/');
+    let path = path.trim();
+    if path.is_empty() {
+        // All in one: cut behind the host.
+        let from = base.find("://").map_or(0, |at| at + 3);
+        let host = base.get(from..).and_then(|rest| cut(rest, '/')).map(|(host, _)| from + host.len());
+        if let Some((host, rest)) = host.and_then(|end| base.split_at_checked(end)) {
+            let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+            return (host.to_owned(), format!("{rest}{query}"));
+        }
+    }
+    (base.to_owned(), format!("/{}", path.trim_start_matches('/')))
+}
+
+/// The text before and behind the first such letter that is not within `${…}` or `{{ … }}`.
+pub(super) fn cut(text: &str, letter: char) -> Option<(&str, &str)> {
+    let mut depth = 0;
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            c if c == letter && depth == 0 => {
+                return Some((text.get(..at)?, text.get(at + c.len_utf8()..)?));
+            }
+            _ => {}
+        }
+    }
+    None
+}

@@ -1,0 +1,128 @@
+//! A stream as a collection between the source and the stub of the second side.
+
+use super::refs::{BadRef, Part};
+use super::side::Sides;
+use super::{Import, OTHER, keys, slug};
+use crate::out::{Item, Out};
+use hms_sync_config::At;
+
+/// What a stream says of its records.
+pub(super) struct Records {
+    /// The property that names a record.
+    pub(super) key: Vec<String>,
+    pub(super) key_at: At,
+    /// The property that grows with each change.
+    pub(super) cursor: Option<String>,
+}
+
+impl Import {
+    /// The collection of a stream; nothing if it cannot be read.
+    pub(super) fn stream(&mut self, stream: &Part<'_>, sides: &mut Sides) -> Result<Option<Item>, BadRef> {
+        let name = stream.word("name")?.unwrap_or_else(|| "stream".to_owned());
+        let of = format!("stream `{name}`");
+        if let Some(full) = stream.own("full_refresh_stream")? {
+            let instead = "left out: the whole listing of `full_refresh_stream` is read each time";
+            self.notes.lost(stream.at, format!("`incremental_stream` of {of}"), instead);
+            return Ok(self.stream(&full, sides)?.map(|mut item| {
+                item.key = slug(&name);
+                item
+            }));
+        }
+        let Some(retriever) = stream.own("retriever")? else {
+            self.notes.lost(stream.at, of, "left out: it has no `retriever`");
+            return Ok(None);
+        };
+        let kind = retriever.kind()?;
+        let requester = retriever.own("requester")?;
+        let Some(requester) =
+            requester.filter(|_| !matches!(kind.as_str(), "AsyncRetriever" | "CustomRetriever"))
+        else {
+            let instead = format!("left out: `{kind}` is no plain listing over HTTP");
+            self.notes.lost(retriever.at, of, instead);
+            return Ok(None);
+        };
+        if requester.kind()?.starts_with("Custom") {
+            self.notes.lost(requester.at, of, "left out: its requester is code of Airbyte's");
+            return Ok(None);
+        }
+        self.known(stream, &of, keys::STREAM);
+        self.known(&retriever, &of, keys::RETRIEVER);
+        self.known(&requester, &of, keys::REQUESTER);
+        let Some(place) = self.side(&requester, &of)? else { return Ok(None) };
+        let side = sides.of(place.items);
+        let records = self.records(stream, &of)?;
+        let read = self.read(stream, &retriever, &requester, place.path, &of)?;
+        let fields = self.fields(stream, &records, &side, &of)?;
+        let ours = Out::Map(vec![
+            Item::new(records.key_at, "primary_key", Out::List(records.key.iter().map(Out::text).collect())),
+            Item::new(retriever.at, "read", Out::Map(read)),
+        ]);
+        let between =
+            vec![Item::own(side.clone(), ours), Item::own(OTHER, other(&name, &fields.identity_there))];
+        let collection = vec![
+            Item::own("identity", Out::List(vec![Out::text(fields.identity)])),
+            Item::own("sides", Out::Map(between)),
+            Item::own("fields", Out::Map(fields.items)),
+        ];
+        Ok(Some(Item::new(stream.at, slug(&name), Out::Map(collection))))
+    }
+
+    /// What names a record, and what grows with it.
+    fn records(&mut self, stream: &Part<'_>, of: &str) -> Result<Records, BadRef> {
+        let given = stream.get("primary_key")?;
+        let key_at = given.as_ref().map_or(stream.at, |given| given.at);
+        let key = match &given {
+            Some(given) => path(given)?,
+            None => Vec::new(),
+        };
+        let several = given.as_ref().map(Part::elements).transpose()?.flatten();
+        let key = match several {
+            // One key of several parts, or a list with one key that is a path.
+            Some(parts) if parts.len() == 1 => path(parts.first().unwrap_or(stream))?,
+            Some(parts) if parts.len() > 1 => {
+                let first = parts.first().map(path).transpose()?.unwrap_or_default();
+                let instead =
+                    format!("a record is named by `{}` alone: we have one key, of one part", first.join("."));
+                self.notes.lost(key_at, format!("`primary_key` of {of}"), instead);
+                first
+            }
+            _ => key,
+        };
+        let key = if key.is_empty() {
+            self.notes.chose(key_at, format!("`primary_key` of {of}"), "there is none; `id` is taken");
+            vec!["id".to_owned()]
+        } else {
+            key
+        };
+        let sync = stream.get("incremental_sync")?;
+        let cursor = sync.map(|sync| sync.get("cursor_field")).transpose()?.flatten();
+        let cursor = cursor.and_then(|field| self.plain(&field, &format!("`cursor_field` of {of}")));
+        Ok(Records { key, key_at, cursor })
+    }
+}
+
+/// A key's way: text, or a list of texts.
+fn path(given: &Part<'_>) -> Result<Vec<String>, BadRef> {
+    if let Some(text) = given.text() {
+        return Ok(if text.is_empty() { Vec::new() } else { vec![text] });
+    }
+    let parts = given.elements()?.unwrap_or_default();
+    Ok(parts.iter().filter_map(Part::text).collect())
+}
+
+/// The stub of the second side.
+pub(crate) fn other(name: &str, identity: &str) -> Out {
+    let path = format!("/{}", slug(name));
+    let one = format!("{path}/{{{{ id }}}}");
+    let at = |path: &str| Item::own("path", Out::text(path));
+    let write = |method: &str, path: &str| Out::Flow(vec![Item::own("method", Out::text(method)), at(path)]);
+    let find = Item::own(identity, Out::text(format!("{{{{ identity.{identity} }}}}")));
+    let find = Out::Flow(vec![at(&path), Item::own("request_parameters", Out::Flow(vec![find]))]);
+    Out::Map(vec![
+        Item::own("read", Out::Flow(vec![at(&path)])),
+        Item::own("fetch", Out::Flow(vec![at(&one)])),
+        Item::own("lookup", find),
+        Item::own("create", write("POST", &path)),
+        Item::own("update", write("PATCH", &one)),
+    ])
+}

@@ -1,0 +1,217 @@
+//! Manifests of every kind come out as configurations that are taken, and what
+//! is not taken over is named with its line.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
+
+use hms_sync_import::{ImportError, Start, airbyte};
+use std::path::PathBuf;
+
+fn manifest(name: &str) -> String {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/manifests");
+    std::fs::read_to_string(folder.join(name)).unwrap()
+}
+
+fn import(name: &str) -> Start {
+    let start = airbyte(name, name.trim_end_matches(".yaml"), &manifest(name)).unwrap();
+    let set = |_: &str| Some("https://x.example".to_owned());
+    let unset =
+        |variable: &str| start.variables.iter().find(|(name, _)| name == variable).and_then(|(v, _)| set(v));
+    let taken = hms_sync_config::parse("out.yaml", &start.yaml, &|name| {
+        // In the middle of a URL a host is wanted.
+        unset(name).map(
+            |value| if start.yaml.contains(&format!("//${{{name}")) { "x.example".into() } else { value },
+        )
+    });
+    taken.unwrap_or_else(|errors| panic!("{errors}\n{}", start.yaml));
+    start
+}
+
+fn lost(start: &Start) -> Vec<String> {
+    start.notes.iter().filter(|note| note.lost).map(|note| format!("{}: {note}", note.line)).collect()
+}
+
+#[track_caller]
+fn says(start: &Start, parts: &[&str]) {
+    for part in parts {
+        assert!(start.yaml.contains(part), "{part} is not in\n{}", start.yaml);
+    }
+}
+
+#[track_caller]
+fn names(start: &Start, line: usize, part: &str) {
+    let all = lost(start);
+    assert!(
+        start.notes.iter().any(|note| note.line == line && note.to_string().contains(part)),
+        "line {line} {part} is not in {all:#?}"
+    );
+}
+
+#[test]
+fn bearer_offset_and_times_are_taken_over_whole() {
+    let start = import("bearer_offset.yaml");
+    assert_eq!(lost(&start), Vec::<String>::new());
+    says(
+        &start,
+        &[
+            r#"url: "https://${BEARER_OFFSET_HOST:?Host}/api/v1""#,
+            r#"api_token: "${BEARER_OFFSET_API_TOKEN:?API token}""#,
+            r#"Accept-Language: "${BEARER_OFFSET_LANGUAGE:-en}""#,
+            r#"path: "/offices/${BEARER_OFFSET_OFFICE:-7}/permits""#,
+            "field_path: [data, permits]",
+            "offset_param: skip",
+            "limit_param: limit",
+            "page_size: 50",
+            "cursor_field: changed_at",
+            "field_name: changed_since",
+            r#"datetime_format: "%Y-%m-%dT%H:%M:%S.%6fZ""#,
+            "lookback_window: \"5m\"",
+            "primary_key: [permit_id]",
+            "fee: { type: decimal,",
+            "issued: { type: date,",
+            "place: { type: json,",
+            "changed_at: { type: datetime,",
+        ],
+    );
+    assert!(!start.yaml.contains("internal"), "{}", start.yaml);
+    let variables: Vec<&str> = start.variables.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(variables, ["BEARER_OFFSET_API_TOKEN", "BEARER_OFFSET_HOST"]);
+}
+
+#[test]
+fn references_of_all_kinds_are_followed() {
+    let start = import("refs.yaml");
+    says(
+        &start,
+        &[
+            "\n  slashed:\n",
+            "\n  base:\n",
+            "\n  own:\n",
+            "\n  there:\n",
+            "path: /slashed",
+            "path: /own/path",
+            "field_path: [items]",
+            "field_path: [data]",
+            "field_path: [list]",
+            "field_path: [rows]",
+            "primary_key: [uid]",
+        ],
+    );
+    assert_eq!(
+        start.yaml.matches("url: https://refs.example/api").count()
+            + start.yaml.matches("refs.example").count(),
+        1
+    );
+}
+
+#[test]
+fn what_is_not_known_is_named_with_its_line() {
+    let start = import("unknown.yaml");
+    names(&start, 3, "`dynamic_streams`");
+    names(&start, 11, "`no_such_key`");
+    names(&start, 13, "`AddFields`");
+    names(&start, 21, "today_utc");
+    names(&start, 23, "`request_parameters.many`");
+    names(&start, 24, ".replace()");
+    names(&start, 25, "`error_handler`");
+    names(&start, 28, "`extractor`");
+    names(&start, 31, "`advanced_auth`");
+    says(
+        &start,
+        &[r#"kind: "${UNKNOWN_KIND:-}/${UNKNOWN_SUB_KIND}""#, "# Not taken over from unknown.yaml:"],
+    );
+}
+
+#[test]
+fn streams_without_a_listing_are_left_out_by_name() {
+    let start = import("bodies.yaml");
+    names(&start, 42, "stream `exported`");
+    says(
+        &start,
+        &["url: \"https://bodies.example\"", "path: /v1/search", "kind: open", "path: /v1/report.csv"],
+    );
+    says(&start, &["cursor_field: ts", "datetime_format: epoch_s"]);
+}
+
+#[test]
+fn pages_by_number_begin_where_the_manifest_says() {
+    let start = import("paging.yaml");
+    says(&start, &["page_size_param: per_page", "page_size: 20", "start_from: 0"]);
+    names(&start, 61, "CustomPaginationStrategy");
+}
+
+#[test]
+fn children_and_partitions_are_taken_over_or_named() {
+    let start = import("oauth_children.yaml");
+    names(&start, 18, "`oauth`");
+    names(&start, 40, "a record is named by `id` alone");
+    says(&start, &["\n  projects:\n"]);
+}
+
+fn refused(yaml: &str) -> String {
+    match airbyte("m.yaml", "m", yaml) {
+        Err(why @ (ImportError::Unusable { .. } | ImportError::Unreadable(_))) => why.to_string(),
+        Ok(start) => panic!("{}", start.yaml),
+    }
+}
+
+#[test]
+fn hostile_manifests_are_refused_with_their_line() {
+    let circle = "streams:\n  - $ref: '#/definitions/a'\ndefinitions:\n  a: { $ref: '#/definitions/b' }\n  b: { $ref: '#/definitions/a' }\n";
+    assert!(refused(circle).contains("circle"), "{}", refused(circle));
+    let itself = "streams:\n  - name: a\n    retriever: { $ref: '#/streams/0/retriever' }\n";
+    assert!(refused(itself).starts_with("m.yaml:3:"), "{}", refused(itself));
+    let nothing = "streams:\n  - $ref: '#/definitions/missing'\n";
+    assert!(
+        refused(nothing).contains("m.yaml:2:11: there is nothing at `#/definitions/missing`"),
+        "{}",
+        refused(nothing)
+    );
+    for (yaml, said) in [
+        ("", "no declarative manifest"),
+        ("- a\n", "a list without `streams`"),
+        ("streams: 5\n", "no stream"),
+        ("streams: []\n", "no stream"),
+        ("streams: [ { name: x } ]\n", "no stream"),
+        ("a: [\n", "not YAML"),
+        ("streams: [ { $ref: 5 } ]\n", "must be text"),
+        ("streams:\n  - name: a\n    name: b\n", "twice"),
+    ] {
+        assert!(refused(yaml).contains(said), "{yaml:?}: {}", refused(yaml));
+    }
+}
+
+#[test]
+fn a_chain_of_references_that_doubles_at_each_step_costs_nothing() {
+    let mut yaml = "streams:\n  - name: s\n    retriever: { requester: { url: 'https://x.example/s' } }\n    schema_loader: { schema: { $ref: '#/definitions/d0' } }\ndefinitions:\n".to_owned();
+    for n in 0..40 {
+        let next = n + 1;
+        yaml += &format!(
+            "  d{n}: {{ properties: {{ a: {{ $ref: '#/definitions/d{next}' }}, b: {{ $ref: '#/definitions/d{next}' }} }} }}\n"
+        );
+    }
+    yaml += "  d40: { type: string }\n";
+    let start = airbyte("m.yaml", "m", &yaml).unwrap();
+    assert!(start.yaml.contains("a: { type: json"), "{}", start.yaml);
+}
+
+#[test]
+fn text_of_a_manifest_can_neither_add_keys_nor_name_our_environment() {
+    let yaml = "streams:\n  - name: \"s: {x\\n evil: 1\"\n    retriever: { requester: { url: 'https://x.example/${HOME}/s', request_headers: { X: \"a\\\"b: ${SECRET}\" } } }\n";
+    let start = airbyte("m.yaml", "m\nevil: 1", yaml).unwrap();
+    assert!(start.yaml.contains("$${HOME}") && start.yaml.contains("$${SECRET}"), "{}", start.yaml);
+    assert!(!start.yaml.contains("\nevil"), "{}", start.yaml);
+}
+
+#[test]
+fn a_large_manifest_is_read_in_time() {
+    let mut yaml = "definitions:\n  r: { requester: { url_base: 'https://x.example' }, record_selector: { extractor: { field_path: [data] } } }\nstreams:\n".to_owned();
+    for n in 0..200 {
+        yaml += &format!(
+            "  - name: s{n}\n    primary_key: id\n    retriever: {{ $ref: '#/definitions/r' }}\n    $parameters: {{ path: /s{n} }}\n    schema_loader:\n      schema:\n        properties:\n"
+        );
+        for p in 0..40 {
+            yaml += &format!("          p{p}: {{ type: [string, 'null'] }}\n");
+        }
+    }
+    let start = airbyte("m.yaml", "m", &yaml).unwrap();
+    assert_eq!(start.yaml.matches("path: /s199").count(), 1 + 3, "{}", start.yaml.len());
+}
