@@ -8,7 +8,8 @@
 use crate::error::{SpecError, quote};
 use crate::spec::{Headers, HttpSpec, Secrets};
 use crate::webhook::Signer;
-use crate::wire::{Answer, Lost, Wire};
+use crate::wire::{Answer, Wire};
+use crate::write::unanswered;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use hms_sync_connector::{
@@ -144,16 +145,6 @@ fn ended_words(side: &SideName) -> String {
         "{side} wants no more webhooks (410 Gone): take it out of the configuration, or release what is \
          parked there once it does again"
     )
-}
-
-fn unanswered(label: &str, lost: &Lost) -> Outcome {
-    let reason = format!("{label}: {}", lost.reason());
-    match lost {
-        Lost::NotSent(_) | Lost::Held(..) => {
-            Outcome::RetryLater { reason, after: lost.after(), side_wide: true }
-        }
-        Lost::Sent(_) => Outcome::Unknown { reason },
-    }
 }
 
 impl Connector for SubscriberConnector {

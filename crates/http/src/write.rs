@@ -376,7 +376,8 @@ fn from_location(answer: &Answer) -> Option<NativeId> {
     NativeId::try_new(id.into_owned()).ok()
 }
 
-fn unanswered(label: &str, lost: &Lost) -> Outcome {
+/// What it means that no answer came.
+pub(crate) fn unanswered(label: &str, lost: &Lost) -> Outcome {
     let reason = format!("{label}: {}", lost.reason());
     match lost {
         Lost::NotSent(_) | Lost::Held(..) => {
