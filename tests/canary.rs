@@ -145,8 +145,8 @@ fn files(folder: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_secret_is_in_anything_that_a_run_writes_or_says() {
+/// Sides that take each kind of secret, and what they were shown.
+async fn sides() -> (Shared, String) {
     let memory = Shared::default();
     for n in 1..=20 {
         let record = json!({ "id": n, "no": format!("P-{n}"), "notes": "x" });
@@ -160,6 +160,12 @@ async fn no_secret_is_in_anything_that_a_run_writes_or_says() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
+    (memory, url)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_is_in_anything_that_a_run_writes_or_says() {
+    let (memory, url) = sides().await;
     let folder = tempfile::TempDir::new().unwrap();
     std::fs::write(folder.path().join("client-secret"), format!("{CLIENT}\n")).unwrap();
     let file = folder.path().join("sync.yaml");

@@ -44,7 +44,7 @@ fn a_file_or_a_command_gives_the_text() {
 
 #[test]
 fn what_cannot_be_had_is_told_without_it() {
-    let (large, binary) = (file("large", &[b'x'; 70_000]), file("binary", &[0xff; 9]));
+    let (large, binary) = (file("large", "x".repeat(70_000).as_bytes()), file("binary", &[0xff; 9]));
     let (empty, marked) = (file("empty", b"\n"), file("marked", format!("{SECRET}\r\nx: y").as_bytes()));
     let path = |path: &PathBuf| format!("{{ file: \"{}\" }}", path.display());
     for (token, told) in [

@@ -76,6 +76,7 @@ pub(crate) struct Pass {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of one pass")]
 struct Running {
     id: u64,
     full: bool,

@@ -217,7 +217,7 @@ impl Batch {
             }
             if part.len() == 1 || self.is_off() {
                 for Waiting { item, told } in part {
-                    let _ = told.send(wire.send(item.request).await);
+                    drop(told.send(wire.send(item.request).await));
                 }
                 continue;
             }
@@ -266,7 +266,7 @@ impl Batch {
             }
         };
         for (Waiting { told, .. }, result) in part.into_iter().zip(results) {
-            let _ = told.send(self.result(wire, result, answer.status).map_err(Lost::Sent));
+            drop(told.send(self.result(wire, result, answer.status).map_err(Lost::Sent)));
         }
     }
 
@@ -358,7 +358,7 @@ fn is_none(status: StatusCode) -> bool {
 
 fn tell_all(part: Vec<Waiting>, told: impl Fn() -> Told) {
     for waiting in part {
-        let _ = waiting.told.send(told());
+        drop(waiting.told.send(told()));
     }
 }
 

@@ -3,7 +3,6 @@
 
 use crate::error::quote;
 use serde_json::{Map, Value as Json};
-use std::fmt::Write as _;
 
 /// So many are told at most.
 const MOST: usize = 8;
@@ -54,10 +53,7 @@ pub(crate) fn named(body: &[u8], around: &[&str], names: &[(Vec<String>, String)
             told.push(line);
         }
     }
-    told.iter().fold(String::new(), |mut out, line| {
-        let _ = write!(out, "; {line}");
-        out
-    })
+    told.iter().fold(String::new(), |out, line| out + "; " + line)
 }
 
 impl Complaint {

@@ -59,7 +59,7 @@ enum Kind {
 }
 
 enum StandardKey {
-    Shared(Key),
+    Shared(Box<Key>),
     Public(Box<VerifyingKey>),
 }
 
@@ -76,7 +76,7 @@ impl Signer {
     /// With all of these: while a secret is being changed, the other end may have either.
     pub(crate) fn new(secrets: &Secrets) -> Result<Self, &'static str> {
         let each = secrets.iter().flat_map(str::split_whitespace).map(|secret| match standard_key(secret)? {
-            StandardKey::Shared(key) => Ok(key),
+            StandardKey::Shared(key) => Ok(*key),
             StandardKey::Public(_) => Err("is a public key: what we sign with is a `whsec_…`"),
         });
         let keys = each.collect::<Result<Vec<_>, _>>()?;
@@ -279,7 +279,7 @@ fn standard_key(secret: &str) -> Result<StandardKey, &'static str> {
     if key.len() < SECRET_MIN {
         return Err("is too short: 16 bytes at least, in base64");
     }
-    Key::new(Algorithm::Sha256, &key).map(StandardKey::Shared).ok_or("cannot be used")
+    Key::new(Algorithm::Sha256, &key).map(|key| StandardKey::Shared(Box::new(key))).ok_or("cannot be used")
 }
 
 impl Key {

@@ -185,9 +185,12 @@ async fn a_list_of_records_is_a_batch_too() {
     let router = Router::new().route(
         "/p",
         axum::routing::post(async |Body(records): Body<Vec<Json>>| {
-            let result = |record: &Json| match record["a"] == "bad" {
-                true => json!({ "error": { "message": "is bad" } }),
-                false => json!({ "id": record["a"], "a": record["a"], "error": null }),
+            let result = |record: &Json| {
+                if record["a"] == "bad" {
+                    json!({ "error": { "message": "is bad" } })
+                } else {
+                    json!({ "id": record["a"], "a": record["a"], "error": null })
+                }
             };
             Body(records.iter().map(result).collect::<Vec<_>>())
         }),

@@ -184,12 +184,20 @@ async fn what_goes_round_or_on_and_on_is_told() {
     let (side, seen) = everything(&cursor(json!({})), round).await;
     assert!(seen.unwrap_err().contains("goes round"));
     assert!(side.heard().len() < 12);
-    fn numbered(_: &Heard) -> Said {
-        plain(json!({ "items": shelf(0, 10, ALL) }))
-    }
     let pages = json!({ "path": "/p", "paginator": { "type": "page", "page_size": 10 } });
     let (_, seen) = everything(&pages, numbered).await;
     assert!(seen.unwrap_err().contains("page 6: the same page comes again and again"));
+}
+
+/// The same page, whatever was asked for.
+fn numbered(_: &Heard) -> Said {
+    plain(json!({ "items": shelf(0, 10, ALL) }))
+}
+
+/// As Stripe does it: on from the last record, as long as there is more.
+fn after(heard: &Heard) -> Said {
+    let from = heard.number("starting_after").map_or(0, |last| last + 1);
+    plain(json!({ "data": shelf(from, 10, ALL), "has_more": from + 10 < ALL }))
 }
 
 #[tokio::test]
@@ -209,11 +217,6 @@ async fn flags_end_listings_and_keep_them_going() {
         let (seen, _) = pass(&side.read(&read), Scope::Everything, || {}).await.unwrap();
         let all: std::collections::BTreeSet<_> = ids(&seen).into_iter().collect();
         assert_eq!((all.len(), side.heard().len()), (21, requests), "{read}");
-    }
-    // As Stripe does it: on from the last record, as long as there is more.
-    fn after(heard: &Heard) -> Said {
-        let from = heard.number("starting_after").map_or(0, |last| last + 1);
-        plain(json!({ "data": shelf(from, 10, ALL), "has_more": from + 10 < ALL }))
     }
     let stripe = json!({ "path": "/p", "paginator": {
         "type": "CursorPagination", "cursor_value": "{{ last_record['id'] }}", "has_more_path": "has_more",
