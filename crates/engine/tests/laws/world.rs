@@ -475,7 +475,7 @@ impl World {
         }
         let doc = self.sides[i].rows[&id].now().doc.clone();
         if let Some(before) = &before {
-            self.goes_over(no, i, &kept, before);
+            self.goes_over(no, i, kept, before);
         }
         let intent = &self.intents[&(record.clone(), version)];
         let part = &mut self.parts[no][i];
@@ -509,7 +509,7 @@ impl World {
 
     /// A write that goes by the version that a side has shown goes over nothing in it
     /// that has not become an event.
-    fn goes_over(&self, no: usize, i: usize, kept: &[bool; FIELDS.len()], before: &Doc) {
+    fn goes_over(&self, no: usize, i: usize, kept: [bool; FIELDS.len()], before: &Doc) {
         let part = &self.parts[no][i];
         for f in (0..FIELDS.len()).filter(|f| kept[*f]) {
             let there = before[f].as_deref();
@@ -920,13 +920,7 @@ impl World {
         let no = history.no;
         let rules = self.rules().clone();
         let merged = &history.state.merged;
-        let mut waits = BTreeSet::new();
-        for f in (1..FIELDS.len()).map(name) {
-            let lead = rules.group_of(&f).map_or(&f, |group| &group.lead);
-            if merged.decide(&rules, lead).reason == Reason::Manual {
-                waits.insert(number(&f));
-            }
-        }
+        let waits = waiting(merged, &rules);
         let there = merged.presence(&rules) == hms_sync_resolver::Presence::Present;
         for i in 0..self.sides.len() {
             let side = side_name(i);
@@ -1026,4 +1020,14 @@ impl World {
             }
         }
     }
+}
+
+/// The fields of a record that wait for a person.
+fn waiting(merged: &Record, rules: &Rules) -> BTreeSet<usize> {
+    let fields = (1..FIELDS.len()).map(name);
+    let waits = fields.filter(|f| {
+        let lead = rules.group_of(f).map_or(f, |group| &group.lead);
+        merged.decide(rules, lead).reason == Reason::Manual
+    });
+    waits.map(|f| number(&f)).collect()
 }
