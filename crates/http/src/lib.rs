@@ -27,8 +27,10 @@ mod write;
 mod webhook;
 mod connector;
 mod subscriber;
+mod probe;
 
 pub use connector::HttpConnector;
 pub use error::SpecError;
+pub use probe::{Probe, Probed};
 pub use subscriber::SubscriberConnector;
 pub use template::TemplateError;
