@@ -26,6 +26,14 @@ pub const DESCRIPTIONS: [&str; 7] = [
     "/.well-known/openapi.json",
 ];
 
+/// Whether a name that a side gave may stand in a configuration. There it is to be that
+/// name and nothing else: no variable of our environment, no template, no line of its own.
+pub fn usable(name: &str) -> bool {
+    name.len() <= 200
+        && !name.chars().any(char::is_control)
+        && !["${", "$$", "{{", "{%", "{#"].iter().any(|mark| name.contains(mark))
+}
+
 /// An answer of the side.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
