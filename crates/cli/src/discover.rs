@@ -68,13 +68,11 @@ fn answer(
         let line = format!("{} records, id `{}`, cursor {cursor}, {}", shape.seen, shape.id, paged(proposal));
         screen.note(&format!("{}: {line}", screen.paint(Tone::Head, &proposal.path)));
     }
-    match &options.out {
-        Some(out) => write(out, &start.yaml),
-        None => {
-            screen.out(start.yaml.trim_end());
-            Ok(())
-        }
+    if let Some(out) = &options.out {
+        return write(out, &start.yaml);
     }
+    screen.out(start.yaml.trim_end());
+    Ok(())
 }
 
 fn paged(proposal: &Proposal) -> &'static str {

@@ -275,7 +275,8 @@ fn here(proposal: &Proposal, writes: bool) -> Vec<Item> {
 /// A collection's name from its path: the last part that is no number.
 pub fn name_of(path: &str) -> String {
     let path = path.split('?').next().unwrap_or_default();
-    let parts = path.split('/').filter(|part| part.chars().any(char::is_alphabetic) && !part.contains('{'));
-    let last = parts.last().unwrap_or("records");
+    let mut parts =
+        path.split('/').filter(|part| part.chars().any(char::is_alphabetic) && !part.contains('{'));
+    let last = parts.next_back().unwrap_or("records");
     crate::airbyte::slug(last.split('.').next().unwrap_or(last))
 }

@@ -1,6 +1,6 @@
 //! Manifests of every kind come out as configurations that are taken, and what
 //! is not taken over is named with its line.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::format_push_string, reason = "tests may panic")]
 
 use hms_sync_import::{ImportError, Start, airbyte};
 use std::path::PathBuf;
