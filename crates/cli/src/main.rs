@@ -13,6 +13,8 @@ mod source;
 mod words;
 mod run;
 mod check;
+mod import;
+mod discover;
 mod test;
 mod status;
 mod record;
@@ -74,6 +76,8 @@ async fn obey(cli: Cli, screen: Screen) -> Result<(), Failure> {
         Command::Poll(options) => status::poll(screen, &options).await,
         Command::Audit(options) => audit::audit(screen, &options).await,
         Command::Log(options) => log::log(screen, &options).await,
+        Command::Import(options) => import::import(screen, &options),
+        Command::Discover(options) => discover::discover(screen, &options).await,
         Command::Schema => screen.json(&library::schema()),
         Command::Completions { shell } => {
             let mut script = Vec::new();

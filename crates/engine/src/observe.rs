@@ -205,12 +205,6 @@ impl Machine {
         let part = entry.state.sides.get(place.side).unwrap_or(&nobody);
         match verdict(place, part, seen, now) {
             Verdict::Unchanged => self.confirm(place, record, entry, seen, now),
-            Verdict::Stale(_)
-                if part.doubt.is_none()
-                    && part.parked.as_ref().is_some_and(|p| p.reason == ParkReason::NotKept) =>
-            {
-                Ok(())
-            }
             Verdict::Stale(words) => self.doubt(place, record, entry, words, now),
             Verdict::NotKept(fields) => self.park_not_kept(place, record, entry, fields, now),
             Verdict::Edit(fields, _) if is_another(place, part, seen, &fields) => {

@@ -33,8 +33,10 @@ mod batch;
 mod webhook;
 mod connector;
 mod subscriber;
+mod probe;
 
 pub use connector::HttpConnector;
 pub use error::SpecError;
+pub use probe::{Probe, Probed};
 pub use subscriber::SubscriberConnector;
 pub use template::TemplateError;

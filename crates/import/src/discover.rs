@@ -26,6 +26,14 @@ pub const DESCRIPTIONS: [&str; 7] = [
     "/.well-known/openapi.json",
 ];
 
+/// Whether a name that a side gave may stand in a configuration. There it is to be that
+/// name and nothing else: no variable of our environment, no template, no line of its own.
+pub fn usable(name: &str) -> bool {
+    name.len() <= 200
+        && !name.chars().any(char::is_control)
+        && !["${", "$$", "{{", "{%", "{#"].iter().any(|mark| name.contains(mark))
+}
+
 /// An answer of the side.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
@@ -267,7 +275,8 @@ fn here(proposal: &Proposal, writes: bool) -> Vec<Item> {
 /// A collection's name from its path: the last part that is no number.
 pub fn name_of(path: &str) -> String {
     let path = path.split('?').next().unwrap_or_default();
-    let parts = path.split('/').filter(|part| part.chars().any(char::is_alphabetic) && !part.contains('{'));
-    let last = parts.last().unwrap_or("records");
+    let mut parts =
+        path.split('/').filter(|part| part.chars().any(char::is_alphabetic) && !part.contains('{'));
+    let last = parts.next_back().unwrap_or("records");
     crate::airbyte::slug(last.split('.').next().unwrap_or(last))
 }

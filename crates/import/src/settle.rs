@@ -10,7 +10,21 @@ const MAX_ROUNDS: usize = 400;
 
 /// Keys without which there is no configuration: what is wrong with them is not
 /// put right by leaving them out.
-const NEEDED: [&str; 7] = ["sync", "sides", "collections", "connector", "url", "fields", "identity"];
+/// So are conditions: what is meant for some answers must not come to hold for all.
+const NEEDED: [&str; 12] = [
+    "sync",
+    "sides",
+    "collections",
+    "connector",
+    "url",
+    "fields",
+    "identity",
+    "http_codes",
+    "predicate",
+    "error_message_contains",
+    "matchers",
+    "method",
+];
 
 /// The side that is written for people to fill in.
 pub(crate) const STUB: &str = "other";

@@ -1,6 +1,6 @@
 //! Manifests of every kind come out as configurations that are taken, and what
 //! is not taken over is named with its line.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::format_push_string, reason = "tests may panic")]
 
 use hms_sync_import::{ImportError, Start, airbyte};
 use std::path::PathBuf;
@@ -144,6 +144,72 @@ fn children_and_partitions_are_taken_over_or_named() {
     names(&start, 18, "`oauth`");
     names(&start, 40, "a record is named by `id` alone");
     says(&start, &["\n  projects:\n"]);
+}
+
+#[test]
+fn who_we_are_what_answers_mean_and_budgets_are_taken_over_whole() {
+    let start = import("identities.yaml");
+    assert_eq!(lost(&start), Vec::<String>::new());
+    says(
+        &start,
+        &[
+            "type: oauth",
+            "grant_type: refresh_token",
+            "audience: deeds",
+            "type: session_token",
+            "url: \"https://two.example/login\"",
+            "field_name: X-Session",
+            "type: jwt",
+            "header_prefix: \"\"",
+            "aud: them",
+            "type: wait_time_from_header",
+            "factor: 3",
+            "action: rate_limited",
+            "type: constant",
+            "cursor_path: [meta, next]",
+            "cursor_param: after",
+            "limit_param: size",
+            "stop_condition: \"{{ not response['meta']['more'] }}\"",
+            "field_path: [page, after]",
+            "inject_into: body_json",
+            "type: moving_window",
+            "method: POST",
+            "call_limit: 900",
+        ],
+    );
+    // One of a filter's conditions is enough there: each is a filter of its own.
+    assert_eq!(start.yaml.matches("action: ignore").count(), 3, "{}", start.yaml);
+    assert_eq!(start.yaml.matches("error_message: \"it is archived\"").count(), 3, "{}", start.yaml);
+    // Each handler keeps its own waits.
+    assert_eq!(start.yaml.matches("backoff_strategies:").count(), 2, "{}", start.yaml);
+}
+
+#[test]
+fn what_would_mean_something_else_with_us_is_left_out_whole() {
+    let start = import("not_ours.yaml");
+    for (line, part) in [
+        (11, "`max_retries`"),
+        (13, "`regex`"),
+        (14, "CustomBackoffStrategy"),
+        (16, "without a condition"),
+        (17, "`action` is none of"),
+        (18, "now_utc"),
+        (27, "its login is no `POST`"),
+        (36, "Base64"),
+        (44, "grant_type: password"),
+        (53, "`method` alone"),
+    ] {
+        names(&start, line, part);
+    }
+    // What could not be said of a filter's condition took the filter with it.
+    for part in ["ignore", "authenticator", "call_limit", "reset_pagination"] {
+        assert!(
+            !start.yaml.contains(&format!("{part}:")) && !start.yaml.contains(&format!(": {part}")),
+            "{part}\n{}",
+            start.yaml
+        );
+    }
+    says(&start, &["limit: 10"]);
 }
 
 fn refused(yaml: &str) -> String {

@@ -4,7 +4,7 @@ use crate::bench::hms_sync;
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 32] = [
+    let commands: [&[&str]; 35] = [
         &[],
         &["demo"],
         &["run"],
@@ -35,6 +35,9 @@ fn every_command_explains_itself() {
         &["log", "FILE", "archive"],
         &["log", "FILE", "compact"],
         &["log", "FILE", "recover"],
+        &["import"],
+        &["import", "airbyte"],
+        &["discover"],
         &["schema"],
         &["completions"],
     ];

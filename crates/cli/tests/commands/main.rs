@@ -21,5 +21,6 @@ mod asking;
 mod conflicts;
 mod parked;
 mod recover;
+mod starting;
 mod stop;
 mod testing;

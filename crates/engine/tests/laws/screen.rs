@@ -33,9 +33,11 @@ pub struct Part {
     /// The last of its edits of each field that has become an event.
     pub taken: [u64; FIELD_COUNT],
     /// What was last known to stand there: taken in, or written by us.
-    pub known: Doc,
-    /// What we last wrote there, be it kept or not.
-    pub sent: Doc,
+    known: Doc,
+    /// What was known to stand there before that.
+    stood: Vec<(usize, Option<String>)>,
+    /// What we wrote there, field by field, be it kept or not.
+    sent: Vec<(usize, Option<String>)>,
     /// Its events: their numbers, and the edits of each field that they brought.
     events: Vec<(u32, u64, [u64; FIELD_COUNT])>,
 }
@@ -57,7 +59,16 @@ impl Part {
     /// A new row of ours stands there: nothing of it is an edit of theirs.
     pub fn begin(&mut self, doc: &Doc) {
         self.taken = [self.made; FIELD_COUNT];
-        self.known.clone_from(doc);
+        doc.iter().enumerate().for_each(|(field, value)| self.know(field, value.clone()));
+    }
+
+    /// From now on this is known to stand there.
+    pub fn know(&mut self, field: usize, value: Option<String>) {
+        self.stood.push((field, std::mem::replace(&mut self.known[field], value)));
+    }
+
+    pub fn known(&self, field: usize) -> Option<&str> {
+        self.known[field].as_deref()
     }
 
     /// The screen shows a value of a field that takes these edits into account.
@@ -66,6 +77,24 @@ impl Part {
         if told {
             raise(&mut self.told[field], upto);
         }
+    }
+
+    /// We are about to write this there.
+    pub fn send(&mut self, field: usize, value: Option<String>) {
+        self.sent.push((field, value));
+    }
+
+    /// What we last wrote there.
+    pub fn last_sent(&self, field: usize) -> Option<&str> {
+        self.sent.iter().rev().find(|(of, _)| *of == field)?.1.as_deref()
+    }
+
+    /// Whether something there was edited and has not become an event, and can be told from
+    /// what was known to be there, or written by us, at any time.
+    pub fn is_news(&self, field: usize, there: Option<&str>, alike: impl Fn(Option<&str>) -> bool) -> bool {
+        let edited = self.last(field, u64::MAX).is_some_and(|made| made.n > self.taken[field]);
+        let mut before = self.sent.iter().chain(&self.stood).filter(|(of, _)| *of == field);
+        edited && !alike(self.known(field)) && !before.any(|(_, value)| value.as_deref() == there)
     }
 
     /// What was edited and has not become an event is taken to have been done with this on

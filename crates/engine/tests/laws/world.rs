@@ -450,8 +450,15 @@ impl World {
         let no = self.histories[record].no;
         self.words += 1;
         let (auto, made, now) = (format!("auto{}", self.words), self.parts[no][i].made, self.now);
-        let done = self.sides[i].write(request, no, made, now, &auto);
         let (target, changed) = (&request.target, &request.changed);
+        // What its automation makes of a write is shown by an answer that has the record in it.
+        let before = match target {
+            Target::Update(id, Some(_)) if self.sides[i].mood.bodies => {
+                self.sides[i].rows.get(id.as_str()).map(|row| row.now().doc.clone())
+            }
+            _ => None,
+        };
+        let done = self.sides[i].write(request, no, made, now, &auto);
         self.say_of(no, || format!("{} <- {no} {target:?} {changed} = {:?}", side_name(i), done.outcome));
         if now > QUIET && !self.relinked {
             self.late_writes += 1;
@@ -467,6 +474,9 @@ impl World {
             return done.outcome;
         }
         let doc = self.sides[i].rows[&id].now().doc.clone();
+        if let Some(before) = &before {
+            self.goes_over(no, i, kept, before);
+        }
         let intent = &self.intents[&(record.clone(), version)];
         let part = &mut self.parts[no][i];
         if matches!(target, Target::Create) {
@@ -477,7 +487,7 @@ impl World {
             let shows = alike(doc[f].as_deref(), intent.values[f].as_deref());
             if kept[f] || intent.fields[f] && shows {
                 part.show(f, &intent.upto[f], true);
-                part.known[f].clone_from(&doc[f]);
+                part.know(f, doc[f].clone());
             } else if shows {
                 part.show(f, &intent.upto[f], false);
             } else if intent.fields[f] && !self.sides[i].mood.bodies {
@@ -495,6 +505,19 @@ impl World {
         shown.made.push((id, self.parts[no][i].made));
         self.screens(i, shown);
         done.outcome
+    }
+
+    /// A write that goes by the version that a side has shown goes over nothing in it
+    /// that has not become an event.
+    fn goes_over(&self, no: usize, i: usize, kept: [bool; FIELDS.len()], before: &Doc) {
+        let part = &self.parts[no][i];
+        for f in (0..FIELDS.len()).filter(|f| kept[*f]) {
+            let there = before[f].as_deref();
+            if part.is_news(f, there, |known| alike(known, there)) {
+                let what = format!("{} had {there:?} in {}: {part:?}", side_name(i), FIELDS[f]);
+                self.breaks(Law::swallows_no_automation_edit, no, || what);
+            }
+        }
     }
 
     /// Screens of rows that are being read: what they show that is in step has been seen.
@@ -659,7 +682,7 @@ impl World {
             return;
         }
         for (f, change) in edit.changes.iter() {
-            self.parts[no][side].known[number(f)] = change.after.as_text().map(str::to_owned);
+            self.parts[no][side].know(number(f), change.after.as_text().map(str::to_owned));
         }
         let mut brings = Vec::new();
         for f in fields {
@@ -867,7 +890,7 @@ impl World {
         };
         debug_assert_eq!(intent.side, side);
         for f in (0..FIELDS.len()).filter(|f| intent.fields[*f]) {
-            self.parts[no][side].sent[f].clone_from(&intent.values[f]);
+            self.parts[no][side].send(f, intent.values[f].clone());
         }
         self.intents.insert((event.record.clone(), event.version), intent);
     }
@@ -897,13 +920,7 @@ impl World {
         let no = history.no;
         let rules = self.rules().clone();
         let merged = &history.state.merged;
-        let mut waits = BTreeSet::new();
-        for f in (1..FIELDS.len()).map(name) {
-            let lead = rules.group_of(&f).map_or(&f, |group| &group.lead);
-            if merged.decide(&rules, lead).reason == Reason::Manual {
-                waits.insert(number(&f));
-            }
-        }
+        let waits = waiting(merged, &rules);
         let there = merged.presence(&rules) == hms_sync_resolver::Presence::Present;
         for i in 0..self.sides.len() {
             let side = side_name(i);
@@ -938,9 +955,9 @@ impl World {
                 }
                 let truth = &self.parts[no][i];
                 // Who sets what we were writing there cannot be told from our write.
-                let late = alike(truth.sent[f].as_deref(), doc[f].as_deref());
+                let late = alike(truth.last_sent(f), doc[f].as_deref());
                 let swallowed = truth.last(f, u64::MAX).is_some_and(|made| made.n > truth.taken[f])
-                    && !alike(truth.known[f].as_deref(), doc[f].as_deref())
+                    && !alike(truth.known(f), doc[f].as_deref())
                     && !late
                     && !altered;
                 if swallowed {
@@ -1003,4 +1020,14 @@ impl World {
             }
         }
     }
+}
+
+/// The fields of a record that wait for a person.
+fn waiting(merged: &Record, rules: &Rules) -> BTreeSet<usize> {
+    let fields = (1..FIELDS.len()).map(name);
+    let waits = fields.filter(|f| {
+        let lead = rules.group_of(f).map_or(f, |group| &group.lead);
+        merged.decide(rules, lead).reason == Reason::Manual
+    });
+    waits.map(|f| number(&f)).collect()
 }

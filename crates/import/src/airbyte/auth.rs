@@ -17,52 +17,38 @@ impl Import {
             }
             "ApiKeyAuthenticator" => return self.api_key(given, &place),
             "SelectiveAuthenticator" => return self.selected(given, of, &place),
-            "OAuthAuthenticator" | "SessionTokenAuthenticator" | "JwtAuthenticator" => {
-                self.same_of(given, &place)?
-            }
-            _ => None,
+            "OAuthAuthenticator" => self.oauth(given, &place)?,
+            "SessionTokenAuthenticator" => self.session(given, &place)?,
+            "JwtAuthenticator" => self.jwt(given, &place)?,
+            "" => Err("it has no `type`".to_owned()),
+            _ => Err(format!("we have no `{kind}`")),
         };
         match said {
-            Some(items) => Ok(vec![Item::new(given.at, "authenticator", Out::Map(items))]),
-            None => {
-                let what = if kind.is_empty() {
-                    "it has no `type`".to_owned()
-                } else {
-                    format!("we have no `{kind}`")
-                };
-                self.notes.lost(
-                    given.at,
-                    place,
-                    format!("left out: {what}; say by `authenticator` who we are"),
-                );
+            Ok(items) => Ok(vec![Item::new(given.at, "authenticator", Out::Map(items))]),
+            Err(what) => {
+                let instead = format!("left out: {what}; say by `authenticator` who we are");
+                self.notes.lost(given.at, place, instead);
                 Ok(Vec::new())
             }
         }
     }
 
-    /// Some keys under their names with us.
+    /// Some keys under their names with us. The error says why it is none.
     fn picked(
         &mut self,
         given: &Part<'_>,
         place: &str,
         kind: &str,
         keys: &[(&str, &str)],
-    ) -> Result<Option<Vec<Item>>, BadRef> {
+    ) -> Result<Result<Vec<Item>, String>, BadRef> {
         let mut items = vec![Item::new(given.at, "type", Out::text(kind))];
         for (theirs, ours) in keys {
             let Some(value) = given.get(theirs)? else { continue };
             let text = self.plain(&value, &format!("`{theirs}` in {place}"));
             items.extend(text.map(|text| Item::new(value.at, *ours, Out::Text(text))));
         }
-        Ok((items.len() > 1).then_some(items))
-    }
-
-    /// What has Airbyte's names with us too.
-    fn same_of(&mut self, given: &Part<'_>, place: &str) -> Result<Option<Vec<Item>>, BadRef> {
-        match self.same(given, place, 0)? {
-            Some(Out::Map(items)) => Ok(Some(items)),
-            _ => Ok(None),
-        }
+        let first = keys.first().map_or("type", |(theirs, _)| theirs);
+        Ok(if items.len() > 1 { Ok(items) } else { Err(format!("there is no `{first}`")) })
     }
 
     /// A key in a header, a parameter or a body.

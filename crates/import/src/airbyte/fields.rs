@@ -75,7 +75,7 @@ impl Import {
     /// The properties of the stream's schema, with our types.
     fn properties(&mut self, stream: &Part<'_>, of: &str) -> Result<Vec<(At, String, &'static str)>, BadRef> {
         let loader = stream.get("schema_loader")?;
-        let several = loader.as_ref().map(|loader| loader.elements()).transpose()?.flatten();
+        let several = loader.as_ref().map(Part::elements).transpose()?.flatten();
         let loaders = several.unwrap_or_else(|| loader.clone().into_iter().collect());
         let mut found: Vec<(At, String, &'static str)> = Vec::new();
         let mut at = stream.at;

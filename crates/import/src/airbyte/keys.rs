@@ -57,9 +57,67 @@ pub(super) const CURSOR: &[&str] = &[
     "start_value",
     "start_value_option",
 ];
+pub(super) const HANDLER: &[&str] = &["error_handlers", "response_filters", "backoff_strategies"];
+pub(super) const FILTER: &[&str] = &[
+    "action",
+    "http_codes",
+    "error_message_contains",
+    "predicate",
+    "error_message",
+    // Airbyte's own word for people; changes nothing of what is done.
+    "failure_type",
+];
+pub(super) const BUDGET: &[&str] =
+    &["policies", "ratelimit_reset_header", "ratelimit_remaining_header", "status_codes_for_ratelimit_hit"];
+pub(super) const POLICY: &[&str] = &["period", "call_limit", "rates", "matchers"];
+pub(super) const OAUTH: &[&str] = &[
+    "token_refresh_endpoint",
+    "client_id",
+    "client_secret",
+    "refresh_token",
+    "grant_type",
+    "scopes",
+    "refresh_request_body",
+    "access_token_name",
+    "expires_in_name",
+    // A token that takes the place of ours is kept without being told so.
+    "refresh_token_updater",
+];
+pub(super) const SESSION: &[&str] =
+    &["login_requester", "session_token_path", "expiration_duration", "request_authentication"];
+pub(super) const LOGIN: &[&str] = &[
+    "url_base",
+    "url",
+    "http_method",
+    "method",
+    "authenticator",
+    "request_body_json",
+    "request_body",
+    "request_headers",
+];
+pub(super) const JWT: &[&str] = &[
+    "secret_key",
+    "algorithm",
+    "base64_encode_secret_key",
+    "token_duration",
+    "header_prefix",
+    "jwt_headers",
+    "jwt_payload",
+    "additional_jwt_payload",
+];
 
 /// What is done instead of some keys.
 pub(super) const INSTEAD: &[(&str, &str)] = &[
+    ("max_retries", "left out: a write is repeated as `retry` of the side says, a read at its next turn"),
+    ("max_time", "left out: a write is repeated as `retry` of the side says, a read at its next turn"),
+    ("regex", "left out: the header is read as seconds or as a date"),
+    ("maximum_attempts_to_acquire", "left out: a request waits until there is room"),
+    ("token_expiry_date", "left out: a token is asked for at the first request"),
+    ("access_token_value", "left out: a token is asked for at the first request"),
+    (
+        "token_expiry_date_format",
+        "left out: how long a token is taken is read in seconds, and a 401 renews it before",
+    ),
     (
         "dynamic_streams",
         "left out: streams that are found at run time; add a collection for each that you need",

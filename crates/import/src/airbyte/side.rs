@@ -212,55 +212,10 @@ impl Import {
             }
         }
     }
-
-    /// `api_budget`: it has Airbyte's names with us too.
-    pub(super) fn budget(&mut self, budget: &Part<'_>) -> Result<Option<Item>, BadRef> {
-        let value = self.same(budget, "`api_budget`", 0)?;
-        Ok(value.filter(|value| !value.is_empty()).map(|value| {
-            let value = match value {
-                Out::Map(items) => Out::Map(items.into_iter().filter(|item| item.key != "type").collect()),
-                other => other,
-            };
-            Item::new(budget.at, "api_budget", value)
-        }))
-    }
-
-    /// `error_handler`: it has Airbyte's names with us too; several are asked in order.
-    fn error_handler(&mut self, handler: &Part<'_>, of: &str) -> Result<Option<Item>, BadRef> {
-        let place = format!("`error_handler` of {of}");
-        if handler.kind()?.starts_with("Custom") {
-            self.notes.lost(
-                handler.at,
-                place,
-                "left out: it is code of Airbyte's; 429 and 5xx are tried again",
-            );
-            return Ok(None);
-        }
-        let mut filters = Vec::new();
-        let mut merged: Vec<Item> = Vec::new();
-        let several = handler.own("error_handlers")?.map(|list| list.elements()).transpose()?.flatten();
-        for one in several.unwrap_or_else(|| vec![handler.clone()]) {
-            let Some(Out::Map(items)) = self.same(&one, &place, 0)? else { continue };
-            for item in items {
-                match (item.key.as_str(), item.value) {
-                    ("type", _) => {}
-                    ("response_filters", Out::List(of)) => filters.extend(of),
-                    (key, value) if !merged.iter().any(|there| there.key == key) => {
-                        merged.push(Item { key: item.key, value, from: item.from, comment: None });
-                    }
-                    _ => {}
-                }
-            }
-        }
-        if !filters.is_empty() {
-            merged.push(Item::new(handler.at, "response_filters", Out::List(filters)));
-        }
-        Ok((!merged.is_empty()).then(|| Item::new(handler.at, "error_handler", Out::Map(merged))))
-    }
 }
 
 /// A URL up to where it is the same for all, and the path below it.
-fn joined(url: &str, path: &str) -> (String, String) {
+pub(super) fn joined(url: &str, path: &str) -> (String, String) {
     let url = url.trim();
     let (base, query) = cut(url, '?').map_or((url, None), |(base, query)| (base, Some(query)));
     let base = base.trim_end_matches('/');

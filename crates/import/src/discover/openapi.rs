@@ -1,5 +1,6 @@
 //! A server's own description (OpenAPI 3, Swagger 2) as paths to sample.
 
+use super::usable;
 use serde_json::Value as Json;
 
 /// The most listings that are taken from a description.
@@ -24,7 +25,11 @@ pub fn described(body: &Json) -> Option<Vec<Described>> {
     let full = |path: &str| format!("{base}/{}", path.trim_start_matches('/'));
     let mut found = Vec::new();
     for (path, operations) in paths {
-        if operations.get("get").is_none() || path.contains('{') || found.len() >= MAX_LISTINGS {
+        if operations.get("get").is_none()
+            || path.contains(['{', '?', '#'])
+            || !usable(path)
+            || found.len() >= MAX_LISTINGS
+        {
             continue;
         }
         let one = paths.iter().find(|(other, _)| {
@@ -51,7 +56,9 @@ pub fn described(body: &Json) -> Option<Vec<Described>> {
 /// What stands before each path, if it is a path itself: other servers are not asked.
 fn base(body: &Json) -> String {
     let given = body.pointer("/servers/0/url").or_else(|| body.get("basePath")).and_then(Json::as_str);
-    let given = given.filter(|text| text.starts_with('/') && !text.starts_with("//")).unwrap_or_default();
+    let given = given
+        .filter(|text| text.starts_with('/') && !text.starts_with("//") && usable(text))
+        .unwrap_or_default();
     given.trim_end_matches('/').to_owned()
 }
 
@@ -83,5 +90,13 @@ mod tests {
         let body = json!({ "openapi": "3.0.0", "servers": [{ "url": "https://elsewhere.example/v1" }],
             "paths": { "/x": { "get": {} } } });
         assert_eq!(described(&body).unwrap().first().unwrap().path, "/x");
+    }
+
+    #[test]
+    fn a_description_names_nothing_of_ours() {
+        let body = json!({ "openapi": "3.0.0", "servers": [{ "url": "/${SECRET}" }],
+            "paths": { "/${HOME}": { "get": {} }, "/a\rb": { "get": {} }, "/x": { "get": {} } } });
+        let paths: Vec<String> = described(&body).unwrap().into_iter().map(|of| of.path).collect();
+        assert_eq!(paths, ["/x"]);
     }
 }

@@ -1,8 +1,8 @@
 //! How a listing is cut into pages, from what an answer says and from what
 //! becomes of it when a page is asked for.
 
-use super::Sample;
 use super::shape::shape;
+use super::{Sample, usable};
 use crate::out::{Item, Out};
 use serde_json::Value as Json;
 
@@ -75,9 +75,9 @@ pub fn style(sample: &Sample) -> Option<Style> {
 fn next(body: &Json, depth: usize) -> Option<Vec<String>> {
     let members = body.as_object().filter(|_| depth < 3)?;
     let own = members.iter().find(|(name, value)| {
-        let name: String = name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
+        let plain: String = name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
         let named = matches!(
-            name.as_str(),
+            plain.as_str(),
             "next"
                 | "nexturl"
                 | "nextlink"
@@ -89,12 +89,12 @@ fn next(body: &Json, depth: usize) -> Option<Vec<String>> {
                 | "continuationtoken"
                 | "cursor"
         );
-        named && value.as_str().is_some_and(|text| !text.is_empty())
+        named && usable(name) && value.as_str().is_some_and(|text| !text.is_empty())
     });
     if let Some((name, _)) = own {
         return Some(vec![name.clone()]);
     }
-    members.iter().filter(|(_, value)| value.is_object()).find_map(|(name, value)| {
+    members.iter().filter(|(name, value)| value.is_object() && usable(name)).find_map(|(name, value)| {
         let mut way = next(value, depth + 1)?;
         way.insert(0, name.clone());
         Some(way)

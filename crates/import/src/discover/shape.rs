@@ -1,6 +1,7 @@
 //! What the records of a listing look like: where they are, what tells them
 //! apart, what grows with each change, what is in them.
 
+use super::usable;
 use serde_json::{Map, Value as Json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,7 +47,7 @@ pub fn shape(body: &Json) -> Option<Shape> {
     let records: Vec<&Map<String, Json>> = records.iter().filter_map(Json::as_object).collect();
     let mut fields: Vec<String> = Vec::new();
     for record in &records {
-        for field in record.keys().filter(|field| !field.starts_with("_links")) {
+        for field in record.keys().filter(|field| !field.starts_with("_links") && usable(field)) {
             if fields.len() < MAX_FIELDS && !fields.contains(field) {
                 fields.push(field.clone());
             }
@@ -80,7 +81,7 @@ fn listing(body: &Json, depth: usize) -> Option<(Vec<String>, &Vec<Json>)> {
     match body {
         Json::Array(of) if !of.is_empty() && of.iter().all(Json::is_object) => Some((Vec::new(), of)),
         Json::Object(members) if depth < MAX_DEPTH => {
-            let inner = members.iter().filter_map(|(name, member)| {
+            let inner = members.iter().filter(|(name, _)| usable(name)).filter_map(|(name, member)| {
                 let (mut way, of) = listing(member, depth + 1)?;
                 way.insert(0, name.clone());
                 Some((way, of))
@@ -229,6 +230,17 @@ mod tests {
         let of = |name: &str| shape.fields.iter().find(|(field, _)| field == name).unwrap().1;
         let found = ["id", "fee", "open", "place", "day", "updated_at", "note"].map(of);
         assert_eq!(found, ["integer", "decimal", "bool", "json", "date", "datetime", "string"]);
+    }
+
+    #[test]
+    fn names_that_would_mean_something_in_a_configuration_are_passed_over() {
+        let named = |name: &str| json!({ "id": 1, name: 2 });
+        for name in ["${HOME}", "{{ id }}", "a\nevil: 1", "a\revil: 1", "$${x}"] {
+            let shape = shape(&json!([named(name)])).unwrap();
+            assert_eq!(shape.fields.len(), 1, "{name:?}");
+            assert_eq!(super::shape(&json!({ name: [{ "id": 1 }] })), None, "{name:?}");
+        }
+        assert_eq!(shape(&json!([named("$top")])).unwrap().fields.len(), 2);
     }
 
     #[test]

@@ -1,0 +1,140 @@
+//! Authenticators whose token is asked for, renewed or signed. What would show us
+//! otherwise than the manifest says is left out whole, with the reason.
+
+use super::refs::{BadRef, Part};
+use super::side::joined;
+use super::{Import, keys};
+use crate::out::{Item, Out};
+
+/// What we sign with.
+const ALGORITHMS: [&str; 5] = ["HS256", "HS384", "HS512", "RS256", "ES256"];
+
+/// The keys of an authenticator, or why there are none.
+type Keys = Result<Vec<Item>, String>;
+
+impl Import {
+    pub(super) fn oauth(&mut self, given: &Part<'_>, place: &str) -> Result<Keys, BadRef> {
+        let grant = given.word("grant_type")?.unwrap_or_default();
+        let alone = grant == "client_credentials";
+        if !matches!(grant.as_str(), "" | "refresh_token" | "client_credentials") {
+            return Ok(Err(format!("we have no `grant_type: {grant}`")));
+        }
+        for key in ["token_refresh_endpoint", "client_id"] {
+            if given.own(key)?.is_none() {
+                return Ok(Err(format!("there is no `{key}`")));
+            }
+        }
+        self.known(given, place, keys::OAUTH);
+        let wanted = keys::OAUTH
+            .iter()
+            .filter(|key| **key != "refresh_token_updater" && !(alone && **key == "refresh_token"));
+        let wanted: Vec<&str> = wanted.copied().collect();
+        let mut items = vec![Item::new(given.at, "type", Out::text("oauth"))];
+        items.extend(self.some(given, &wanted, place)?);
+        Ok(Ok(items))
+    }
+
+    pub(super) fn session(&mut self, given: &Part<'_>, place: &str) -> Result<Keys, BadRef> {
+        self.known(given, place, keys::SESSION);
+        let Some(login) = given.own("login_requester")? else {
+            return Ok(Err("there is no `login_requester`".to_owned()));
+        };
+        let login_items = match self.login(&login, place)? {
+            Ok(items) => items,
+            Err(why) => return Ok(Err(why)),
+        };
+        let mut items = vec![
+            Item::new(given.at, "type", Out::text("session_token")),
+            Item::new(login.at, "login_requester", Out::Map(login_items)),
+        ];
+        items.extend(self.some(given, &["session_token_path", "expiration_duration"], place)?);
+        if let Some(shown) = given.own("request_authentication")? {
+            let said = match (shown.kind()?.as_str(), shown.own("inject_into")?) {
+                ("Bearer" | "", _) => vec![Item::new(shown.at, "type", Out::text("bearer"))],
+                ("ApiKey", Some(option)) => {
+                    let option_items = self.some(&option, &["inject_into", "field_name"], place)?;
+                    vec![
+                        Item::new(shown.at, "type", Out::text("api_key")),
+                        Item::new(option.at, "inject_into", Out::Map(option_items)),
+                    ]
+                }
+                (kind, _) => return Ok(Err(format!("its token is shown by `{kind}`"))),
+            };
+            items.push(Item::new(shown.at, "request_authentication", Out::Map(said)));
+        }
+        Ok(Ok(items))
+    }
+
+    /// The login: with us a `POST` of JSON.
+    fn login(&mut self, login: &Part<'_>, place: &str) -> Result<Keys, BadRef> {
+        let place = &format!("`login_requester` in {place}");
+        let method = login.own("http_method")?.or(login.own("method")?).and_then(|method| method.text());
+        if method.is_none_or(|method| !method.eq_ignore_ascii_case("post")) {
+            return Ok(Err("its login is no `POST`".to_owned()));
+        }
+        if let Some(shown) = login.own("authenticator")?
+            && shown.kind()? != "NoAuth"
+        {
+            return Ok(Err(format!("its login shows who we are by `{}`", shown.kind()?)));
+        }
+        let base = login.own("url")?.or(login.own("url_base")?);
+        let Some(url) = base.as_ref().and_then(|base| self.plain(base, place)) else {
+            return Ok(Err("where to log in cannot be told".to_owned()));
+        };
+        let url = match login.own("path")? {
+            Some(path) => match self.plain(&path, place) {
+                Some(path) => {
+                    let (base, path) = joined(&url, &path);
+                    format!("{base}{path}")
+                }
+                None => return Ok(Err("where to log in cannot be told".to_owned())),
+            },
+            None => url,
+        };
+        self.known(login, place, keys::LOGIN);
+        let mut items = vec![Item::new(login.at, "url", Out::Text(url))];
+        let body = match login.own("request_body")? {
+            Some(body) if body.kind()? == "RequestBodyJsonObject" => body.own("value")?,
+            Some(_) => return Ok(Err("its login sends something else than JSON".to_owned())),
+            None => login.own("request_body_json")?,
+        };
+        if let Some(body) = body {
+            let said = self.same(&body, place, 0)?;
+            items.extend(said.map(|said| Item::new(body.at, "request_body", said)));
+        }
+        if let Some(headers) = login.own("request_headers")? {
+            items.extend(self.texts("request_headers", &headers, place, false)?);
+        }
+        Ok(Ok(items))
+    }
+
+    pub(super) fn jwt(&mut self, given: &Part<'_>, place: &str) -> Result<Keys, BadRef> {
+        let algorithm = given.word("algorithm")?.unwrap_or_default();
+        if !ALGORITHMS.contains(&algorithm.as_str()) {
+            return Ok(Err(format!("we do not sign with `{algorithm}`")));
+        }
+        let encoded = given.word("base64_encode_secret_key")?;
+        if encoded.is_some_and(|word| !word.eq_ignore_ascii_case("false")) {
+            return Ok(Err("its `secret_key` is signed with in Base64".to_owned()));
+        }
+        if given.own("secret_key")?.is_none() {
+            return Ok(Err("there is no `secret_key`".to_owned()));
+        }
+        self.known(given, place, keys::JWT);
+        let mut items = vec![Item::new(given.at, "type", Out::text("jwt"))];
+        let wanted: Vec<&str> =
+            keys::JWT.iter().filter(|key| **key != "base64_encode_secret_key").copied().collect();
+        items.extend(self.some(given, &wanted, place)?);
+        if !items.iter().any(|item| item.key == "header_prefix") {
+            // Airbyte's default is the token alone.
+            items.push(Item::new(given.at, "header_prefix", Out::text("")));
+        }
+        let maps = ["jwt_headers", "jwt_payload"];
+        for item in items.iter_mut().filter(|item| maps.contains(&item.key.as_str())) {
+            if let Out::Map(of) = &mut item.value {
+                of.retain(|item| item.key != "type");
+            }
+        }
+        Ok(Ok(items))
+    }
+}
