@@ -20,6 +20,7 @@ use hms_sync_connector::{Page, PageToken, ReadError, ReadRequest, Scope};
 use http::Method;
 use since::Since;
 use std::time::Duration;
+use url::Url;
 
 /// What the templates of a listing may name.
 const KNOWN: &[&str] = &["cursor", "cursor_end", "cursor_id", "page_size", "next_page_token"];
@@ -211,6 +212,10 @@ impl Listing {
             return Ok(self.ignored(&answer));
         }
         let (mut facts, mut page) = self.take(lens, wire.base(), &asked, &answer)?;
+        if self.follow.is_address() {
+            let bare = |text: String| Url::parse(&text).map_or(text, |url| wire.bare(url).into());
+            facts.next = facts.next.map(bare);
+        }
         facts.elapsed = elapsed(&progress, Utc::now());
         self.stop_where_known(&progress, &mut facts).map_err(|why| self.broken(&why))?;
         self.leave_out_known(&progress, &mut page);

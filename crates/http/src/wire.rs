@@ -177,6 +177,12 @@ impl Wire {
         Ok(self.judged(status, headers, body))
     }
 
+    /// An address that the side gave, without our secret, to be kept.
+    pub(crate) fn bare(&self, mut url: Url) -> Url {
+        self.identity.bare(&mut url);
+        url
+    }
+
     /// What came back, and what it means on this side.
     pub(crate) fn judged(
         &self,

@@ -34,6 +34,14 @@ pub(crate) enum Identity {
 }
 
 impl Identity {
+    /// Takes our secret out of an address that a side gave: in the one of the next page
+    /// it may repeat all that it was asked.
+    pub(crate) fn bare(&self, url: &mut Url) {
+        if let Self::Fixed(Place::Parameter(name), _) | Self::Renewed(Place::Parameter(name), _) = self {
+            without(url, name);
+        }
+    }
+
     pub(crate) fn new(spec: &Authenticator, hidden: &Hidden) -> Result<Self, SpecError> {
         let bearer = || Place::Header(AUTHORIZATION, "Bearer ".to_owned());
         let fixed = |place: Place, secret: &SecretString| {
@@ -132,6 +140,19 @@ fn place(option: &AuthOption) -> Result<Place, SpecError> {
     })
 }
 
+/// Takes a parameter out of an address.
+fn without(url: &mut Url, name: &str) {
+    if !url.query_pairs().any(|(known, _)| known == name) {
+        return;
+    }
+    let others = url.query_pairs().filter(|(known, _)| known != name);
+    let others: Vec<(String, String)> = others.map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
+    url.set_query(None);
+    if !others.is_empty() {
+        url.query_pairs_mut().extend_pairs(others);
+    }
+}
+
 /// Whether `url` is of the same scheme, host and port.
 pub(crate) fn same_origin(base: &BaseUrl, url: &Url) -> bool {
     let base = base.as_url();
@@ -167,13 +188,7 @@ impl Place {
                 request.headers_mut().insert(COOKIE, value(&all)?);
             }
             Self::Parameter(name) => {
-                // The address of a next page may have it already.
-                let there = request.url().query_pairs().filter(|(known, _)| known != name);
-                let there: Vec<(String, String)> =
-                    there.map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
-                if there.len() < request.url().query_pairs().count() {
-                    request.url_mut().query_pairs_mut().clear().extend_pairs(there);
-                }
+                without(request.url_mut(), name);
                 request.url_mut().query_pairs_mut().append_pair(name, secret);
             }
             Self::Json(name) => {

@@ -1,6 +1,6 @@
 //! Authenticators against a side and an authorisation server that count.
 
-use crate::sides::{connector, first, serve, try_connector};
+use crate::sides::{collection, connector, first, serve, try_connector};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use base64::Engine;
+use hms_sync_connector::{Connector, ReadRequest, Scope};
 use hms_sync_http::HttpConnector;
 use serde_json::{Value as Json, json};
 use std::os::unix::fs::PermissionsExt;
@@ -97,6 +98,35 @@ fn folder(name: &str) -> PathBuf {
 
 async fn reads(connector: &HttpConnector) -> Result<usize, String> {
     first(connector).await.map(|page| page.records.len()).map_err(|why| why.to_string())
+}
+
+/// Some sides repeat what they were asked in the address of the next page.
+#[tokio::test]
+async fn no_key_is_kept_with_the_address_of_the_next_page() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let (hear, own) = (Arc::clone(&heard), Arc::new(Mutex::new(String::new())));
+    let at = Arc::clone(&own);
+    let url = serve(Router::new().fallback(move |request: Request| async move {
+        hear.lock().unwrap().push(request.uri().to_string());
+        let next = match request.uri().query() {
+            Some(query) if query.contains("at=2") => Json::Null,
+            query => json!(format!("{}/p?{}&at=2", at.lock().unwrap(), query.unwrap_or_default())),
+        };
+        json!({ "items": [{ "id": hear.lock().unwrap().len() }], "next": next }).to_string()
+    }))
+    .await;
+    own.lock().unwrap().clone_from(&url);
+    let authenticator = json!({ "type": "api_key", "api_key": "k&y 1", "name": "key", "location": "query" });
+    let read = json!({ "path": "/p", "request_parameters": { "sort": "no" },
+        "paginator": { "type": "next_url", "next_url_path": "next" } });
+    let side = connector(&json!({ "url": url, "authenticator": authenticator }), &json!({ "read": read }));
+    let page = first(&side).await.unwrap();
+    let token = page.next.unwrap();
+    assert!(token.0.contains("at=2") && token.0.contains("sort=no"), "{token:?}");
+    assert!(!token.0.contains("key=") && !token.0.contains("k%26y"), "{token:?}");
+    let request = ReadRequest { collection: collection(), scope: Scope::Everything, after: Some(token) };
+    assert_eq!(side.read(request).await.unwrap().next, None);
+    assert_eq!(*heard.lock().unwrap(), ["/p?sort=no&key=k%26y+1", "/p?sort=no&at=2&key=k%26y+1"]);
 }
 
 #[tokio::test]
