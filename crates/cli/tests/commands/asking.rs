@@ -124,7 +124,9 @@ fn the_raw_input_of_an_edit_is_what_the_side_showed() {
 
 #[test]
 fn the_log_is_listed_by_what_is_looked_for() {
-    let (bench, _sync) = conflicted();
+    let (bench, sync) = conflicted();
+    // A poll that ends between two questions would add to it.
+    assert_eq!(sync.stop().0, 0);
     let all = bench.ask(&["log", "list", "--json"]).out;
     let all: Vec<Json> = all.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(all.iter().map(|event| event["seq"].as_u64().unwrap()).eq(1..=all.len() as u64));
