@@ -3,6 +3,7 @@
 //!
 //! What never happens here: a value of a record in words for people, it may be personal.
 
+use crate::aside::names;
 use crate::error::EngineError;
 use crate::image::same_but_form;
 use crate::machine::Machine;
@@ -80,10 +81,6 @@ impl Machine {
         }
         self.park_fields(place, record, entry, ParkReason::Altered, words, fields, now)
     }
-}
-
-fn names(fields: &[FieldName]) -> String {
-    fields.iter().map(FieldName::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// Of what a side shows anew, the texts that it was known to hold cut short.

@@ -39,11 +39,7 @@ impl Machine {
         let (health, words) = health(&outcome);
         self.gate_end(side, health, &words, now);
         let plan = Arc::clone(&self.plan);
-        let Some((name, collection)) = plan.collections.get_key_value(record.collection()) else {
-            return Ok(());
-        };
-        let Some(part_plan) = collection.sides.get(side) else { return Ok(()) };
-        let place = Place { side, name, collection, plan: part_plan };
+        let Some(place) = Place::of(&plan, record, side) else { return Ok(()) };
         let mut entry = self.views.take(record)?;
         match outcome {
             Outcome::Applied(written) => {
@@ -52,7 +48,7 @@ impl Machine {
                 self.applied(place, record, &mut entry, version, Some(written), now)?;
                 self.finish(record.clone(), entry, now)?;
                 // A listing will show the same.
-                return shown.map_or(Ok(()), |shown| self.note_quiet(side, name, &id, shown));
+                return shown.map_or(Ok(()), |shown| self.note_quiet(side, place.name, &id, shown));
             }
             Outcome::Noop => self.applied(place, record, &mut entry, version, None, now)?,
             failed => self.failed(place, record, &mut entry, version, failed, now)?,

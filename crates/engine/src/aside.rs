@@ -19,9 +19,7 @@ impl Machine {
         fields: Vec<FieldName>,
         now: Now,
     ) -> Result<(), EngineError> {
-        let names: Vec<&str> = fields.iter().map(FieldName::as_str).collect();
-        let words =
-            format!("{} answered that all was well and kept its old {}", place.side, names.join(", "));
+        let words = format!("{} answered that all was well and kept its old {}", place.side, names(&fields));
         // What has changed since the write has not been tried there: it need not wait.
         let tried = lacks_nothing(place, &entry.state);
         let clock = if tried { entry.state.merged.clock.clone() } else { Clock::new() };
@@ -55,12 +53,11 @@ impl Machine {
         fields: Vec<FieldName>,
         now: Now,
     ) -> Result<(), EngineError> {
-        let names: Vec<&str> = fields.iter().map(FieldName::as_str).collect();
         let words = format!(
             "{} and another side keep putting back each other's {}: {} keeps what it has; stop one of them, \
              then replay",
             place.side,
-            names.join(", "),
+            names(&fields),
             place.side
         );
         self.park_fields(place, record, entry, ParkReason::Flapping, words, fields, now)
@@ -147,4 +144,9 @@ impl Machine {
         self.tell(Some(record), told, now);
         Ok(())
     }
+}
+
+/// Fields, for people.
+pub(crate) fn names(fields: &[FieldName]) -> String {
+    fields.iter().map(FieldName::as_str).collect::<Vec<_>>().join(", ")
 }

@@ -90,11 +90,7 @@ impl Machine {
     fn advance(&mut self, record: &RecordId, side: &SideName, now: Now) -> Result<(), EngineError> {
         let plan = Arc::clone(&self.plan);
         let track = Track::Deliver(side.clone());
-        let Some((name, collection)) = plan.collections.get_key_value(record.collection()) else {
-            return Ok(());
-        };
-        let Some(part_plan) = collection.sides.get(side) else { return Ok(()) };
-        let place = Place { side, name, collection, plan: part_plan };
+        let Some(place) = Place::of(&plan, record, side) else { return Ok(()) };
         let Some(lane) = self.lanes.get(record, &track) else { return Ok(()) };
         if lane.busy.is_some() {
             return Ok(());
@@ -105,11 +101,11 @@ impl Machine {
         }
         let known = Known::of(lane, now);
         let mut entry = self.views.take(record)?;
-        let listed = self.passes.is_listed(side, name);
-        match next_step(collection, part_plan, &entry.state, side, listed, known) {
+        let listed = self.passes.is_listed(side, place.name);
+        match next_step(place.collection, place.plan, &entry.state, side, listed, known) {
             Step::Rest => self.lanes.close(record, &track),
             Step::Write => {
-                if let Some(wanted) = projection(collection, &entry.state, side, listed) {
+                if let Some(wanted) = projection(place.collection, &entry.state, side, listed) {
                     return self.write_new(place, record, entry, wanted, now);
                 }
             }

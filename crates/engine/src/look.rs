@@ -27,19 +27,9 @@ impl Machine {
         result: Result<Observation, ReadError>,
         now: Now,
     ) -> Result<(), EngineError> {
-        if !self.end_read(record, side, &Busy::Reading, result.as_ref().err(), now) {
-            return Ok(());
-        }
-        let seen = match result {
-            Ok(seen) => seen,
-            Err(why) => return self.read_failed(record, side, &why, now),
-        };
+        let Some(seen) = self.end_read(record, side, &Busy::Reading, result, now)? else { return Ok(()) };
         let plan = Arc::clone(&self.plan);
-        let Some((name, collection)) = plan.collections.get_key_value(record.collection()) else {
-            return Ok(());
-        };
-        let Some(part_plan) = collection.sides.get(side) else { return Ok(()) };
-        let place = Place { side, name, collection, plan: part_plan };
+        let Some(place) = Place::of(&plan, record, side) else { return Ok(()) };
         let entry = self.views.take(record)?;
         if entry.state.sides.get(side).and_then(|part| part.id.as_ref()) != Some(&seen.id) {
             return self.finish(record.clone(), entry, now);
@@ -71,19 +61,9 @@ impl Machine {
         result: Result<Vec<Observation>, ReadError>,
         now: Now,
     ) -> Result<(), EngineError> {
-        if !self.end_read(record, side, &Busy::Looking, result.as_ref().err(), now) {
-            return Ok(());
-        }
-        let found = match result {
-            Ok(found) => found,
-            Err(why) => return self.read_failed(record, side, &why, now),
-        };
+        let Some(found) = self.end_read(record, side, &Busy::Looking, result, now)? else { return Ok(()) };
         let plan = Arc::clone(&self.plan);
-        let Some((name, collection)) = plan.collections.get_key_value(record.collection()) else {
-            return Ok(());
-        };
-        let Some(part_plan) = collection.sides.get(side) else { return Ok(()) };
-        let place = Place { side, name, collection, plan: part_plan };
+        let Some(place) = Place::of(&plan, record, side) else { return Ok(()) };
         let refused = self.lanes.open(record, &Track::Deliver(side.clone())).look.take();
         let mut entry = self.views.take(record)?;
         let mut there = found.into_iter().filter(|seen| !matches!(seen.content, Content::Gone));
@@ -201,32 +181,36 @@ impl Machine {
         }
     }
 
-    /// Frees the lane after a read. Answers false if nobody waited for it.
-    fn end_read(
+    /// Frees the lane after a read. Answers with what it showed; nothing if nobody waited for
+    /// it, or if it failed, which is then seen to.
+    fn end_read<T>(
         &mut self,
         record: &RecordId,
         side: &SideName,
         busy: &Busy,
-        failed: Option<&ReadError>,
+        result: Result<T, ReadError>,
         now: Now,
-    ) -> bool {
+    ) -> Result<Option<T>, EngineError> {
         let track = Track::Deliver(side.clone());
         if self.lanes.get(record, &track).and_then(|lane| lane.busy.as_ref()) != Some(busy) {
-            return false;
+            return Ok(None);
         }
         let lane = self.lanes.open(record, &track);
         lane.busy = None;
-        if failed.is_none() {
+        if result.is_ok() {
             lane.failed_reads = 0;
         }
-        let (health, words) = match failed {
-            None => (Health::Well, String::new()),
-            Some(ReadError::Later { reason, after: Some(after) }) => (Health::Pause(*after), reason.clone()),
-            Some(ReadError::Later { reason, after: None }) => (Health::Unwell, reason.clone()),
-            Some(why) => (Health::Well, why.to_string()),
+        let (health, words) = match &result {
+            Ok(_) => (Health::Well, String::new()),
+            Err(ReadError::Later { reason, after: Some(after) }) => (Health::Pause(*after), reason.clone()),
+            Err(ReadError::Later { reason, after: None }) => (Health::Unwell, reason.clone()),
+            Err(why) => (Health::Well, why.to_string()),
         };
         self.gate_end(side, health, &words, now);
-        true
+        match result {
+            Ok(found) => Ok(Some(found)),
+            Err(why) => self.read_failed(record, side, &why, now).map(|()| None),
+        }
     }
 
     /// A read of one record failed: later, or not at all.

@@ -16,7 +16,7 @@ use crate::image::same_but_form;
 use crate::lane::Track;
 use crate::machine::Machine;
 use crate::personal::{closed, without};
-use crate::plan::{CollectionPlan, CollectionSide, Recreate};
+use crate::plan::{CollectionPlan, CollectionSide, Plan, Recreate};
 use crate::project::{held_back, is_all_of_groups_in, is_behind, lacks, same, shown};
 use crate::state::{Held, RecordState, SideState, Write};
 use crate::views::Entry;
@@ -39,6 +39,15 @@ pub(crate) struct Place<'a> {
     pub(crate) name: &'a CollectionName,
     pub(crate) collection: &'a CollectionPlan,
     pub(crate) plan: &'a CollectionSide,
+}
+
+impl<'a> Place<'a> {
+    /// Where `record` is on `side`; nothing if the plan no longer has that.
+    pub(crate) fn of(plan: &'a Plan, record: &RecordId, side: &'a SideName) -> Option<Self> {
+        let (name, collection) = plan.collections.get_key_value(record.collection())?;
+        let plan = collection.sides.get(side)?;
+        Some(Self { side, name, collection, plan })
+    }
 }
 
 /// What was seen of one record, in canonical fields.
