@@ -147,6 +147,11 @@ impl Wire {
         let mut request = request;
         let (place, tokens) = match &self.identity {
             Identity::Nobody => return self.once(urgency, request).await,
+            Identity::Header(name, value) => {
+                identity::ours(&self.base, request.url()).map_err(Lost::NotSent)?;
+                request.headers_mut().insert(name.clone(), value.clone());
+                return self.once(urgency, request).await;
+            }
             Identity::Fixed(place, secret) => {
                 place.put(secret, &self.base, &mut request).map_err(Lost::NotSent)?;
                 return self.once(urgency, request).await;

@@ -30,6 +30,8 @@ pub(crate) struct Put {
     headers: Vec<(HeaderName, Compiled)>,
     body: Body,
     id_from: Option<IdPlace>,
+    /// What its templates name.
+    named: Vec<&'static str>,
 }
 
 /// Where the id of a new record is, apart from the record.
@@ -106,7 +108,15 @@ impl Put {
             ));
         }
         let id_from = spec.id_from.as_ref().map(|from| id_place(key, from)).transpose()?;
-        Ok(Self { ask, headers: live, body, id_from })
+        let makes_id = |name: &str| matches!(&id_from, Some(IdPlace::Template(text)) if text.uses(name));
+        let named = |name: &&str| {
+            ask.uses(name)
+                || body.uses(name)
+                || makes_id(name)
+                || live.iter().any(|(_, text)| text.uses(name))
+        };
+        let named = KNOWN.into_iter().filter(named).collect();
+        Ok(Self { ask, headers: live, body, id_from, named })
     }
 
     /// Whether the fields of the record go with it.
@@ -150,25 +160,15 @@ impl Put {
         }
     }
 
-    fn uses(&self, name: &str) -> bool {
-        let made = match &self.id_from {
-            Some(IdPlace::Template(text)) => text.uses(name),
-            Some(IdPlace::Field(_) | IdPlace::Header(_)) | None => false,
-        };
-        made || self.ask.uses(name)
-            || self.body.uses(name)
-            || self.headers.iter().any(|(_, text)| text.uses(name))
-    }
-
     fn names(&self, request: &WriteRequest, id: Option<&NativeId>) -> Names {
         let mut names = Map::new();
-        for name in KNOWN.into_iter().filter(|name| self.uses(name)) {
-            let json = match name {
+        for name in &self.named {
+            let json = match *name {
                 "identity" | "record" => (*request.whole).clone(),
                 "key" => request.key.as_str().into(),
                 _ => id.map_or("", NativeId::as_str).into(),
             };
-            names.insert(name.to_owned(), json);
+            names.insert((*name).to_owned(), json);
         }
         Names(names)
     }

@@ -29,6 +29,8 @@ pub(crate) enum Place {
 #[derive(Debug)]
 pub(crate) enum Identity {
     Nobody,
+    /// A header that never changes, made once.
+    Header(HeaderName, HeaderValue),
     Fixed(Place, SecretString),
     Renewed(Place, Tokens),
 }
@@ -50,7 +52,13 @@ impl Identity {
             if matches!(place, Place::Header(..) | Place::Cookie(_)) && !printable {
                 return Err(bad("", "the secret has characters that a header cannot carry"));
             }
-            Ok(Self::Fixed(place, secret.clone()))
+            match place {
+                Place::Header(name, prefix) => {
+                    let whole = value(&format!("{prefix}{}", secret.expose_secret()));
+                    Ok(Self::Header(name, whole.map_err(|why| bad("", &why))?))
+                }
+                place => Ok(Self::Fixed(place, secret.clone())),
+            }
         };
         match spec {
             Authenticator::None => Ok(Self::Nobody),
@@ -163,6 +171,15 @@ pub(crate) fn same_origin(base: &BaseUrl, url: &Url) -> bool {
         && url.password().is_none()
 }
 
+/// A secret is for its own origin and no other.
+pub(crate) fn ours(origin: &BaseUrl, url: &Url) -> Result<(), String> {
+    if same_origin(origin, url) {
+        Ok(())
+    } else {
+        Err(format!("the address leaves {origin}, and our secret is not for others"))
+    }
+}
+
 impl Place {
     /// Puts the secret on a request to `origin`; no other gets it.
     pub(crate) fn put(
@@ -171,9 +188,7 @@ impl Place {
         origin: &BaseUrl,
         request: &mut reqwest::Request,
     ) -> Result<(), String> {
-        if !same_origin(origin, request.url()) {
-            return Err(format!("the address leaves {origin}, and our secret is not for others"));
-        }
+        ours(origin, request.url())?;
         let secret = secret.expose_secret();
         match self {
             Self::Header(name, prefix) => {
