@@ -159,7 +159,7 @@ fn told(seq: u64) -> (String, Body) {
             },
         },
         6 => Body::Released { lane: Lane::Job(job), action: Released::Replay },
-        7 => Body::Unlinked { side },
+        7 => Body::Unlinked { side, apart: None },
         8 => {
             let key = hms_sync_model::IdempotencyKey::try_new(format!("key-{seq}")).unwrap();
             let request = Request {

@@ -1,5 +1,6 @@
 //! The command line, as people type it.
 
+use crate::links::{JoinArgs, RelinkArgs, UnlinkArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -102,6 +103,15 @@ pub(crate) enum Command {
     /// Show where edits met unknown to each other, decide, or bring back a value that lost
     #[command(after_help = NAMES)]
     Conflicts(ConflictsArgs),
+    /// Take a record and what a side has of it apart; both stay, and are not matched again
+    #[command(after_help = NAMES)]
+    Unlink(UnlinkArgs),
+    /// Link a record to what a side has, as on a first load
+    #[command(after_help = NAMES)]
+    Relink(RelinkArgs),
+    /// Say that two records are one: the first ends, the second goes on with what both had
+    #[command(after_help = NAMES)]
+    Join(JoinArgs),
     /// Have a side's collection read now
     Poll(PollArgs),
     /// Check the change log, sign it, and hand it to auditors

@@ -21,6 +21,7 @@ mod record;
 mod explain;
 mod past;
 mod conflicts;
+mod links;
 mod parked;
 mod audit;
 mod log;
@@ -73,6 +74,9 @@ async fn obey(cli: Cli, screen: Screen) -> Result<(), Failure> {
         Command::Diff(options) => past::diff(screen, &options).await,
         Command::Parked(options) => parked::parked(screen, &options).await,
         Command::Conflicts(options) => conflicts::conflicts(screen, &options).await,
+        Command::Unlink(options) => links::unlink(screen, &options).await,
+        Command::Relink(options) => links::relink(screen, &options).await,
+        Command::Join(options) => links::join(screen, &options).await,
         Command::Poll(options) => status::poll(screen, &options).await,
         Command::Audit(options) => audit::audit(screen, &options).await,
         Command::Log(options) => log::log(screen, &options).await,

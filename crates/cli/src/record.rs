@@ -87,6 +87,9 @@ pub(crate) fn sides(screen: Screen, parts: &[SidePart]) {
 }
 
 fn side_state(part: &SidePart) -> (Tone, String) {
+    if part.unlinked {
+        return (Tone::Warn, "unlinked: nothing is brought there".to_owned());
+    }
     match (&part.parked, part.in_step) {
         (Some(why), _) => (Tone::Bad, format!("parked, {why}")),
         (None, true) => (Tone::Good, "in step".to_owned()),

@@ -9,8 +9,8 @@ use hms_sync_config::Config;
 use hms_sync_engine::RecordReport;
 use hms_sync_management::{
     Access, AsOf, CheckpointReport, Chosen, ConflictPage, ConflictQuery, Decide, Desk, DeskError, Diff,
-    Erased, Explanation, History, LogPage, LogQuery, ParkedFilter, ParkedItem, ParkedPage, RecordConflicts,
-    Released, Restore, StatsReport, StatusReport, Verified,
+    Erased, Explanation, History, Join, LogPage, LogQuery, ParkedFilter, ParkedItem, ParkedPage,
+    RecordConflicts, Released, Relink, RelinkPreview, Restore, StatsReport, StatusReport, Unlink, Verified,
 };
 use hms_sync_model::Released as Action;
 use hms_sync_notary::{Notary, NotaryStatus};
@@ -204,6 +204,44 @@ impl Source {
         match self {
             Self::Running(client) => client.post("/api/conflicts/restore", asked).await,
             Self::Stopped(desk) => desk.restore(asked).await.map_err(failure),
+        }
+    }
+
+    pub(crate) async fn unlink(&self, asked: &Unlink) -> Result<Chosen, Failure> {
+        match self {
+            Self::Running(client) => client.post("/api/links/unlink", asked).await,
+            Self::Stopped(desk) => desk.unlink(asked).await.map_err(failure),
+        }
+    }
+
+    pub(crate) async fn relink(&self, asked: &Relink) -> Result<Chosen, Failure> {
+        match self {
+            Self::Running(client) => client.post("/api/links/relink", asked).await,
+            Self::Stopped(desk) => desk.relink(asked).await.map_err(failure),
+        }
+    }
+
+    pub(crate) async fn join(&self, asked: &Join) -> Result<Chosen, Failure> {
+        match self {
+            Self::Running(client) => client.post("/api/links/join", asked).await,
+            Self::Stopped(desk) => desk.join(asked).await.map_err(failure),
+        }
+    }
+
+    /// What a relink would bring together.
+    pub(crate) async fn relink_preview(
+        &self,
+        name: &str,
+        side: &str,
+        id: Option<&str>,
+    ) -> Result<RelinkPreview, Failure> {
+        match self {
+            Self::Running(client) => {
+                let mut query = vec![("name", name), ("side", side)];
+                query.extend(id.map(|id| ("id", id)));
+                client.get("/api/links/preview", &query).await
+            }
+            Self::Stopped(desk) => desk.relink_preview(name, side, id).await.map_err(failure),
         }
     }
 

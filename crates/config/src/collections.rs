@@ -23,8 +23,12 @@ use std::time::Duration;
 const SIDE_KEYS: &[&str] = &["settle_window", "accept_lost_updates", "on_altered", "on_missing", "read_back"];
 const ON_ALTERED: &[(&str, OnAltered)] =
     &[("keep_ours", OnAltered::KeepOurs), ("take_theirs", OnAltered::TakeTheirs), ("park", OnAltered::Park)];
-const ON_MISSING: &[(&str, OnMissing)] =
-    &[("deleted", OnMissing::Deleted), ("recreate", OnMissing::Recreate), ("park", OnMissing::Park)];
+const ON_MISSING: &[(&str, OnMissing)] = &[
+    ("deleted", OnMissing::Deleted),
+    ("recreate", OnMissing::Recreate),
+    ("park", OnMissing::Park),
+    ("unlink", OnMissing::Unlink),
+];
 /// Whether what comes back is the old one.
 const RECREATE: &[(&str, bool)] = &[("fresh", false), ("revive", true)];
 /// Keys of its `read` that are not the connector's.

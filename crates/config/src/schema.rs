@@ -313,6 +313,8 @@ enum OnMissing {
     Recreate,
     /// A person decides.
     Park,
+    /// The record goes on without it: it is neither made again there nor deleted anywhere.
+    Unlink,
 }
 
 /// When a side is read: part of `read`, beside the connector's keys.

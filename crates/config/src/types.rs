@@ -226,6 +226,8 @@ pub enum OnMissing {
     Recreate,
     /// A person decides.
     Park,
+    /// The record goes on without it: it is neither made again there nor deleted anywhere.
+    Unlink,
 }
 
 /// What is done when a side stores something else than it was sent.

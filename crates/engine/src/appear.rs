@@ -21,31 +21,34 @@ use hms_sync_model::{
 use hms_sync_resolver::Presence;
 
 impl Machine {
-    /// The id that a record will have which a side is said to have and has not shown yet.
-    pub(crate) fn unseen_record(
-        &self,
-        side: &SideName,
-        name: &CollectionName,
-        id: &NativeId,
-    ) -> Result<RecordId, EngineError> {
-        Ok(new_record_id(&self.plan.name, side, name, id, None)?)
-    }
-
     /// The record that an id begins which no record has on this side: not the one that it
-    /// began before and that has another id there since.
+    /// began before and that has another id there since, or ended, or was taken apart from it.
     pub(crate) fn record_of_new_id(
         &mut self,
         side: &SideName,
         name: &CollectionName,
         id: &NativeId,
     ) -> Result<RecordId, EngineError> {
+        self.record_apart(side, name, id, None)
+    }
+
+    /// The same, and another one than `not`.
+    pub(crate) fn record_apart(
+        &mut self,
+        side: &SideName,
+        name: &CollectionName,
+        id: &NativeId,
+        not: Option<&RecordId>,
+    ) -> Result<RecordId, EngineError> {
         let mut record = new_record_id(&self.plan.name, side, name, id, None)?;
         loop {
-            let has_another = |state: &RecordState| {
-                let part = state.sides.get(side)?;
-                part.id.as_ref().is_some_and(|has| has != id).then_some(())
+            let is_another = |state: &RecordState| {
+                let part = state.sides.get(side);
+                let another = part.and_then(|part| part.id.as_ref()).is_some_and(|has| has != id);
+                let apart = part.is_some_and(|part| part.apart.contains(id));
+                (another || apart || state.joined.is_some()).then_some(())
             };
-            if self.views.peek_if(&record, has_another)?.is_none() {
+            if not != Some(&record) && self.views.peek_if(&record, is_another)?.is_none() {
                 return Ok(record);
             }
             record = new_record_id(&self.plan.name, side, name, id, Some(&record))?;
@@ -84,8 +87,13 @@ impl Machine {
             Presence::Deleted => place.collection.recreate == Recreate::Revive,
             Presence::Unborn | Presence::Undecided => false,
         };
-        if !same_identity || !there {
-            self.views.put(other, known);
+        let apart = known.state.sides.get(place.side).is_some_and(|part| part.apart.contains(&seen.id));
+        if !same_identity || !there || apart {
+            let again = same_identity && known.state.merged.presence(rules) == Presence::Deleted;
+            self.views.put(other.clone(), known);
+            if again && entry.state.follows.is_none() {
+                self.emit(&record, &mut entry, Body::Follows { of: other }, now)?;
+            }
             self.first_edit(place, &record, &mut entry, &seen, (false, true), now)?;
             return self.finish(record, entry, now);
         }
@@ -104,7 +112,7 @@ impl Machine {
             return self.finish(record, entry, now);
         }
         if entry.state.version > 0 {
-            self.emit(&record, &mut entry, Body::Unlinked { side: place.side.clone() }, now)?;
+            self.emit(&record, &mut entry, Body::Unlinked { side: place.side.clone(), apart: None }, now)?;
             self.finish(record, entry, now)?;
         }
         if self.land_create(place, &other, &mut known, &seen, now)? {

@@ -144,7 +144,7 @@ mod tests {
         let side = SideName::try_new(["clerk", "marshal", "court"][usize::try_from(seq / 700 % 3).unwrap()])
             .unwrap();
         let body = match seq % 611 {
-            0 => Body::Unlinked { side },
+            0 => Body::Unlinked { side, apart: None },
             _ => Body::Confirmed { side, clock: Clock::new(), tag: None, but: Vec::new() },
         };
         let record = RecordId::try_new(format!("c{}/{seq}", seq / 900)).unwrap();

@@ -518,7 +518,11 @@ impl Driver {
             | What::SideAway { .. } => {
                 tracing::warn!(record, "{what}");
             }
-            What::Decided { .. } | What::SideBack { .. } | What::Listed { .. } | What::Erased { .. } => {
+            What::Decided { .. }
+            | What::SideBack { .. }
+            | What::Listed { .. }
+            | What::Erased { .. }
+            | What::Joined { .. } => {
                 tracing::info!(record, "{what}");
             }
             _ => tracing::debug!(record, "{what}"),

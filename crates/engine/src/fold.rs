@@ -9,8 +9,8 @@ use crate::image::image_after;
 use crate::project::keeps_its_own;
 use crate::state::{Doubt, Erasure, Held, LastWrite, RecordState, RequestState, SideState, Write};
 use hms_sync_model::{
-    Author, Body, Clock, Edit, Event, EventId, Failure, FieldMap, FieldName, FieldResult, Lane, NativeId,
-    Operation, ParkReason, Parked, Released, SideName, Tag, Time, Value, VecMap,
+    Apart, Author, Body, Clock, Edit, Event, EventId, Failure, FieldMap, FieldName, FieldResult, Lane,
+    NativeId, Operation, ParkReason, Parked, Released, SideName, Tag, Time, Value, VecMap,
 };
 use hms_sync_resolver::fault::{Fault, is_back};
 use hms_sync_resolver::{Record, Rules};
@@ -58,11 +58,13 @@ impl RecordState {
             Body::Doubted { side, stale, id, .. } => self.side_mut(side).doubted(id.as_ref(), *stale, at),
             Body::Parked { lane, parked } => self.park(lane, Some(parked.clone())),
             Body::Released { lane, action } => self.released(lane, *action),
-            Body::Unlinked { side } => {
-                let epoch = self.side_mut(side).epoch;
-                let epoch = if is_back(Fault::EpochKept) { epoch } else { epoch.saturating_add(1) };
-                *self.side_mut(side) = SideState { epoch, ..SideState::default() };
+            Body::Unlinked { side, apart } => self.side_mut(side).unlinked(apart.as_ref()),
+            Body::Linked { side, id, fields, .. } => self.side_mut(side).linked(id.as_ref(), fields, at),
+            Body::Joined { into, gone, .. } => {
+                self.joined = Some(into.clone());
+                gone.iter().for_each(|side| self.side_mut(side).lost());
             }
+            Body::Follows { of } => self.follows = Some(of.clone()),
             Body::Queued { job, request } => {
                 let state = RequestState { request: request.clone(), attempts: 0, parked: None };
                 self.requests.insert(version, state);
@@ -276,6 +278,37 @@ impl SideState {
         });
     }
 
+    /// What was there is another life: its numbers are not given again.
+    fn begun_anew(&self) -> Self {
+        let epoch = if is_back(Fault::EpochKept) { self.epoch } else { self.epoch.saturating_add(1) };
+        Self { epoch, apart: self.apart.clone(), ..Self::default() }
+    }
+
+    fn unlinked(&mut self, apart: Option<&Apart>) {
+        *self = self.begun_anew();
+        let Some(apart) = apart else { return };
+        self.unlinked = true;
+        self.apart.extend(apart.id.iter().filter(|id| !self.apart.contains(id)).cloned().collect::<Vec<_>>());
+    }
+
+    /// A named native record is to be read, whatever was known of it.
+    fn linked(&mut self, id: Option<&NativeId>, fields: &FieldMap, at: Time) {
+        *self = self.begun_anew();
+        self.held = fields.iter().map(|(field, value)| (field.clone(), Held::plain(value.clone()))).collect();
+        match id {
+            Some(id) => self.apart.retain(|other| other != id),
+            None => self.apart.clear(),
+        }
+        self.id = id.cloned();
+        self.doubt = id.map(|_| Doubt { raised: at, since: at, times: 0 });
+    }
+
+    /// The side no longer has it, and that is nobody's delete.
+    fn lost(&mut self) {
+        (self.gone, self.tag, self.last_write, self.write, self.doubt) = (true, None, None, None, None);
+        self.held.clear();
+    }
+
     fn deleted(&mut self, clock: &Clock) {
         self.gone = true;
         self.held.clear();
@@ -461,7 +494,8 @@ pub fn side_of(body: &Body) -> Option<&SideName> {
         | Body::Failed { side, .. }
         | Body::Confirmed { side, .. }
         | Body::Doubted { side, .. }
-        | Body::Unlinked { side }
+        | Body::Unlinked { side, .. }
+        | Body::Linked { side, .. }
         | Body::Cursor { side, .. }
         | Body::Parked { lane: Lane::Side(side), .. }
         | Body::Released { lane: Lane::Side(side), .. } => Some(side),
@@ -474,6 +508,8 @@ pub fn side_of(body: &Body) -> Option<&SideName> {
         | Body::Signing { .. }
         | Body::Erased { .. }
         | Body::Carried { .. }
-        | Body::Archived { .. } => None,
+        | Body::Archived { .. }
+        | Body::Joined { .. }
+        | Body::Follows { .. } => None,
     }
 }

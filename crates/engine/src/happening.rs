@@ -138,6 +138,11 @@ pub enum What {
         /// Which handler.
         job: String,
     },
+    /// The record became one with another, which goes on.
+    Joined {
+        /// The other one.
+        into: RecordId,
+    },
     /// The erasure of a record's personal fields is written down; their key is destroyed now.
     Erased {
         /// The fields that are closed.
@@ -189,6 +194,7 @@ impl fmt::Display for What {
             }
             Self::Sent { side, request } => write!(f, "{side} took {request}"),
             Self::Handled { job } => write!(f, "{job} done"),
+            Self::Joined { into } => write!(f, "one with {into}, which goes on"),
             Self::Erased { fields } => {
                 f.write_str("personal fields erased:")?;
                 fields.iter().try_for_each(|field| write!(f, " {field}"))

@@ -14,8 +14,8 @@ use crate::state::{RecordState, SideState};
 use crate::views::Entry;
 use crate::wake::Now;
 use hms_sync_model::{
-    Actor, Body, Change, Dot, Edit, Failure, FieldMap, FieldName, NativeId, Operation, RawHash, RecordId,
-    Source, Value, VecMap,
+    Actor, Apart, Body, Change, Dot, Edit, Failure, FieldMap, FieldName, NativeId, Operation, RawHash,
+    RecordId, Source, Value, VecMap,
 };
 use hms_sync_resolver::fault::{Fault, is_back};
 use hms_sync_resolver::{Record, Rules};
@@ -188,7 +188,13 @@ impl Machine {
         }
         if entry.state.merged.clock.is_empty() {
             // A hint of something that is not there.
-            let body = Body::Unlinked { side: place.side.clone() };
+            let body = Body::Unlinked { side: place.side.clone(), apart: None };
+            return self.emit(record, entry, body, now).map(|_| ());
+        }
+        if part.is_unseen() {
+            let words = format!("{} has nothing under the id that it was linked to", place.side);
+            let apart = Some(Apart { id: None, by: None, reason: words });
+            let body = Body::Unlinked { side: place.side.clone(), apart };
             return self.emit(record, entry, body, now).map(|_| ());
         }
         let open = self.is_write_open(place, record, entry);

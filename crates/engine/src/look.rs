@@ -3,13 +3,17 @@
 
 use crate::error::EngineError;
 use crate::gate::Health;
+use crate::join::Merged;
 use crate::lane::{Busy, Track};
 use crate::machine::Machine;
 use crate::observe::{Place, Seen};
+use crate::state::SideState;
 use crate::views::Entry;
 use crate::wake::Now;
 use hms_sync_connector::{Content, Observation, ReadError};
-use hms_sync_model::{Body, Failure, Lane, Operation, ParkReason, RecordId, SideName, Source, Time};
+use hms_sync_model::{
+    Body, Failure, Lane, NativeId, Operation, ParkReason, RecordId, SideName, Source, Time,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +36,7 @@ impl Machine {
         let Some(place) = Place::of(&plan, record, side) else { return Ok(()) };
         let entry = self.views.take(record)?;
         if entry.state.sides.get(side).and_then(|part| part.id.as_ref()) != Some(&seen.id) {
-            return self.finish(record.clone(), entry, now);
+            return self.answered_as_another(place, record, entry, &seen.id, now);
         }
         self.lanes.open(record, &Track::Deliver(side.clone())).read_at = Some(now.mono);
         let doubt = entry.state.sides.get(side).and_then(|part| part.doubt.as_ref());
@@ -40,6 +44,54 @@ impl Machine {
         self.observe(place, record.clone(), entry, seen, Source::Fetch, began, now)?;
         // A hint that came while the read was under way is not answered by it.
         if again { self.hint_again(record, side, now) } else { Ok(()) }
+    }
+
+    /// A read by id was answered with another record: the side's people made one of two, or
+    /// its id has changed.
+    fn answered_as_another(
+        &mut self,
+        place: Place<'_>,
+        record: &RecordId,
+        mut entry: Entry,
+        answered: &NativeId,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let part = entry.state.sides.get(place.side);
+        let Some(asked) = part.and_then(|part| part.id.clone()) else {
+            return self.finish(record.clone(), entry, now);
+        };
+        let unborn = entry.state.merged.clock.is_empty();
+        if unborn || !part.is_some_and(SideState::has_it) {
+            // Known to be another's: of this one there is nothing.
+            self.gone(place, record, &mut entry, asked, Source::Fetch, now)?;
+            return self.finish(record.clone(), entry, now);
+        }
+        if let Some(of) = part.and_then(|part| part.write.as_ref()).map(|write| write.version) {
+            let words = format!("we looked: {} has another record there", place.side);
+            let body = Body::Failed { side: place.side.clone(), of, failure: Failure::Gone, words };
+            self.emit(record, &mut entry, body, now)?;
+        }
+        self.views.put(record.clone(), entry);
+        match self.merged_there(record, place.side, answered, now)? {
+            Merged::Done => return Ok(()),
+            Merged::Later => {
+                self.lanes.open(record, &Track::Deliver(place.side.clone())).due =
+                    Some(now.mono.plus(LATE_ARRIVAL));
+                let entry = self.views.take(record)?;
+                return self.finish(record.clone(), entry, now);
+            }
+            Merged::No => {}
+        }
+        let mut entry = self.views.take(record)?;
+        let words = format!(
+            "{} answers with {:.60} when it is asked for {:.60}: if that is this record under a new id, unlink \
+             it and relink it to the new one",
+            place.side,
+            answered.as_str(),
+            asked.as_str()
+        );
+        self.park(record, &mut entry, Lane::Side(place.side.clone()), ParkReason::IdReused, words, now)?;
+        self.finish(record.clone(), entry, now)
     }
 
     fn hint_again(&mut self, record: &RecordId, side: &SideName, now: Now) -> Result<(), EngineError> {

@@ -27,7 +27,11 @@ impl Machine {
             OnMissing::Deleted if place.plan.abilities.fetch => return Ok(false),
             OnMissing::Deleted => self.gone(place, record, entry, id, Source::Answer, now)?,
             OnMissing::Recreate => {
-                self.emit(record, entry, Body::Unlinked { side: side.clone() }, now)?;
+                self.emit(record, entry, Body::Unlinked { side: side.clone(), apart: None }, now)?;
+            }
+            OnMissing::Unlink => {
+                let reason = format!("{words}; `on_missing` says to go on without it");
+                self.set_apart(place, record, entry, id, None, reason, now)?;
             }
             OnMissing::Park => {
                 let words = format!(

@@ -175,8 +175,11 @@ impl Machine {
             // Deleted everywhere and here again: another life, with nothing of the old one.
             self.views.put(record.clone(), entry);
             let next = new_record_id(&self.plan.name, place.side, place.name, &seen.id, Some(&record))?;
-            let entry = self.views.take(&next)?;
-            return self.appeared(place, next, entry, seen, now);
+            let mut fresh = self.views.take(&next)?;
+            if fresh.state.follows.is_none() {
+                self.emit(&next, &mut fresh, Body::Follows { of: record }, now)?;
+            }
+            return self.appeared(place, next, fresh, seen, now);
         }
         self.compare(place, &record, &mut entry, &seen, now)?;
         self.finish(record, entry, now)

@@ -60,7 +60,7 @@ impl Machine {
     ) -> Result<(), EngineError> {
         let record = match self.views.linked(side, collection, &id)? {
             Some(record) => record,
-            None => self.unseen_record(side, collection, &id)?,
+            None => self.record_of_new_id(side, collection, &id)?,
         };
         let mut entry = self.views.take(&record)?;
         let words = "a webhook named it".to_owned();
@@ -81,6 +81,7 @@ impl Machine {
             }
             Command::Release { record, lane, action } => self.release(&record, lane, action, now)?,
             Command::Choose(choice) => self.choose(choice, now)?,
+            Command::Tie(tie) => self.tie(tie, now)?,
             Command::Erase { record, by, reason } => return self.erase(&record, by, reason, reply, now),
             Command::Poll { side, collection, full } => {
                 if self.ask_pass(&side, &collection, full) {

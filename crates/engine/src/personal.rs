@@ -106,6 +106,7 @@ pub(crate) fn mask(what: &mut What, personal: &BTreeSet<FieldName>) {
         | What::SideBack { .. }
         | What::Listed { .. }
         | What::Handled { .. }
+        | What::Joined { .. }
         | What::Erased { .. } => {}
     }
 }
@@ -169,7 +170,7 @@ fn close(body: &mut Body, closed: &BTreeSet<FieldName>) {
             edit.but.retain(|field, _| !closed.contains(field));
             (*tag, *raw) = (None, None);
         }
-        Body::Intended { fields, .. } => keep(fields),
+        Body::Intended { fields, .. } | Body::Linked { fields, .. } => keep(fields),
         Body::Applied { results, tag, .. } => {
             keep_results(results, closed);
             *tag = None;
@@ -181,6 +182,8 @@ fn close(body: &mut Body, closed: &BTreeSet<FieldName>) {
         Body::Parked { parked, .. } => words(&mut parked.words),
         Body::Released { .. }
         | Body::Unlinked { .. }
+        | Body::Joined { .. }
+        | Body::Follows { .. }
         | Body::Queued { .. }
         | Body::Handled { .. }
         | Body::Cursor { .. }

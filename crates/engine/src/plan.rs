@@ -130,6 +130,8 @@ pub enum OnMissing {
     Recreate,
     /// A person decides.
     Park,
+    /// The record goes on without it: it is neither made again there nor deleted anywhere.
+    Unlink,
 }
 
 /// What a record is that comes back, with the same identity, after it was deleted everywhere.

@@ -80,6 +80,9 @@ fn candidate<'c>(
     let plan = collection.sides.get(side)?;
     let can = plan.abilities;
     let has_it = state.sides.get(side).is_some_and(SideState::has_it);
+    if is_unlinked(state, side) {
+        return None;
+    }
     let operation = match state.merged.presence(&collection.rules) {
         Presence::Present if has_it && can.update => Operation::Update,
         Presence::Present if !has_it && can.create && (listed || !can.read) => {
@@ -95,6 +98,11 @@ fn candidate<'c>(
     Some((plan, operation))
 }
 
+/// Whether a person took the record and the side apart.
+fn is_unlinked(state: &RecordState, side: &SideName) -> bool {
+    state.sides.get(side).is_some_and(|part| part.unlinked)
+}
+
 /// Why something that `side` should be sent is held back: a group that does not keep
 /// what it requires. A record that is not there yet waits as a whole.
 pub(crate) fn held_back(
@@ -104,7 +112,8 @@ pub(crate) fn held_back(
     listed: bool,
 ) -> Option<String> {
     let rules = &collection.rules;
-    if rules.formulas().is_empty() || state.merged.presence(rules) != Presence::Present {
+    let concerns = state.merged.presence(rules) == Presence::Present && !is_unlinked(state, side);
+    if rules.formulas().is_empty() || !concerns {
         return None;
     }
     let plan = collection.sides.get(side)?;
@@ -300,6 +309,7 @@ fn seen_by_all(collection: &CollectionPlan, state: &RecordState, field: &FieldNa
         collection.sides.iter().filter(|(_, plan)| plan.shape.takes(field) || plan.shape.gives(field));
     sides.all(|(side, plan)| match state.sides.get(side) {
         Some(part) if part.has_it() => has_seen(state, part, side, field).covers(&all),
+        Some(part) if part.unlinked => true,
         Some(_) | None => !plan.abilities.create,
     })
 }

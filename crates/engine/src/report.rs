@@ -14,6 +14,9 @@ use hms_sync_resolver::Sibling;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Joins of joined records that are followed.
+const JOINS_MAX: usize = 16;
+
 /// Counters since the process started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -138,6 +141,12 @@ pub struct RecordReport {
     pub fields: Vec<FieldReport>,
     /// Its sides.
     pub sides: Vec<SidePart>,
+    /// The record that it is one with, and that goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<String>,
+    /// The record whose place on a side it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<String>,
     /// What was erased of it, if its personal fields were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub erased: Option<ErasedReport>,
@@ -200,6 +209,9 @@ pub struct SidePart {
     pub side: String,
     /// Its id there.
     pub id: Option<String>,
+    /// A person took the two apart: nothing is brought there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unlinked: bool,
     /// Whether it has all that is merged.
     pub in_step: bool,
     /// What it has been shown, as a clock.
@@ -338,8 +350,18 @@ impl Machine {
     }
 
     /// Finds a record by what a person calls it: its id, `collection/identity`,
-    /// or `side:native id`.
+    /// or `side:native id`. One that became one with another goes by its own id only.
     pub fn find(&self, name: &str) -> Result<Option<RecordId>, EngineError> {
+        let mut found = self.found(name)?;
+        for _ in 0..JOINS_MAX {
+            let Some(record) = found.as_ref().filter(|record| record.as_str() != name) else { break };
+            let Some(into) = self.views.peek_if(record, |state| state.joined.clone())? else { break };
+            found = Some(into);
+        }
+        Ok(found)
+    }
+
+    fn found(&self, name: &str) -> Result<Option<RecordId>, EngineError> {
         if let Ok(record) = RecordId::try_new(name)
             && (self.views.peek(&record)?.is_some() || record.is_own_stream())
         {
@@ -397,6 +419,7 @@ impl Machine {
             SidePart {
                 side: side.to_string(),
                 id: part.id.as_ref().filter(|_| !part.gone).map(ToString::to_string),
+                unlinked: part.unlinked,
                 in_step: wanted.is_none() && held.is_none() && part.write.is_none(),
                 has_seen: part.acked.to_string(),
                 not_shown: not_shown(state, part),
@@ -417,6 +440,8 @@ impl Machine {
             }),
             fields: fields.unwrap_or_default(),
             sides: sides.collect(),
+            joined: state.joined.as_ref().map(ToString::to_string),
+            follows: state.follows.as_ref().map(ToString::to_string),
             erased: state.erased.as_ref().map(|erased| ErasedReport {
                 at: erased.at.to_string(),
                 by: erased.by.clone(),

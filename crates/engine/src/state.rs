@@ -9,7 +9,7 @@ use crate::brake::Flips;
 use crate::conflicts::{Met, Touched};
 use hms_sync_model::{
     Actor, Clock, EventId, FieldMap, FieldName, IdempotencyKey, JobName, NativeId, Operation, Parked,
-    Request, SideName, Tag, Time, Value, VecMap,
+    RecordId, Request, SideName, Tag, Time, Value, VecMap,
 };
 use hms_sync_resolver::Record;
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,12 @@ pub struct RecordState {
     /// Its personal fields were erased: they are closed.
     #[serde(rename = "z", default, skip_serializing_if = "Option::is_none")]
     pub erased: Option<Erasure>,
+    /// It is one with this record, and goes on there.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<RecordId>,
+    /// The record whose place on a side it took.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<RecordId>,
     /// An event of this record could not be applied: it is left alone until a person looks.
     #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
     pub malformed: Option<String>,
@@ -85,6 +91,12 @@ pub struct SideState {
     /// The side is known not to have the record any more.
     #[serde(rename = "g", default, skip_serializing_if = "is_default")]
     pub gone: bool,
+    /// A person unlinked it: nothing is brought to the side until it is linked again.
+    #[serde(rename = "u", default, skip_serializing_if = "is_default")]
+    pub unlinked: bool,
+    /// Native records there that it is not matched with.
+    #[serde(rename = "x", default, skip_serializing_if = "Vec::is_empty")]
+    pub apart: Vec<NativeId>,
     /// What the side's people have been shown of the merged record.
     #[serde(rename = "a", default, skip_serializing_if = "Clock::is_empty")]
     pub acked: Clock,
@@ -238,6 +250,15 @@ impl SideState {
     /// Whether the side has the record, as far as we know.
     pub fn has_it(&self) -> bool {
         self.id.is_some() && !self.gone
+    }
+
+    /// Whether it was linked by a person's word and has never been seen there.
+    pub(crate) fn is_unseen(&self) -> bool {
+        self.epoch > 0
+            && self.held.is_empty()
+            && self.acked.is_empty()
+            && self.write.is_none()
+            && self.doubt.is_some()
     }
 
     /// Until when the side's record is known to have been as it was known: up to then no

@@ -437,10 +437,14 @@ impl Views {
         }
         if touches_identity {
             let after = identity_key(&event.record, state, rules, identity);
-            if let Some(before) = before.filter(|b| after.as_ref() != Some(b)) {
+            if let Some(before) = before.filter(|b| after.as_ref() != Some(b))
+                && self.is_free(&before, &event.record)
+            {
                 self.set(before, None);
             }
-            if let Some(after) = after {
+            if let Some(after) = after
+                && (!is_apart(state) || self.is_free(&after, &event.record))
+            {
                 self.set(after, Some(event.record.as_str().into()));
             }
         }
@@ -450,6 +454,11 @@ impl Views {
                 self.relink(&event.record, side, old_id.as_ref(), new_id.as_ref());
             }
         }
+    }
+
+    /// Whether an identity is carried by no record but this one. What cannot be read is not.
+    fn is_free(&self, key: &[u8], record: &RecordId) -> bool {
+        self.get(key).is_ok_and(|found| found.is_none_or(|found| found == record.as_str().as_bytes()))
     }
 
     fn relink(&mut self, record: &RecordId, side: &SideName, old: Option<&NativeId>, new: Option<&NativeId>) {
@@ -482,7 +491,7 @@ impl Views {
         let deleted = state.merged.presence(&collection.rules) == Presence::Deleted;
         if let Some(key) = identity_key(record, state, &collection.rules, &collection.identity)
             // Likewise for the identity of one that is deleted.
-            && (!deleted || self.get(&key)?.is_none())
+            && (!deleted && !is_apart(state) || self.get(&key)?.is_none())
         {
             self.set(key, Some(record.as_str().into()));
         }
@@ -773,6 +782,11 @@ impl Views {
     pub fn end_save(&mut self) {
         self.saving = None;
     }
+}
+
+/// Whether a record was taken apart from another one, which goes by the identity that both have.
+fn is_apart(state: &RecordState) -> bool {
+    state.follows.is_some() && state.sides.values().any(|part| part.unlinked)
 }
 
 /// Whether anything of a record is parked.

@@ -6,6 +6,7 @@
 
 use crate::choose::Choice;
 use crate::happening::Happening;
+use crate::link::Tie;
 use crate::views::Saved;
 use hms_sync_changelog::Sealed;
 use hms_sync_connector::{
@@ -189,6 +190,8 @@ pub enum Command {
     },
     /// Decide a conflict, or a value.
     Choose(Choice),
+    /// Say which native record is whose.
+    Tie(Tie),
     /// Erase a record's personal fields.
     Erase {
         /// Of which record.

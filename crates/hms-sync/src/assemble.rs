@@ -173,6 +173,7 @@ fn collection_plan(name: &CollectionName, of: &Collection, connectors: &Connecto
                 hms_sync_config::OnMissing::Deleted => OnMissing::Deleted,
                 hms_sync_config::OnMissing::Recreate => OnMissing::Recreate,
                 hms_sync_config::OnMissing::Park => OnMissing::Park,
+                hms_sync_config::OnMissing::Unlink => OnMissing::Unlink,
             },
             read_back: part.read_back,
         };

@@ -238,6 +238,7 @@ impl Endpoint {
             OnMissing::Deleted => "deleted",
             OnMissing::Recreate => "recreate",
             OnMissing::Park => "park",
+            OnMissing::Unlink => "unlink",
         };
         self.with("on_missing", word)
     }

@@ -1,6 +1,7 @@
 //! What people are told, as plain data: the same for the command and the API.
 
 mod conflict;
+mod link;
 mod page;
 mod past;
 mod story;
@@ -9,6 +10,7 @@ pub use conflict::{
     Chosen, ConflictPage, ConflictQuery, ConflictStory, Decide, MetValue, Pick, RecordConflicts, Restore,
 };
 pub use hms_sync_engine::ParkedItem;
+pub use link::{Join, LinkDifference, Relink, RelinkPreview, Unlink};
 pub use page::{LogPage, LogQuery};
 pub use past::{AsOf, Diff, FieldDiff, PointReport};
 pub use story::{EditStory, FieldStory, NotSeen, Noted, SideStory, ValueStory, WriteStory};

@@ -3,6 +3,7 @@
 
 mod audit;
 mod conflicts;
+mod links;
 
 use crate::answers::ParkedFilter;
 use crate::body::{Refusal, read};
@@ -37,6 +38,10 @@ pub(crate) fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Room>>)> {
         (Method::GET, "/api/conflicts/record", get(conflicts::of_record)),
         (Method::POST, "/api/conflicts/resolve", post(conflicts::resolve)),
         (Method::POST, "/api/conflicts/restore", post(conflicts::restore)),
+        (Method::POST, "/api/links/unlink", post(links::unlink)),
+        (Method::GET, "/api/links/preview", get(links::preview)),
+        (Method::POST, "/api/links/relink", post(links::relink)),
+        (Method::POST, "/api/links/join", post(links::join)),
         (Method::GET, "/api/record", get(record)),
         (Method::GET, "/api/history", get(history)),
         (Method::GET, "/api/explain", get(explain)),

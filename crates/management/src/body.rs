@@ -85,6 +85,7 @@ impl From<DeskError> for Refusal {
             DeskError::Stale { .. } => StatusCode::PRECONDITION_FAILED,
             DeskError::Refused { .. }
             | DeskError::NotDecided { .. }
+            | DeskError::NotTied { .. }
             | DeskError::Runs
             | DeskError::Archived { .. }
             | DeskError::NotErased { .. }

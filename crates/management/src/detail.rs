@@ -43,7 +43,9 @@ pub(crate) fn detail(event: &Event) -> Json {
             };
             json!({ "lane": of(lane), "action": action })
         }
-        Body::Unlinked { side } => json!({ "side": side }),
+        Body::Unlinked { .. } | Body::Linked { .. } | Body::Joined { .. } | Body::Follows { .. } => {
+            ties(&event.body)
+        }
         Body::Queued { job, request } => {
             let Request { target, method, path, body, key } = request;
             json!({ "job": job, "target": target, "method": method, "path": path, "body": body, "key": key })
@@ -67,6 +69,25 @@ pub(crate) fn detail(event: &Event) -> Json {
         Body::Erased { of, by, reason, fields } => {
             json!({ "record": of, "by": by, "reason": reason, "fields": fields })
         }
+    }
+}
+
+/// Which native record is whose.
+fn ties(body: &Body) -> Json {
+    match body {
+        Body::Unlinked { side, apart } => {
+            let apart =
+                apart.as_ref().map(|apart| json!({ "id": apart.id, "by": apart.by, "reason": apart.reason }));
+            json!({ "side": side, "apart": apart })
+        }
+        Body::Linked { side, id, fields, by, reason } => {
+            json!({ "side": side, "id": id, "fields": values(fields), "by": by, "reason": reason })
+        }
+        Body::Joined { into, gone, by, reason } => {
+            json!({ "into": into, "gone": gone, "by": by, "reason": reason })
+        }
+        Body::Follows { of } => json!({ "of": of }),
+        _ => Json::Null,
     }
 }
 

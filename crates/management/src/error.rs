@@ -55,6 +55,12 @@ pub enum DeskError {
         /// Why.
         why: String,
     },
+    /// What is said about which native record is whose cannot be.
+    #[error("{why}")]
+    NotTied {
+        /// Why.
+        why: String,
+    },
     /// Somebody has changed what the decision is about.
     #[error("nothing was done: version {seen} was decided about, and since then {}", changed.join("; "))]
     Stale {
@@ -150,6 +156,7 @@ impl DeskError {
             Self::Invalid { hint, .. } => hint.clone(),
             Self::NoTime { .. } => HOW.into(),
             Self::Refused { .. } => "`hms-sync status FILE` shows the sides and their collections".into(),
+            Self::NotTied { .. } => "`hms-sync explain FILE RECORD` shows what each side has of it".into(),
             Self::NotDecided { .. } => "`hms-sync conflicts FILE show RECORD` shows how it stands".into(),
             Self::Stale { now, .. } => {
                 format!("look at it again, then decide with --version {now} if it is still right")

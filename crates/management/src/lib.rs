@@ -21,6 +21,7 @@ mod chain;
 mod past;
 mod listing;
 mod conflicts;
+mod links;
 mod offline;
 mod token;
 mod body;
@@ -30,9 +31,10 @@ mod serve;
 
 pub use answers::{
     ArchivedEvents, AsOf, CheckpointReport, Chosen, ConflictPage, ConflictQuery, ConflictStory, Decide, Diff,
-    Dropped, EditStory, Erased, EventReport, Explanation, FieldDiff, FieldStory, History, LogPage, LogQuery,
-    LostEvents, MetValue, NotSeen, Noted, ParkedFilter, ParkedItem, ParkedPage, Pick, PointReport,
-    RecordConflicts, Released, Restore, Running, SideStory, StatusReport, ValueStory, Verified, WriteStory,
+    Dropped, EditStory, Erased, EventReport, Explanation, FieldDiff, FieldStory, History, Join,
+    LinkDifference, LogPage, LogQuery, LostEvents, MetValue, NotSeen, Noted, ParkedFilter, ParkedItem,
+    ParkedPage, Pick, PointReport, RecordConflicts, Released, Relink, RelinkPreview, Restore, Running,
+    SideStory, StatusReport, Unlink, ValueStory, Verified, WriteStory,
 };
 pub use api::api_routes;
 pub use audit::ExportAsk;

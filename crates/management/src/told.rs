@@ -118,7 +118,28 @@ impl Teller {
                 let (words, message) = (short(words), message.unwrap_or_default());
                 (Some(side.clone()), format!("{side} will be read again: {words}{message}"))
             }
+            Body::Unlinked { .. } | Body::Linked { .. } | Body::Joined { .. } | Body::Follows { .. } => {
+                self.told_ties(&event.body)
+            }
             other => self.told_rest(event.version, other),
+        }
+    }
+
+    /// Which native record is whose.
+    fn told_ties(&mut self, body: &Body) -> (Option<SideName>, String) {
+        match body {
+            Body::Unlinked { side, apart } => {
+                self.linked.remove(side);
+                (Some(side.clone()), phrases::unlinked(side, apart.as_ref()))
+            }
+            Body::Linked { side, id, by, reason, .. } => {
+                (Some(side.clone()), phrases::linked(side, id.as_ref(), by, reason))
+            }
+            Body::Joined { into, by, reason, .. } => {
+                (None, format!("one with {into} from here on, by {}: {}", short(by), short(reason)))
+            }
+            Body::Follows { of } => (None, format!("follows {of}, which had its place before")),
+            _ => (None, String::new()),
         }
     }
 
@@ -141,10 +162,6 @@ impl Teller {
                     Released::Discard => format!("a person let {lane} be as it is"),
                 };
                 (side_of(lane), words)
-            }
-            Body::Unlinked { side } => {
-                self.linked.remove(side);
-                (Some(side.clone()), format!("no longer tied to a record of {side}"))
             }
             Body::Queued { job, request } => {
                 let what = format!("{} {}", request.method, short(&request.path));
@@ -192,7 +209,11 @@ impl Teller {
             | Body::Applied { .. }
             | Body::Failed { .. }
             | Body::Confirmed { .. }
-            | Body::Doubted { .. } => (None, String::new()),
+            | Body::Doubted { .. }
+            | Body::Unlinked { .. }
+            | Body::Linked { .. }
+            | Body::Joined { .. }
+            | Body::Follows { .. } => (None, String::new()),
         }
     }
 

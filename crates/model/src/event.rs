@@ -339,6 +339,51 @@ pub enum Body {
         /// Which side.
         #[serde(rename = "s")]
         side: SideName,
+        /// That it is meant so: the two are not matched again, and nothing is brought there.
+        #[serde(rename = "z", default, skip_serializing_if = "Option::is_none")]
+        apart: Option<Apart>,
+    },
+    /// A side's native record is made the record's part there, or the side is let in again.
+    #[serde(rename = "L")]
+    Linked {
+        /// Which side.
+        #[serde(rename = "s")]
+        side: SideName,
+        /// The side's id; nothing if what is there is found as on a first listing.
+        #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+        id: Option<NativeId>,
+        /// What it is known to hold there: nothing of it is an edit.
+        #[serde(rename = "f", default, skip_serializing_if = "VecMap::is_empty")]
+        fields: FieldMap,
+        /// Who asked for it.
+        #[serde(rename = "w")]
+        by: String,
+        /// Why.
+        #[serde(rename = "y")]
+        reason: String,
+    },
+    /// The record is one with another, and goes on under that one's name.
+    #[serde(rename = "J")]
+    Joined {
+        /// The record that goes on.
+        #[serde(rename = "o")]
+        into: RecordId,
+        /// Sides on which this one is known not to be there any more.
+        #[serde(rename = "g", default, skip_serializing_if = "Vec::is_empty")]
+        gone: Vec<SideName>,
+        /// Who asked for it.
+        #[serde(rename = "w")]
+        by: String,
+        /// Why.
+        #[serde(rename = "y")]
+        reason: String,
+    },
+    /// The record comes after another one, whose place on a side it took.
+    #[serde(rename = "N")]
+    Follows {
+        /// The record before.
+        #[serde(rename = "o")]
+        of: RecordId,
     },
     /// A handler asked for a request.
     #[serde(rename = "Q")]
@@ -475,6 +520,20 @@ pub enum Body {
         #[serde(rename = "y")]
         reason: String,
     },
+}
+
+/// A record and a side's native record that are kept apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Apart {
+    /// The side's id of the native record; nothing if only the record is kept from the side.
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<NativeId>,
+    /// Who asked for it; nothing if no person did.
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Why.
+    #[serde(rename = "y")]
+    pub reason: String,
 }
 
 /// Which part of a record's way something concerns.

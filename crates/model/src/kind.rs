@@ -73,6 +73,12 @@ kinds! {
     Carried => "carried",
     /// Events were archived and dropped.
     Archived => "archived",
+    /// A side's native record was made the record's part there.
+    Linked => "linked",
+    /// The record became one with another.
+    Joined => "joined",
+    /// The record comes after another one.
+    Follows => "follows",
 }
 
 /// There is no such kind of event.

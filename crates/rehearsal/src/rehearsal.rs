@@ -248,6 +248,20 @@ impl Rehearsal {
         removed.then_some(()).ok_or_else(|| not_there(side, &id))
     }
 
+    /// People of a side make one of two records: the first is gone, and whoever asks for it is
+    /// shown the second.
+    pub fn merge(
+        &mut self,
+        collection: &CollectionName,
+        side: &SideName,
+        id: &NativeId,
+        into: &NativeId,
+    ) -> Result<(), RehearsalError> {
+        let now = self.doing();
+        let merged = self.side_mut(collection, side)?.merge(id, into, now);
+        merged.then_some(()).ok_or_else(|| not_there(side, id))
+    }
+
     /// A record as it lies on a side, in the side's own shape.
     pub fn doc(&self, collection: &CollectionName, side: &SideName, id: &NativeId) -> Option<Json> {
         self.side(collection, side).ok()?.doc(id).cloned().map(Json::Object)

@@ -92,6 +92,8 @@ pub(crate) struct Side {
     incremental: bool,
     /// A record was removed since everything was last listed.
     pub(crate) removed: bool,
+    /// Records that were made one with others: asked for, the others are shown.
+    merged: BTreeMap<NativeId, NativeId>,
 }
 
 impl Side {
@@ -107,7 +109,17 @@ impl Side {
         };
         let (keys, incremental) = (abilities.idempotency_key, abilities.incremental);
         let (lives, done) = (BTreeMap::new(), BTreeMap::new());
-        Self { mood, lives, changes: 0, ids: 0, done, keys, incremental, removed: false }
+        Self {
+            mood,
+            lives,
+            changes: 0,
+            ids: 0,
+            done,
+            keys,
+            incremental,
+            removed: false,
+            merged: BTreeMap::new(),
+        }
     }
 
     fn row(&self, id: &NativeId) -> Option<&Row> {
@@ -148,6 +160,7 @@ impl Side {
 
     /// Puts a record there under an id that the side had used before, or not.
     pub(crate) fn insert_as(&mut self, id: &NativeId, doc: Doc, now: Time) {
+        self.merged.remove(id);
         self.put(id, Some(doc), now);
     }
 
@@ -188,7 +201,19 @@ impl Side {
     /// One record, as the side shows it.
     pub(crate) fn fetch(&self, id: &NativeId, now: Time) -> Observation {
         let gone = Observation { id: id.clone(), tag: None, modified: None, content: Content::Gone };
-        self.view(id, now.minus(self.mood.lag)).unwrap_or(gone)
+        let (at, id) = (now.minus(self.mood.lag), self.merged.get(id).unwrap_or(id));
+        self.view(id, at).unwrap_or(gone)
+    }
+
+    /// Makes one of two records: who asks for the first is shown the second. Answers whether
+    /// both were there.
+    pub(crate) fn merge(&mut self, id: &NativeId, into: &NativeId, now: Time) -> bool {
+        let both = self.row(id).is_some() && self.row(into).is_some();
+        if both {
+            self.put(id, None, now);
+            self.merged.insert(id.clone(), into.clone());
+        }
+        both
     }
 
     /// The records that show all that `identity` says.

@@ -147,8 +147,18 @@ impl Told {
                 };
                 self.line(heard, "operator", "release", &lane.to_string(), format!("-> {word} #{n}"));
             }
-            Body::Unlinked { side } => {
-                self.line(heard, side.as_str(), "unlink", "", format!("-> unlinked #{n}"));
+            Body::Unlinked { side, apart } => {
+                let word = if apart.is_some() { "taken apart" } else { "unlinked" };
+                self.line(heard, side.as_str(), "unlink", "", format!("-> {word} #{n}"));
+            }
+            Body::Linked { side, .. } => {
+                self.line(heard, side.as_str(), "link", "", format!("-> linked #{n}"));
+            }
+            Body::Joined { .. } => {
+                self.line(heard, "engine", "join", "", format!("-> one with another #{n}"));
+            }
+            Body::Follows { .. } => {
+                self.line(heard, "engine", "follow", "", format!("-> after another #{n}"));
             }
             Body::Queued { .. }
             | Body::Handled { .. }

@@ -41,7 +41,7 @@ fn walk(body: &mut Body, visit: &mut impl Visit) -> Result<(), VaultError> {
             walk_edit(edit, visit)?;
             visit.tag(tag)
         }
-        Body::Intended { fields, .. } => {
+        Body::Intended { fields, .. } | Body::Linked { fields, .. } => {
             fields.iter_mut().try_for_each(|(field, value)| visit.value(kind::SENT, field, value))
         }
         Body::Applied { results, tag, .. } => {
@@ -66,6 +66,8 @@ fn walk(body: &mut Body, visit: &mut impl Visit) -> Result<(), VaultError> {
         }
         Body::Released { .. }
         | Body::Unlinked { .. }
+        | Body::Joined { .. }
+        | Body::Follows { .. }
         | Body::Handled { .. }
         | Body::Cursor { .. }
         | Body::Received { .. }

@@ -4,7 +4,7 @@ use crate::bench::hms_sync;
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 35] = [
+    let commands: [&[&str]; 38] = [
         &[],
         &["demo"],
         &["run"],
@@ -24,6 +24,9 @@ fn every_command_explains_itself() {
         &["conflicts", "FILE", "show"],
         &["conflicts", "FILE", "resolve"],
         &["conflicts", "FILE", "restore"],
+        &["unlink"],
+        &["relink"],
+        &["join"],
         &["poll"],
         &["audit"],
         &["audit", "FILE", "verify"],

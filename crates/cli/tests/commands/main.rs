@@ -19,6 +19,7 @@ mod audit;
 mod archive;
 mod asking;
 mod conflicts;
+mod links;
 mod parked;
 mod recover;
 mod starting;

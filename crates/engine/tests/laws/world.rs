@@ -320,7 +320,7 @@ impl World {
             if self.sides[i].row_of(no).is_none() || !state.sides.contains_key(&side_name(i)) {
                 continue;
             }
-            let body = Body::Unlinked { side: side_name(i) };
+            let body = Body::Unlinked { side: side_name(i), apart: None };
             let (version, prev) = (state.version + 1, state.head);
             let seq = self.machine.log().head() + 1 + unlinked.len() as u64;
             let event = Event { seq, record, version, at: Time(EPOCH + self.now), prev, body };

@@ -5,8 +5,8 @@ use crate::line::short;
 use crate::told::Unseen;
 use chrono::Timelike;
 use hms_sync_model::{
-    Author, Change, Failure, FieldMap, FieldName, FieldResult, Operation, ParkReason, RecordId, Source, Time,
-    Value,
+    Apart, Author, Change, Failure, FieldMap, FieldName, FieldResult, NativeId, Operation, ParkReason,
+    RecordId, SideName, Source, Time, Value,
 };
 use hms_sync_resolver::Deletes;
 
@@ -34,6 +34,22 @@ pub(crate) fn erased(of: Option<&RecordId>, by: &str, reason: &str, fields: &[Fi
     let names: Vec<&str> = fields.iter().map(FieldName::as_str).collect();
     let whose = of.map_or_else(String::new, |record| format!(" of {record}"));
     format!("{} erased {}{whose}: {}", short(by), names.join(", "), short(reason))
+}
+
+/// That a record and what a side has of it went separate ways.
+pub(crate) fn unlinked(side: &SideName, apart: Option<&Apart>) -> String {
+    let Some(Apart { id, by, reason }) = apart else {
+        return format!("no longer tied to a record of {side}");
+    };
+    let what = id.as_ref().map_or_else(|| side.to_string(), |id| format!("{side}'s {}", short(id)));
+    let by = by.as_ref().map_or_else(String::new, |by| format!(" by {}", short(by)));
+    format!("taken apart from {what}{by}: {}", short(reason))
+}
+
+/// That they came together by a person's word.
+pub(crate) fn linked(side: &SideName, id: Option<&NativeId>, by: &str, reason: &str) -> String {
+    let what = id.map_or_else(|| format!("{side} again"), |id| format!("{side}'s {}", short(id)));
+    format!("linked to {what} by {}: {}", short(by), short(reason))
 }
 
 /// Who is meant by the name of an author as the API has it: `clerk`, `clerk#1`, `@engine`.

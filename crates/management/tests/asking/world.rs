@@ -259,7 +259,7 @@ impl World {
                 Body::Parked { lane: Lane::Side(side), parked }
             }
             (16, _) => Body::Released { lane: Lane::Side(side), action: Released::Replay },
-            (17, _) if rng.u8(0..8) == 0 => Body::Unlinked { side },
+            (17, _) if rng.u8(0..8) == 0 => Body::Unlinked { side, apart: None },
             _ => Body::Confirmed { side, clock: self.clock(of), tag: None, but: Vec::new() },
         };
         self.add(of, body);

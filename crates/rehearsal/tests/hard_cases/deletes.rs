@@ -126,11 +126,13 @@ fn a_record_made_again_after_a_delete_is_a_new_one_without_the_old_fields() {
     );
     story.put("marshal", &[("status", "approved")]);
     story.settle().expect(
-        "   3 marshal  poll     permit/7 no=7 status=approved -> edited #1
-            3 clerk    create   permit/7 no=7 status=approved <- applied #3",
+        "   3 engine   follow   permit/permit/csd31pdf9n80hn1z -> after another #1
+            3 marshal  poll     permit/7 no=7 status=approved  -> edited #2
+            3 clerk    create   permit/7 no=7 status=approved  <- applied #4",
     );
     let new = story.play.find("permit/7").unwrap().unwrap();
     assert_ne!(old, new);
+    assert_eq!(story.play.state(&new).unwrap().follows, Some(old));
     assert_eq!(story.play.merged(&new).unwrap().len(), 2);
     story.stays_quiet();
 }

@@ -24,6 +24,7 @@ mod answers;
 mod reads;
 mod shapes;
 mod deletes;
+mod links;
 mod kinds;
 mod refusals;
 mod groups;

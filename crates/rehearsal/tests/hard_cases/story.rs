@@ -1,7 +1,7 @@
 //! A story: what people do, in order, and the timeline that must come of it.
 
 use crate::scene::{Scene, field, permit, side};
-use hms_sync_engine::{Command, Plan, Shape};
+use hms_sync_engine::{Command, Plan, Reply, Shape, Tie, Tied};
 use hms_sync_mapping::from_text;
 use hms_sync_model::{FieldMap, Lane, NativeId, RecordId, Released, Value};
 use hms_sync_rehearsal::{Mood, Rehearsal};
@@ -117,6 +117,17 @@ impl Story {
         let command = Command::Release { record: self.record(), lane: Some(Lane::Side(side(on))), action };
         self.play.command(command).unwrap();
         self
+    }
+
+    /// A person says which native record is whose.
+    pub fn tie(&mut self, record: &RecordId, wanted: Tied) -> Reply {
+        let (record, by, reason) = (record.clone(), "ann".to_owned(), "file 12".to_owned());
+        self.play.command(Command::Tie(Tie { record, wanted, by, reason })).unwrap().unwrap()
+    }
+
+    /// The record that a side has under an id.
+    pub fn record_at(&self, on: &str, id: &NativeId) -> RecordId {
+        self.play.record_of(&side(on), id).unwrap().expect("it has a record")
     }
 
     /// The merged values, as `no=7 status=approved`.
