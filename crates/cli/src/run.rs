@@ -173,6 +173,7 @@ fn event_json(happening: &Happening) -> Json {
         }
         What::Sent { side, request } => ("sent", json!({ "side": side, "request": request })),
         What::Handled { job } => ("handled", json!({ "job": job })),
+        What::TakenUp { by, unread } => ("taken_up", json!({ "by": by, "unread": unread })),
         What::Erased { fields } => ("erased", json!({ "fields": fields })),
     };
     let mut line = json!({

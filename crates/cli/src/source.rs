@@ -10,7 +10,7 @@ use hms_sync_engine::RecordReport;
 use hms_sync_management::{
     Access, AsOf, CheckpointReport, Chosen, ConflictPage, ConflictQuery, Decide, Desk, DeskError, Diff,
     Erased, Explanation, History, LogPage, LogQuery, ParkedFilter, ParkedItem, ParkedPage, RecordConflicts,
-    Released, Restore, StatsReport, StatusReport, Verified,
+    Released, Restore, StatsReport, StatusReport, TakenUp, Verified,
 };
 use hms_sync_model::Released as Action;
 use hms_sync_notary::{Notary, NotaryStatus};
@@ -291,6 +291,16 @@ impl Source {
                 client.post("/api/erase", &body).await
             }
             Self::Stopped(desk) => desk.erase(record, by, reason).await.map_err(failure),
+        }
+    }
+
+    pub(crate) async fn take_up(&self, record: &str, by: &str, reason: &str) -> Result<TakenUp, Failure> {
+        match self {
+            Self::Running(client) => {
+                let body = serde_json::json!({ "record": record, "by": by, "reason": reason });
+                client.post("/api/take-up", &body).await
+            }
+            Self::Stopped(desk) => desk.take_up(record, by, reason).await.map_err(failure),
         }
     }
 

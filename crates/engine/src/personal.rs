@@ -106,6 +106,7 @@ pub(crate) fn mask(what: &mut What, personal: &BTreeSet<FieldName>) {
         | What::SideBack { .. }
         | What::Listed { .. }
         | What::Handled { .. }
+        | What::TakenUp { .. }
         | What::Erased { .. } => {}
     }
 }
@@ -188,7 +189,8 @@ fn close(body: &mut Body, closed: &BTreeSet<FieldName>) {
         | Body::Signing { .. }
         | Body::Erased { .. }
         | Body::Carried { .. }
-        | Body::Archived { .. } => {}
+        | Body::Archived { .. }
+        | Body::TakenUp { .. } => {}
     }
 }
 

@@ -189,6 +189,15 @@ pub enum Command {
     },
     /// Decide a conflict, or a value.
     Choose(Choice),
+    /// Take up a record that is held because events of it are lost.
+    TakeUp {
+        /// Which record.
+        record: RecordId,
+        /// Who asks for it.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// Erase a record's personal fields.
     Erase {
         /// Of which record.

@@ -32,7 +32,8 @@ pub use answers::{
     ArchivedEvents, AsOf, CheckpointReport, Chosen, ConflictPage, ConflictQuery, ConflictStory, Decide, Diff,
     Dropped, EditStory, Erased, EventReport, Explanation, FieldDiff, FieldStory, History, LogPage, LogQuery,
     LostEvents, MetValue, NotSeen, Noted, ParkedFilter, ParkedItem, ParkedPage, Pick, PointReport,
-    RecordConflicts, Released, Restore, Running, SideStory, StatusReport, ValueStory, Verified, WriteStory,
+    RecordConflicts, Released, Restore, Running, SideStory, StatusReport, TakenUp, ValueStory, Verified,
+    WriteStory,
 };
 pub use api::api_routes;
 pub use audit::ExportAsk;

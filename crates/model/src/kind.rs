@@ -73,6 +73,8 @@ kinds! {
     Carried => "carried",
     /// Events were archived and dropped.
     Archived => "archived",
+    /// A record that lacks events was taken up again.
+    TakenUp => "taken_up",
 }
 
 /// There is no such kind of event.
