@@ -182,6 +182,12 @@ fn told(seq: u64) -> (String, Body) {
             let of = (!seq.is_multiple_of(3)).then(|| RecordId::try_new("permit/é1").unwrap());
             Body::Erased { of, by, reason, fields }
         }
+        14 => {
+            let (by, reason) = ("A. Clerk".to_owned(), "disk 7".to_owned());
+            let other = SideName::try_new("marshal").unwrap();
+            let identity = if seq.is_multiple_of(3) { Vec::new() } else { vec![field("text")] };
+            Body::TakenUp { by, reason, sides: vec![side.clone(), other], unread: vec![side], identity }
+        }
         12 => return ("@sync/clerk/hooks".into(), Body::Received { message: format!("msg_{seq}") }),
         _ => edited(seq, actor, id, tag),
     };

@@ -42,7 +42,7 @@ pub use frame::{EVENT_BYTES_MAX, Sealed, seal};
 pub use hole::Lost;
 pub use log::{Log, LogStats, Options};
 pub use memory::MemoryDisk;
-pub use recover::{BrokenRecord, Recovery, Way, recover, recover_in_place, recover_known, replace};
+pub use recover::{BrokenRecord, Known, Recovery, Way, recover, recover_in_place, recover_known, replace};
 pub use table::TableSize;
 pub use tally::Count;
 pub use tree::Prover;

@@ -39,15 +39,19 @@ use std::path::{Path, PathBuf};
 /// [`LogError::NothingToRecover`] if there is no file to look at; and what the file
 /// system says. `dir` is as it was in every case.
 pub fn recover(dir: &Path, into: &Path, now: Time) -> Result<Recovery, LogError> {
-    recover_known(dir, into, 0, now)
+    recover_known(dir, into, &|_| 0, now)
 }
+
+/// How many events there were at least, as is known from elsewhere. It is shown the keys that
+/// the log's own events say it signs with, as far as they were found whole.
+pub type Known<'k> = &'k dyn Fn(&[String]) -> u64;
 
 /// The same where it is known from elsewhere that there were `known` events or more: those
 /// that are missing at the end count as lost, and nothing else gets their numbers.
 ///
 /// # Errors
 /// As [`recover`].
-pub fn recover_known(dir: &Path, into: &Path, known: u64, now: Time) -> Result<Recovery, LogError> {
+pub fn recover_known(dir: &Path, into: &Path, known: Known<'_>, now: Time) -> Result<Recovery, LogError> {
     let _held = folder::hold_for_reading(dir)?;
     if into.exists() {
         return Err(LogError::InTheWay { path: into.to_owned() });
@@ -56,7 +60,7 @@ pub fn recover_known(dir: &Path, into: &Path, known: u64, now: Time) -> Result<R
 }
 
 /// The same for who holds the folder.
-fn recover_held(dir: &Path, into: &Path, known: u64, now: Time) -> Result<Recovery, LogError> {
+fn recover_held(dir: &Path, into: &Path, known: Known<'_>, now: Time) -> Result<Recovery, LogError> {
     let db = dir.join("db");
     if !db.is_file() {
         return Err(LogError::NothingToRecover { path: dir.to_owned() });
@@ -64,6 +68,7 @@ fn recover_held(dir: &Path, into: &Path, known: u64, now: Time) -> Result<Recove
     let raw = RawFile::open(&db)?;
     let finds = scan::scan(&raw)?;
     let work = begin(into)?;
+    let known = known(&finds.keys);
     let farthest = finds.events.last_key_value().map_or(0, |((seq, _), _)| *seq);
     let (mut head, mut reasons) = (known, Vec::new());
     for (way, name) in [(Way::Opened, "first"), (Way::OpenedWithoutSnapshots, "second")] {
@@ -142,7 +147,7 @@ pub fn replace(dir: &Path, recovered: &Path, now: Time) -> Result<PathBuf, LogEr
 ///
 /// # Errors
 /// As [`recover`] and [`replace`].
-pub fn recover_in_place(dir: &Path, known: u64, now: Time) -> Result<(Recovery, PathBuf), LogError> {
+pub fn recover_in_place(dir: &Path, known: Known<'_>, now: Time) -> Result<(Recovery, PathBuf), LogError> {
     let mut name = dir.as_os_str().to_owned();
     name.push(".replacing");
     let made = PathBuf::from(name);

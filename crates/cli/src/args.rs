@@ -645,6 +645,9 @@ pub(crate) enum LogAction {
     /// Make a new change log of all that is whole in a damaged one
     #[command(after_help = RECOVERY)]
     Recover(RecoverArgs),
+    /// Take up a record that is held because events of it are lost
+    #[command(after_help = TAKE_UP)]
+    TakeUp(TakeUpArgs),
     /// Write the oldest events into a file of their own, and drop them from the log if that
     /// is approved
     #[command(after_help = ARCHIVE)]
@@ -658,6 +661,30 @@ pub(crate) enum LogAction {
         #[arg(long)]
         json: bool,
     },
+}
+
+const TAKE_UP: &str = "\
+The record starts over from what its sides show, as if it had just been linked: each side
+that can be read is read first, what they show differently is decided by the rules, and
+until then nothing is sent. What may have been done before it was held (requests, calls of
+handlers) is parked.
+
+A record goes by its id in hms-sync (permit/2kq0x6m3v9c1d), by its collection
+and identity (permit/P-1001), or by a side and its id there (clerk:17).";
+
+#[derive(Debug, Args)]
+pub(crate) struct TakeUpArgs {
+    /// The record
+    pub(crate) record: String,
+    /// Why: it stands in the log for good
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Who asks for it
+    #[arg(long, env = "USER", default_value = "an operator", hide_env_values = true)]
+    pub(crate) by: String,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 const ARCHIVE: &str = "\

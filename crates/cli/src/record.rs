@@ -53,7 +53,7 @@ pub(crate) fn tone_of(kind: &str) -> Tone {
         "edited" | "received" => Tone::One,
         "applied" | "confirmed" | "handled" => Tone::Good,
         "failed" | "parked" | "handler_failed" => Tone::Bad,
-        "doubted" | "released" | "unlinked" | "erased" => Tone::Warn,
+        "doubted" | "released" | "unlinked" | "erased" | "taken_up" => Tone::Warn,
         _ => Tone::Plain,
     }
 }
@@ -92,6 +92,7 @@ fn side_state(part: &SidePart) -> (Tone, String) {
     }
     match (&part.parked, part.in_step) {
         (Some(why), _) => (Tone::Bad, format!("parked, {why}")),
+        (None, _) if part.unread => (Tone::Warn, "to be read first".to_owned()),
         (None, true) => (Tone::Good, "in step".to_owned()),
         (None, false) if part.pending.is_empty() => (Tone::Warn, "a write is under way".to_owned()),
         (None, false) => (Tone::Warn, format!("to be brought: {}", part.pending.join(", "))),

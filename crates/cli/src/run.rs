@@ -174,6 +174,7 @@ fn event_json(happening: &Happening) -> Json {
         What::Sent { side, request } => ("sent", json!({ "side": side, "request": request })),
         What::Handled { job } => ("handled", json!({ "job": job })),
         What::Joined { into } => ("joined", json!({ "into": into })),
+        What::TakenUp { by, unread } => ("taken_up", json!({ "by": by, "unread": unread })),
         What::Erased { fields } => ("erased", json!({ "fields": fields })),
     };
     let mut line = json!({

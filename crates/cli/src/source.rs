@@ -10,7 +10,8 @@ use hms_sync_engine::RecordReport;
 use hms_sync_management::{
     Access, AsOf, CheckpointReport, Chosen, ConflictPage, ConflictQuery, Decide, Desk, DeskError, Diff,
     Erased, Explanation, History, Join, LogPage, LogQuery, ParkedFilter, ParkedItem, ParkedPage,
-    RecordConflicts, Released, Relink, RelinkPreview, Restore, StatsReport, StatusReport, Unlink, Verified,
+    RecordConflicts, Released, Relink, RelinkPreview, Restore, StatsReport, StatusReport, TakenUp, Unlink,
+    Verified,
 };
 use hms_sync_model::Released as Action;
 use hms_sync_notary::{Notary, NotaryStatus};
@@ -329,6 +330,16 @@ impl Source {
                 client.post("/api/erase", &body).await
             }
             Self::Stopped(desk) => desk.erase(record, by, reason).await.map_err(failure),
+        }
+    }
+
+    pub(crate) async fn take_up(&self, record: &str, by: &str, reason: &str) -> Result<TakenUp, Failure> {
+        match self {
+            Self::Running(client) => {
+                let body = serde_json::json!({ "record": record, "by": by, "reason": reason });
+                client.post("/api/take-up", &body).await
+            }
+            Self::Stopped(desk) => desk.take_up(record, by, reason).await.map_err(failure),
         }
     }
 

@@ -85,7 +85,9 @@ impl Machine {
         let there = match known.state.merged.presence(rules) {
             Presence::Present => true,
             Presence::Deleted => place.collection.recreate == Recreate::Revive,
-            Presence::Unborn | Presence::Undecided => false,
+            // Taken up, and not shown by any side since.
+            Presence::Unborn => !known.state.merged.clock.is_empty(),
+            Presence::Undecided => false,
         };
         let apart = known.state.sides.get(place.side).is_some_and(|part| part.apart.contains(&seen.id));
         if !same_identity || !there || apart {
@@ -182,7 +184,7 @@ impl Machine {
     }
 
     /// The first edit of a side on a record: all that it shows.
-    fn first_edit(
+    pub(crate) fn first_edit(
         &mut self,
         place: Place<'_>,
         record: &RecordId,

@@ -11,10 +11,10 @@ use crate::machine::Machine;
 use crate::past::state_at;
 use crate::personal::{closed, personal_of};
 use crate::state::RecordState;
+use crate::taken_up::is_unread;
 use crate::wake::{Now, Reply};
 use hms_sync_model::{
-    Actor, Author, Body, Change, Clock, Dot, Edit, FieldMap, FieldName, RecordId, Source, Stamp, Value,
-    VecMap,
+    Author, Body, Change, Clock, Dot, Edit, FieldMap, FieldName, RecordId, Source, Stamp, Value, VecMap,
 };
 use hms_sync_resolver::{Presence, Rules};
 
@@ -111,6 +111,9 @@ impl Machine {
         if let Some(why) = &state.malformed {
             return Err(impossible(format!("the record is held: {why}")));
         }
+        if is_unread(collection, state) {
+            return Err(impossible("it was taken up, and not every side has been read since".to_owned()));
+        }
         if state.merged.clock.is_empty() {
             return Err(impossible("nothing is known of the record yet".to_owned()));
         }
@@ -168,7 +171,7 @@ fn only_engine_since(seen: &Clock, now: &Clock) -> bool {
 }
 
 fn edit(state: &RecordState, changes: VecMap<FieldName, Change>, deletes: bool, now: Now) -> Edit {
-    let actor = Actor { author: Author::Operator, epoch: 0 };
+    let actor = state.actor(Author::Operator);
     Edit {
         generation: state.merged.generation,
         dot: Dot { n: state.merged.clock.count(&actor).saturating_add(1), actor },

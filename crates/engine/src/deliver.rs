@@ -14,6 +14,7 @@ use crate::plan::CollectionPlan;
 use crate::project::{Projection, lacks, projection, whole};
 use crate::state::{RecordState, SideState, Write};
 use crate::step::{Known, Step, due_of_doubt, next_step};
+use crate::taken_up::is_unread;
 use crate::views::Entry;
 use crate::wake::{Effect, Now};
 use hms_sync_connector::{LookupRequest, Shaped, Target, WriteRequest};
@@ -46,6 +47,7 @@ impl Machine {
                 continue;
             }
             let listed = self.passes.is_listed(side, &name);
+            let known = known.with_listing(self.passes.last_complete(side, &name));
             let step = next_step(collection, plan, &entry.state, side, listed, known);
             let work = step != Step::Rest;
             // What waits for the first listing is found again by it, also after a restart.
@@ -59,6 +61,10 @@ impl Machine {
             } else {
                 self.lanes.close(record, &track);
             }
+        }
+        if is_unread(collection, &entry.state) {
+            self.ask_listings(collection, record, entry);
+            any = true;
         }
         any |= self.reconsider_requests(record, &entry.state, now);
         any |= self.reconsider_jobs(record, &entry.state, now);
@@ -99,7 +105,7 @@ impl Machine {
             self.lanes.schedule(record, &track, now.mono);
             return Ok(());
         }
-        let known = Known::of(lane, now);
+        let known = Known::of(lane, now).with_listing(self.passes.last_complete(side, place.name));
         let mut entry = self.views.take(record)?;
         let listed = self.passes.is_listed(side, place.name);
         match next_step(place.collection, place.plan, &entry.state, side, listed, known) {
@@ -118,6 +124,10 @@ impl Machine {
             }
             Step::Read => self.read_one(place, record, &entry, now),
             Step::LookUp => self.look_up(place, record, &entry, now),
+            Step::NotShown => {
+                self.not_shown(place, record, &mut entry, now)?;
+                return self.finish(record.clone(), entry, now);
+            }
             Step::Park(reason, words) => {
                 self.park(record, &mut entry, Lane::Side(side.clone()), reason, words, now)?;
                 return self.finish(record.clone(), entry, now);

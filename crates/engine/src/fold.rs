@@ -84,6 +84,7 @@ impl RecordState {
                 let (by, reason, fields) = (by.clone(), reason.clone(), fields.iter().cloned().collect());
                 self.erase(Erasure { at, by, reason, fields });
             }
+            Body::TakenUp { sides, unread, identity, .. } => self.take_up((sides, unread), identity, at),
             // What it says is what the events before it made, where they are there.
             Body::Carried { .. } => {}
             Body::Cursor { .. } | Body::Received { .. } | Body::Signing { .. } | Body::Archived { .. } => {}
@@ -225,6 +226,7 @@ impl SideState {
         }
         self.attempts = 0;
         self.doubt = None;
+        self.unread = None;
         self.seen_at = at;
         // A new edit of the side is a new situation for what was set aside there.
         self.unpark();
@@ -406,6 +408,7 @@ impl SideState {
             self.acknowledge(merged, clock, |field| !withheld(field) && !but.contains(field));
         }
         self.doubt = None;
+        self.unread = None;
         self.seen_at = at;
         for (_, held) in self.held.iter_mut().filter(|(field, held)| held.not_kept && !but.contains(field)) {
             *held = Held::plain(std::mem::take(&mut held.sent));
@@ -510,6 +513,7 @@ pub fn side_of(body: &Body) -> Option<&SideName> {
         | Body::Carried { .. }
         | Body::Archived { .. }
         | Body::Joined { .. }
-        | Body::Follows { .. } => None,
+        | Body::Follows { .. }
+        | Body::TakenUp { .. } => None,
     }
 }

@@ -12,8 +12,9 @@ use crate::happening::What;
 use crate::lane::{Busy, Track};
 use crate::machine::Machine;
 use crate::personal::is_open;
-use crate::plan::{DOCUMENT, JobPlan};
+use crate::plan::{DOCUMENT, JobPlan, Plan};
 use crate::state::{JobState, RecordState, RequestState};
+use crate::taken_up::is_unread_of;
 use crate::wake::{Effect, Now, Reply, Wake};
 use hms_sync_connector::RawRequest;
 use hms_sync_model::{
@@ -33,7 +34,7 @@ impl Machine {
         for (name, _) in jobs {
             let track = Track::Handle(name.clone());
             let busy = self.lanes.get(record, &track).is_some_and(|lane| lane.busy.is_some());
-            let wanted = wants_call(state, name);
+            let wanted = wants_call(&plan, record, state, name);
             any |= wanted || busy;
             if wanted && !busy {
                 self.lanes.schedule(record, &track, now.mono);
@@ -46,7 +47,7 @@ impl Machine {
 
     /// Puts a record's requests where they belong. Answers whether there are any.
     pub(crate) fn reconsider_requests(&mut self, record: &RecordId, state: &RecordState, now: Now) -> bool {
-        if state.malformed.is_some() {
+        if state.malformed.is_some() || is_unread_of(&self.plan, record, state) {
             return false;
         }
         let mut any = false;
@@ -86,7 +87,7 @@ impl Machine {
         let entry = self.views.take(record)?;
         let state = &entry.state;
         let rules = self.plan.collections.get(&job.collection).map(|of| of.rules.clone()).unwrap_or_default();
-        if wants_call(state, name) {
+        if wants_call(&self.plan, record, state, name) {
             let clock = state.merged.clock.clone();
             if let Some(document) = document(state, &rules) {
                 let lane = self.lanes.open(record, &track);
@@ -201,7 +202,8 @@ impl Machine {
             return Ok(());
         }
         let entry = self.views.take(record)?;
-        match next_request(&entry.state, target) {
+        let waits = is_unread_of(&self.plan, record, &entry.state);
+        match next_request(&entry.state, target).filter(|_| !waits) {
             Some((version, next)) => {
                 let Request { method, path, body, key, .. } = next.request.clone();
                 let lane = self.lanes.open(record, &track);
@@ -309,11 +311,16 @@ impl Machine {
 }
 
 /// Whether a handler has not seen the record as it is now.
-fn wants_call(state: &RecordState, job: &JobName) -> bool {
+fn wants_call(plan: &Plan, record: &RecordId, state: &RecordState, job: &JobName) -> bool {
     let nobody = JobState::default();
     let seen = state.jobs.get(job).unwrap_or(&nobody);
-    let rests = seen.parked.as_ref().is_some_and(|parked| parked.clock == state.merged.clock);
+    // Whether it was called is a person's to find out.
+    let rests = seen
+        .parked
+        .as_ref()
+        .is_some_and(|parked| parked.reason == ParkReason::Unknown || parked.clock == state.merged.clock);
     state.malformed.is_none()
+        && !is_unread_of(plan, record, state)
         && !state.merged.clock.is_empty()
         && !rests
         && !seen.handled.covers(&state.merged.clock)

@@ -143,6 +143,13 @@ pub enum What {
         /// The other one.
         into: RecordId,
     },
+    /// A record that was held starts over from what its sides show.
+    TakenUp {
+        /// Who wanted it.
+        by: String,
+        /// The sides that are read before anything is sent.
+        unread: Vec<SideName>,
+    },
     /// The erasure of a record's personal fields is written down; their key is destroyed now.
     Erased {
         /// The fields that are closed.
@@ -195,6 +202,10 @@ impl fmt::Display for What {
             Self::Sent { side, request } => write!(f, "{side} took {request}"),
             Self::Handled { job } => write!(f, "{job} done"),
             Self::Joined { into } => write!(f, "one with {into}, which goes on"),
+            Self::TakenUp { by, unread } => {
+                write!(f, "{by:.60} at hms-sync: taken up, to be read first:")?;
+                unread.iter().try_for_each(|side| write!(f, " {side}"))
+            }
             Self::Erased { fields } => {
                 f.write_str("personal fields erased:")?;
                 fields.iter().try_for_each(|field| write!(f, " {field}"))

@@ -180,9 +180,11 @@ impl Machine {
         now: Now,
     ) -> Result<(), EngineError> {
         let Some(part) = entry.state.sides.get(place.side) else { return Ok(()) };
-        if !part.has_it() {
+        // One that starts over says so itself, also where it was known to be gone.
+        let says_so = part.unread.is_some() && part.id.is_some();
+        if !part.has_it() && !says_so {
             let clock = part.acked_of_all();
-            let known = part.doubt.is_none();
+            let known = part.doubt.is_none() && part.unread.is_none();
             let body = Body::Confirmed { side: place.side.clone(), clock, tag: None, but: Vec::new() };
             return if known { Ok(()) } else { self.emit(record, entry, body, now).map(|_| ()) };
         }

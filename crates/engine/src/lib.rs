@@ -40,6 +40,7 @@ mod operate;
 mod personal;
 mod erase;
 mod stream;
+mod taken_up;
 mod quiet;
 mod blocks;
 mod conflicts;

@@ -225,6 +225,9 @@ impl Machine {
             let body = Body::Failed { side: place.side.clone(), of, failure: Failure::NotApplied, words };
             self.emit(record, entry, body, now)?;
         }
+        if entry.state.sides.get(place.side).is_some_and(|part| part.unread.is_some()) {
+            self.not_shown(place, record, entry, now)?;
+        }
         match refused {
             Some(words) => {
                 self.park(record, entry, Lane::Side(place.side.clone()), ParkReason::Refused, words, now)

@@ -23,7 +23,7 @@ use crate::views::{Entry, Views, is_parked};
 use crate::wake::{Effect, Now, Reply, ReplyTo, Wake};
 use hms_sync_changelog::{Log, Sealed, seal};
 use hms_sync_model::{
-    Actor, Author, Body, Change, Dot, Edit, Event, RecordId, SideName, Source, Stamp, Time, VecMap,
+    Author, Body, Change, Dot, Edit, Event, RecordId, SideName, Source, Stamp, Time, VecMap,
 };
 use hms_sync_resolver::fault::{Fault, is_back};
 use hms_sync_resolver::{Presence, Reason};
@@ -345,7 +345,7 @@ impl Machine {
         if changes.is_empty() {
             return Ok(());
         }
-        let actor = Actor { author: Author::Engine, epoch: 0 };
+        let actor = entry.state.actor(Author::Engine);
         let edit = Edit {
             generation: merged.generation,
             dot: Dot { n: merged.clock.count(&actor).saturating_add(1), actor },

@@ -200,10 +200,15 @@ impl Machine {
             .get(record, &Track::Deliver(place.side.clone()))
             .is_some_and(|lane| lane.busy.is_some());
         // What a webhook shows may be older than what we have seen or written since.
-        let hint = matches!(seen.source, Source::Webhook(_)) && place.plan.abilities.fetch;
+        let unread = entry.state.sides.get(place.side).is_some_and(|part| part.unread.is_some());
+        let hint = matches!(seen.source, Source::Webhook(_)) && (place.plan.abilities.fetch || unread);
         let early = self.may_precede_write(place, record, seen) && self.is_write_open(place, record, entry);
         if (busy || hint || early) && seen.source != Source::Answer {
             return self.doubt_if_different(place, record, entry, seen, now);
+        }
+        if unread {
+            // As if it had just been linked: all that it shows is what it says.
+            return self.first_edit(place, record, entry, seen, (true, true), now);
         }
         let mut certain = seen.certain;
         if is_back(Fault::OpenWriteForgotten) {

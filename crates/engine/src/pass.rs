@@ -66,6 +66,12 @@ pub(crate) struct Pass {
     place: Option<Place>,
     /// When everything was last read.
     listed_at: Time,
+    /// When the last full listing of this process began.
+    full_began: Option<Time>,
+    /// When the last one began that was complete, and whose deletes were believed.
+    complete_began: Option<Time>,
+    /// A listing is waited for that begins no earlier.
+    wanted: Option<Time>,
     /// When the last pass that ended well began: what it did not show was not there then.
     last_began: Time,
     /// When it ended.
@@ -135,6 +141,9 @@ impl Passes {
                     next_poll: first.filter(|_| part.poll_interval.is_some()),
                     next_full: first.filter(|_| !state.listed || part.full_interval.is_some()),
                     listed_at: state.listed_at,
+                    full_began: None,
+                    complete_began: None,
+                    wanted: None,
                     failures: 0,
                     trouble: None,
                     waiting: None,
@@ -162,6 +171,24 @@ impl Passes {
     /// changed while no process ran has been read too.
     pub(crate) fn is_listed(&self, side: &SideName, collection: &CollectionName) -> bool {
         self.get(side, collection).is_some_and(|pass| pass.listed && pass.current)
+    }
+
+    /// When the last complete listing of this process began.
+    pub(crate) fn last_complete(&self, side: &SideName, collection: &CollectionName) -> Option<Time> {
+        self.get(side, collection)?.complete_began
+    }
+
+    /// Has a side listed as a whole that was not since; one that cannot be, when it is next due.
+    pub(crate) fn want_listing(&mut self, side: &SideName, collection: &CollectionName, since: Time) {
+        let Some(pass) = self.all.get_mut(&(side.clone(), collection.clone())) else { return };
+        if pass.complete_began.is_some_and(|began| began >= since) {
+            return;
+        }
+        pass.wanted = pass.wanted.max(Some(since));
+        let running = pass.running.as_ref().filter(|running| running.full).map(|running| running.began);
+        if running.or(pass.full_began).is_none_or(|began| began < since) {
+            pass.ask(true);
+        }
     }
 
     /// A webhook came.
@@ -536,7 +563,7 @@ impl Machine {
         let pace = self.plan.sweeps.get(key).filter(told).copied();
         pass.next_poll = poll.map(|poll| now.mono.plus(pace.unwrap_or(poll).max(poll).max(rest)));
         let mut first_listing = false;
-        let caught_up = !std::mem::replace(&mut pass.current, true);
+        let mut caught_up = !std::mem::replace(&mut pass.current, true);
         if running.full {
             pass.next_full = full.map(|interval| now.mono.plus(interval));
             first_listing = !pass.listed;
@@ -547,6 +574,7 @@ impl Machine {
                 self.tell(None, told, now);
             }
             let swept = !running.sound || self.sweep(key, &running, now)?;
+            caught_up |= self.listing_ended(key, running.began, running.sound && swept);
             self.move_cursor(key, running.cursor, None, swept && worth_noting, now)?;
         } else {
             self.move_cursor(key, running.cursor, None, false, now)?;
@@ -556,6 +584,21 @@ impl Machine {
             self.look_at_all();
         }
         Ok(())
+    }
+
+    /// Notes that a full listing has ended. Answers whether one was waited for.
+    fn listing_ended(&mut self, key: &(SideName, CollectionName), began: Time, complete: bool) -> bool {
+        let Some(pass) = self.passes.all.get_mut(key) else { return false };
+        pass.full_began = Some(began);
+        if complete {
+            pass.complete_began = Some(began);
+        }
+        match pass.wanted {
+            Some(since) if began < since => pass.ask(true),
+            Some(_) => pass.wanted = None,
+            None => return false,
+        }
+        true
     }
 
     /// Looks for records that a complete listing did not show. Answers false if

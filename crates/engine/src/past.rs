@@ -87,6 +87,9 @@ pub(crate) fn record_seen(
         from = last.version.saturating_add(1);
         for (_, event) in &mut page {
             Look::Opened(vault).at(event);
+            if let Body::TakenUp { identity, .. } = &event.body {
+                view.start_over(|field| identity.contains(field));
+            }
             if let Body::Edited { edit, .. } = &event.body
                 && seen.has(&edit.dot)
                 && let Err(why) = view.apply(rules, edit)

@@ -107,6 +107,7 @@ pub(crate) fn mask(what: &mut What, personal: &BTreeSet<FieldName>) {
         | What::Listed { .. }
         | What::Handled { .. }
         | What::Joined { .. }
+        | What::TakenUp { .. }
         | What::Erased { .. } => {}
     }
 }
@@ -191,7 +192,8 @@ fn close(body: &mut Body, closed: &BTreeSet<FieldName>) {
         | Body::Signing { .. }
         | Body::Erased { .. }
         | Body::Carried { .. }
-        | Body::Archived { .. } => {}
+        | Body::Archived { .. }
+        | Body::TakenUp { .. } => {}
     }
 }
 

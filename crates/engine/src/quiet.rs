@@ -145,6 +145,7 @@ fn is_quiet(collection: &CollectionPlan, state: &RecordState, side: &SideName, i
         && part.id.as_ref() == Some(id)
         && part.write.is_none()
         && part.doubt.is_none()
+        && part.unread.is_none()
         && part.parked.is_none()
         && part.last_write.as_ref().is_none_or(|last| last.shown)
         && part.held.values().all(|held| !held.not_kept)

@@ -225,6 +225,9 @@ pub struct SidePart {
     /// When what it holds was last confirmed, in RFC 3339.
     #[serde(default)]
     pub seen_at: Option<String>,
+    /// Whether it is still to be read, since the record was taken up: until it is, nothing is sent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unread: bool,
     /// What is to be brought to it.
     pub pending: Vec<String>,
     /// Why nothing is brought to it.
@@ -304,7 +307,9 @@ impl Machine {
                 title: title.clone(),
                 lane: "record".into(),
                 reason: "malformed".into(),
-                words: why.clone(),
+                words: format!(
+                    "{why}; `hms-sync log FILE take-up {record}` has it taken up from what its sides show"
+                ),
                 attempts: 0,
                 given_up: false,
             });
@@ -425,6 +430,7 @@ impl Machine {
                 not_shown: not_shown(state, part),
                 holds: holds(part),
                 seen_at: (part.seen_at > Time(0)).then(|| part.seen_at.to_string()),
+                unread: part.unread.is_some(),
                 pending: wanted
                     .map(|w| w.fields.keys().map(ToString::to_string).collect())
                     .unwrap_or_default(),

@@ -54,6 +54,9 @@ pub struct RecordState {
     /// The record whose place on a side it took.
     #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
     pub follows: Option<RecordId>,
+    /// Which life of the counters of people at hms-sync and of hms-sync itself.
+    #[serde(rename = "l", default, skip_serializing_if = "is_default")]
+    pub epoch: u32,
     /// An event of this record could not be applied: it is left alone until a person looks.
     #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
     pub malformed: Option<String>,
@@ -121,6 +124,10 @@ pub struct SideState {
     /// Set aside.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pub parked: Option<Parked>,
+    /// When the record was taken up, if this side has not been read since: until then nothing
+    /// of the record is sent anywhere.
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<Time>,
     /// When what it holds was last confirmed by an observation or an answer.
     #[serde(rename = "c", default, skip_serializing_if = "is_default")]
     pub seen_at: Time,
@@ -265,6 +272,10 @@ impl SideState {
     /// edit was made that we do not know. `pass` is when the last pass over all records
     /// began and ended. One that ended in doubt may have shown the edit already.
     pub(crate) fn unchanged_until(&self, pass: Option<(Time, Time)>) -> Time {
+        if self.unread.is_some() {
+            // What was known of it may have been known only in part.
+            return Time::MIN;
+        }
         let passed = pass.filter(|(_, ended)| self.doubt.as_ref().is_none_or(|doubt| *ended < doubt.since));
         passed.map_or(self.seen_at, |(began, _)| self.seen_at.max(began))
     }

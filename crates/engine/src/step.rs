@@ -5,6 +5,7 @@ use crate::brake::fights;
 use crate::plan::{CollectionPlan, CollectionSide};
 use crate::project::{Projection, held_back, is_unconfirmed, lacks, projection};
 use crate::state::{RecordState, SideState, Write};
+use crate::taken_up::{Way, is_unread, way_to_read};
 use crate::wake::Now;
 use hms_sync_model::{Operation, ParkReason, SideName, Time};
 use hms_sync_resolver::fault::{Fault, is_back};
@@ -26,6 +27,8 @@ pub(crate) enum Step {
     Read,
     /// A look at what carries its identity.
     LookUp,
+    /// Nothing to look at: the side was read as a whole and has not shown it.
+    NotShown,
     /// A person's word.
     Park(ParkReason, String),
 }
@@ -41,6 +44,8 @@ pub(crate) struct Known {
     fresh: bool,
     /// What time it is.
     wall: Time,
+    /// When the last complete listing of the side began.
+    listing: Option<Time>,
 }
 
 /// How long after a read of the record a write may follow without another.
@@ -49,7 +54,12 @@ const FRESH: Duration = Duration::from_secs(1);
 impl Known {
     pub(crate) fn of(lane: &crate::lane::Lane, now: Now) -> Self {
         let fresh = lane.read_at.is_some_and(|at| now.mono < at.plus(FRESH));
-        Self { look: lane.look.is_some(), refused: lane.refused, fresh, wall: now.wall }
+        Self { look: lane.look.is_some(), refused: lane.refused, fresh, wall: now.wall, listing: None }
+    }
+
+    /// The same with when the last complete listing of the side began.
+    pub(crate) fn with_listing(self, listing: Option<Time>) -> Self {
+        Self { listing, ..self }
     }
 }
 
@@ -66,6 +76,9 @@ pub(crate) fn next_step(
     let part = state.sides.get(side).unwrap_or(&nobody);
     if state.malformed.is_some() || rests(state, part) {
         return Step::Rest;
+    }
+    if is_unread(collection, state) {
+        return first_read(collection, plan, state, side, lane);
     }
     let quarantined = |part: &SideState| {
         let parked = part.parked.as_ref();
@@ -103,6 +116,23 @@ pub(crate) fn next_step(
             Step::Read
         }
         None => Step::Rest,
+    }
+}
+
+/// What is to be done on a side before anything of a record is sent that was taken up.
+fn first_read(
+    collection: &CollectionPlan,
+    plan: &CollectionSide,
+    state: &RecordState,
+    side: &SideName,
+    lane: Known,
+) -> Step {
+    let Some(since) = state.sides.get(side).and_then(|part| part.unread) else { return Step::Rest };
+    match way_to_read(collection, plan, state, side) {
+        Some(Way::Fetch) => Step::Read,
+        Some(Way::LookUp) => Step::LookUp,
+        Some(Way::Listing) if lane.listing.is_some_and(|began| began >= since) => Step::NotShown,
+        Some(Way::Listing) | None => Step::Rest,
     }
 }
 

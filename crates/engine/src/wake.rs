@@ -192,6 +192,15 @@ pub enum Command {
     Choose(Choice),
     /// Say which native record is whose.
     Tie(Tie),
+    /// Take up a record that is held because events of it are lost.
+    TakeUp {
+        /// Which record.
+        record: RecordId,
+        /// Who asks for it.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// Erase a record's personal fields.
     Erase {
         /// Of which record.

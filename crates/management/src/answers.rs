@@ -193,6 +193,21 @@ pub struct Erased {
     pub fields: Vec<String>,
 }
 
+/// A record that was held and is taken up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenUp {
+    /// The record's id.
+    pub record: String,
+    /// What people call it.
+    pub title: String,
+    /// The version of the event that says so.
+    pub version: u64,
+    /// The sides that are read before anything is sent.
+    pub unread: Vec<String>,
+    /// What waits for a person: it may have been done before.
+    pub parked: Vec<ParkedItem>,
+}
+
 /// What a check of the whole log found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {

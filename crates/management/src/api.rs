@@ -56,6 +56,7 @@ pub(crate) fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Room>>)> {
         (Method::POST, "/api/audit/rotate-key", post(audit::rotate_key)),
         (Method::POST, "/api/audit/new-origin", post(audit::new_origin)),
         (Method::POST, "/api/erase", post(erase)),
+        (Method::POST, "/api/take-up", post(take_up)),
     ]
 }
 
@@ -323,15 +324,20 @@ struct PollBody {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct EraseBody {
+struct RecordAndWhy {
     record: String,
     by: String,
     reason: String,
 }
 
 async fn erase(State(room): Ask, request: Request) -> Answer<crate::Erased> {
-    let EraseBody { record, by, reason } = told(&room, request).await?;
+    let RecordAndWhy { record, by, reason } = told(&room, request).await?;
     in_time(&room, room.desk.erase(&record, &by, &reason)).await
+}
+
+async fn take_up(State(room): Ask, request: Request) -> Answer<crate::TakenUp> {
+    let RecordAndWhy { record, by, reason } = told(&room, request).await?;
+    in_time(&room, room.desk.take_up(&record, &by, &reason)).await
 }
 
 #[derive(Serialize)]

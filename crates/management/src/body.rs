@@ -89,6 +89,7 @@ impl From<DeskError> for Refusal {
             | DeskError::Runs
             | DeskError::Archived { .. }
             | DeskError::NotErased { .. }
+            | DeskError::NotTakenUp { .. }
             | DeskError::NoNotary
             | DeskError::Notary(_)
             | DeskError::Export(_) => StatusCode::CONFLICT,

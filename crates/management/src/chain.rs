@@ -102,8 +102,8 @@ struct Made {
     unseen: Vec<Unseen>,
     /// The message id of the webhook that had the record read.
     hint: Option<String>,
-    /// Whether it was the first that was heard of the record.
-    first: bool,
+    /// Whether it was the first that was heard of the record, or since it was taken up.
+    first: Option<&'static str>,
 }
 
 struct Walk<'a> {
@@ -159,12 +159,27 @@ impl<'a> Walk<'a> {
                 Author::Side(_) | Author::Operator | Author::Join => self.edited(id, event, told),
             }
         }
+        if matches!(event.body, Body::TakenUp { .. }) {
+            self.start_over(event);
+        }
         self.hint(&event.body);
         self.writes.take(event);
         if event.version > self.state.version {
             self.state.fold(self.rules, id, event);
         }
         self.prune();
+    }
+
+    /// Ends what went on before the record was taken up.
+    fn start_over(&mut self, event: &Event) {
+        self.settled.clear();
+        self.hints.clear();
+        let words = "the record was taken up from what its sides show".to_owned();
+        let (at, kind) = (event.at.to_string(), "taken_up".to_owned());
+        let noted = Noted { version: event.version, at, kind, words };
+        for conflict in self.state.merged.conflicts(self.rules) {
+            self.over.insert(conflict.field.clone(), (conflict, noted.clone()));
+        }
     }
 
     /// Keeps the conflicts that an edit ends, as they stood just before it.
@@ -287,7 +302,12 @@ impl<'a> Walk<'a> {
             (Source::Fetch, Some(side)) => self.hints.get(side).cloned(),
             _ => None,
         };
-        let first = self.state.merged.clock.is_empty();
+        let merged = &self.state.merged;
+        let first = match merged.presence_siblings() {
+            [] if merged.clock.is_empty() => Some("was the first to show the record"),
+            [] => Some("was the first to show the record since it was taken up"),
+            _ => None,
+        };
         let made = Made { id, event: event.clone(), unseen: told.unseen, hint, first };
         self.made.insert(edit.dot.clone(), made);
     }
@@ -547,7 +567,7 @@ impl Made {
     fn context_words(&self, certain: bool, later: &[Unseen]) -> String {
         let known = match phrases::unseen(&self.unseen, self.event.at) {
             Some(words) => words,
-            None if self.first => "was the first to show the record".to_owned(),
+            None if let Some(first) = self.first => first.to_owned(),
             None => "had seen all changes of others until then".to_owned(),
         };
         let later =

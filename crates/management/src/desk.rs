@@ -6,6 +6,7 @@
 
 use crate::answers::{
     Erased, EventReport, History, ParkedFilter, ParkedItem, ParkedPage, Released, Running, StatusReport,
+    TakenUp,
 };
 use crate::detail::detail;
 use crate::error::DeskError;
@@ -263,6 +264,31 @@ impl Desk {
         let report = self.record(record.as_str()).await?;
         let fields = report.erased.map(|erased| erased.fields).unwrap_or_default();
         Ok(Erased { record: report.record, title: report.title, fields })
+    }
+
+    /// Takes a record up that is held because events of it are lost: it starts over from what
+    /// its sides show. Answers when that is written down; the sides are read after.
+    pub async fn take_up(&self, name: &str, by: &str, reason: &str) -> Result<TakenUp, DeskError> {
+        for (what, text, max) in [("reason", reason, REASON_MAX), ("name of who asks", by, BY_MAX)] {
+            if text.trim().is_empty() || text.chars().count() > max {
+                return Err(DeskError::Invalid {
+                    why: format!("to take a record up needs a {what}, of {max} characters at most"),
+                    hint: "it stands in the log for good".to_owned(),
+                });
+            }
+        }
+        let record = self.find(name).await?;
+        let (by, reason) = (by.trim().to_owned(), reason.trim().to_owned());
+        let asked = self.command(Command::TakeUp { record: record.clone(), by, reason }).await;
+        let made = asked.map_err(|why| match why {
+            DeskError::Refused { why } => DeskError::NotTakenUp { why },
+            other => other,
+        })?;
+        let version = if let Reply::Made(version) = made { version } else { 0 };
+        let report = self.record(record.as_str()).await?;
+        let unread = report.sides.into_iter().filter(|part| part.unread).map(|part| part.side).collect();
+        let parked = self.parked_of(&record).await?;
+        Ok(TakenUp { record: report.record, title: report.title, version, unread, parked })
     }
 
     /// Has a side's collection read now.

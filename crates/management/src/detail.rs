@@ -66,6 +66,9 @@ pub(crate) fn detail(event: &Event) -> Json {
             "first": first, "last": last, "file": file, "hash": hash.to_string(), "root": root.to_string(),
             "by": by, "reason": reason,
         }),
+        Body::TakenUp { by, reason, sides, unread, identity } => json!({
+            "by": by, "reason": reason, "sides": sides, "unread": unread, "identity": identity,
+        }),
         Body::Erased { of, by, reason, fields } => {
             json!({ "record": of, "by": by, "reason": reason, "fields": fields })
         }

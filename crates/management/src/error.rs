@@ -77,6 +77,12 @@ pub enum DeskError {
         /// Why.
         why: String,
     },
+    /// The record is not taken up.
+    #[error("{why}")]
+    NotTakenUp {
+        /// Why.
+        why: String,
+    },
     /// It takes a running sync, and none runs.
     #[error("the sync is not running")]
     NotRunning,
@@ -162,6 +168,7 @@ impl DeskError {
                 format!("look at it again, then decide with --version {now} if it is still right")
             }
             Self::NotErased { .. } => "`hms-sync explain FILE RECORD` shows how it stands".into(),
+            Self::NotTakenUp { .. } => "`hms-sync parked FILE list` shows what is held, and why".into(),
             Self::Runs => "stop it first: only one process at a time can drop events from the log".into(),
             Self::Archived { .. } => {
                 "`hms-sync audit ARCHIVE verify` checks an archive; each of its lines shows an event".into()

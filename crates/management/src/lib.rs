@@ -34,7 +34,7 @@ pub use answers::{
     Dropped, EditStory, Erased, EventReport, Explanation, FieldDiff, FieldStory, History, Join,
     LinkDifference, LogPage, LogQuery, LostEvents, MetValue, NotSeen, Noted, ParkedFilter, ParkedItem,
     ParkedPage, Pick, PointReport, RecordConflicts, Released, Relink, RelinkPreview, Restore, Running,
-    SideStory, StatusReport, Unlink, ValueStory, Verified, WriteStory,
+    SideStory, StatusReport, TakenUp, Unlink, ValueStory, Verified, WriteStory,
 };
 pub use api::api_routes;
 pub use audit::ExportAsk;

@@ -183,6 +183,7 @@ impl Teller {
             Body::Erased { of, by, reason, fields } => {
                 (None, phrases::erased(of.as_ref(), by, reason, fields))
             }
+            Body::TakenUp { by, reason, unread, .. } => (None, phrases::taken_up(by, reason, unread)),
             Body::Carried { upto, .. } => {
                 let events = if *upto == 1 {
                     "its first event".to_owned()
@@ -192,13 +193,7 @@ impl Teller {
                 (None, format!("{events} came to this; they may be archived"))
             }
             Body::Archived { first, last, file, by, reason, .. } => {
-                let (file, by, reason) = (short(file), short(by), short(reason));
-                (
-                    None,
-                    format!(
-                        "events {first} to {last} were dropped, and are in {file}: approved by {by}, {reason}"
-                    ),
-                )
+                (None, phrases::archived((*first, *last), file, by, reason))
             }
             Body::Signing { key, words, .. } => {
                 (None, format!("the log signs with {} from here on: {}", short(key), short(words)))

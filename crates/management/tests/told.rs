@@ -157,6 +157,17 @@ fn trouble_and_what_a_person_did_about_it() {
 }
 
 #[test]
+fn a_record_that_was_held_is_taken_up() {
+    let (by, reason, sides) = ("jo\u{1b}x".into(), "disk 7".into(), vec![side("clerk"), side("marshal")]);
+    let unread = sides.clone();
+    check(
+        vec![Body::TakenUp { by, reason, sides, unread, identity: Vec::new() }],
+        &["jo x had it taken up from what its sides show, without the events that are lost: disk 7; \
+           to be read first: clerk, marshal"],
+    );
+}
+
+#[test]
 fn hms_sync_speaks_for_itself() {
     let Body::Edited { mut edit, .. } = edit("clerk", 1, &[], &[("status", "revoked", "revoked")], None)
     else {

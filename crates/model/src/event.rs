@@ -520,6 +520,27 @@ pub enum Body {
         #[serde(rename = "y")]
         reason: String,
     },
+    /// A person has a record taken up that was held because events of it are lost. From here
+    /// on it is what its sides show, as if it had just been linked, and whoever edits it
+    /// goes on in the next epoch.
+    #[serde(rename = "T")]
+    TakenUp {
+        /// Who asked for it.
+        #[serde(rename = "w")]
+        by: String,
+        /// Why.
+        #[serde(rename = "y")]
+        reason: String,
+        /// The sides of its collection.
+        #[serde(rename = "s")]
+        sides: Vec<SideName>,
+        /// Those of them that are read anew before anything is sent.
+        #[serde(rename = "u")]
+        unread: Vec<SideName>,
+        /// The fields that make its identity: by these it is known until a side shows it.
+        #[serde(rename = "f", default, skip_serializing_if = "Vec::is_empty")]
+        identity: Vec<FieldName>,
+    },
 }
 
 /// A record and a side's native record that are kept apart.

@@ -79,6 +79,8 @@ kinds! {
     Joined => "joined",
     /// The record comes after another one.
     Follows => "follows",
+    /// A record that lacks events was taken up again.
+    TakenUp => "taken_up",
 }
 
 /// There is no such kind of event.

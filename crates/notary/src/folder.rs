@@ -31,6 +31,11 @@ impl Folder {
         Ok(Self(path))
     }
 
+    /// The same, to be read alone: nothing is made.
+    pub(crate) fn of(data_dir: &Path) -> Self {
+        Self(data_dir.join("audit"))
+    }
+
     pub(crate) fn key(&self) -> PathBuf {
         self.0.join("key")
     }

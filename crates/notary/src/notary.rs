@@ -70,6 +70,9 @@ pub struct WitnessStatus {
 pub struct NotaryStatus {
     /// The verifier key, for those who check; nothing before the first start.
     pub key: Option<String>,
+    /// All keys that it has signed with under its origin.
+    #[serde(default)]
+    pub keys: Vec<String>,
     /// Events of the last checkpoint.
     pub size: Option<u64>,
     /// When it was signed, in RFC 3339.
@@ -277,6 +280,7 @@ impl Notary {
         let state = self.state();
         NotaryStatus {
             key: state.signer.as_ref().map(|signer| signer.verifier_key().to_string()),
+            keys: state.keys.iter().map(ToString::to_string).collect(),
             size: state.last.as_ref().map(|(head, _)| head.size),
             at: state.last_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true)),
             trouble: state.trouble.clone(),

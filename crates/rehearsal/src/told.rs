@@ -168,7 +168,8 @@ impl Told {
             | Body::Signing { .. }
             | Body::Erased { .. }
             | Body::Carried { .. }
-            | Body::Archived { .. } => {}
+            | Body::Archived { .. }
+            | Body::TakenUp { .. } => {}
         }
     }
 

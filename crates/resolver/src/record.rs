@@ -170,6 +170,13 @@ impl Record {
         Ok(())
     }
 
+    /// Starts over: whether it is there and what its fields hold is nobody's word any more,
+    /// but for the fields that `keeps` names. What has been seen of it stays seen.
+    pub fn start_over(&mut self, keeps: impl Fn(&FieldName) -> bool) {
+        self.presence = Reg::default();
+        self.fields.retain(|field, _| keeps(field));
+    }
+
     /// Forgets all that was ever in a field, as if nobody had touched it. What has been
     /// seen of the record stays.
     pub fn forget(&mut self, field: &FieldName) {

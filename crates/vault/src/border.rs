@@ -74,6 +74,7 @@ fn walk(body: &mut Body, visit: &mut impl Visit) -> Result<(), VaultError> {
         | Body::Signing { .. }
         | Body::Erased { .. }
         | Body::Archived { .. }
+        | Body::TakenUp { .. }
         // Made of what is sealed already, and sealed as a whole beside that.
         | Body::Carried { .. } => Ok(()),
     }

@@ -10,11 +10,14 @@ use crate::error::LogError;
 use crate::frame::{Frame, HEAD_BYTES, MAGIC as FRAME};
 use crate::hole::{self, Lost};
 use crate::pack::{self, PACKED};
-use hms_sync_model::{ARCHIVES_STREAM, Body, Event, EventId};
+use hms_sync_model::{ARCHIVES_STREAM, Body, Event, EventId, KEYS_STREAM};
 use std::collections::{BTreeMap, HashMap};
 
 /// Events that stand under one number beside each other, at most: a crash can leave some.
 const RIVALS_MAX: u32 = 16;
+
+/// Keys that are kept: a file of another hand may name any number.
+const KEYS_MAX: usize = 1_024;
 
 /// Past the number of any event: a file of another hand may have any.
 const SEQS_END: u64 = 1 << 48;
@@ -53,6 +56,8 @@ pub(super) struct Finds {
     pub(super) ranges: BTreeMap<u64, (u64, Counted)>,
     /// The same, as events of approvals tell of them.
     pub(super) told: BTreeMap<u64, Archived>,
+    /// The keys that the log's events say it signs with.
+    pub(super) keys: Vec<String>,
     /// Ids of dropped events, by the number of the first of each group.
     pub(super) ids: BTreeMap<u64, Vec<EventId>>,
     /// The place of each chunk and frame that was seen whole, by the start of its hash.
@@ -147,6 +152,16 @@ impl Finds {
         self.told.insert(*first, told);
     }
 
+    /// Notes the keys that an event names.
+    fn signing(&mut self, event: &Event) {
+        let Body::Signing { key, before, .. } = &event.body else { return };
+        for key in before.iter().chain([key]).filter(|_| event.record.as_str() == KEYS_STREAM) {
+            if self.keys.len() < KEYS_MAX && !self.keys.contains(key) {
+                self.keys.push(key.clone());
+            }
+        }
+    }
+
     fn range(&mut self, age: u64, rest: &[u8]) {
         let Some(Ok(counted)) = archived::read(rest) else { return };
         let first = counted.0.first;
@@ -176,6 +191,7 @@ impl Finds {
         }
         if next < RIVALS_MAX && (1..SEQS_END).contains(&event.seq) {
             self.approval(event);
+            self.signing(event);
             self.events.insert((event.seq, next), found);
         }
     }

@@ -155,7 +155,7 @@ fn events_that_are_known_to_have_been_there_are_lost_at_the_end() {
     let place = fast_folder();
     let (dir, into) = (place.path().join("log"), place.path().join("new"));
     write(&small().files, &dir);
-    let report = recover_known(&dir, &into, 3_050, NOW).unwrap();
+    let report = recover_known(&dir, &into, &|_| 3_050, NOW).unwrap();
     assert_eq!((report.way, report.last, report.events_lost()), (Way::Salvaged, 3_050, 50));
     assert_eq!((report.lost[0].first, report.broken.len()), (3_001, 0));
     assert!(report.reasons[0].contains("there were more"), "{:?}", report.reasons);
@@ -173,7 +173,7 @@ fn a_recovery_in_place_that_was_cut_off_is_begun_again() {
         let place = fast_folder();
         let dir = place.path().join("log");
         write(&files, &dir);
-        let (report, aside) = recover_in_place(&dir, 0, NOW).unwrap();
+        let (report, aside) = recover_in_place(&dir, &|_| 0, NOW).unwrap();
         assert_eq!((&report.from, &report.into), (&aside, &dir));
         assert_eq!(read(&aside), files);
         report
@@ -197,7 +197,7 @@ fn a_recovery_in_place_that_was_cut_off_is_begun_again() {
                 fs::rename(&dir, place.path().join("log.damaged-20260101T000000Z")).unwrap();
             }
         }
-        let (report, aside) = recover_in_place(&dir, 0, NOW).unwrap();
+        let (report, aside) = recover_in_place(&dir, &|_| 0, NOW).unwrap();
         assert_eq!(
             (report.events, &report.lost, report.last),
             (whole.events, &whole.lost, whole.last),
@@ -216,7 +216,7 @@ fn a_recovery_in_place_needs_the_log_for_itself() {
     let dir = place.path().join("log");
     write(&small().files, &dir);
     let log = Log::open(&dir, Options::default()).unwrap();
-    assert!(matches!(recover_in_place(&dir, 0, NOW), Err(LogError::InUse { .. })));
+    assert!(matches!(recover_in_place(&dir, &|_| 0, NOW), Err(LogError::InUse { .. })));
     drop(log);
-    recover_in_place(&dir, 0, NOW).unwrap();
+    recover_in_place(&dir, &|_| 0, NOW).unwrap();
 }

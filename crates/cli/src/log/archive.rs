@@ -68,15 +68,16 @@ async fn write(source: &Source, options: &ArchiveArgs) -> Result<(PathBuf, Found
         std::fs::remove_file(&whole).map_err(|why| io("clear away", &whole, why))?;
     }
     export_into(source, &ask, Out::open(Some(&whole))?).await?;
-    let keys = match source {
-        Source::Stopped(desk) => desk.audit_status().and_then(|status| status.key),
-        Source::Running(_) => source.status().await?.audit.and_then(|status| status.key),
+    let status = match source {
+        Source::Stopped(desk) => desk.audit_status(),
+        Source::Running(_) => source.status().await?.audit,
     };
-    let found = read_back(&whole, keys.as_deref())?;
+    let keys = status.map(|status| status.keys).unwrap_or_default();
+    let found = read_back(&whole, &keys)?;
     let path = options.into.join(format!("events-{}-{}.jsonl", found.range.first, found.range.last));
     if path.exists() {
         // Of a run that was cut off before the drop, or without one.
-        let there = read_back(&path, keys.as_deref())?;
+        let there = read_back(&path, &keys)?;
         std::fs::remove_file(&whole).map_err(|why| io("remove", &whole, why))?;
         return Ok((path, there));
     }
@@ -93,12 +94,12 @@ struct Found {
     hash: String,
 }
 
-fn read_back(path: &Path, key: Option<&str>) -> Result<Found, Failure> {
+/// `keys` are all that the log has signed with under its origin: an archive that was made before
+/// a key was changed is as good as one of today.
+fn read_back(path: &Path, keys: &[String]) -> Result<Found, Failure> {
     let name = path.display();
     let mut auditor = Auditor::new();
-    if let Some(key) = key.and_then(|key| key.parse().ok()) {
-        auditor.key(key);
-    }
+    keys.iter().filter_map(|key| key.parse().ok()).for_each(|key| auditor.key(key));
     let file = File::open(path).map_err(|why| failed(format!("{name} cannot be read back: {why}")))?;
     let mut input = BufReader::new(Hashed::new(file));
     let report = auditor.verify(&mut input, |_| {});

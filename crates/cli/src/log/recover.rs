@@ -10,7 +10,9 @@ use chrono::Utc;
 use hms_sync_changelog::{Archived, Lost, Recovery, Way, recover_in_place, recover_known, replace};
 use hms_sync_management::one_line;
 use hms_sync_model::Time;
+use hms_sync_notary::{LastSigned, last_signed};
 use serde_json::{Value as Json, json};
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 /// Ranges and records that are named for people; JSON has all.
@@ -21,13 +23,13 @@ pub(crate) async fn recover_log(screen: Screen, file: &Path, options: &RecoverAr
     let into = options.into.clone();
     let (and_replace, json) = (options.replace, options.json);
     let work = move || work(&dir, into.as_deref(), and_replace);
-    let (report, kept_in) = tokio::task::spawn_blocking(work)
+    let Made { report, kept_in, doubt } = tokio::task::spawn_blocking(work)
         .await
         .map_err(|why| Failure::new(Exit::Failed, format!("the recovery was cut off: {why}")))??;
     if json {
-        screen.json(&as_json(&report, kept_in.as_deref()))?;
+        screen.json(&as_json(&report, kept_in.as_deref(), doubt.as_deref()))?;
     } else {
-        tell(screen, &report, kept_in.as_deref());
+        tell(screen, &report, kept_in.as_deref(), doubt.as_deref());
     }
     let lost = report.events_lost();
     if lost == 0 {
@@ -46,28 +48,37 @@ fn beside(dir: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn work(dir: &Path, into: Option<&Path>, and_replace: bool) -> Result<(Recovery, Option<PathBuf>), Failure> {
+/// What came of it.
+struct Made {
+    report: Recovery,
+    kept_in: Option<PathBuf>,
+    /// Why the last checkpoint was not taken at its word.
+    doubt: Option<String>,
+}
+
+fn work(dir: &Path, into: Option<&Path>, and_replace: bool) -> Result<Made, Failure> {
     let failed = |why| library::store_failure(&why, None);
     let now = Time::from_chrono(Utc::now());
-    let known = signed_size(dir);
-    if and_replace && into.is_none() {
-        let (report, kept_in) = recover_in_place(dir, known, now).map_err(failed)?;
-        return Ok((report, Some(kept_in)));
-    }
-    let into = into.map_or_else(|| beside(dir), Path::to_owned);
-    let report = recover_known(dir, &into, known, now).map_err(failed)?;
-    let kept_in = if and_replace { Some(replace(dir, &into, now).map_err(failed)?) } else { None };
-    Ok((report, kept_in))
+    let doubt = RefCell::new(None);
+    // How far the log went at least: a checkpoint says so that the log itself has signed.
+    let known = |keys: &[String]| {
+        let LastSigned { size, doubt: why } = last_signed(dir, keys);
+        doubt.replace(why);
+        size
+    };
+    let (report, kept_in) = if and_replace && into.is_none() {
+        let (report, kept_in) = recover_in_place(dir, &known, now).map_err(failed)?;
+        (report, Some(kept_in))
+    } else {
+        let into = into.map_or_else(|| beside(dir), Path::to_owned);
+        let report = recover_known(dir, &into, &known, now).map_err(failed)?;
+        let kept_in = if and_replace { Some(replace(dir, &into, now).map_err(failed)?) } else { None };
+        (report, kept_in)
+    };
+    Ok(Made { report, kept_in, doubt: doubt.into_inner() })
 }
 
-/// How many events the last checkpoint was of; 0 if none is on record. It is taken at its
-/// word: what is wrong with it a verification says.
-fn signed_size(dir: &Path) -> u64 {
-    let note = std::fs::read_to_string(dir.join("audit").join("checkpoint")).unwrap_or_default();
-    note.lines().nth(1).and_then(|size| size.parse().ok()).unwrap_or(0)
-}
-
-fn as_json(report: &Recovery, kept_in: Option<&Path>) -> Json {
+fn as_json(report: &Recovery, kept_in: Option<&Path>, doubt: Option<&str>) -> Json {
     let range =
         |lost: &Lost| json!({"first": lost.first, "last": lost.last(), "found_missing": lost.at.to_string()});
     let broken = report.broken.iter().map(|broken| {
@@ -88,6 +99,7 @@ fn as_json(report: &Recovery, kept_in: Option<&Path>) -> Json {
         "left_out": report.left_out,
         "archived": report.archived.iter().map(archived).collect::<Vec<_>>(),
         "archived_ids_missing": report.ids_missing,
+        "checkpoint_not_believed": doubt,
     })
 }
 
@@ -95,7 +107,7 @@ fn archived(range: &Archived) -> Json {
     json!({"first": range.first, "last": range.last, "file": range.file})
 }
 
-fn tell(screen: Screen, report: &Recovery, kept_in: Option<&Path>) {
+fn tell(screen: Screen, report: &Recovery, kept_in: Option<&Path>, doubt: Option<&str>) {
     for reason in &report.reasons {
         screen.out(&format!("it could not be taken as it is: {}", one_line(reason)));
     }
@@ -123,6 +135,12 @@ fn tell(screen: Screen, report: &Recovery, kept_in: Option<&Path>) {
         ));
     }
     tell_lost(screen, report);
+    if let Some(why) = doubt {
+        let why = one_line(why);
+        screen.note(&format!(
+            "the last checkpoint is not believed, so what is lost at the end may not be named: {why}"
+        ));
+    }
     screen.out(&match kept_in {
         Some(aside) => {
             format!("the new log is in use from now on; the damaged one is in {}", aside.display())

@@ -24,4 +24,5 @@ mod parked;
 mod recover;
 mod starting;
 mod stop;
+mod taken_up;
 mod testing;

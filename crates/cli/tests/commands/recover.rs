@@ -1,9 +1,11 @@
 //! `log recover`: a damaged log is left as it is, or put aside; what is lost is said.
 
-use crate::bench::{Bench, Ran};
+use crate::bench::{Bench, Ran, until};
 use hms_sync_changelog::{Log, Options, seal};
 use hms_sync_model::{Body, Event, EventId, RecordId, SideName, Time};
+use serde_json::json;
 use std::fs;
+use std::path::Path;
 
 /// Events of a chunk: what one that is destroyed takes along.
 const CHUNK: u64 = 12;
@@ -98,6 +100,60 @@ fn a_recovered_log_is_used_from_then_on_and_says_what_it_lacks() {
     // The record that lacks events is held, and says why.
     let parked = bench.ask(&["parked", "list"]);
     assert!(parked.out.contains("lost in a recovery"), "{parked:?}");
+}
+
+/// Copies the files of a folder.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+#[test]
+fn how_far_the_log_went_is_believed_of_a_checkpoint_that_it_signed_and_of_no_other() {
+    let bench = Bench::new();
+    bench.clerk.seed_records(1, 1);
+    let sync = bench.run();
+    until("it to arrive", || bench.marshal.len() == 1);
+    assert_eq!(sync.stop().0, 0);
+    let old = bench.folder.path().join("old");
+    copy(&bench.data(), &old);
+    bench.clerk.seed_records(2, 3);
+    let sync = bench.run();
+    until("the others", || bench.marshal.len() == 4);
+    assert_eq!(sync.stop().0, 0);
+    let signed = fs::read_to_string(bench.data().join("audit/checkpoint")).unwrap();
+    let signed = signed.lines().nth(1).unwrap().parse::<u64>().unwrap();
+    // What came after the copy is lost, and the last checkpoint is not.
+    let data = bench.data();
+    for entry in fs::read_dir(&data).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_file() {
+            fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    copy(&old, &data);
+    let told = |into: &str| {
+        let into = bench.folder.path().join(into).display().to_string();
+        let ran = recover(&bench, &["--json", "--into", &into]);
+        serde_json::from_str::<serde_json::Value>(&ran.out).unwrap()
+    };
+    let first = told("first");
+    assert_eq!((&first["last"], &first["checkpoint_not_believed"]), (&signed.into(), &json!(null)));
+    assert!(first["events_lost"].as_u64().unwrap() > 0);
+    for name in ["checkpoint", "checkpoints"] {
+        let path = data.join("audit").join(name);
+        let note = fs::read_to_string(&path).unwrap();
+        fs::write(&path, note.replace(&format!("\n{signed}\n"), "\n4000000000\n")).unwrap();
+    }
+    let second = told("second");
+    assert_eq!(second["events_lost"], 0);
+    let why = second["checkpoint_not_believed"].as_str().unwrap();
+    assert!(why.contains("signature"), "{why}");
+    let ran = recover(&bench, &[]);
+    assert!(ran.code == 0 && ran.err.contains("is not believed"), "{ran:?}");
 }
 
 #[test]

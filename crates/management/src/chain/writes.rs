@@ -80,6 +80,8 @@ impl Writes {
                     write.tries.push(noted(event, kind, words.to_owned()));
                 }
             }
+            // What was written before says nothing of what sides hold since.
+            Body::TakenUp { .. } => self.0.clear(),
             _ => {}
         }
     }

@@ -29,6 +29,23 @@ fn whose(author: &Author) -> String {
     }
 }
 
+/// Events that left the log.
+pub(crate) fn archived((first, last): (u64, u64), file: &str, by: &str, reason: &str) -> String {
+    let (file, by, reason) = (short(file), short(by), short(reason));
+    format!("events {first} to {last} were dropped, and are in {file}: approved by {by}, {reason}")
+}
+
+/// A record that was held, taken up at somebody's word.
+pub(crate) fn taken_up(by: &str, reason: &str, unread: &[SideName]) -> String {
+    let sides: Vec<&str> = unread.iter().map(SideName::as_str).collect();
+    format!(
+        "{} had it taken up from what its sides show, without the events that are lost: {}; to be read first: {}",
+        short(by),
+        short(reason),
+        sides.join(", ")
+    )
+}
+
 /// An erasure of a record's personal fields; `of` is the record where another tells of it.
 pub(crate) fn erased(of: Option<&RecordId>, by: &str, reason: &str, fields: &[FieldName]) -> String {
     let names: Vec<&str> = fields.iter().map(FieldName::as_str).collect();

@@ -3,7 +3,7 @@
 
 use crate::common::{Office, settings};
 use hms_sync_changelog::{Log, MemoryDisk};
-use hms_sync_notary::{Notary, NotaryError, Settings};
+use hms_sync_notary::{LastSigned, Notary, NotaryError, Settings, last_signed};
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
@@ -150,4 +150,49 @@ fn a_key_that_is_gone_or_none_is_told_and_never_made_anew() {
         assert!(said.contains(words), "{said}");
         fs::write(office.file("key"), &whole).unwrap();
     }
+}
+
+#[test]
+fn of_a_log_that_does_not_open_the_last_checkpoint_counts_if_the_log_signed_it() {
+    let office = Office::new();
+    office.grow(9, "words");
+    let old = office.notary.status().key.unwrap();
+    let signed = office.notary.sign(&office.log).unwrap().head.size;
+    let dir = office.dir.path();
+    let is = |named: &[&String], size: u64, doubt: &str| {
+        let named: Vec<String> = named.iter().copied().cloned().collect();
+        let LastSigned { size: found, doubt: why } = last_signed(dir, &named);
+        assert_eq!(found, size);
+        assert_eq!(why.is_some(), !doubt.is_empty(), "{why:?}");
+        assert!(why.unwrap_or_default().contains(doubt));
+    };
+    is(&[], signed, "");
+    // The key has changed, and nothing was signed since: the log's own events name the old one.
+    let change = office.notary.next_key("every year").unwrap();
+    office.record(change.clone());
+    office.notary.take_up(&office.log).unwrap();
+    is(&[&old, &change.key], signed, "");
+    is(&[], 0, "known");
+    // That of another log is not by any of them.
+    let other = Office::new();
+    other.grow(40, "words");
+    other.notary.sign(&other.log).unwrap();
+    for name in ["checkpoint", "checkpoints"] {
+        fs::copy(other.file(name), office.file(name)).unwrap();
+    }
+    is(&[&old, &change.key], 0, "known");
+    // Nothing but its size is another one.
+    let new = office.notary.sign(&office.log);
+    assert!(new.is_ok(), "{new:?}");
+    let note = fs::read_to_string(office.file("checkpoint")).unwrap();
+    let size = note.lines().nth(1).unwrap();
+    fs::write(office.file("checkpoint"), note.replacen(size, "999999", 1)).unwrap();
+    fs::remove_file(office.file("checkpoints")).unwrap();
+    is(&[&old], 0, "signature");
+    fs::remove_file(office.file("key")).unwrap();
+    is(&[&old], 0, "key");
+    // Where none is on record nothing is said, and nothing is made.
+    let empty = tempfile::tempdir().unwrap();
+    assert_eq!(last_signed(empty.path(), &[]), LastSigned::default());
+    assert_eq!(fs::read_dir(empty.path()).unwrap().count(), 0);
 }
