@@ -28,6 +28,23 @@ pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// What a sync counts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Count {
+    /// Webhooks taken in.
+    Webhooks,
+    /// Records looked at.
+    Observations,
+}
+
+/// How to ask a sync whose change log is in `data`.
+fn asker(data: &Path) -> anyhow::Result<(reqwest::Client, String)> {
+    let access = std::fs::read(data.join("management.json"))?;
+    let access: serde_json::Value = serde_json::from_slice(&access)?;
+    let token = access.get("token").and_then(serde_json::Value::as_str).context("no token")?;
+    Ok((reqwest::Client::builder().no_proxy().build()?, token.to_owned()))
+}
+
 impl Sync {
     /// Starts it. What it logs is added to `log`.
     pub(crate) fn start(
@@ -74,16 +91,26 @@ impl Sync {
         &self.management
     }
 
-    /// How many webhooks it has taken in; `data` is the folder of its change log.
-    pub(crate) async fn taken_in(&self, data: &Path) -> anyhow::Result<usize> {
-        let access = std::fs::read(data.join("management.json"))?;
-        let access: serde_json::Value = serde_json::from_slice(&access)?;
-        let token = access.get("token").and_then(serde_json::Value::as_str).context("no token")?;
-        let client = reqwest::Client::builder().no_proxy().build()?;
+    /// How many of something it has counted; `data` is the folder of its change log.
+    pub(crate) async fn count(&self, data: &Path, what: Count) -> anyhow::Result<usize> {
+        let (client, token) = asker(data)?;
         let asked = client.get(format!("{}/api/status", self.management)).bearer_auth(token).send().await?;
         let status: serde_json::Value = asked.error_for_status()?.json().await?;
-        let count = status.pointer("/counts/webhooks").and_then(serde_json::Value::as_u64);
-        Ok(usize::try_from(count.context("the status counts no webhooks")?)?)
+        let name = match what {
+            Count::Webhooks => "/counts/webhooks",
+            Count::Observations => "/counts/observations",
+        };
+        let count = status.pointer(name).and_then(serde_json::Value::as_u64);
+        Ok(usize::try_from(count.with_context(|| format!("the status has no {name}"))?)?)
+    }
+
+    /// Has it read everything of a side's collection now.
+    pub(crate) async fn poll_all(&self, data: &Path, side: &str, collection: &str) -> anyhow::Result<()> {
+        let (client, token) = asker(data)?;
+        let body = serde_json::json!({ "side": side, "collection": collection, "full": true });
+        let asked = client.post(format!("{}/api/poll", self.management)).bearer_auth(token).json(&body);
+        asked.send().await?.error_for_status()?;
+        Ok(())
     }
 
     /// The most memory it has had in use so far, in MiB.

@@ -4,7 +4,9 @@
 //! The sync under test has nobody to pass the records on to: intake alone is measured.
 
 use super::client::send;
-use crate::sync::Sync;
+use super::feed::itself;
+use super::folder;
+use crate::sync::{Count, Sync};
 use crate::{median, rate};
 use anyhow::Context;
 use axum::Router;
@@ -15,10 +17,8 @@ use serde_json::json;
 use standardwebhooks::Webhook;
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
-use std::process::Stdio;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 /// Senders at once.
 const CONNECTIONS: usize = 64;
@@ -27,6 +27,9 @@ const RECORDS: usize = 5_000;
 /// As in the configuration below.
 const SECRET: &str = "whsec_aW50YWtlLWJlbmNoLXNlY3JldC1vZi0zMi1ieXRlcyE=";
 const PATH: &str = "/hooks/clerk";
+
+/// The word by which the bench starts itself as the bare handler.
+pub const BARE: &str = "bare-server";
 
 /// Webhooks a second, in each round.
 #[derive(Debug, Default)]
@@ -75,7 +78,7 @@ async fn time(address: &str, first: usize, messages: usize) -> anyhow::Result<f6
 
 /// Every webhook must have been taken in once: else the figure is none.
 async fn kept(sync: &Sync, folder: &TempDir, messages: usize) -> anyhow::Result<()> {
-    let taken = sync.taken_in(&folder.path().join("data")).await?;
+    let taken = sync.count(&folder.path().join("data"), Count::Webhooks).await?;
     anyhow::ensure!(taken == messages, "{taken} of {messages} webhooks were taken in");
     Ok(())
 }
@@ -108,41 +111,13 @@ fn requests(address: &str, first: usize, messages: usize) -> anyhow::Result<Vec<
     (first..first + messages).map(one).collect()
 }
 
-/// A folder on the disk that the build is on: `/tmp` is memory on many machines.
-fn folder() -> anyhow::Result<TempDir> {
-    let program = std::env::current_exe()?;
-    let beside = program.parent().context("the bench is nowhere")?;
-    Ok(tempfile::Builder::new().prefix("hms-sync-bench-").tempdir_in(beside)?)
-}
-
 /// A sync that takes webhooks in and has nobody to tell.
 fn start(folder: &TempDir, port: u16) -> anyhow::Result<Sync> {
     let data = folder.path().join("data");
     let data = data.to_str().context("the folder's name is no text")?;
-    let field = |name: &str, of: &str, path: &str| {
-        format!("      {name}: {{ type: {of}, clerk: {{ path: {path}, direction: from_side }} }}\n")
-    };
-    let fields: String = [
-        ("address", "text", "location.address"),
-        ("applicant", "text", "applicant"),
-        ("status", "string", "status"),
-        ("fee", "decimal", "fee"),
-        ("notes", "text", "notes"),
-    ]
-    .map(|(name, of, path)| field(name, of, path))
-    .concat();
-    let lookup = "lookup: { path: /permits, request_parameters: { no: \"{{ identity.no }}\" } }";
-    let yaml = format!(
-        "sync: Intake\ndata_dir: {data}\nmanagement: 127.0.0.1:{port}\n\
-         sides:\n  clerk: {{ connector: http, url: \"http://127.0.0.1:9\" }}\n  \
-         none: {{ connector: http, url: \"http://127.0.0.1:9\" }}\n\
-         collections:\n  permit:\n    identity: [no]\n    sides:\n      \
-         clerk: {{ webhook: {{ path: {PATH}, secret: {SECRET} }}, {lookup} }}\n      none: {{ {lookup} }}\n    \
-         fields:\n      no: {{ type: string, clerk: {{ path: permit_no, direction: from_side }}, \
-         none: {{ path: no, direction: from_side }} }}\n{fields}"
-    );
+    let hook = format!("webhook: {{ path: {PATH}, secret: {SECRET} }}");
     let config = folder.path().join("intake.yaml");
-    std::fs::write(&config, yaml)?;
+    std::fs::write(&config, super::alone(data, port, "http://127.0.0.1:9", &hook))?;
     Sync::start(&config, &folder.path().join("log"), format!("http://127.0.0.1:{port}"), &[])
 }
 
@@ -154,14 +129,7 @@ struct Bare {
 
 impl Bare {
     async fn start() -> anyhow::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .arg("bare-server")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let out = child.stdout.take().context("the bare server cannot be heard")?;
-        let address = BufReader::new(out).lines().next_line().await?.context("the bare server ended")?;
+        let (address, child) = itself(BARE).await?;
         Ok(Self { address, _child: child })
     }
 }

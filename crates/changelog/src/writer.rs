@@ -33,6 +33,9 @@ const GROUP_BYTES_MAX: usize = 16 << 20;
 const COMPANY_EVENTS: usize = 224;
 /// The longest wait for it.
 const COMPANY_WAIT: Duration = Duration::from_micros(2_500);
+/// The longest wait for the next of it: once nobody has come for so long, all who could
+/// come may be waiting for this commit.
+const COMPANY_GAP: Duration = Duration::from_micros(250);
 
 /// Called on the writer's thread before each commit: what must be durable before the
 /// events, and why it cannot be made so.
@@ -218,7 +221,7 @@ fn gather(
     let mut group = vec![(events, done)];
     while count < GROUP_EVENTS_MAX && bytes < GROUP_BYTES_MAX {
         let wait = if count < COMPANY_EVENTS {
-            until.saturating_duration_since(Instant::now())
+            until.saturating_duration_since(Instant::now()).min(COMPANY_GAP)
         } else {
             Duration::ZERO
         };

@@ -47,6 +47,7 @@ mod conflicts;
 mod choose;
 mod snapshot;
 mod refold;
+mod near;
 mod views;
 mod past;
 mod carry;

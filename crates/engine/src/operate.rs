@@ -36,7 +36,7 @@ impl Machine {
         self.counts.webhooks += 1;
         self.passes.hooked(&(side.clone(), collection.clone()), now);
         if self.counts.webhooks.is_multiple_of(FORGET_EVERY) {
-            self.views.forget_messages(now.wall.minus(REMEMBERED), FORGET_AT_ONCE)?;
+            self.views.forget_messages(now.wall.minus(REMEMBERED), now.wall, FORGET_AT_ONCE)?;
         }
         for record in delivery.records {
             let source = Source::Webhook(delivery.message.clone());

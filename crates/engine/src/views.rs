@@ -20,6 +20,7 @@ use crate::carry::{self, Look};
 use crate::conflicts::{Live, saved_record, tally};
 use crate::error::EngineError;
 use crate::fold::side_of;
+use crate::near::Near;
 use crate::personal::personal_of;
 use crate::plan::Plan;
 use crate::snapshot;
@@ -79,6 +80,12 @@ pub struct Views {
     block: Block,
     /// The webhook message that was last looked at, to be forgotten if it is old.
     looked_at: Option<Vec<u8>>,
+    /// No webhook message that is known was taken in before this time, if it was looked at all.
+    oldest: Time,
+    /// The same, of those that were looked at since the first one was.
+    oldest_so_far: Option<Time>,
+    /// Links that were asked for lately.
+    near: Near,
 }
 
 /// A set of records, all of it in memory, and how it differs from what is saved.
@@ -158,6 +165,9 @@ impl Views {
             live: Live::default(),
             block: Block::default(),
             looked_at: None,
+            oldest: Time::MIN,
+            oldest_so_far: None,
+            near: Near::default(),
         }
     }
 
@@ -547,7 +557,18 @@ impl Views {
         collection: &CollectionName,
         id: &NativeId,
     ) -> Result<Option<RecordId>, EngineError> {
-        self.record_at(&link_key(side, collection.as_str(), id))
+        let key = link_key(side, collection.as_str(), id);
+        if let Some(value) = self.unsaved_value(&key) {
+            return Ok(value.as_deref().and_then(record_in));
+        }
+        if let Some(record) = self.near.get(&key) {
+            return Ok(Some(record));
+        }
+        let found = self.log.view(&key)?.as_deref().and_then(record_in);
+        if let Some(record) = &found {
+            self.near.put(key, record.clone());
+        }
+        Ok(found)
     }
 
     /// The record that carries an identity.
@@ -563,9 +584,7 @@ impl Views {
     }
 
     fn record_at(&self, key: &[u8]) -> Result<Option<RecordId>, EngineError> {
-        let Some(bytes) = self.get(key)? else { return Ok(None) };
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        Ok(RecordId::try_new(text).ok())
+        Ok(self.get(key)?.as_deref().and_then(record_in))
     }
 
     /// Records linked to `side`, in pages, by the key of the last one.
@@ -642,15 +661,32 @@ impl Views {
     }
 
     /// Looks at the next `count` webhook messages that are known, in turn, and forgets those
-    /// that were taken in before `before`.
-    pub(crate) fn forget_messages(&mut self, before: Time, count: usize) -> Result<(), EngineError> {
+    /// that were taken in before `before`. Nothing is looked at while all are known to be younger.
+    pub(crate) fn forget_messages(
+        &mut self,
+        before: Time,
+        now: Time,
+        count: usize,
+    ) -> Result<(), EngineError> {
+        if before <= self.oldest {
+            return Ok(());
+        }
         let found = self.scan(b"w", self.looked_at.as_deref(), count)?;
+        // What comes while they are looked at is younger than this.
+        let mut oldest = self.oldest_so_far.unwrap_or(now);
         // After the last one the first comes again.
         self.looked_at = found.last().map(|(key, _)| key.clone());
         for (key, at) in found {
-            if at.try_into().is_ok_and(|at| i64::from_be_bytes(at) < before.0) {
+            let Some(at) = at.try_into().ok().map(|at| Time(i64::from_be_bytes(at))) else { continue };
+            if at < before {
                 self.set(key, None);
+            } else {
+                oldest = oldest.min(at);
             }
+        }
+        match &self.looked_at {
+            Some(_) => self.oldest_so_far = Some(oldest),
+            None => (self.oldest, self.oldest_so_far) = (oldest, None),
         }
         Ok(())
     }
@@ -713,17 +749,22 @@ impl Views {
     }
 
     fn set(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
+        if key.first() == Some(&b'l') {
+            self.near.forget(&key);
+        }
         self.fresh.insert(key, value);
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        if let Some(value) = self.fresh.get(key) {
-            return Ok(value.clone());
+        match self.unsaved_value(key) {
+            Some(value) => Ok(value.clone()),
+            None => Ok(self.log.view(key)?),
         }
-        if let Some(value) = self.saving.as_ref().and_then(|saving| saving.get(key)) {
-            return Ok(value.clone());
-        }
-        Ok(self.log.view(key)?)
+    }
+
+    /// What stands at a key that is not saved yet; nothing inside if it was removed.
+    fn unsaved_value(&self, key: &[u8]) -> Option<&Option<Vec<u8>>> {
+        self.fresh.get(key).or_else(|| self.saving.as_ref()?.get(key))
     }
 
     /// Entries under `prefix` in order of key after `after`, unsaved ones included: `limit`
@@ -824,6 +865,11 @@ fn block_key(block: u64) -> Vec<u8> {
 
 fn saved_block(block: u64, summary: &Summary) -> Option<View> {
     Some((block_key(block), rmp_serde::to_vec_named(summary).ok()?))
+}
+
+/// The record that an entry of an index names.
+fn record_in(value: &[u8]) -> Option<RecordId> {
+    RecordId::try_new(String::from_utf8_lossy(value)).ok()
 }
 
 fn key(letter: u8, rest: &[u8]) -> Vec<u8> {

@@ -2,6 +2,7 @@
 //! that prints a table and, as its last line, one JSON object
 //! `{"bench":NAME,"figures":{…}}`.
 
+use crate::servers;
 use crate::shell::{self, Outcome, cargo, say};
 use anyhow::bail;
 
@@ -16,11 +17,14 @@ const BENCHES: &[(&str, &str, bool)] = &[
         "durable appends beside sled, SQLite, fjall and a bare file; a log that has grown large",
         false,
     ),
-    ("http", "webhooks taken in, beside a bare handler that keeps nothing", true),
+    (HTTP, "pages beside serde_json, a collection beside dlt, memory, webhooks beside a bare handler", true),
 ];
 
 /// The one that takes libraries which nothing else does: they are built for it alone.
 const RESOLVER: &str = "resolver";
+
+/// The one that runs dlt beside ours.
+const HTTP: &str = "http";
 
 /// Runs one.
 fn run_one(name: &str, processes: bool, rest: &[&str]) -> Outcome {
@@ -35,7 +39,11 @@ fn run_one(name: &str, processes: bool, rest: &[&str]) -> Outcome {
     args.extend(features);
     args.extend(["--bin", name, "--"]);
     args.extend(rest);
-    shell::run(name, &mut cargo(&args))
+    let mut bench = cargo(&args);
+    if name == HTTP {
+        bench.env("HMS_SYNC_BENCH_PYTHON", servers::install_peers()?);
+    }
+    shell::run(name, &mut bench)
 }
 
 /// The `bench` chore.

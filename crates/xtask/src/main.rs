@@ -21,7 +21,7 @@ usage: cargo xtask <chore>
   check            format, lints and layers only
   docs             writes the reference of the configuration's keys from the types
   servers          gets the real servers the tests need, and nothing else
-  bench NAME       pipeline | faults | changelog | resolver, with [--quick]; the last line is JSON
+  bench NAME       pipeline | faults | changelog | http | resolver, with [--quick]; the last line is JSON
   bench --list     what there is to measure
 ";
 

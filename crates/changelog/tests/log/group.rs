@@ -149,3 +149,20 @@ fn a_writer_whose_log_is_closed_says_so() {
     writer.append(events, Box::new(move |result| told.send(result).unwrap()));
     assert!(matches!(wait.recv().unwrap(), Err(LogError::Closed)));
 }
+
+/// Where all who could submit wait for the commit, it waits for nobody: each of these would
+/// take the whole wait for company, 2.5 ms, otherwise.
+#[test]
+fn a_busy_commit_does_not_wait_where_nobody_comes() {
+    const COMMITS: u32 = 400;
+    let log = Log::on(MemoryDisk::new()).unwrap();
+    let (writer, mut maker) = (Writer::spawn(log), Maker::default());
+    let began = std::time::Instant::now();
+    for _ in 0..COMMITS {
+        let (tell, told) = mpsc::channel();
+        writer.append(maker.many(64, 8, 10), Box::new(move |result| tell.send(result).unwrap()));
+        told.recv().unwrap().unwrap();
+    }
+    let took = began.elapsed();
+    assert!(took < std::time::Duration::from_micros(2_500) * COMMITS, "{COMMITS} commits took {took:?}");
+}

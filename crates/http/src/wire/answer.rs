@@ -5,7 +5,6 @@ use crate::wire::hidden::Hidden;
 use crate::wire::verdict::{Judged, Verdict};
 use crate::wire::wait;
 use bytes::Bytes;
-use chrono::Utc;
 use http::header::{LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, StatusCode};
 use std::time::Duration;
@@ -110,6 +109,7 @@ impl Answer {
     /// How long the side asked us to stay away; the longest of several.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         let values = self.headers.get_all(RETRY_AFTER).iter();
-        values.filter_map(|value| wait::time(value.to_str().ok()?, Utc::now())).max().map(wait::clamped)
+        let now = wait::clock(&self.headers);
+        values.filter_map(|value| wait::time(value.to_str().ok()?, now)).max().map(wait::clamped)
     }
 }

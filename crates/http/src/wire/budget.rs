@@ -9,7 +9,6 @@
 use crate::error::SpecError;
 use crate::spec::{ApiBudget, CallRatePolicy, RequestMatcher};
 use crate::wire::wait;
-use chrono::Utc;
 use http::{HeaderMap, HeaderName, Method};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -247,7 +246,7 @@ impl Budget {
             return;
         }
         let text = |name: &Option<HeaderName>| headers.get(name.as_ref()?)?.to_str().ok();
-        let wait = text(&self.reset).and_then(|text| wait::until(text, Utc::now()));
+        let wait = text(&self.reset).and_then(|text| wait::until(text, wait::clock(headers)));
         let wait = wait.map(wait::clamped);
         let left = text(&self.remaining).and_then(|text| text.trim().parse::<u64>().ok());
         let now = Instant::now();
@@ -287,7 +286,7 @@ impl Budget {
     /// How long an answer of too many requests asks us to stay away.
     pub(crate) fn reset_in(&self, headers: &HeaderMap) -> Option<Duration> {
         let text = headers.get(self.reset.as_ref()?)?.to_str().ok()?;
-        wait::until(text, Utc::now()).map(wait::clamped)
+        wait::until(text, wait::clock(headers)).map(wait::clamped)
     }
 
     fn windows_of(&self, method: &Method) -> u64 {

@@ -6,7 +6,6 @@ use super::wait;
 use crate::error::SpecError;
 use crate::spec::{Action, BackoffStrategy, ErrorHandler, ResponseFilter};
 use crate::template::{self, Compiled};
-use chrono::Utc;
 use http::HeaderName;
 use minijinja::{Value, context};
 use serde_json::Value as Json;
@@ -191,7 +190,8 @@ impl Handler {
                 }
                 BackoffStrategy::Exponential { factor } => found = Some(self.next_in_row(*factor)),
                 BackoffStrategy::WaitTimeFromHeader { header, max_waiting_time_in_seconds } => {
-                    found = answer.text(header).and_then(|text| wait::time(text, Utc::now()));
+                    found =
+                        answer.text(header).and_then(|text| wait::time(text, wait::clock(&answer.headers)));
                     let most = max_waiting_time_in_seconds.and_then(wait::length);
                     if let (Some(wait), Some(most)) = (found, most)
                         && wait > most
@@ -203,7 +203,8 @@ impl Handler {
                 }
                 BackoffStrategy::WaitUntilTimeFromHeader { header, min_wait } => {
                     let least = min_wait.and_then(wait::length);
-                    let told = answer.text(header).and_then(|text| wait::until(text, Utc::now()));
+                    let told =
+                        answer.text(header).and_then(|text| wait::until(text, wait::clock(&answer.headers)));
                     found = told.max(least.filter(|_| told.is_some()));
                 }
             }

@@ -1,6 +1,8 @@
 //! How long a side says to stay away, in all the ways that sides say it.
 
 use chrono::{DateTime, Utc};
+use http::HeaderMap;
+use http::header::DATE;
 use std::time::{Duration, SystemTime};
 
 /// The longest that a side can send us away for.
@@ -10,6 +12,13 @@ pub(crate) const WAIT_MAX: Duration = Duration::from_hours(1);
 const EPOCH_FROM: f64 = 1e9;
 /// Larger ones count milliseconds.
 const EPOCH_MS_FROM: f64 = 1e11;
+
+/// The side's clock as its answer shows it; ours where it shows none. A date that a side
+/// tells is one of its clock, which may be an hour off.
+pub(crate) fn clock(headers: &HeaderMap) -> DateTime<Utc> {
+    let date = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+    date.map_or_else(Utc::now, DateTime::from)
+}
 
 /// A length of time in seconds, or a date. What is negative or makes no sense counts for nothing.
 pub(crate) fn time(text: &str, now: DateTime<Utc>) -> Option<Duration> {
@@ -55,9 +64,18 @@ fn date(text: &str, now: DateTime<Utc>) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]
-    use super::{clamped, time, until};
+    use super::{clamped, clock, time, until};
     use chrono::DateTime;
     use std::time::Duration;
+
+    #[test]
+    fn a_date_is_one_of_the_clock_that_told_it() {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("date", "Mon, 23 Nov 2020 12:00:00 GMT".parse().unwrap());
+        assert_eq!(time("Mon, 23 Nov 2020 12:00:30 GMT", clock(&headers)), Some(Duration::from_secs(30)));
+        headers.insert("date", "some day".parse().unwrap());
+        assert_eq!(time("Mon, 23 Nov 2020 12:00:30 GMT", clock(&headers)), Some(Duration::ZERO));
+    }
 
     #[test]
     fn waits_in_all_their_forms() {
