@@ -104,17 +104,14 @@ impl Deletions {
         let request = ReadRequest { scope, after, ..request };
         let mut page = listing.page(wire, lens, request).await?;
         let cursor = page.cursor.take();
-        let place = match page.next.take() {
-            Some(next) => {
-                let deletions = known.and_then(|both| both.deletions);
-                let both = cursor.map(|cursor| Both { records: cursor.0, deletions });
-                page.cursor = both.map(|both| both.cursor()).transpose()?;
-                Place { gone: false, page: Some(next.0), records: None }
-            }
-            None => {
-                let records = cursor.map(|cursor| cursor.0).or(known.map(|both| both.records));
-                Place { gone: true, page: None, records }
-            }
+        let place = if let Some(next) = page.next.take() {
+            let deletions = known.and_then(|both| both.deletions);
+            let both = cursor.map(|cursor| Both { records: cursor.0, deletions });
+            page.cursor = both.map(|both| both.cursor()).transpose()?;
+            Place { gone: false, page: Some(next.0), records: None }
+        } else {
+            let records = cursor.map(|cursor| cursor.0).or(known.map(|both| both.records));
+            Place { gone: true, page: None, records }
         };
         page.next = Some(place.token()?);
         Ok(page)
@@ -137,16 +134,13 @@ impl Deletions {
         (page.partial, page.empty_is_meant) = (false, false);
         page.gone = std::mem::take(&mut page.records).into_iter().map(|entry| entry.id).collect();
         let cursor = page.cursor.take();
-        match page.next.take() {
-            Some(next) => {
-                let place = Place { gone: true, page: Some(next.0), records: place.records };
-                page.next = Some(place.token()?);
-            }
-            None => {
-                let deletions = cursor.map(|cursor| cursor.0).or(before);
-                let both = place.records.map(|records| Both { records, deletions });
-                page.cursor = both.map(|both| both.cursor()).transpose()?;
-            }
+        if let Some(next) = page.next.take() {
+            let place = Place { gone: true, page: Some(next.0), records: place.records };
+            page.next = Some(place.token()?);
+        } else {
+            let deletions = cursor.map(|cursor| cursor.0).or(before);
+            let both = place.records.map(|records| Both { records, deletions });
+            page.cursor = both.map(|both| both.cursor()).transpose()?;
         }
         Ok(page)
     }

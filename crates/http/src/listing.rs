@@ -298,7 +298,7 @@ impl Listing {
             None => self.start(scope, Utc::now()),
         };
         let (asked, answer) = self.ask_page(wire, &progress, of, self.paging.asked).await?;
-        if self.is_passed_over(of, &answer) {
+        if Self::is_passed_over(of, &answer) {
             return Ok((self.ignored(of, &answer), Shown::Unread));
         }
         if answer.judged.verdict == Verdict::Reset {
@@ -379,7 +379,7 @@ impl Listing {
 
     /// Whether nothing is made of an answer: because the side's filters say so, or because a
     /// parent that was listed has no such list.
-    fn is_passed_over(&self, of: Of<'_>, answer: &Answer) -> bool {
+    fn is_passed_over(of: Of<'_>, answer: &Answer) -> bool {
         let is_gone = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE);
         answer.judged.verdict == Verdict::Ignore || of.is_some() && is_gone && !answer.is_judged()
     }

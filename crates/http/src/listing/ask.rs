@@ -28,7 +28,7 @@ impl Listing {
             .send_as(urgency, request, self.ask.own.as_ref())
             .await
             .map_err(|lost| later(&self.ask, &lost))?;
-        if self.is_passed_over(of, &answer) || answer.judged.verdict == Verdict::Reset {
+        if Self::is_passed_over(of, &answer) || answer.judged.verdict == Verdict::Reset {
             return Ok((asked, answer));
         }
         Ok((asked, good(&self.ask, answer)?))

@@ -147,6 +147,10 @@ mod tests {
         json!(format!("2026-11-{:02}T{:02}:{:02}:00Z", 1 + n / 1440, n / 60 % 24, n % 60))
     }
 
+    fn at(n: u32) -> usize {
+        usize::try_from(n).unwrap()
+    }
+
     fn scale() -> Scale {
         Scale::new(FieldPath::dotted("at"), None, None).unwrap()
     }
@@ -184,19 +188,19 @@ mod tests {
             for round in rounds {
                 let before = top;
                 let mut values = Vec::new();
-                for (n, at) in round {
-                    if at > own[n as usize] {
-                        own[n as usize] = at;
-                        top = top.max(at);
-                        values.push((n, stamp(at)));
+                for (n, minute) in round {
+                    if minute > own[at(n)] {
+                        own[at(n)] = minute;
+                        top = top.max(minute);
+                        values.push((n, stamp(minute)));
                     }
                 }
                 known = pass(&known, 0..1_200, &values);
                 for n in 0..1_200 {
-                    let most = own[n as usize].max(before);
+                    let most = own[at(n)].max(before);
                     let value = known.value(&partition(n)).unwrap();
                     prop_assert!(value.as_str() <= stamp(most).as_str());
-                    prop_assert!(value.as_str() >= stamp(own[n as usize]).as_str());
+                    prop_assert!(value.as_str() >= stamp(own[at(n)]).as_str());
                 }
             }
         }

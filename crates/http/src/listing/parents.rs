@@ -70,7 +70,7 @@ impl Listing {
         }
         let key = format!("{key}.parent_stream");
         let (read, lens) = match &spec.parent_stream {
-            ParentStream::Listing(read) => (read, Lens::plain(spec.parent_key.clone())),
+            ParentStream::Listing(read) => (&**read, Lens::plain(spec.parent_key.clone())),
             ParentStream::Collection(name) => named(&key, name, family)?,
         };
         let listing = Self::below(&key, base, read, &lens, family, depth + 1)?;

@@ -141,14 +141,13 @@ impl Listing {
         lens: &Lens,
         request: &ReadRequest,
     ) -> Result<Page, ReadError> {
-        let step = match &request.after {
-            Some(token) => self.step(token)?,
-            None => {
-                let began = Utc::now().timestamp_micros();
-                Step { settings: self.settings, began, ..Step::default() }
-            }
+        let step = if let Some(token) = &request.after {
+            self.step(token)?
+        } else {
+            let began = Utc::now().timestamp_micros();
+            Step { settings: self.settings, began, ..Step::default() }
         };
-        let mut pass = router.take(step.began).unwrap_or_else(|| self.pass(step.began, &request.scope));
+        let mut pass = router.take(step.began).unwrap_or_else(|| Pass::new(step.began, &request.scope));
         let page = if pass.loaded {
             self.children(router, wire, lens, request, step, &mut pass).await
         } else {
@@ -167,18 +166,6 @@ impl Listing {
             return Err(self.broken("it was under way when its settings were changed; it begins anew"));
         }
         Ok(step)
-    }
-
-    fn pass(&self, began: i64, scope: &Scope) -> Pass {
-        let marks = match scope {
-            Scope::Everything => Marks::default(),
-            Scope::Since(cursor) => match serde_json::from_str(&cursor.0) {
-                Ok(Mark::Partitions(marks)) => marks,
-                // A cursor from before the config was changed: everything is read.
-                Ok(Mark::Value(_) | Mark::Run(_)) | Err(_) => Marks::default(),
-            },
-        };
-        Pass { began, known: Known::new(marks), ..Pass::default() }
     }
 
     /// A page of parents.
@@ -231,9 +218,10 @@ impl Listing {
     /// From where on a partition is read.
     fn scope_of(&self, scope: &Scope, partition: &Partition, pass: &Pass) -> Scope {
         let (Scope::Since(_), Some(since)) = (scope, &self.since) else { return Scope::Everything };
-        let mark = match since.last_run {
-            true => pass.known.run(partition).map(Mark::Run),
-            false => pass.known.value(partition).cloned().map(Mark::Value),
+        let mark = if since.last_run {
+            pass.known.run(partition).map(Mark::Run)
+        } else {
+            pass.known.value(partition).cloned().map(Mark::Value)
         };
         mark.and_then(|mark| mark.cursor()).map_or(Scope::Everything, Scope::Since)
     }
@@ -305,6 +293,18 @@ impl Listing {
 }
 
 impl Pass {
+    fn new(began: i64, scope: &Scope) -> Self {
+        let marks = match scope {
+            Scope::Everything => Marks::default(),
+            Scope::Since(cursor) => match serde_json::from_str(&cursor.0) {
+                Ok(Mark::Partitions(marks)) => marks,
+                // A cursor from before the config was changed: everything is read.
+                Ok(Mark::Value(_) | Mark::Run(_)) | Err(_) => Marks::default(),
+            },
+        };
+        Self { began, known: Known::new(marks), ..Self::default() }
+    }
+
     /// A partition has come to its end.
     fn done(&mut self, partition: &Partition, shown: Shown, cursor: Option<&Cursor>) {
         self.queue.pop_front();

@@ -70,7 +70,7 @@ pub enum ParentStream {
     /// A collection of the same side that has a `read`.
     Collection(String),
     /// A listing that is not kept in step.
-    Listing(ReadSpec),
+    Listing(Box<ReadSpec>),
 }
 
 impl<'de> Deserialize<'de> for ParentStream {
@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for ParentStream {
         let expected = "a collection of the same side, or a listing as in `read`";
         Ok(match either::read(deserializer, expected)? {
             Either::Word(name) => Self::Collection(name),
-            Either::Map(read) => Self::Listing(read),
+            Either::Map(read) => Self::Listing(Box::new(read)),
         })
     }
 }

@@ -81,8 +81,8 @@ impl ReadSpec {
     pub fn alone(mut self) -> Self {
         if let Some(PartitionRouter::Substream(router)) = &mut self.partition_router {
             router.parent_stream = match router.parent_stream.clone() {
-                ParentStream::Collection(_) => ParentStream::Listing(Self::new(Template::root())),
-                ParentStream::Listing(read) => ParentStream::Listing(read.alone()),
+                ParentStream::Collection(_) => ParentStream::Listing(Box::new(Self::new(Template::root()))),
+                ParentStream::Listing(read) => ParentStream::Listing(Box::new(read.alone())),
             };
         }
         self

@@ -337,6 +337,10 @@ async fn values_of_a_list_and_parents_of_parents() {
     assert!(side.heard().contains(&"/orgs/o2/projects/4/tasks".to_owned()));
 }
 
+fn of_side(json: Json) -> hms_sync_http::spec::HttpSpec {
+    serde_json::from_value(json).unwrap()
+}
+
 #[tokio::test]
 async fn parents_are_a_collection_and_one_budget_holds_for_all() {
     let (side, url) = Side::new().await;
@@ -353,9 +357,6 @@ async fn parents_are_a_collection_and_one_budget_holds_for_all() {
         let side = hms_sync_model::SideName::try_new("side").unwrap();
         HttpConnector::new(&side, of_side(spec), all.into()).map_err(|e| e.to_string())
     };
-    fn of_side(json: Json) -> hms_sync_http::spec::HttpSpec {
-        serde_json::from_value(json).unwrap()
-    }
     let projects = json!({ "read": { "path": "/projects" },
         "deleted_when": { "field": "archived" } });
     let connector = set_up(&read, projects.clone()).unwrap();
