@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
 
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse};
 use axum::routing::{get, post};
@@ -176,6 +176,8 @@ impl Register {
         let app = Router::new()
             .route("/entries", get(linked))
             .route("/pages", get(by_cursor))
+            .route("/offices", get(async || axum::Json(json!([{ "id": 0 }, { "id": 1 }, { "id": 2 }]))))
+            .route("/offices/{office}/entries", get(of_office))
             .route("/guarded", get(guarded))
             .route("/token", post(token))
             .route("/entries.csv", get(table))
@@ -216,6 +218,18 @@ async fn by_cursor(State(register): State<Register>, Query(asked): Asked) -> imp
     let last = some.last().map(|(id, _)| *id).filter(|id| entries.range(id + 1..).next().is_some());
     let data: Vec<Json> = some.into_iter().map(|(_, entry)| entry).collect();
     axum::Json(json!({ "data": data, "meta": { "next": last.map(|id| id.to_string()) } }))
+}
+
+/// The entries of one of three offices.
+async fn of_office(
+    State(register): State<Register>,
+    Path(office): Path<u64>,
+    Query(asked): Asked,
+) -> impl IntoResponse {
+    let since: i64 = asked.get("since").and_then(|n| n.parse().ok()).unwrap_or(0);
+    let entries = register.entries.lock().unwrap();
+    let here = entries.iter().filter(|(id, (_, changed))| **id % 3 == office && *changed >= since);
+    axum::Json(here.map(|(id, of)| entry(*id, of)).collect::<Vec<_>>())
 }
 
 /// The same for those whose token is the newest.
@@ -291,6 +305,11 @@ async fn cursor() {
 #[tokio::test(flavor = "multi_thread")]
 async fn oauth_cursor() {
     assert_eq!(from_register("oauth-cursor").await, 2, "one token, and one for that taken back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn children() {
+    from_register("children").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,9 +11,9 @@ use crate::problem::{At, Problems, nearest};
 use crate::section::{self, Section};
 use crate::sides::Read;
 use crate::types::{Collection, CollectionSide, Guard, OnAltered, OnMissing, SETTLE_WINDOW};
-use crate::{groups, rules};
+use crate::{groups, parents, rules};
 use hms_sync_http::HttpConnector;
-use hms_sync_http::spec::{HttpCollection, HttpSpec};
+use hms_sync_http::spec::{HttpCollection, HttpSpec, ReadSpec};
 use hms_sync_mapping::Direction;
 use hms_sync_model::{CollectionName, FieldName, SideName, VecMap};
 use std::collections::BTreeMap;
@@ -45,6 +45,7 @@ pub(crate) fn read(
     if entries.is_empty() {
         problems.add(node.at, "a sync needs at least one collection");
     }
+    parents::check(node, problems);
     let mut hooks = Hooks::new();
     entries.into_iter().filter_map(|entry| one(entry, sides, &mut hooks, problems)).collect()
 }
@@ -206,6 +207,7 @@ fn requests(
     mut http: HttpCollection,
     problems: &mut Problems<'_>,
 ) {
+    http.read = http.read.map(ReadSpec::alone);
     for _ in 0..8 {
         let alone = BTreeMap::from([(collection.clone(), http.clone())]);
         let Err(why) = HttpConnector::new(side, spec.clone(), alone) else { return };

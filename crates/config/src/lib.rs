@@ -16,6 +16,7 @@ mod secrets;
 mod expressions;
 mod section;
 mod bridge;
+mod parents;
 mod places;
 mod policies;
 mod field_types;

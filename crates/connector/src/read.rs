@@ -45,6 +45,9 @@ pub struct Page {
     /// Records that the page showed and that are not to be taken: they are there, so that
     /// a listing without them proves nothing about them.
     pub passed_over: Vec<NativeId>,
+    /// Records that the side lists as gone. Where the side can be asked for one record, it is
+    /// asked before they are believed to be; else what the same pass showed is there.
+    pub gone: Vec<NativeId>,
     /// Whether the pass leaves out a part of the collection: then nothing is concluded from
     /// what it does not show.
     pub partial: bool,

@@ -17,7 +17,8 @@ use crate::views::{Views, hash_of, link_hash};
 use crate::wake::{Effect, Now};
 use hms_sync_connector::{Content, Cursor, Observation, Page, PageToken, ReadError, ReadRequest, Scope};
 use hms_sync_model::{
-    Body, Clock, CollectionName, FieldName, Lane, ParkReason, Parked, RecordId, SideName, Source, Time,
+    Body, Clock, CollectionName, FieldName, Lane, NativeId, ParkReason, Parked, RecordId, SideName, Source,
+    Time,
 };
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
@@ -30,8 +31,9 @@ const READ_RETRY: Retry =
 /// nothing new while the side is being filled.
 const ECHO_REST: u32 = 4;
 
-/// How old the place of a first listing may be for it to go on from there. In a
-/// longer time too much may have moved to other pages.
+/// How old the place of a listing may be for it to go on from there, after a start or
+/// after a page that could not be read. In a longer time too much may have moved to other
+/// pages.
 const PLACE_AGE_MAX: Duration = Duration::from_mins(1);
 
 /// How old what is known of a side may be after a start for records to be created
@@ -92,6 +94,12 @@ struct Running {
     /// The same, on the machine's own clock.
     began_mono: Time,
     page_began: Time,
+    /// When the last page came in.
+    page_came: Time,
+    /// The page that was asked for last.
+    asked: ReadRequest,
+    /// When it may be asked for again.
+    again_at: Option<Time>,
     seen: HashSet<u64>,
     records: usize,
     /// Events made of what it brought.
@@ -108,6 +116,8 @@ struct Running {
 #[derive(Debug)]
 struct Left {
     records: std::vec::IntoIter<Observation>,
+    /// Those that the side lists as gone.
+    gone: Vec<NativeId>,
     /// When the page was asked for.
     began: Time,
     next: Option<PageToken>,
@@ -211,12 +221,13 @@ impl Passes {
     }
 
     pub(crate) fn next_due(&self) -> Option<Time> {
-        let idle = self.all.values().filter(|pass| pass.running.is_none());
-        idle.filter_map(|pass| match (pass.next_poll, pass.next_full) {
-            (Some(poll), Some(full)) => Some(poll.min(full)),
-            (poll, full) => poll.or(full),
-        })
-        .min()
+        let due =
+            self.all.values().filter_map(|pass| match (&pass.running, pass.next_poll, pass.next_full) {
+                (Some(running), ..) => running.again_at,
+                (None, Some(poll), Some(full)) => Some(poll.min(full)),
+                (None, poll, full) => poll.or(full),
+            });
+        due.min()
     }
 }
 
@@ -257,6 +268,16 @@ impl Pass {
     pub(crate) fn ask(&mut self, full: bool) {
         let due = if full { &mut self.next_full } else { &mut self.next_poll };
         *due = Some(Time(0));
+    }
+}
+
+impl Running {
+    /// The page that failed, if it may be asked for again: in the middle of a pass whose last
+    /// page came lately.
+    fn again(&mut self, why: &ReadError, now: Time) -> Option<ReadRequest> {
+        let fresh = now < self.page_came.plus(PLACE_AGE_MAX);
+        let may = fresh && self.asked.after.is_some() && matches!(why, ReadError::Later { .. });
+        may.then(|| self.asked.clone())
     }
 }
 
@@ -305,8 +326,11 @@ impl Machine {
         let mut effects = Vec::new();
         for ((side, collection), pass) in &mut self.passes.all {
             if let Some(running) = &mut pass.running {
-                if let Some(request) = pass.waiting.take_if(|_| room) {
+                running.again_at = running.again_at.filter(|at| *at > now.mono);
+                let may = room && running.again_at.is_none();
+                if let Some(request) = pass.waiting.take_if(|_| may) {
                     running.page_began = now.wall;
+                    running.asked = request.clone();
                     effects.push(Effect::Read { side: side.clone(), pass: running.id, request });
                 }
                 continue;
@@ -327,6 +351,8 @@ impl Machine {
                 .place
                 .clone()
                 .filter(|place| full && !pass.listed && now.wall < place.at.plus(PLACE_AGE_MAX));
+            let after = place.as_ref().map(|place| PageToken(place.next.clone()));
+            let request = ReadRequest { collection: collection.clone(), scope, after };
             pass.running = Some(Running {
                 id,
                 full,
@@ -334,6 +360,9 @@ impl Machine {
                 began: place.as_ref().map_or(now.wall, |place| place.began),
                 began_mono: now.mono,
                 page_began: now.wall,
+                page_came: now.wall,
+                asked: request.clone(),
+                again_at: None,
                 seen: HashSet::new(),
                 records: 0,
                 news: 0,
@@ -343,8 +372,6 @@ impl Machine {
                 cursor: None,
                 left: None,
             });
-            let after = place.map(|place| PageToken(place.next));
-            let request = ReadRequest { collection: collection.clone(), scope, after };
             effects.push(Effect::Read { side: side.clone(), pass: id, request });
         }
         for effect in effects {
@@ -396,6 +423,10 @@ impl Machine {
         }
         let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
         let Some(running) = &mut pass.running else { return Ok(()) };
+        running.page_came = now.wall;
+        if running.asked.after.is_some() {
+            (pass.failures, pass.trouble) = (0, None);
+        }
         running.records += page.records.len();
         running.sound &= unreadable == 0 && !page.partial;
         running.empty_is_meant |= page.empty_is_meant;
@@ -404,8 +435,8 @@ impl Machine {
             let links = page.passed_over.iter().map(|id| link_hash(side, collection.as_str(), id));
             running.seen.extend(links);
         }
-        let Page { records, next, cursor, .. } = page;
-        running.left = Some(Left { records: records.into_iter(), began, next, cursor });
+        let Page { records, gone, next, cursor, .. } = page;
+        running.left = Some(Left { records: records.into_iter(), gone, began, next, cursor });
         self.take_in(key, now)
     }
 
@@ -426,9 +457,7 @@ impl Machine {
         let (mut seen, events, edits) = (Vec::new(), self.counts.events, self.counts.edits);
         for record in left.records.by_ref().take(if first { PAGE_STEP } else { usize::MAX }) {
             let link = link_hash(side, collection.as_str(), &record.id);
-            if full {
-                seen.push(link);
-            }
+            seen.push(link);
             let shown = if first { None } else { self.quiet.shown(&record) };
             if shown.is_some_and(|shown| self.quiet.knows(link, shown)) {
                 self.counts.observations += 1;
@@ -452,6 +481,11 @@ impl Machine {
             running.left = Some(left);
             return Ok(());
         }
+        for id in std::mem::take(&mut left.gone) {
+            self.told_gone(key, id, now)?;
+        }
+        let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
+        let Some(running) = &mut pass.running else { return Ok(()) };
         if left.cursor.is_some() {
             running.cursor.clone_from(&left.cursor);
         }
@@ -481,7 +515,19 @@ impl Machine {
             ReadError::Later { .. } | ReadError::Broken { .. } => {}
             ReadError::Denied { .. } => wait = READ_RETRY.max,
         }
+        let personal = self.plan.collections.get(&collection).is_some_and(|of| !of.personal.is_empty());
+        let words = why.to_string();
+        let words = if personal { mask_words(&words) } else { words };
         if let Some(pass) = self.passes.all.get_mut(key) {
+            let again = pass.running.as_mut().and_then(|running| running.again(why, now.wall));
+            if let (Some(running), Some(request)) = (&mut pass.running, again) {
+                running.again_at = Some(now.mono.plus(wait));
+                pass.waiting = Some(request);
+                pass.failures = failures.saturating_add(1);
+                pass.trouble = Some(words);
+                let told = What::ReadFailed { side, collection, reason: why.to_string() };
+                return self.tell(None, told, now);
+            }
             let full = pass.running.take().is_some_and(|running| running.full);
             if !matches!(why, ReadError::Later { .. }) {
                 // Perhaps because of where it went on from.
@@ -489,9 +535,7 @@ impl Machine {
             }
             pass.waiting = None;
             pass.failures = failures.saturating_add(1);
-            let personal = self.plan.collections.get(&collection).is_some_and(|of| !of.personal.is_empty());
-            let words = why.to_string();
-            pass.trouble = Some(if personal { mask_words(&words) } else { words });
+            pass.trouble = Some(words);
             let due = if full { &mut pass.next_full } else { &mut pass.next_poll };
             *due = Some(now.mono.plus(wait));
             if full && pass.next_poll.is_some() {
@@ -671,13 +715,39 @@ impl Machine {
         self.emit_stream(stream, Body::Parked { lane, parked }, now)
     }
 
+    /// A record that the side lists as gone.
+    fn told_gone(
+        &mut self,
+        key: &(SideName, CollectionName),
+        id: NativeId,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let (side, collection) = key;
+        let Some(record) = self.views.linked(side, collection, &id)? else { return Ok(()) };
+        let has_it = |state: &crate::state::RecordState| {
+            state.sides.get(side).filter(|part| part.has_it()).and_then(|part| part.id.clone())
+        };
+        if self.views.peek_if(&record, has_it)? != Some(id.clone()) {
+            return Ok(());
+        }
+        let part = self.plan.collections.get(collection).and_then(|of| of.sides.get(side));
+        let can_ask = part.is_some_and(|part| part.abilities.fetch);
+        let link = link_hash(side, collection.as_str(), &id);
+        let running = self.passes.all.get(key).and_then(|pass| pass.running.as_ref());
+        // It came back since: the list says nothing of that.
+        if !can_ask && running.is_some_and(|running| running.seen.contains(&link)) {
+            return Ok(());
+        }
+        self.missing(side, collection, &record, id, now)
+    }
+
     /// One record that a complete listing did not show.
     fn missing(
         &mut self,
         side: &SideName,
         collection: &CollectionName,
         record: &RecordId,
-        id: hms_sync_model::NativeId,
+        id: NativeId,
         now: Now,
     ) -> Result<(), EngineError> {
         let part = self.plan.collections.get(collection).and_then(|of| of.sides.get(side));

@@ -33,7 +33,7 @@ const KNOWN: [&str; 7] = ["method", "path", "headers", "body", "id", "record", "
 /// A batch endpoint, set up.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    ask: Ask,
+    pub(crate) ask: Ask,
     prefix: String,
     operations: Vec<BatchOperation>,
     max_items: usize,
@@ -217,12 +217,12 @@ impl Batch {
             }
             if part.len() == 1 || self.is_off() {
                 for Waiting { item, told } in part {
-                    drop(told.send(wire.send(item.request).await));
+                    drop(told.send(self.ask.send(wire, item.request).await));
                 }
                 continue;
             }
             let answer = match self.request(wire, &part) {
-                Ok(request) => wire.send(request).await,
+                Ok(request) => self.ask.send(wire, request).await,
                 Err(why) => Err(Lost::NotSent(why)),
             };
             match answer {
@@ -306,7 +306,7 @@ impl Batch {
         let headers = headers.and_then(Json::as_object).map(header_map).unwrap_or_default();
         let body = if refused { Some(result) } else { self.body.take(result) };
         let body = serde_json::to_vec(&body.unwrap_or_default()).map_err(|e| e.to_string())?;
-        Ok(wire.judged(status, headers, Ok(Bytes::from(body))))
+        Ok(wire.judged(status, headers, Ok(Bytes::from(body)), self.ask.own.as_ref()))
     }
 }
 

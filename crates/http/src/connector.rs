@@ -1,17 +1,19 @@
 //! A side reached over HTTP.
 
 use crate::batch::Batch;
-use crate::deleted::Deleted;
+use crate::deletions::Deletions;
 use crate::error::SpecError;
 use crate::guard::Guard;
-use crate::listing::Listing;
+use crate::listing::{Family, Listing, Setup};
 use crate::lookup::Lookup;
 use crate::read;
 use crate::request::{Ask, Parts};
-use crate::select::{Lens, TagFrom};
-use crate::spec::{AnswerWhen, BaseUrl, FetchSpec, HttpCollection, HttpSpec, IdempotencySpec, WriteSpec};
+use crate::select::Lens;
+use crate::spec::{
+    AnswerWhen, BaseUrl, ErrorHandler, FetchSpec, HttpCollection, HttpSpec, IdempotencySpec, WriteSpec,
+};
 use crate::webhook::{Hook, Subscribe};
-use crate::wire::Wire;
+use crate::wire::{Verdicts, Wire};
 use crate::write::{self, Doing, Manner, Means, Put};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
@@ -39,6 +41,7 @@ pub struct HttpConnector {
 struct Collection {
     lens: Lens,
     listing: Option<Listing>,
+    deletions: Option<Deletions>,
     fetch: Option<Ask>,
     lookup: Option<Lookup>,
     create: Option<Put>,
@@ -61,7 +64,10 @@ impl HttpConnector {
         let side_key = Key::new("idempotency_key", spec.idempotency_key.as_ref())?;
         let mut ready = BTreeMap::new();
         for (name, collection) in &collections {
-            ready.insert(name.clone(), Collection::new(name, &wire, side_key.as_ref(), collection)?);
+            ready.insert(
+                name.clone(),
+                Collection::new(name, &wire, side_key.as_ref(), collection, &collections)?,
+            );
         }
         let key_header = side_key.map_or(HeaderName::from_static("idempotency-key"), |key| key.header);
         Ok(Self { side: name.clone(), wire, collections: ready, key_header })
@@ -110,20 +116,12 @@ impl Collection {
         wire: &Wire,
         side_key: Option<&Key>,
         spec: &HttpCollection,
+        family: &Family,
     ) -> Result<Self, SpecError> {
         let key = |part: &str| format!("{name}.{part}");
         let base = wire.base();
-        let modified = read::modified(spec);
-        let guard = Guard::new(&key("precondition"), spec)?;
-        let tag = TagFrom::new(spec.version_tag.as_ref(), &guard);
-        let tag = tag.map_err(|e| SpecError::new(key("version_tag"), e))?;
-        let deleted = spec.deleted_when.as_ref().map(Deleted::new).transpose();
-        let deleted = deleted.map_err(|why| SpecError::new(key("deleted_when"), why))?;
-        let lens = Lens { primary_key: spec.primary_key.clone(), tag, modified, deleted };
+        let lens = Lens::new(name.as_str(), spec)?;
         filters_only_listings(&key, spec)?;
-        if lens.primary_key.is_empty() {
-            return Err(SpecError::new(key("primary_key"), "names no field"));
-        }
         let put = |part: &str, doing, own: Option<&WriteSpec>, other: Option<&WriteSpec>| {
             let (part, spec) = match (own, other) {
                 (Some(own), _) => (part, own),
@@ -135,23 +133,60 @@ impl Collection {
         let upsert = spec.upsert.as_ref();
         let lookup = spec.lookup.as_ref().map(|s| Lookup::new(&key("lookup"), base, s)).transpose()?;
         let hook = spec.webhook.as_ref();
-        let ready = Self {
-            listing: spec.read.as_ref().map(|s| Listing::new(&key("read"), base, s, &lens)).transpose()?,
+        let setup = Setup { base, family };
+        let listing = spec.read.as_ref().map(|s| Listing::new(&key("read"), s, &lens, setup));
+        let gone = spec.deletions.as_ref();
+        let mut ready = Self {
+            listing: listing.transpose()?,
+            deletions: gone.map(|s| Deletions::new(&key("deletions"), spec, s, setup)).transpose()?,
             fetch: spec.fetch.as_ref().map(|s| fetch_ask(&key("fetch"), wire, s)).transpose()?,
             lookup,
             create: put("create", Doing::Create, spec.create.as_ref(), upsert)?,
             update: put("update", Doing::Update, spec.update.as_ref(), upsert)?,
             delete: put("delete", Doing::Delete, spec.delete.as_ref(), None)?,
             undelete: put("undelete", Doing::Undelete, spec.undelete.as_ref(), None)?,
-            manner: manner(name, base, side_key, guard, spec)?,
+            manner: manner(name, base, side_key, spec)?,
             hook: hook.map(|s| Hook::new(&key("webhook"), base, s, spec.fetch.is_some())).transpose()?,
             lens,
         };
+        ready.judge(name, spec)?;
         if ready.undelete.as_ref().is_some_and(|put| !put.has_fields()) && ready.update.is_none() {
             let why = "sends no fields: it needs `body: whole`, or an `update` that sends them after it";
             return Err(SpecError::new(key("undelete"), why));
         }
         Ok(ready)
+    }
+
+    /// Has answers judged by the handlers of the request and of the collection.
+    fn judge(&mut self, name: &CollectionName, spec: &HttpCollection) -> Result<(), SpecError> {
+        let own = |part: &str, own: Option<&ErrorHandler>| {
+            let common = (format!("{name}.error_handler"), spec.error_handler.as_ref());
+            Verdicts::of_request([(format!("{name}.{part}.error_handler"), own), common])
+        };
+        if let (Some(listing), Some(read)) = (&mut self.listing, &spec.read) {
+            listing.judge_by(own("read", read.error_handler.as_ref())?);
+        }
+        if let (Some(ask), Some(fetch)) = (&mut self.fetch, &spec.fetch) {
+            ask.own = own("fetch", fetch.error_handler.as_ref())?;
+        }
+        if let (Some(lookup), Some(of)) = (&mut self.lookup, &spec.lookup) {
+            lookup.ask.own = own("lookup", of.error_handler.as_ref())?;
+        }
+        let upsert = spec.upsert.as_ref();
+        for (part, put, of) in [
+            ("create", &mut self.create, spec.create.as_ref().or(upsert)),
+            ("update", &mut self.update, spec.update.as_ref().or(upsert)),
+            ("delete", &mut self.delete, spec.delete.as_ref()),
+            ("undelete", &mut self.undelete, spec.undelete.as_ref()),
+        ] {
+            if let (Some(put), Some(of)) = (put, of) {
+                put.ask.own = own(part, of.error_handler.as_ref())?;
+            }
+        }
+        if let Some(batch) = &mut self.manner.batch {
+            batch.ask.own = own("batch", None)?;
+        }
+        Ok(())
     }
 
     fn abilities(&self) -> Abilities {
@@ -260,9 +295,9 @@ fn manner(
     name: &CollectionName,
     base: &BaseUrl,
     side_key: Option<&Key>,
-    guard: Guard,
     spec: &HttpCollection,
 ) -> Result<Manner, SpecError> {
+    let guard = Guard::new(&format!("{name}.precondition"), spec)?;
     let own_key = Key::new(&format!("{name}.idempotency_key"), spec.idempotency_key.as_ref())?;
     let key = own_key.or_else(|| side_key.cloned());
     let batch = spec.batch.as_ref().map(|batch| Batch::new(&format!("{name}.batch"), base, batch));
@@ -286,7 +321,10 @@ impl Connector for HttpConnector {
 
     fn check(&self, collection: &CollectionName) -> BoxFuture<'_, Result<String, ReadError>> {
         match self.collection(collection) {
-            Ok(Collection { listing: Some(listing), lens, .. }) => listing.check(&self.wire, lens).boxed(),
+            Ok(Collection { listing: Some(listing), lens, .. }) => {
+                let collection = collection.clone();
+                async move { listing.check(&self.wire, lens, &collection).await }.boxed()
+            }
             Ok(_) => self.knock().boxed(),
             Err(reason) => ready(Self::denied(reason)).boxed(),
         }
@@ -294,6 +332,9 @@ impl Connector for HttpConnector {
 
     fn read(&self, request: ReadRequest) -> BoxFuture<'_, Result<Page, ReadError>> {
         match self.collection(&request.collection) {
+            Ok(Collection { listing: Some(listing), deletions: Some(deletions), lens, .. }) => {
+                deletions.page((listing, lens), &self.wire, request).boxed()
+            }
             Ok(Collection { listing: Some(listing), lens, .. }) => {
                 listing.page(&self.wire, lens, request).boxed()
             }

@@ -3,7 +3,7 @@
 //! Compiled once, run with fuel; what is not there is nothing, and steps into
 //! nothing lead to nothing. They see values and nothing else.
 
-use crate::template::TemplateError;
+use crate::template::{self, TemplateError};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -69,6 +69,11 @@ impl Formula {
     /// Whether it looks at `name`.
     pub(crate) fn uses(&self, name: &str) -> bool {
         self.compiled.undeclared_variables(false).contains(name)
+    }
+
+    /// The members of `name` that it looks at, as far as they are written with a dot.
+    pub(crate) fn members_of(&self, name: &str) -> Vec<String> {
+        template::members(name, self.compiled.undeclared_variables(true))
     }
 
     /// What it comes to.

@@ -1,29 +1,41 @@
 //! A listing, page by page: what changed since a cursor, or everything.
 
 mod ask;
+mod marks;
+mod parents;
 mod since;
 mod take;
+mod walk;
 
 use crate::error::SpecError;
 use crate::formula::Formula;
 use crate::next::Follow;
 use crate::paging::{Paging, Progress, Style, hash};
+use crate::partition::{Naming, Partition};
 use crate::request::{Ask, Parts};
 use crate::select::Lens;
 use crate::shape::Shape;
-use crate::spec::{BaseUrl, OnEmpty, Paginator, ReadMethod, ReadSpec, RequestOption};
+use crate::spec::{
+    BaseUrl, FieldPath, HttpCollection, OnEmpty, Paginator, ReadMethod, ReadSpec, RequestOption,
+};
 use crate::spot::Spot;
 use crate::stamp::Scale;
-use crate::wire::{Answer, Verdict, Wire};
+use crate::wire::{Answer, Verdict, Verdicts, Wire};
 use chrono::{DateTime, Utc};
 use hms_sync_connector::{Page, PageToken, ReadError, ReadRequest, Scope};
-use http::Method;
+use hms_sync_model::CollectionName;
+use http::{Method, StatusCode};
 use since::Since;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use url::Url;
+use walk::Router;
 
 /// What the templates of a listing may name.
 const KNOWN: &[&str] = &["cursor", "cursor_end", "cursor_id", "page_size", "next_page_token"];
+
+/// So often one pass begins anew because the side lost what it was to go on from.
+const RESETS_MAX: u32 = 3;
 
 /// A listing, set up.
 #[derive(Debug)]
@@ -37,8 +49,36 @@ pub(crate) struct Listing {
     /// Which records are taken; the others are passed over.
     filter: Option<Formula>,
     on_empty: OnEmpty,
+    /// Where there are several listings of this kind.
+    router: Option<Router>,
+    /// Entries may be ids alone, which then stand here.
+    bare: Option<FieldPath>,
     /// A number for all that says what is read, and in which pages.
     settings: u64,
+}
+
+/// The listing of a partition, where there are several.
+type Of<'p> = Option<(&'p Naming, &'p Partition)>;
+
+/// What a page showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// Records, it or a page before it.
+    Records,
+    /// None so far.
+    Empty,
+    /// It could not be read, and is passed over.
+    Unread,
+}
+
+/// The collections of a side, for those that list others first.
+pub(crate) type Family = BTreeMap<CollectionName, HttpCollection>;
+
+/// What a listing is set up among.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setup<'s> {
+    pub(crate) base: &'s BaseUrl,
+    pub(crate) family: &'s Family,
 }
 
 /// Where in a request a paginator's values go.
@@ -51,7 +91,20 @@ struct Pages {
 }
 
 impl Listing {
-    pub(crate) fn new(key: &str, base: &BaseUrl, spec: &ReadSpec, lens: &Lens) -> Result<Self, SpecError> {
+    pub(crate) fn new(key: &str, spec: &ReadSpec, lens: &Lens, setup: Setup<'_>) -> Result<Self, SpecError> {
+        Self::below(key, setup.base, spec, lens, setup.family, 0)
+    }
+
+    /// The same for parents of parents, so many deep.
+    fn below(
+        key: &str,
+        base: &BaseUrl,
+        spec: &ReadSpec,
+        lens: &Lens,
+        family: &Family,
+        depth: usize,
+    ) -> Result<Self, SpecError> {
+        let known = walk::names(KNOWN, spec.partition_router.is_some());
         let parts = Parts {
             path: &spec.path,
             parameters: &spec.request_parameters,
@@ -62,19 +115,23 @@ impl Listing {
             ReadMethod::Get => Method::GET,
             ReadMethod::Post => Method::POST,
         };
-        let mut ask = Ask::new(key, method, base, &parts, KNOWN)?;
+        let mut ask = Ask::new(key, method, base, &parts, &known)?;
         ask.decode(&format!("{key}.decoder"), &spec.decoder)?;
         let mut listing = Self {
-            body: body(key, spec)?,
+            body: body(key, spec, &known)?,
             pages: Pages::default(),
             paging: Paging::new(Style::Whole, 0),
             follow: Follow::new(&format!("{key}.paginator"), &spec.paginator)?,
             since: None,
             filter: filter(key, spec)?,
             on_empty: spec.on_empty,
+            router: None,
+            bare: None,
             settings: hash(&format!("{base} {spec:?}")),
             ask,
         };
+        listing.ask.own =
+            Verdicts::of_request([(format!("{key}.error_handler"), spec.error_handler.as_ref())])?;
         let since = spec
             .incremental_sync
             .as_ref()
@@ -83,6 +140,9 @@ impl Listing {
         listing.since = since;
         listing.page_by(&format!("{key}.paginator"), &spec.paginator)?;
         listing.check_keyset(key, spec, lens)?;
+        if let Some(router) = &spec.partition_router {
+            listing.parted(&format!("{key}.partition_router"), base, router, family, depth)?;
+        }
         Ok(listing)
     }
 
@@ -174,6 +234,16 @@ impl Listing {
         Ok(())
     }
 
+    /// Takes entries that are ids alone as records with nothing else.
+    pub(crate) fn take_bare(&mut self, id: FieldPath) {
+        self.bare = Some(id);
+    }
+
+    /// Has its answers judged so.
+    pub(crate) fn judge_by(&mut self, own: Option<Verdicts>) {
+        self.ask.own = own;
+    }
+
     pub(crate) fn is_incremental(&self) -> bool {
         self.since.as_ref().is_some_and(|since| since.sent() || self.uses("cursor"))
     }
@@ -194,7 +264,28 @@ impl Listing {
         lens: &Lens,
         request: ReadRequest,
     ) -> Result<Page, ReadError> {
-        let progress = match &request.after {
+        if let Some(router) = &self.router {
+            return self.walk(router, wire, lens, &request).await;
+        }
+        let everything = request.scope == Scope::Everything;
+        let (mut page, shown) = self.page_of(wire, lens, None, &request.scope, request.after).await?;
+        if everything && shown == Shown::Empty && page.next.is_none() {
+            page.partial |= self.on_empty == OnEmpty::Skip;
+            page.empty_is_meant = self.on_empty == OnEmpty::Sync;
+        }
+        Ok(page)
+    }
+
+    /// Reads one page of one listing.
+    async fn page_of(
+        &self,
+        wire: &Wire,
+        lens: &Lens,
+        of: Of<'_>,
+        scope: &Scope,
+        after: Option<PageToken>,
+    ) -> Result<(Page, Shown), ReadError> {
+        let progress = match &after {
             Some(token) => {
                 let progress: Progress = serde_json::from_str(&token.0)
                     .map_err(|_| self.broken("a page token that is not ours"))?;
@@ -204,14 +295,18 @@ impl Listing {
                 }
                 progress
             }
-            None => self.start(&request.scope, Utc::now()),
+            None => self.start(scope, Utc::now()),
         };
-        let everything = request.scope == Scope::Everything;
-        let (asked, answer) = self.ask_page(wire, &progress, self.paging.asked).await?;
-        if answer.judged.verdict == Verdict::Ignore {
-            return Ok(self.ignored(&answer));
+        let (asked, answer) = self.ask_page(wire, &progress, of, self.paging.asked).await?;
+        if Self::is_passed_over(of, &answer) {
+            return Ok((self.ignored(of, &answer), Shown::Unread));
         }
-        let (mut facts, mut page) = self.take(lens, wire.base(), &asked, &answer)?;
+        if answer.judged.verdict == Verdict::Reset {
+            let next = self.anew(&progress, &answer)?;
+            let token = serde_json::to_string(&next).map_err(|e| self.broken(&e.to_string()))?;
+            return Ok((Page { next: Some(PageToken(token)), ..Page::default() }, Shown::Records));
+        }
+        let (mut facts, mut page) = self.take(lens, (wire.base(), &asked), of, &answer)?;
         if self.follow.is_address() {
             let bare = |text: String| Url::parse(&text).map_or(text, |url| wire.bare(url).into());
             facts.next = facts.next.map(bare);
@@ -219,16 +314,12 @@ impl Listing {
         facts.elapsed = elapsed(&progress, Utc::now());
         self.stop_where_known(&progress, &mut facts).map_err(|why| self.broken(&why))?;
         self.leave_out_known(&progress, &mut page);
-        page.partial = everything && self.since.as_ref().is_some_and(Since::leaves_out);
+        page.partial = *scope == Scope::Everything && self.since.as_ref().is_some_and(Since::leaves_out);
         let scale = self.since.as_ref().filter(|since| !since.last_run || self.paging.style == Style::Keyset);
         let turn = self.paging.turn(&progress, &facts, scale.map(|since| &since.scale));
         let turn = turn.map_err(|why| self.broken(&why))?;
         let nothing = turn.last.as_ref().is_some_and(Progress::showed_nothing);
         let (cursor, next) = self.beyond_slice(turn);
-        if everything && nothing && next.is_none() {
-            page.partial |= self.on_empty == OnEmpty::Skip;
-            page.empty_is_meant = self.on_empty == OnEmpty::Sync;
-        }
         page.cursor = self.cursor(&progress, cursor, next.is_none());
         page.next = match next {
             Some(next) => {
@@ -236,13 +327,45 @@ impl Listing {
             }
             None => None,
         };
-        Ok(page)
+        Ok((page, if nothing { Shown::Empty } else { Shown::Records }))
+    }
+
+    /// The listing from its beginning, where the side no longer knows what it was to go on
+    /// from.
+    fn anew(&self, progress: &Progress, answer: &Answer) -> Result<Progress, ReadError> {
+        let words = answer.words();
+        if !progress.since && progress.is_first() {
+            let why = "although everything was asked for from the beginning";
+            return Err(
+                self.denied(&format!("{words}, which `error_handler` takes for a lost cursor, {why}"))
+            );
+        }
+        if progress.resets >= RESETS_MAX {
+            return Err(self.broken(&format!("{words}, and that each time it is begun anew")));
+        }
+        tracing::warn!(listing = %self.ask.label, %words, "the cursor is no longer taken; everything is read");
+        let mut next = self.start(&Scope::Everything, Utc::now());
+        next.resets = progress.resets + 1;
+        Ok(next)
     }
 
     /// Asks for one record at most; answers with a line for people.
-    pub(crate) async fn check(&self, wire: &Wire, lens: &Lens) -> Result<String, ReadError> {
-        let (asked, answer) = self.ask_page(wire, &self.start(&Scope::Everything, Utc::now()), 1).await?;
-        let (facts, page) = self.take(lens, wire.base(), &asked, &answer)?;
+    pub(crate) async fn check(
+        &self,
+        wire: &Wire,
+        lens: &Lens,
+        collection: &CollectionName,
+    ) -> Result<String, ReadError> {
+        match &self.router {
+            Some(router) => self.check_walk(router, wire, lens, collection).await,
+            None => self.check_one(wire, lens, None).await,
+        }
+    }
+
+    async fn check_one(&self, wire: &Wire, lens: &Lens, of: Of<'_>) -> Result<String, ReadError> {
+        let progress = self.start(&Scope::Everything, Utc::now());
+        let (asked, answer) = self.ask_page(wire, &progress, of, 1).await?;
+        let (facts, page) = self.take(lens, (wire.base(), &asked), of, &answer)?;
         if let Some(line) = page.unreadable.first() {
             return Err(self.broken(line));
         }
@@ -254,9 +377,21 @@ impl Listing {
         Ok(format!("{} answers: {shown}{many}", self.ask.label))
     }
 
+    /// Whether nothing is made of an answer: because the side's filters say so, or because a
+    /// parent that was listed has no such list.
+    fn is_passed_over(of: Of<'_>, answer: &Answer) -> bool {
+        let is_gone = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE);
+        answer.judged.verdict == Verdict::Ignore || of.is_some() && is_gone && !answer.is_judged()
+    }
+
     /// An answer that is not to be minded ends the pass. It is no complete listing.
-    fn ignored(&self, answer: &Answer) -> Page {
-        let line = format!("{}: {}, which `error_handler` ignores", self.ask.label, answer.words());
+    fn ignored(&self, of: Of<'_>, answer: &Answer) -> Page {
+        let why = match answer.judged.verdict {
+            Verdict::Ignore => "which `error_handler` ignores",
+            _ => "so nothing is known of what is below it",
+        };
+        let of = of.map_or(String::new(), |(naming, of)| format!(" for {} {:.60}", naming.field(), of.key));
+        let line = format!("{}{of}: {}, {why}", self.ask.label, answer.words());
         Page { unreadable: vec![line], ..Page::default() }
     }
 
@@ -274,11 +409,11 @@ fn elapsed(progress: &Progress, now: DateTime<Utc>) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or_default())
 }
 
-fn body(key: &str, spec: &ReadSpec) -> Result<Option<Shape>, SpecError> {
+fn body(key: &str, spec: &ReadSpec, known: &[&str]) -> Result<Option<Shape>, SpecError> {
     let bad = |why: String| SpecError::new(format!("{key}.request_body_json"), why);
     match (&spec.request_body_json, spec.http_method) {
         (Some(_), ReadMethod::Get) => Err(bad("needs `http_method: POST`".to_owned())),
-        (Some(json), ReadMethod::Post) => Shape::new(json, KNOWN).map(Some).map_err(bad),
+        (Some(json), ReadMethod::Post) => Shape::new(json, known).map(Some).map_err(bad),
         (None, _) => Ok(None),
     }
 }

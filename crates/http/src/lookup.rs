@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 /// A lookup by identity, set up.
 #[derive(Debug)]
 pub(crate) struct Lookup {
-    ask: Ask,
+    pub(crate) ask: Ask,
     body: Option<Asked>,
 }
 
@@ -90,7 +90,7 @@ impl Lookup {
         let ask = &self.ask;
         let request = self.request(wire, identity);
         let request = request.map_err(|why| ReadError::Denied { reason: format!("{}: {why}", ask.label) })?;
-        let answer = wire.send(request).await.map_err(|lost| later(ask, &lost))?;
+        let answer = ask.send(wire, request).await.map_err(|lost| later(ask, &lost))?;
         if answer.status == StatusCode::NOT_FOUND && !answer.is_judged() {
             return Ok(Vec::new());
         }

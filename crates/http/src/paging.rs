@@ -123,6 +123,8 @@ pub(crate) struct Progress {
     /// The cursor that the pass started from.
     pub(crate) floor: Option<Json>,
     moved: Move,
+    /// So often it was begun anew.
+    pub(crate) resets: u32,
     pages: u32,
     returns: u32,
     repeats: u32,
@@ -159,6 +161,11 @@ impl Progress {
     /// A pass of a listing with these settings that begins now, in microseconds of our clock.
     pub(crate) fn begin(settings: u64, now: i64) -> Self {
         Self { settings, began: now, ..Self::default() }
+    }
+
+    /// Whether no page of it was read.
+    pub(crate) fn is_first(&self) -> bool {
+        self.pages == 0
     }
 
     /// Whether no page showed any record.

@@ -20,7 +20,7 @@ pub(crate) async fn fetch(
 ) -> Result<Observation, ReadError> {
     let request = ask.request(wire, &context! { id => id.as_str() }, &[]);
     let request = request.map_err(|why| ReadError::Denied { reason: format!("{}: {why}", ask.label) })?;
-    let answer = wire.send(request).await.map_err(|lost| later(ask, &lost))?;
+    let answer = ask.send(wire, request).await.map_err(|lost| later(ask, &lost))?;
     if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) && !answer.is_judged() {
         return Ok(Observation { id, tag: None, modified: None, content: Content::Gone });
     }
@@ -58,7 +58,7 @@ pub(crate) fn good(ask: &Ask, answer: Answer) -> Result<Answer, ReadError> {
     let (reason, after) = (format!("{}: {}", ask.label, answer.words()), answer.judged.after);
     Err(match answer.judged.verdict {
         Verdict::Retry { .. } | Verdict::RateLimited => ReadError::Later { reason, after },
-        Verdict::Fail | Verdict::Refresh => ReadError::Denied { reason },
+        Verdict::Fail | Verdict::Refresh | Verdict::Reset => ReadError::Denied { reason },
         // Of one record it tells nothing, which is not that there is none.
         Verdict::Ignore => ReadError::Broken { reason },
         Verdict::Success | Verdict::Unsaid => match status {

@@ -4,7 +4,7 @@ use crate::decode::Decoder;
 use crate::error::SpecError;
 use crate::spec::{self, BaseUrl, FieldPath, Headers, RecordSelector, Template};
 use crate::template::Compiled;
-use crate::wire::Wire;
+use crate::wire::{Answer, Lost, Urgency, Verdicts, Wire};
 use http::Method;
 use http::header::ACCEPT;
 use minijinja::Value;
@@ -25,6 +25,8 @@ pub(crate) struct Ask {
     pub(crate) headers: Headers,
     pub(crate) selector: Option<FieldPath>,
     pub(crate) decoder: Decoder,
+    /// What its answers mean, before what the side's handler says.
+    pub(crate) own: Option<Verdicts>,
 }
 
 /// The parts of a spec that make a request.
@@ -66,6 +68,7 @@ impl Ask {
             headers: parts.headers.clone(),
             selector: parts.selector.map(|selector| selector.field_path.clone()),
             decoder: Decoder::Json,
+            own: None,
         };
         if !ask.is_live() {
             let url = ask.url(&Value::UNDEFINED, &[]).map_err(|e| bad("path", &e))?;
@@ -93,6 +96,12 @@ impl Ask {
         self.path.uses(name) || self.parameters.iter().any(|(_, text)| text.uses(name))
     }
 
+    /// The members of `name` that its templates name.
+    pub(crate) fn members_of(&self, name: &str) -> Vec<String> {
+        let texts = self.parameters.iter().map(|(_, text)| text);
+        texts.chain([&self.path]).flat_map(|text| text.members_of(name)).collect()
+    }
+
     /// The address, with `more` parameters behind the configured ones.
     pub(crate) fn url(&self, with: &Value, more: &[(&str, &str)]) -> Result<Url, String> {
         let mut url = if let Some(fixed) = &self.fixed {
@@ -112,6 +121,12 @@ impl Ask {
             url.query_pairs_mut().extend_pairs(more);
         }
         Ok(url)
+    }
+
+    /// Sends one, as made by [`Self::request`].
+    pub(crate) async fn send(&self, wire: &Wire, request: reqwest::Request) -> Result<Answer, Lost> {
+        let urgency = if request.method().is_safe() { Urgency::Read } else { Urgency::Write };
+        wire.send_as(urgency, request, self.own.as_ref()).await
     }
 
     /// The whole request.

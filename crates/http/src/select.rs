@@ -1,9 +1,10 @@
 //! Records out of an answer. Hostile input: any bytes may come.
 
 use crate::deleted::Deleted;
-use crate::error::quote;
+use crate::error::{SpecError, quote};
 use crate::guard::{self, Guard};
-use crate::spec::{FieldPath, VersionTag};
+use crate::read;
+use crate::spec::{FieldPath, HttpCollection, VersionTag};
 use crate::stamp::{Scale, Stamp};
 use crate::wire::Answer;
 use hms_sync_connector::{Content, Observation};
@@ -164,6 +165,11 @@ pub(crate) struct TagFrom {
 }
 
 impl TagFrom {
+    /// Where none are looked for.
+    fn nowhere() -> Self {
+        Self { header: None, field: None, etag: false, weak: false }
+    }
+
     pub(crate) fn new(spec: Option<&VersionTag>, guard: &Guard) -> Result<Self, String> {
         let usual = VersionTag::header("etag");
         let VersionTag { header, field } = spec.unwrap_or(&usual);
@@ -197,6 +203,24 @@ impl TagFrom {
 }
 
 impl Lens {
+    /// `key` is the collection's name.
+    pub(crate) fn new(key: &str, spec: &HttpCollection) -> Result<Self, SpecError> {
+        let bad = |part: &str, why: String| SpecError::new(format!("{key}.{part}"), why);
+        let guard = Guard::new(&format!("{key}.precondition"), spec)?;
+        let tag = TagFrom::new(spec.version_tag.as_ref(), &guard).map_err(|e| bad("version_tag", e))?;
+        let deleted = spec.deleted_when.as_ref().map(Deleted::new).transpose();
+        let deleted = deleted.map_err(|why| bad("deleted_when", why))?;
+        if spec.primary_key.is_empty() {
+            return Err(bad("primary_key", "names no field".to_owned()));
+        }
+        Ok(Self { primary_key: spec.primary_key.clone(), tag, modified: read::modified(spec), deleted })
+    }
+
+    /// For records of which only the key counts.
+    pub(crate) fn plain(primary_key: FieldPath) -> Self {
+        Self { primary_key, tag: TagFrom::nowhere(), modified: None, deleted: None }
+    }
+
     /// The record's id; the error is a part of a line for people.
     pub(crate) fn id(&self, record: &Json) -> Result<NativeId, String> {
         if !record.is_object() {

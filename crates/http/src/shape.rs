@@ -52,6 +52,19 @@ impl Shape {
         }
     }
 
+    /// The members of `name` that are filled in anywhere.
+    pub(crate) fn members_of(&self, name: &str) -> Vec<String> {
+        match self {
+            Self::Plain(_) => Vec::new(),
+            Self::Text(text) => text.members_of(name),
+            Self::Typed(formula) => formula.members_of(name),
+            Self::List(elements) => elements.iter().flat_map(|element| element.members_of(name)).collect(),
+            Self::Members(members) => {
+                members.iter().flat_map(|(_, member)| member.members_of(name)).collect()
+            }
+        }
+    }
+
     /// With everything filled in. Members that come out as nothing are left out.
     pub(crate) fn fill(&self, with: &Value) -> Result<Json, String> {
         Ok(match self {

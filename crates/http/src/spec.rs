@@ -8,11 +8,13 @@ mod batch;
 mod body;
 mod budget;
 mod decoder;
+mod deletions;
 mod either;
 mod errors;
 mod expression;
 mod network;
 mod paginator;
+mod partition;
 mod precondition;
 mod read;
 mod text;
@@ -28,10 +30,12 @@ pub use batch::{BatchOperation, BatchSpec};
 pub use body::{BodyFormat, BodyShape, BodySpec, RequestBody};
 pub use budget::{ApiBudget, BudgetType, CallRatePolicy, Rate, RequestMatcher};
 pub use decoder::{Decoder, TextEncoding};
+pub use deletions::DeletionsSpec;
 pub use errors::{Action, BackoffStrategy, ErrorHandler, FilterType, HandlerType, ResponseFilter};
 pub use expression::{Expression, InjectInto, RequestOption};
 pub use network::{Network, TlsSpec, TlsVersion};
 pub use paginator::{CursorPaginator, Paginator};
+pub use partition::{ListRouter, ParentStream, PartitionRouter, SubstreamRouter};
 pub use precondition::{Precondition, VersionTag};
 pub use read::{
     CursorFrom, DeletedField, DeletedWhen, FetchSpec, IncrementalKind, IncrementalSync, LookupSpec, OnEmpty,
@@ -139,9 +143,16 @@ pub struct HttpCollection {
     /// How a record says of itself that it is gone. Default: it never does.
     #[serde(default)]
     pub deleted_when: Option<DeletedWhen>,
+    /// Where the side lists the ids of records that are gone. Default: nowhere.
+    #[serde(default)]
+    pub deletions: Option<DeletionsSpec>,
     /// That the side carries out a repeated request once. Default: as the side says.
     #[serde(default)]
     pub idempotency_key: Option<IdempotencySpec>,
+    /// What the answers to its requests mean, before what the side's handler says. Default: as
+    /// that does.
+    #[serde(default)]
+    pub error_handler: Option<ErrorHandler>,
     /// How records are listed.
     #[serde(default)]
     pub read: Option<ReadSpec>,
@@ -200,7 +211,9 @@ impl Default for HttpCollection {
             precondition: None,
             modified: None,
             deleted_when: None,
+            deletions: None,
             idempotency_key: None,
+            error_handler: None,
             read: None,
             fetch: None,
             lookup: None,

@@ -119,9 +119,25 @@ impl Compiled {
         matches!(self, Self::Live(live) if live.names.contains(name))
     }
 
+    /// The members of `name` that it has filled in, as far as they are written with a dot.
+    pub(crate) fn members_of(&self, name: &str) -> Vec<String> {
+        let Self::Live(live) = self else { return Vec::new() };
+        let named = live.env.get_template(NAME).map(|template| template.undeclared_variables(true));
+        members(name, named.unwrap_or_default())
+    }
+
     pub(crate) fn is_plain(&self) -> bool {
         matches!(self, Self::Plain(_))
     }
+}
+
+/// What is stepped into from `name`, of all that is named.
+pub(crate) fn members(name: &str, named: HashSet<String>) -> Vec<String> {
+    let member = |named: String| {
+        let rest = named.strip_prefix(name)?.strip_prefix('.')?;
+        Some(rest.split('.').next().unwrap_or(rest).to_owned())
+    };
+    named.into_iter().filter_map(member).collect()
 }
 
 /// JSON as templates see it. Numbers beyond 64 bits are text, to the digit.

@@ -22,7 +22,7 @@ mod attacks;
 
 pub(crate) use answer::{Answer, Lost};
 pub(crate) use budget::Urgency;
-pub(crate) use verdict::Verdict;
+pub(crate) use verdict::{Verdict, Verdicts};
 
 use crate::error::SpecError;
 use crate::spec::{BaseUrl, Headers, HttpSpec};
@@ -37,7 +37,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use url::Url;
-use verdict::{Judged, Verdicts};
+use verdict::Judged;
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -138,37 +138,47 @@ impl Wire {
     /// Sends, and reads the answer to its end or to our bound. What writes goes first.
     pub(crate) async fn send(&self, request: reqwest::Request) -> Result<Answer, Lost> {
         let urgency = if request.method().is_safe() { Urgency::Read } else { Urgency::Write };
-        self.send_as(urgency, request).await
+        self.send_as(urgency, request, None).await
     }
 
-    /// The same, as urgent as that. Where the side no longer takes our token it is
-    /// renewed, and the request sent once more.
-    pub(crate) async fn send_as(&self, urgency: Urgency, request: reqwest::Request) -> Result<Answer, Lost> {
-        let mut request = request;
+    /// The same, as urgent as that, its answer judged by handlers of its own before the
+    /// side's. Where the side no longer takes our token it is renewed, and the request sent
+    /// once more.
+    pub(crate) async fn send_as(
+        &self,
+        urgency: Urgency,
+        mut request: reqwest::Request,
+        own: Option<&Verdicts>,
+    ) -> Result<Answer, Lost> {
         let (place, tokens) = match &self.identity {
-            Identity::Nobody => return self.once(urgency, request).await,
+            Identity::Nobody => return self.once(urgency, request, own).await,
             Identity::Header(name, value) => {
                 identity::ours(&self.base, request.url()).map_err(Lost::NotSent)?;
                 request.headers_mut().insert(name.clone(), value.clone());
-                return self.once(urgency, request).await;
+                return self.once(urgency, request, own).await;
             }
             Identity::Fixed(place, secret) => {
                 place.put(secret, &self.base, &mut request).map_err(Lost::NotSent)?;
-                return self.once(urgency, request).await;
+                return self.once(urgency, request, own).await;
             }
             Identity::Renewed(place, tokens) => (place, tokens),
         };
         let again = request.try_clone();
         let (token, number) = tokens.token(&self.asker, None).await.map_err(Lost::NotSent)?;
         place.put(&token, &self.base, &mut request).map_err(Lost::NotSent)?;
-        let answer = self.once(urgency, request).await?;
+        let answer = self.once(urgency, request, own).await?;
         let Some(mut again) = again.filter(|_| answer.refuses_the_token()) else { return Ok(answer) };
         let (token, _) = tokens.token(&self.asker, Some(number)).await.map_err(Lost::NotSent)?;
         place.put(&token, &self.base, &mut again).map_err(Lost::NotSent)?;
-        self.once(urgency, again).await
+        self.once(urgency, again, own).await
     }
 
-    async fn once(&self, urgency: Urgency, request: reqwest::Request) -> Result<Answer, Lost> {
+    async fn once(
+        &self,
+        urgency: Urgency,
+        request: reqwest::Request,
+        own: Option<&Verdicts>,
+    ) -> Result<Answer, Lost> {
         let permit = self.budget.leave(urgency, request.method()).await.map_err(|wait| {
             let shown = humantime::format_duration(Duration::from_secs(wait.as_secs().max(1)));
             Lost::Held(format!("{} takes no more requests for {shown}", self.base), wait)
@@ -179,7 +189,7 @@ impl Wire {
         let (status, headers, body) = self.asker.ask(request, &self.base).await?;
         self.budget.heard(status.as_u16(), &headers);
         drop(permit);
-        Ok(self.judged(status, headers, body))
+        Ok(self.judged(status, headers, body, own))
     }
 
     /// An address that the side gave, without our secret, to be kept.
@@ -194,10 +204,12 @@ impl Wire {
         status: StatusCode,
         headers: HeaderMap,
         body: Result<Bytes, String>,
+        own: Option<&Verdicts>,
     ) -> Answer {
         let judged = Judged { verdict: Verdict::Unsaid, after: None, said: None };
         let mut answer = Answer { status, headers, body, judged, hidden: self.hidden.clone() };
-        answer.judged = self.verdicts.of(&answer);
+        let spoken = own.and_then(|own| own.speaks(&answer));
+        answer.judged = spoken.unwrap_or_else(|| self.verdicts.of(&answer));
         if answer.judged.verdict == Verdict::Unsaid && self.budget.is_hit(status.as_u16()) {
             answer.judged.verdict = Verdict::RateLimited;
         }

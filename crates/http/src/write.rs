@@ -25,7 +25,7 @@ use std::time::Duration;
 /// A kind of write, set up.
 #[derive(Debug)]
 pub(crate) struct Put {
-    ask: Ask,
+    pub(crate) ask: Ask,
     /// Headers with something to be filled in.
     headers: Vec<(HeaderName, Compiled)>,
     body: Body,
@@ -137,7 +137,7 @@ impl Put {
         let fresh = prepared.headers().contains_key(IF_NONE_MATCH);
         let answer = match means.manner.batch.as_ref().filter(|batch| batch.takes(doing, &prepared)) {
             Some(batch) => batch.send(means.wire, Item::new(prepared, request, id)).await,
-            None => means.wire.send(prepared).await,
+            None => self.ask.send(means.wire, prepared).await,
         };
         let answer = match answer {
             Ok(answer) => answer,
@@ -435,7 +435,7 @@ fn judged(doing: Doing, answer: &Answer, reason: &str) -> Option<Outcome> {
             Outcome::RetryLater { reason, after, side_wide: false }
         }
         Verdict::Retry { .. } => Outcome::Unknown { reason },
-        Verdict::Fail => Outcome::Rejected { reason },
+        Verdict::Fail | Verdict::Reset => Outcome::Rejected { reason },
         Verdict::RateLimited | Verdict::Refresh => Outcome::RetryLater { reason, after, side_wide: true },
     })
 }

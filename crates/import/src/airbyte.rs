@@ -16,6 +16,7 @@ mod budget;
 mod stream;
 mod read;
 mod paging;
+mod partitions;
 mod cursor;
 mod fields;
 
@@ -27,7 +28,7 @@ pub(crate) use fields::{name as field_name, way};
 use hms_sync_config::{At, tree};
 use refs::{BadRef, Part};
 use side::Sides;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 pub(crate) use stream::other as stub;
 use words::Variables;
 
@@ -39,6 +40,10 @@ const MAX_STREAMS: usize = 500;
 struct Import {
     notes: Notes,
     variables: Variables,
+    /// The streams that become collections.
+    streams: BTreeSet<String>,
+    /// The URL of the side that is being read.
+    url: String,
 }
 
 /// A manifest's read side as a configuration. `file` stands for it in messages,
@@ -64,7 +69,12 @@ pub fn airbyte(file: &str, name: &str, yaml: &str) -> Result<Start, ImportError>
         return Err(unusable(manifest.at, what));
     }
     let name = slug(name);
-    let mut import = Import { notes: Notes::default(), variables: Variables::new(&name) };
+    let mut import = Import {
+        notes: Notes::default(),
+        variables: Variables::new(&name),
+        streams: BTreeSet::new(),
+        url: String::new(),
+    };
     let (sides, collections) = import.whole(&manifest, &name).map_err(bad)?;
     if collections.is_empty() {
         return Err(unusable(manifest.at, "there is no stream in it that can be read over HTTP".to_owned()));
@@ -95,6 +105,9 @@ impl Import {
         let mut collections: Vec<Item> = Vec::new();
         let streams = manifest.own("streams")?.map(|list| list.elements()).transpose()?.flatten();
         let streams = self.flattened(streams.unwrap_or_default())?;
+        for stream in &streams {
+            self.streams.extend(stream.word("name")?.map(|name| slug(&name)));
+        }
         for stream in streams.into_iter().take(MAX_STREAMS) {
             if let Some(collection) = self.stream(&stream, &mut sides)? {
                 if collections.iter().any(|there| there.key == collection.key) {
@@ -123,7 +136,9 @@ impl Import {
         if collections.is_empty() {
             return Ok((Vec::new(), collections));
         }
-        Ok((sides.items(), collections))
+        let mut sides = sides.items();
+        side::lift_handlers(&mut sides, &mut collections);
+        Ok((sides, collections))
     }
 
     /// Streams that are there under a condition are taken as if it held.

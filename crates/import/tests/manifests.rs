@@ -143,7 +143,20 @@ fn children_and_partitions_are_taken_over_or_named() {
     let start = import("oauth_children.yaml");
     names(&start, 18, "`oauth`");
     names(&start, 40, "a record is named by `id` alone");
-    says(&start, &["\n  projects:\n"]);
+    says(
+        &start,
+        &[
+            "\n  projects:\n",
+            "\n  tasks:\n",
+            "parent_stream: projects",
+            "parent_key: id",
+            "partition_field: project",
+            "path: \"/projects/{{ stream_partition.project }}/tasks\"",
+            "values: [north, south]",
+            "partition_field: region",
+            "path: \"/regions/{{ stream_partition.region }}\"",
+        ],
+    );
 }
 
 #[test]
@@ -210,6 +223,80 @@ fn what_would_mean_something_else_with_us_is_left_out_whole() {
         );
     }
     says(&start, &["limit: 10"]);
+}
+
+#[test]
+fn streams_below_definitions_list_their_parents() {
+    let start = import("workspaces.yaml");
+    says(
+        &start,
+        &[
+            "\n  boards:\n",
+            "\n  cards:\n",
+            // A parent that is no collection stands there whole, and one that is by its name.
+            "path: /workspaces",
+            "parent_stream: boards",
+            "parent_key: gid",
+            "partition_field: workspace_gid",
+            "record_field: [workspace_gid]",
+            "workspace: \"{{ stream_partition.workspace_gid }}\"",
+            "path: \"/boards/{{ stream_partition['board_gid'] }}/cards\"",
+            "action: reset_cursor",
+        ],
+    );
+    assert!(!start.yaml.contains("\n  workspaces:\n    identity"), "{}", start.yaml);
+    // Only the parent's requests have the handler: it is not one of the side.
+    assert_eq!(start.yaml.matches("error_handler:").count(), 1, "{}", start.yaml);
+    names(&start, 60, "`incremental_dependency`");
+    names(&start, 78, "the first is taken");
+    assert_eq!(lost(&start).len(), 2, "{:#?}", lost(&start));
+}
+
+#[test]
+fn parameters_are_handed_down_through_references() {
+    let start = import("handed_down.yaml");
+    says(
+        &start,
+        &[
+            "\n  deeds:\n",
+            "\n  owners:\n",
+            "path: /deeds",
+            "field_path: [deeds]",
+            "expand: owner",
+            "cursor_field: changed",
+            "step: \"30d\"",
+            "lookback_window: \"10m\"",
+            "field_name: changed_to",
+            "page_param: page",
+            "page_size_param: size",
+        ],
+    );
+    names(&start, 21, "`clamping`");
+}
+
+#[test]
+fn options_of_requests_and_of_partitions_find_their_place() {
+    let start = import("options.yaml");
+    says(
+        &start,
+        &[
+            "path: /v2/offices",
+            "open: \"1\"",
+            "parent_key: code",
+            "partition_field: office",
+            "extra_fields:",
+            "verbose: \"yes\"",
+            "field_name: X-Year",
+            "inject_into: header",
+            "values: [\"2025\", \"2026\"]",
+            "field_name: X-Key",
+        ],
+    );
+    for (line, part) in
+        [(23, "`authenticator`"), (46, "`lazy_read_pointer`"), (71, "`values` is no list here")]
+    {
+        names(&start, line, part);
+    }
 }
 
 fn refused(yaml: &str) -> String {

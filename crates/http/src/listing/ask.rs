@@ -1,6 +1,6 @@
 //! The request for a page.
 
-use super::Listing;
+use super::{Listing, Of};
 use crate::paging::{Progress, Style};
 use crate::read::{good, later};
 use crate::shape;
@@ -18,20 +18,30 @@ impl Listing {
         &self,
         wire: &Wire,
         progress: &Progress,
+        of: Of<'_>,
         size: usize,
     ) -> Result<(Url, Answer), ReadError> {
-        let request = self.request(wire, progress, size).map_err(|why| self.denied(&why))?;
+        let request = self.request(wire, progress, of, size).map_err(|why| self.denied(&why))?;
         let asked = request.url().clone();
         let urgency = if progress.since { Urgency::Read } else { Urgency::Backfill };
-        let answer = wire.send_as(urgency, request).await.map_err(|lost| later(&self.ask, &lost))?;
-        if answer.judged.verdict == Verdict::Ignore {
+        let answer = wire
+            .send_as(urgency, request, self.ask.own.as_ref())
+            .await
+            .map_err(|lost| later(&self.ask, &lost))?;
+        if Self::is_passed_over(of, &answer) || answer.judged.verdict == Verdict::Reset {
             return Ok((asked, answer));
         }
         Ok((asked, good(&self.ask, answer)?))
     }
 
-    fn request(&self, wire: &Wire, progress: &Progress, size: usize) -> Result<reqwest::Request, String> {
-        let with = self.names(progress, size);
+    fn request(
+        &self,
+        wire: &Wire,
+        progress: &Progress,
+        of: Of<'_>,
+        size: usize,
+    ) -> Result<reqwest::Request, String> {
+        let with = self.names(progress, of, size);
         let mut request = match &progress.token {
             Some(token) if self.follow.is_address() => {
                 let url = Url::parse(token).map_err(|e| format!("the next page's address: {e}"))?;
@@ -40,7 +50,7 @@ impl Listing {
             _ => {
                 let (at, size) = (self.position(progress).to_string(), size.to_string());
                 let mut more: Vec<(&str, &str)> = Vec::with_capacity(4);
-                for (spot, text) in self.spots(progress) {
+                for (spot, text) in self.spots(progress, of) {
                     if let Spot::Parameter(name) = spot {
                         more.push((name, text));
                     }
@@ -50,7 +60,7 @@ impl Listing {
                 self.ask.request(wire, &with, &more)?
             }
         };
-        for (spot, text) in self.spots(progress) {
+        for (spot, text) in self.spots(progress, of) {
             if let Spot::Header(name) = spot {
                 let value = HeaderValue::try_from(text)
                     .map_err(|_| format!("{text:.60?} cannot be sent in the header `{name}`"))?;
@@ -58,18 +68,18 @@ impl Listing {
             }
         }
         if self.is_post() {
-            let json = self.json(progress, &with)?;
+            let json = self.json(progress, of, &with)?;
             Wire::put(&mut request, serde_json::to_vec(&json).map_err(|e| e.to_string())?);
         }
         Ok(request)
     }
 
-    fn json(&self, progress: &Progress, with: &minijinja::Value) -> Result<Json, String> {
+    fn json(&self, progress: &Progress, of: Of<'_>, with: &minijinja::Value) -> Result<Json, String> {
         let mut json = match &self.body {
             Some(body) => body.fill(with).map_err(|why| format!("`request_body_json`: {why}"))?,
             None => Json::Object(serde_json::Map::new()),
         };
-        for (spot, text) in self.spots(progress) {
+        for (spot, text) in self.spots(progress, of) {
             if let Spot::Body(path) = spot {
                 shape::put(&mut json, path.parts(), Json::String(text.to_owned()));
             }
@@ -78,12 +88,13 @@ impl Listing {
     }
 
     /// What goes where, besides what templates say.
-    fn spots<'l>(&'l self, progress: &'l Progress) -> impl Iterator<Item = (&'l Spot, &'l str)> {
+    fn spots<'l>(&'l self, progress: &'l Progress, of: Of<'l>) -> impl Iterator<Item = (&'l Spot, &'l str)> {
         let since = self.since.as_ref();
         let start = since.and_then(|since| Some((since.spot.as_ref()?, progress.from.as_deref()?)));
         let end = since.and_then(|since| Some((since.end.as_ref()?, progress.until.as_deref()?)));
         let token = self.pages.token.as_ref().zip(progress.token.as_deref());
-        start.into_iter().chain(end).chain(token)
+        let of = of.and_then(|(naming, of)| Some((naming.spot.as_ref()?, of.key.as_str())));
+        start.into_iter().chain(end).chain(token).chain(of)
     }
 
     fn position(&self, progress: &Progress) -> u64 {
@@ -94,8 +105,8 @@ impl Listing {
     }
 
     /// What templates are filled with.
-    fn names(&self, progress: &Progress, size: usize) -> minijinja::Value {
-        if !super::KNOWN.iter().any(|name| self.uses(name)) {
+    fn names(&self, progress: &Progress, of: Of<'_>, size: usize) -> minijinja::Value {
+        if of.is_none() && !super::KNOWN.iter().any(|name| self.uses(name)) {
             return minijinja::Value::UNDEFINED;
         }
         let (cursor, id) = match &progress.key {
@@ -104,6 +115,10 @@ impl Listing {
         };
         let token = progress.token.as_deref().unwrap_or_default();
         let cursor_end = progress.until.as_deref().unwrap_or_default();
-        context! { cursor, cursor_end, cursor_id => id, page_size => size, next_page_token => token }
+        let part = of.map_or(minijinja::Value::UNDEFINED, |(_, of)| of.named());
+        context! {
+            cursor, cursor_end, cursor_id => id, page_size => size, next_page_token => token,
+            stream_partition => part.clone(), stream_slice => part,
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! here because the side cannot be asked for changes.
 
 use super::Listing;
+use super::marks::Marks;
 use crate::error::SpecError;
 use crate::paging::{Facts, Progress, Rest, Turn};
 use crate::spec::{CursorFrom, IncrementalSync, RequestOption, Template};
@@ -20,11 +21,19 @@ const SLICES_MAX: i64 = 100_000;
 /// A cursor, as it stands in the change log.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Mark {
+pub(super) enum Mark {
     /// The largest value seen.
     Value(Json),
     /// When the last pass began, in microseconds.
     Run(i64),
+    /// The same for each partition.
+    Partitions(Marks),
+}
+
+impl Mark {
+    pub(super) fn cursor(&self) -> Option<Cursor> {
+        serde_json::to_string(self).ok().map(Cursor)
+    }
 }
 
 /// How to ask for what changed, checked.
@@ -252,7 +261,7 @@ impl Listing {
             Some(_) => Mark::Value(value?),
             None => return None,
         };
-        serde_json::to_string(&mark).ok().map(Cursor)
+        mark.cursor()
     }
 
     /// Older than what the poll asks for.

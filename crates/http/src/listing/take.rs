@@ -1,10 +1,11 @@
 //! The records of an answer. Each is moved, none copied.
 
-use super::Listing;
+use super::{Listing, Of};
 use crate::formula;
 use crate::paging::Facts;
 use crate::read::body;
 use crate::select::{self, Lens, RECORD_MAX};
+use crate::shape;
 use crate::spec::BaseUrl;
 use crate::stamp::Stamp;
 use crate::wire::Answer;
@@ -26,18 +27,19 @@ impl Listing {
     pub(super) fn take(
         &self,
         lens: &Lens,
-        base: &BaseUrl,
-        asked: &Url,
+        at: (&BaseUrl, &Url),
+        of: Of<'_>,
         answer: &Answer,
     ) -> Result<(Facts, Page), ReadError> {
         let body = body(&self.ask, answer)?;
-        self.records(lens, (base, asked), answer, body).map_err(|why| self.broken(&why))
+        self.records(lens, at, of, answer, body).map_err(|why| self.broken(&why))
     }
 
     fn records(
         &self,
         lens: &Lens,
         (base, asked): (&BaseUrl, &Url),
+        of: Of<'_>,
         answer: &Answer,
         body: &Bytes,
     ) -> Result<(Facts, Page), String> {
@@ -46,7 +48,14 @@ impl Listing {
         let (records, total) = select::records(json, self.ask.selector.as_ref(), self.ask.decoder.is_xml())?;
         let last = records.last().filter(|_| self.follow.looks_at_records()).map(formula::value);
         let mut taken = Taken::new(self, lens, records.len(), body.len() > RECORD_MAX);
-        for (index, record) in records.into_iter().enumerate() {
+        for (index, mut record) in records.into_iter().enumerate() {
+            if let Some(path) = self.bare.as_ref().filter(|_| record.is_string() || record.is_number()) {
+                let id = record.take();
+                shape::put(&mut record, path.parts(), id);
+            }
+            if let Some((naming, partition)) = of {
+                naming.mark(partition, &mut record);
+            }
             taken.add(index, record)?;
         }
         let (mut facts, page) = taken.end();

@@ -93,6 +93,10 @@ pub enum Action {
     /// Our token is no longer taken: get another and try once more.
     #[serde(alias = "REFRESH_TOKEN_THEN_RETRY")]
     RefreshTokenThenRetry,
+    /// A listing: what it goes on from is no longer known there. It begins anew without a
+    /// cursor, and nothing is deleted by it.
+    #[serde(alias = "RESET_CURSOR", alias = "RESET_PAGINATION", alias = "reset_pagination")]
+    ResetCursor,
 }
 
 /// How long to wait before the next try. No wait is longer than an hour.

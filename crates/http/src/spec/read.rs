@@ -1,7 +1,8 @@
 //! How records are listed, read one by one, and looked up.
 
 use super::{
-    Decoder, Expression, FieldPath, Headers, Method, Paginator, RequestBody, RequestOption, Span, Template,
+    Decoder, ErrorHandler, Expression, FieldPath, Headers, Method, Paginator, ParentStream, PartitionRouter,
+    RequestBody, RequestOption, Span, Template,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -16,8 +17,9 @@ pub struct ReadSpec {
     /// `POST` for listings that are asked for by a body. Default: `GET`.
     #[serde(default)]
     pub http_method: ReadMethod,
-    /// What follows the `?`. Templates know `cursor`, `cursor_id`, `page_size` and
-    /// `next_page_token`; a parameter that comes out empty is left out.
+    /// What follows the `?`. Templates know `cursor`, `cursor_end`, `cursor_id`, `page_size`,
+    /// `next_page_token` and, with a `partition_router`, `stream_partition`; a parameter that
+    /// comes out empty is left out.
     #[serde(default)]
     pub request_parameters: BTreeMap<String, Template>,
     /// Headers sent with these requests.
@@ -43,6 +45,13 @@ pub struct ReadSpec {
     /// What is made of a listing of everything that shows nothing at all. Default: `hold`.
     #[serde(default)]
     pub on_empty: OnEmpty,
+    /// That there is a listing of this kind for each record of a parent, or for each of some
+    /// values. Default: there is one.
+    #[serde(default)]
+    pub partition_router: Option<PartitionRouter>,
+    /// What the answers mean, before what the collection's and the side's handler say. Default: as they do.
+    #[serde(default)]
+    pub error_handler: Option<ErrorHandler>,
 }
 
 impl ReadSpec {
@@ -59,7 +68,24 @@ impl ReadSpec {
             paginator: Paginator::None,
             incremental_sync: None,
             on_empty: OnEmpty::Hold,
+            partition_router: None,
+            error_handler: None,
         }
+    }
+}
+
+impl ReadSpec {
+    /// The same where parents that are another collection are listed at `/`: to be looked at
+    /// without that.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        if let Some(PartitionRouter::Substream(router)) = &mut self.partition_router {
+            router.parent_stream = match router.parent_stream.clone() {
+                ParentStream::Collection(_) => ParentStream::Listing(Box::new(Self::new(Template::root()))),
+                ParentStream::Listing(read) => ParentStream::Listing(Box::new(read.alone())),
+            };
+        }
+        self
     }
 }
 
@@ -233,6 +259,9 @@ pub struct FetchSpec {
     /// In which form the answer comes. Default: JSON.
     #[serde(default)]
     pub decoder: Decoder,
+    /// What the answers mean, before what the collection's and the side's handler say. Default: as they do.
+    #[serde(default)]
+    pub error_handler: Option<ErrorHandler>,
 }
 
 /// How records are found by their identity.
@@ -260,4 +289,7 @@ pub struct LookupSpec {
     /// In which form the answer comes. Default: JSON.
     #[serde(default)]
     pub decoder: Decoder,
+    /// What the answers mean, before what the collection's and the side's handler say. Default: as they do.
+    #[serde(default)]
+    pub error_handler: Option<ErrorHandler>,
 }

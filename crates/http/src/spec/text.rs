@@ -292,6 +292,11 @@ impl Template {
         Ok(Self(text))
     }
 
+    /// The path `/`.
+    pub(crate) fn root() -> Self {
+        Self("/".to_owned())
+    }
+
     /// The text as written.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,6 +1,6 @@
 //! How records are made, changed and deleted.
 
-use super::{BodyShape, BodySpec, FieldPath, Headers, RecordSelector, Span, Template};
+use super::{BodyShape, BodySpec, ErrorHandler, FieldPath, Headers, RecordSelector, Span, Template};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -51,6 +51,9 @@ pub struct WriteSpec {
     /// the last segment of `Location`.
     #[serde(default)]
     pub id_from: Option<IdFrom>,
+    /// What the answers mean, before what the collection's and the side's handler say. Default: as they do.
+    #[serde(default)]
+    pub error_handler: Option<ErrorHandler>,
 }
 
 /// Where an answer to a create says which id the new record has.
@@ -76,6 +79,7 @@ impl WriteSpec {
             request_headers: Headers::default(),
             record_selector: None,
             id_from: None,
+            error_handler: None,
         }
     }
 

@@ -36,6 +36,8 @@ pub(crate) enum Verdict {
     RateLimited,
     /// Our token is no longer taken.
     Refresh,
+    /// What we asked to go on from is no longer known there.
+    Reset,
 }
 
 /// A verdict, and what goes with it.
@@ -76,21 +78,42 @@ struct Filter {
 
 impl Verdicts {
     pub(crate) fn new(spec: Option<&ErrorHandler>) -> Result<Self, SpecError> {
+        let all = Self::of_request([("error_handler".to_owned(), spec)])?;
+        Ok(all.unwrap_or(Self { handlers: Vec::new() }))
+    }
+
+    /// Those of one kind of request, which are asked before the side's: by their keys in the
+    /// config, in this order. Nothing if there are none.
+    pub(crate) fn of_request<'s>(
+        specs: impl IntoIterator<Item = (String, Option<&'s ErrorHandler>)>,
+    ) -> Result<Option<Self>, SpecError> {
         let mut handlers = Vec::new();
-        if let Some(spec) = spec {
-            set_up("error_handler", spec, &mut handlers, 0)?;
+        for (key, spec) in specs {
+            if let Some(spec) = spec {
+                set_up(&key, spec, &mut handlers, 0)?;
+            }
         }
-        Ok(Self { handlers })
+        Ok((!handlers.is_empty()).then_some(Self { handlers }))
     }
 
     /// What `answer` means.
     pub(crate) fn of(&self, answer: &Answer) -> Judged {
+        let unsaid = Judged { verdict: Verdict::Unsaid, after: answer.retry_after(), said: None };
+        self.speaks(answer).unwrap_or(unsaid)
+    }
+
+    /// The same; nothing where no filter speaks of it and no wait is asked for.
+    pub(crate) fn speaks(&self, answer: &Answer) -> Option<Judged> {
         let body = Body { answer, json: None };
         let found = self.handlers.iter().find_map(|handler| {
             let filter = handler.filters.iter().find(|filter| filter.fits(&body))?;
             Some((handler, &filter.spec))
         });
         let Some((handler, filter)) = found else { return self.unsaid(answer) };
+        Some(self.filtered(handler, filter, answer))
+    }
+
+    fn filtered(&self, handler: &Handler, filter: &ResponseFilter, answer: &Answer) -> Judged {
         let verdict = match filter.action {
             Action::Success => Verdict::Success,
             Action::Ignore => Verdict::Ignore,
@@ -98,6 +121,7 @@ impl Verdicts {
             Action::Fail => Verdict::Fail,
             Action::RateLimited => Verdict::RateLimited,
             Action::RefreshTokenThenRetry => Verdict::Refresh,
+            Action::ResetCursor => Verdict::Reset,
         };
         let said = filter.error_message.clone();
         match verdict {
@@ -111,16 +135,16 @@ impl Verdicts {
     }
 
     /// Answers of which no filter speaks still wait as the strategies say.
-    fn unsaid(&self, answer: &Answer) -> Judged {
+    fn unsaid(&self, answer: &Answer) -> Option<Judged> {
         if answer.status.is_success() {
             self.well();
         } else if answer.status.is_server_error() || answer.status.as_u16() == 429 {
             let waits = self.handlers.iter().find(|handler| !handler.waits.is_empty());
             if let Some(handler) = waits {
-                return handler.after(Verdict::Unsaid, None, answer);
+                return Some(handler.after(Verdict::Unsaid, None, answer));
             }
         }
-        Judged { verdict: Verdict::Unsaid, after: answer.retry_after(), said: None }
+        None
     }
 
     fn well(&self) {

@@ -227,3 +227,55 @@ fn what_does_not_fit_is_named() {
         assert!(why.contains(told), "{why}");
     }
 }
+
+/// A handler of a request speaks before that of its collection, and that before the side's.
+#[tokio::test]
+async fn the_nearest_handler_speaks_first() {
+    async fn teapot(request: axum::extract::Request) -> (StatusCode, &'static str) {
+        match request.uri().path() {
+            "/busy" => (StatusCode::INTERNAL_SERVER_ERROR, "busy"),
+            _ => (StatusCode::IM_A_TEAPOT, "short and stout"),
+        }
+    }
+    let url = serve(Router::new().fallback(teapot)).await;
+    let handler = |action: &str| json!({ "response_filters": [{ "http_codes": [418], "action": action }] });
+    let side = json!({ "url": url, "error_handler": handler("fail") });
+    let waits = json!({ "backoff_strategies": [{ "type": "constant", "backoff_time_in_seconds": 7 }] });
+    let set_up = |of_collection: bool, of_request: bool, path: &str| {
+        let mut permits = json!({
+            "read": { "path": path }, "fetch": { "path": "/p/{{ id }}" },
+            "update": { "method": "PATCH", "path": "/p/{{ id }}" },
+            "delete": { "method": "DELETE", "path": "/p/{{ id }}" },
+        });
+        if of_collection {
+            permits["error_handler"] = handler("retry");
+        }
+        if of_request {
+            permits["read"]["error_handler"] = waits.clone();
+            permits["fetch"]["error_handler"] = handler("ignore");
+            permits["update"]["error_handler"] = handler("ignore");
+        }
+        connector(&side, &permits)
+    };
+    assert!(matches!(first(&set_up(false, false, "/p")).await, Err(ReadError::Denied { .. })));
+    assert!(matches!(first(&set_up(true, false, "/p")).await, Err(ReadError::Later { .. })));
+    let both = set_up(true, true, "/p");
+    // No filter of its own: the collection's decides. Its own waits hold where only the status does.
+    assert!(matches!(first(&both).await, Err(ReadError::Later { .. })));
+    assert_eq!(after(first(&set_up(true, true, "/busy")).await).0, Some(7.0));
+    assert_eq!(after(first(&set_up(true, false, "/busy")).await).0, None);
+    assert!(matches!(both.fetch(collection(), id("1")).await, Err(ReadError::Broken { .. })));
+    let write = async |target: Target| {
+        let fields = Shaped::from(json!({ "a": 1 }));
+        let (changed, whole) = (fields.clone(), fields);
+        let request =
+            WriteRequest { collection: collection(), target, changed, whole, former: None, key: key("k") };
+        both.write(request).await
+    };
+    assert!(matches!(write(Target::Update(id("1"), None)).await, Outcome::Noop));
+    assert!(matches!(write(Target::Delete(id("1"), None)).await, Outcome::RetryLater { .. }));
+    let wrong = json!({ "read": { "path": "/", "error_handler": { "response_filters": [
+        { "http_codes": [99], "action": "fail" } ] } } });
+    let error = try_connector(&side, &wrong).unwrap_err();
+    assert!(error.contains("permit.read.error_handler.response_filters.1.http_codes"), "{error}");
+}

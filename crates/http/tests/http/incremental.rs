@@ -210,3 +210,104 @@ fn ranges_that_do_not_fit_are_told() {
         assert!(error.contains(said), "{error} does not say {said}");
     }
 }
+
+/// A token that a calendar forgot (410), and a page of a listing it forgot: all is listed anew
+/// by the same pass, which is a poll and concludes nothing.
+#[tokio::test]
+async fn a_cursor_that_the_side_forgot_begins_anew() {
+    use axum::http::{StatusCode, Uri};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static FORGOTTEN: AtomicUsize = AtomicUsize::new(0);
+    async fn calendar(uri: Uri) -> (StatusCode, String) {
+        let query = uri.query().unwrap_or_default();
+        let forgets = query.contains("after=") && FORGOTTEN.fetch_sub(1, Ordering::SeqCst) > 0;
+        if query.contains("since=") || forgets || uri.path() == "/never" {
+            return (StatusCode::GONE, json!({ "error": { "reason": "fullSyncRequired" } }).to_string());
+        }
+        let (from, next) = if query.contains("after=") { (3, Json::Null) } else { (1, json!("p2")) };
+        let items: Vec<Json> =
+            (from..from + 2).map(|n| json!({ "id": n, "at": format!("2026-11-2{n}T00:00:00Z") })).collect();
+        (StatusCode::OK, json!({ "items": items, "next": next }).to_string())
+    }
+    let url = crate::sides::serve(axum::Router::new().fallback(calendar)).await;
+    let of = |path: &str| {
+        let read = json!({
+            "path": path, "record_selector": { "field_path": "items" },
+            "paginator": { "type": "cursor", "cursor_path": "next", "cursor_param": "after" },
+            "incremental_sync": { "cursor_field": "at", "start_time_option": { "field_name": "since" } },
+            "error_handler": { "response_filters": [
+                { "http_codes": [410], "error_message_contains": "fullSyncRequired", "action": "RESET_PAGINATION" } ] },
+        });
+        try_connector(&json!({ "url": url }), &json!({ "read": read })).unwrap()
+    };
+    let connector = of("/events");
+    FORGOTTEN.store(0, Ordering::SeqCst);
+    let (seen, at) = pass(&connector, cursor(&json!("2026-11-29T00:00:00Z")), || {}).await.unwrap();
+    assert_eq!(ids(&seen), ["1", "2", "3", "4"]);
+    assert_eq!(value(at), json!("2026-11-24T00:00:00Z"), "and not the one that was lost");
+    FORGOTTEN.store(1, Ordering::SeqCst);
+    let (seen, _) = pass(&connector, Scope::Everything, || {}).await.unwrap();
+    assert_eq!(ids(&seen), ["1", "2", "1", "2", "3", "4"]);
+    FORGOTTEN.store(100, Ordering::SeqCst);
+    let error = pass(&connector, Scope::Everything, || {}).await.unwrap_err().to_string();
+    assert!(error.contains("each time it is begun anew"), "{error}");
+    let error = pass(&of("/never"), Scope::Everything, || {}).await.unwrap_err();
+    assert!(matches!(error, hms_sync_connector::ReadError::Denied { .. }), "{error}");
+}
+
+/// A list of what is gone, behind each pass, with a cursor of its own.
+#[tokio::test]
+async fn what_is_gone_is_listed_behind_the_records() {
+    let side = Answering::with(|heard| match heard.path.as_str() {
+        "/api/p" => days(heard),
+        "/api/gone" => {
+            let since = heard.query.get("since").cloned().unwrap_or_default();
+            let all = ["2026-11-01T00:00:00Z", "2026-11-09T00:00:00Z"];
+            let entry = |(n, at): (usize, &&str)| json!({ "record": 100 + n, "gone_at": at });
+            let some = all.iter().enumerate().filter(|(_, at)| **at >= since.as_str()).map(entry);
+            plain(Json::Array(some.collect()))
+        }
+        _ => plain(json!({ "ids": [7, "x"] })),
+    })
+    .await;
+    let mut permits = json!({
+        "read": { "path": "/p", "paginator": { "type": "offset", "page_size": 8 },
+            "incremental_sync": { "cursor_field": "at", "start_time_option": { "field_name": "from" } } },
+        "deletions": { "primary_key": "record", "read": { "path": "/gone",
+            "incremental_sync": { "cursor_field": "gone_at", "start_time_option": { "field_name": "since" } } } },
+    });
+    let spec = json!({ "url": format!("{}/api", side.url) });
+    let set_up = |permits: &Json| try_connector(&spec, permits);
+    let walk = async |permits: &Json, scope: Scope| {
+        let connector = set_up(permits).unwrap();
+        let (mut seen, mut gone, mut cursor, mut after) = (0, Vec::new(), None, None);
+        loop {
+            let request = ReadRequest { collection: collection(), scope: scope.clone(), after };
+            let page = connector.read(request).await.unwrap();
+            assert!(!page.partial && page.unreadable.is_empty());
+            seen += page.records.len();
+            gone.extend(page.gone.iter().map(|id| id.as_str().to_owned()));
+            cursor = page.cursor.or(cursor);
+            after = page.next;
+            if after.is_none() {
+                return (seen, gone, cursor);
+            }
+        }
+    };
+    let (seen, gone, at) = walk(&permits, Scope::Everything).await;
+    assert!(seen >= 20 && gone == ["100", "101"], "{seen} {gone:?}");
+    let (seen, gone, again) = walk(&permits, Scope::Since(at.clone().unwrap())).await;
+    assert_eq!((seen > 0, gone, &again), (true, vec!["101".to_owned()], &at));
+    let heard = side.heard();
+    assert_eq!(heard.last().unwrap().query["since"], "2026-11-08T23:59:58Z");
+    // A cursor from before there was such a list holds for the records.
+    let (seen, gone, _) = walk(&permits, cursor(&json!("2026-11-19T00:00:00Z"))).await;
+    assert_eq!((seen > 1, gone.len()), (true, 2));
+    // Entries that are ids alone, and a list without a cursor.
+    permits["deletions"] = json!({ "read": { "path": "/ids" } });
+    let (_, gone, _) = walk(&permits, Scope::Since(at.unwrap())).await;
+    assert_eq!(gone, ["7", "x"]);
+    permits["read"].as_object_mut().unwrap().remove("incremental_sync");
+    let error = set_up(&permits).unwrap_err();
+    assert!(error.contains("`permit.deletions`") && error.contains("needs `incremental_sync`"), "{error}");
+}

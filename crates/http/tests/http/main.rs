@@ -22,6 +22,7 @@ mod promises;
 mod reading;
 mod paginators;
 mod incremental;
+mod partitions;
 mod forms;
 mod writing;
 mod subscribers;

@@ -9,7 +9,8 @@ use crate::out::{Item, Out};
 const MAX_DEPTH: usize = 8;
 
 /// What an answer can mean.
-const ACTIONS: [&str; 6] = ["success", "ignore", "retry", "fail", "rate_limited", "refresh_token_then_retry"];
+const ACTIONS: [&str; 7] =
+    ["success", "ignore", "retry", "fail", "rate_limited", "refresh_token_then_retry", "reset_pagination"];
 
 impl Import {
     pub(super) fn error_handler(&mut self, given: &Part<'_>, of: &str) -> Result<Option<Item>, BadRef> {
@@ -57,6 +58,7 @@ impl Import {
             self.notes.lost(given.at, place, instead);
             return Ok(Vec::new());
         };
+        let action = if action == "reset_pagination" { "reset_cursor".to_owned() } else { action };
         self.known(given, place, keys::FILTER);
         let mut message = None;
         if let Some(said) = given.own("error_message")? {

@@ -99,6 +99,9 @@ impl Import {
     /// Transformations: what they take out is no field; the others are left out.
     fn transformed(&mut self, stream: &Part<'_>, of: &str) -> Result<BTreeSet<String>, BadRef> {
         let mut gone = BTreeSet::new();
+        let retriever = stream.own("retriever")?;
+        let router = retriever.map(|retriever| retriever.own("partition_router")).transpose()?.flatten();
+        let mut is_parted = router.is_some();
         let all = stream.own("transformations")?.map(|list| list.elements()).transpose()?.flatten();
         for one in all.unwrap_or_default() {
             let kind = one.kind()?;
@@ -113,6 +116,11 @@ impl Import {
                         self.notes.lost(pointer.at, format!("`RemoveFields` of {of}"), instead);
                     }
                 }
+                continue;
+            }
+            if is_parted && super::partitions::adds_partition(&one)?.is_some() {
+                // It is what `record_field` does.
+                is_parted = false;
                 continue;
             }
             let instead = match kind.as_str() {

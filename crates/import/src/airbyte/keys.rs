@@ -57,6 +57,10 @@ pub(super) const CURSOR: &[&str] = &[
     "start_value",
     "start_value_option",
 ];
+pub(super) const VALUES: &[&str] = &["values", "request_option"];
+pub(super) const SUBSTREAM: &[&str] = &["parent_stream_configs"];
+pub(super) const PARENT: &[&str] =
+    &["stream", "parent_key", "partition_field", "extra_fields", "request_option"];
 pub(super) const HANDLER: &[&str] = &["error_handlers", "response_filters", "backoff_strategies"];
 pub(super) const FILTER: &[&str] = &[
     "action",
@@ -140,6 +144,11 @@ pub(super) const INSTEAD: &[(&str, &str)] = &[
     ("global_substream_cursor", "left out: each parent's children have a cursor of their own"),
     ("partition_field_start", "left out: a poll has one interval, from its cursor to now"),
     ("partition_field_end", "left out: a poll has one interval, from its cursor to now"),
+    (
+        "incremental_dependency",
+        "left out: the children of all parents are asked for, each since its own cursor",
+    ),
+    ("lazy_read_pointer", "left out: children are asked for by requests of their own"),
     ("clamping", "left out: a poll has one interval, from its cursor to now"),
     ("is_compare_strictly", "left out: records with the cursor's own value are read again"),
     ("allow_catalog_defined_cursor_field", "left out: the cursor field is the one that is named"),

@@ -44,7 +44,7 @@ impl Import {
             sync = self.incremental(&given, of, &parameters)?;
         }
         if let Some(router) = retriever.own("partition_router")? {
-            items.extend(self.router(&router, of)?);
+            items.extend(self.router(stream, &router, of)?);
         }
         let changes = sync.is_some();
         items.extend(sync);
@@ -157,51 +157,6 @@ impl Import {
             }
         }
         Ok(Some(Item::new(decoder.at, "decoder", Out::Map(items))))
-    }
-
-    /// Partitions: it has Airbyte's names with us too; parents are named as collections.
-    fn router(&mut self, router: &Part<'_>, of: &str) -> Result<Option<Item>, BadRef> {
-        let place = format!("`partition_router` of {of}");
-        let kind = router.kind()?;
-        let several = router.elements()?;
-        let router = match &several {
-            Some(routers) => {
-                let Some(first) = routers.first() else { return Ok(None) };
-                if routers.len() > 1 {
-                    self.notes.lost(router.at, &place, "the first is taken, the others are left out");
-                }
-                first.clone()
-            }
-            None => router.clone(),
-        };
-        if kind.starts_with("Custom") {
-            self.notes.lost(router.at, place, "left out: it is code of Airbyte's");
-            return Ok(None);
-        }
-        let Some(parents) =
-            router.own("parent_stream_configs")?.map(|list| list.elements()).transpose()?.flatten()
-        else {
-            let value = self.same(&router, &place, 0)?;
-            return Ok(value.map(|value| Item::new(router.at, "partition_router", value)));
-        };
-        if parents.len() > 1 {
-            self.notes.lost(router.at, &place, "the first parent is taken, the others are left out");
-        }
-        let Some(parent) = parents.first() else { return Ok(None) };
-        let mut items = vec![Item::new(router.at, "type", Out::text("SubstreamPartitionRouter"))];
-        if let Some(stream) = parent.own("stream")? {
-            let name = super::slug(&stream.word("name")?.unwrap_or_default());
-            items.push(Item::new(stream.at, "parent_stream", Out::Text(name)));
-        }
-        for key in ["parent_key", "partition_field"] {
-            if let Some(given) = parent.own(key)?
-                && let Some(text) = self.plain(&given, &place)
-            {
-                items.push(Item::new(given.at, key, Out::Text(text)));
-            }
-        }
-        self.known(parent, &place, &["stream", "parent_key", "partition_field", "incremental_dependency"]);
-        Ok(Some(Item::new(router.at, "partition_router", Out::Map(items))))
     }
 
     /// A text or a number as a whole number.

@@ -57,6 +57,45 @@ impl Sides {
 }
 
 /// A value without where it came from.
+/// A handler that all streams of a side have is the side's own.
+pub(super) fn lift_handlers(sides: &mut [Item], collections: &mut [Item]) {
+    for side in sides {
+        let reads = || collections.iter().filter_map(|of| inside(&of.value, &["sides", &side.key, "read"]));
+        let handlers: Option<Vec<Out>> =
+            reads().map(|read| inside(read, &["error_handler"]).map(plain)).collect();
+        let Some([first, rest @ ..]) = handlers.as_deref() else { continue };
+        if rest.iter().any(|other| other != first) {
+            continue;
+        }
+        let mut lifted = None;
+        for of in collections.iter_mut() {
+            if let Some(Out::Map(read)) = inside_mut(&mut of.value, &["sides", &side.key, "read"])
+                && let Some(at) = read.iter().position(|item| item.key == "error_handler")
+            {
+                let item = read.remove(at);
+                lifted.get_or_insert(item);
+            }
+        }
+        if let Out::Map(items) = &mut side.value {
+            items.extend(lifted);
+        }
+    }
+}
+
+fn inside<'o>(value: &'o Out, way: &[&str]) -> Option<&'o Out> {
+    way.iter().try_fold(value, |value, key| match value {
+        Out::Map(items) => items.iter().find(|item| item.key == *key).map(|item| &item.value),
+        Out::List(_) | Out::Text(_) | Out::Plain(_) | Out::Flow(_) => None,
+    })
+}
+
+fn inside_mut<'o>(value: &'o mut Out, way: &[&str]) -> Option<&'o mut Out> {
+    way.iter().try_fold(value, |value, key| match value {
+        Out::Map(items) => items.iter_mut().find(|item| item.key == *key).map(|item| &mut item.value),
+        Out::List(_) | Out::Text(_) | Out::Plain(_) | Out::Flow(_) => None,
+    })
+}
+
 fn plain(value: &Out) -> Out {
     match value {
         Out::Map(items) => {
@@ -73,6 +112,8 @@ pub(super) struct Place {
     pub(super) items: Vec<Item>,
     /// Below the side's URL.
     pub(super) path: String,
+    /// What its answers mean.
+    pub(super) handler: Option<Item>,
 }
 
 impl Import {
@@ -116,10 +157,9 @@ impl Import {
         if let Some(headers) = requester.get("request_headers")? {
             items.extend(self.texts("request_headers", &headers, of, false)?);
         }
-        if let Some(handler) = requester.get("error_handler")? {
-            items.extend(self.error_handler(&handler, of)?);
-        }
-        Ok(Some(Place { items, path }))
+        let handler = requester.get("error_handler")?;
+        let handler = handler.map(|handler| self.error_handler(&handler, of)).transpose()?.flatten();
+        Ok(Some(Place { items, path, handler }))
     }
 
     /// A map of texts, as headers and parameters are.

@@ -49,9 +49,11 @@ impl Import {
         self.known(&retriever, &of, keys::RETRIEVER);
         self.known(&requester, &of, keys::REQUESTER);
         let Some(place) = self.side(&requester, &of)? else { return Ok(None) };
+        self.url = super::texts(&place.items, "url").concat();
         let side = sides.of(place.items);
         let records = self.records(stream, &of)?;
-        let read = self.read(stream, &retriever, &requester, place.path, &of)?;
+        let mut read = self.read(stream, &retriever, &requester, place.path, &of)?;
+        read.extend(place.handler);
         let fields = self.fields(stream, &records, &side, &of)?;
         let ours = Out::Map(vec![
             Item::new(records.key_at, "primary_key", Out::List(records.key.iter().map(Out::text).collect())),
