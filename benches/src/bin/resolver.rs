@@ -37,6 +37,7 @@ const KEEP_LOSERS: &[&str] = &["crdts", "automerge", "loro"];
 struct Results {
     one: Vec<f64>,
     batched: Vec<f64>,
+    read: Vec<f64>,
     bytes: f64,
     converged: bool,
     random: bool,
@@ -115,6 +116,7 @@ fn compare(contests: &[Box<dyn Contest>], work: &Work, size: &Size) -> anyhow::R
             let batched = contest.run(work, orders, Style::Batched)?;
             results.one.push(one.rate);
             results.batched.push(batched.rate);
+            results.read.push(one.rate_read);
             results.bytes = one.bytes;
             results.converged &= one.converged && batched.converged;
         }
@@ -128,13 +130,15 @@ fn compare(contests: &[Box<dyn Contest>], work: &Work, size: &Size) -> anyhow::R
 }
 
 fn table(contests: &[Box<dyn Contest>], results: &[Results]) -> anyhow::Result<()> {
-    let headings = ["", "edits/s one by one", "batched", "bytes a record", "converge", "in any order"];
+    let headings =
+        ["", "edits/s one by one", "and read once", "batched", "bytes a record", "converge", "in any order"];
     let mut table = Table::new(&headings);
     let word = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
     for (contest, of) in contests.iter().zip(results) {
         table.row(&[
             contest.name().to_owned(),
             format!("{:.0}", median(&of.one)),
+            format!("{:.0}", median(&of.read)),
             format!("{:.0}", median(&of.batched)),
             format!("{:.0}", of.bytes),
             word(of.converged),
@@ -168,6 +172,7 @@ fn compared(figures: &mut Figures, contests: &[Box<dyn Contest>], results: &[Res
                 figures.raw(&format!("vs_{name}_batched"), batched);
             }
         }
+        figures.raw(&format!("vs_{name}_and_read_once"), versus(&ours.read, &of.read));
         figures.raw(&format!("{name}_converges_in_any_order"), f64::from(of.random));
     }
     figures.raw("edits_per_s", median(&ours.one));

@@ -57,6 +57,11 @@ impl Library for Automerge {
         Ok(doc.apply_changes(changes?)?)
     }
 
+    fn read(&self, doc: &AutoCommit) -> usize {
+        let of = |field: &&str| doc.get(ROOT, *field).ok().flatten();
+        FIELDS.iter().map(|field| of(field).map_or(0, |(value, _)| value.as_str().map_or(0, str::len))).sum()
+    }
+
     fn encoded(&self, doc: &AutoCommit) -> anyhow::Result<Vec<u8>> {
         Ok(doc.clone().save())
     }

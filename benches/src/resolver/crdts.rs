@@ -46,6 +46,11 @@ impl Library for Crdts {
         Ok(())
     }
 
+    fn read(&self, doc: &Doc) -> usize {
+        let of = |field: &&str| doc.get(&(*field).to_owned()).val.map_or_else(Vec::new, |reg| reg.read().val);
+        FIELDS.iter().map(|field| of(field).iter().map(String::len).sum::<usize>()).sum()
+    }
+
     fn encoded(&self, doc: &Doc) -> anyhow::Result<Vec<u8>> {
         Ok(rmp_serde::to_vec(doc)?)
     }

@@ -59,6 +59,13 @@ impl Library for Loro {
         Ok(())
     }
 
+    fn read(&self, doc: &LoroDoc) -> usize {
+        let map = doc.get_map(MAP);
+        let of = |field: &&str| map.get(field).and_then(|v| v.into_value().ok());
+        let len = |field| of(field).and_then(|value| value.into_string().ok()).map_or(0, |text| text.len());
+        FIELDS.iter().map(len).sum()
+    }
+
     fn encoded(&self, doc: &LoroDoc) -> anyhow::Result<Vec<u8>> {
         let all = doc.export(ExportMode::all_updates())?;
         let snapshot = doc.export(ExportMode::Snapshot)?;

@@ -3,7 +3,7 @@
 use crate::resolver::run::Library;
 use crate::resolver::work::{ACTORS, FIELDS, Spec, Work};
 use hms_sync_model::{
-    Actor, Author, Change, Clock, Dot, Edit, FieldName, SideName, Stamp, Time, Value, VecMap,
+    Actor, Author, Change, Clock, Dot, Edit, EditRef, FieldName, SideName, Stamp, Time, Value, VecMap,
 };
 use hms_sync_resolver::{FieldRule, Record, Rules};
 use std::collections::HashMap;
@@ -76,7 +76,22 @@ impl Library for Ours {
     }
 
     fn take(&self, doc: &mut Record, message: &[u8]) -> anyhow::Result<()> {
-        Ok(doc.apply(&self.rules, &decoded(message)?)?)
+        match EditRef::read(message) {
+            Some(edit) => doc.apply_ref(&self.rules, &edit)?,
+            None => doc.apply(&self.rules, &rmp_serde::from_slice(message)?)?,
+        }
+        Ok(())
+    }
+
+    fn take_all(&self, doc: &mut Record, messages: &[&[u8]]) -> anyhow::Result<()> {
+        if self.rules.take_any_order() {
+            return messages.iter().rev().try_for_each(|message| self.take(doc, message));
+        }
+        messages.iter().try_for_each(|message| self.take(doc, message))
+    }
+
+    fn read(&self, doc: &Record) -> usize {
+        doc.current(&self.rules).map(|(_, value)| value.as_text().map_or(0, str::len)).sum()
     }
 
     fn encoded(&self, doc: &Record) -> anyhow::Result<Vec<u8>> {
@@ -86,11 +101,6 @@ impl Library for Ours {
     fn same(&self, one: &Record, other: &Record) -> bool {
         one == other
     }
-}
-
-/// An edit as the change log reads one.
-fn decoded(message: &[u8]) -> anyhow::Result<Edit> {
-    Edit::unpack(message).map_or_else(|| Ok(rmp_serde::from_slice(message)?), Ok)
 }
 
 /// Bytes of a record that every side has seen, on average: its values are written down,

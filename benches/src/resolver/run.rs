@@ -20,6 +20,8 @@ pub trait Library {
     fn take_all(&self, doc: &mut Self::Doc, messages: &[&[u8]]) -> anyhow::Result<()> {
         messages.iter().try_for_each(|message| self.take(doc, message))
     }
+    /// Reads the value of each field, as an application would: bytes of all of them.
+    fn read(&self, doc: &Self::Doc) -> usize;
     /// The record's state, encoded as small as the library can.
     fn encoded(&self, doc: &Self::Doc) -> anyhow::Result<Vec<u8>>;
     /// Whether two replicas have the same.
@@ -40,6 +42,8 @@ pub enum Style {
 pub struct Run {
     /// Edits a second, both replicas together.
     pub rate: f64,
+    /// The same, if then every record is read once and that counts too.
+    pub rate_read: f64,
     /// Whether the replicas came to the same.
     pub converged: bool,
     /// Bytes of a record, on average.
@@ -63,11 +67,17 @@ impl<L: Library> Contest for (L, Vec<Vec<u8>>) {
         let (library, messages) = self;
         let (one, took_one) = replica(library, work, messages, &work.order(one), style)?;
         let (other, took_other) = replica(library, work, messages, &work.order(other), style)?;
+        let began = Instant::now();
+        let read: usize = one.iter().chain(&other).map(|doc| library.read(doc)).sum();
+        let reading = began.elapsed();
+        anyhow::ensure!(read > 0, "{}: nothing could be read", library.name());
         let converged = one.iter().zip(&other).all(|(one, other)| library.same(one, other));
         let sizes = one.iter().map(|doc| library.encoded(doc).map(|bytes| bytes.len()));
         let bytes: usize = sizes.sum::<anyhow::Result<usize>>()?;
-        let rate = count(work.edits.len() * 2) / (took_one + took_other).as_secs_f64();
-        Ok(Run { rate, converged, bytes: count(bytes) / count(work.records) })
+        let rate = |took: Duration| count(work.edits.len() * 2) / took.as_secs_f64();
+        let took = took_one + took_other;
+        let (rate, rate_read) = (rate(took), rate(took + reading));
+        Ok(Run { rate, rate_read, converged, bytes: count(bytes) / count(work.records) })
     }
 }
 

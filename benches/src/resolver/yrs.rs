@@ -55,6 +55,13 @@ impl Library for Yrs {
         Ok(())
     }
 
+    fn read(&self, doc: &Doc) -> usize {
+        let map = doc.get_or_insert_map(MAP);
+        let transaction = doc.transact();
+        let of = |field: &&str| map.get(&transaction, field).map_or(0, |v| v.to_string(&transaction).len());
+        FIELDS.iter().map(of).sum()
+    }
+
     fn encoded(&self, doc: &Doc) -> anyhow::Result<Vec<u8>> {
         let (transaction, nothing) = (doc.transact(), StateVector::default());
         let first = transaction.encode_state_as_update_v1(&nothing);

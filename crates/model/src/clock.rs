@@ -46,6 +46,14 @@ impl Actor {
         if named { text.parse() } else { SideName::read(text).map(Self::side) }
     }
 
+    /// Whether this is how it is written.
+    fn is_written(&self, text: &str) -> bool {
+        match (&self.author, self.epoch) {
+            (Author::Side(side), 0) => side.as_str() == text,
+            _ => self.to_string() == text,
+        }
+    }
+
     /// The side, if it is one.
     pub fn as_side(&self) -> Option<&SideName> {
         match &self.author {
@@ -247,6 +255,28 @@ impl Clock {
                 let new = std::iter::once((actor.clone(), n));
                 *entries = before.iter().cloned().chain(new).chain(after.iter().cloned()).collect();
             }
+        }
+    }
+
+    /// The place of an actor that it has seen, given as one is written.
+    #[inline]
+    pub fn place_of(&self, actor: &str) -> Option<usize> {
+        self.entries().iter().position(|(known, _)| known.is_written(actor))
+    }
+
+    /// The actor at a place, in order of actor, and how many of its edits have been seen.
+    pub fn at(&self, place: usize) -> Option<(&Actor, u64)> {
+        self.entries().get(place).map(|(actor, n)| (actor, *n))
+    }
+
+    /// Takes in what the actor at a place did up to its `n`-th edit.
+    #[inline]
+    pub fn see_at(&mut self, place: usize, n: u64) {
+        if let Some(entries) = &mut self.0
+            && entries.get(place).is_some_and(|(_, seen)| *seen < n)
+            && let Some((_, seen)) = Arc::make_mut(entries).get_mut(place)
+        {
+            *seen = n;
         }
     }
 

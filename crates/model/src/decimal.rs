@@ -86,6 +86,16 @@ impl Decimal {
         &self.0
     }
 
+    /// Whether a text is the canonical one of a number.
+    pub fn is_canonical(text: &str) -> bool {
+        let rest = text.strip_prefix('-').unwrap_or(text);
+        let (whole, fraction) = rest.split_once('.').map_or((rest, None), |(w, f)| (w, Some(f)));
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let lean = digits(whole) && (whole == "0" || !whole.starts_with('0'));
+        let exact = fraction.is_none_or(|fraction| digits(fraction) && !fraction.ends_with('0'));
+        lean && exact && text != "-0" && rest.len() <= Self::MAX_DIGITS
+    }
+
     /// Whether there is nothing after the point.
     pub fn is_integer(&self) -> bool {
         !self.0.contains('.')
@@ -198,6 +208,12 @@ mod tests {
             let text = |n: i64| format!("{n}e-{shift}");
             let (x, y) = (Decimal::parse(&text(a)).unwrap(), Decimal::parse(&text(b)).unwrap());
             prop_assert_eq!(x.cmp(&y), a.cmp(&b));
+        }
+
+        #[test]
+        fn what_is_canonical_reads_as_itself(text in "-?[0-9]{0,4}(\\.[0-9]{0,3})?") {
+            let read = Decimal::parse(&text);
+            prop_assert_eq!(Decimal::is_canonical(&text), read.is_ok_and(|d| d.as_str() == text));
         }
 
         #[test]

@@ -1,5 +1,5 @@
-//! An edit read straight from `MessagePack`: what serde would read from the form in
-//! which the log keeps edits, in a fraction of the time.
+//! An edit as it lies in `MessagePack`: what serde would read from the form in which the
+//! log keeps edits, in a fraction of the time, and without taking any memory.
 //!
 //! Only that form is read here. Whatever else stands in the bytes is left to serde:
 //! the answer is then nothing, never something else. Never panics, never recurses,
@@ -8,26 +8,145 @@
 use crate::{Actor, Change, Clock, Date, Decimal, Dot, Edit, FieldName, Stamp, Time, Value, VecMap};
 use std::str;
 
+/// An edit of which names and values still lie where they came.
+///
+/// What [`EditRef::read`] lets through is laid out as an edit is, but its names are not
+/// checked yet: [`EditRef::to_edit`] does that, and whoever looks them up among checked
+/// ones need not.
+#[derive(Debug, Clone, Copy)]
+pub struct EditRef<'a> {
+    /// The record's generation.
+    pub generation: u32,
+    /// Who made it, as [`Actor`] is written.
+    pub actor: &'a str,
+    /// 1 for the actor's first edit of the record.
+    pub n: u64,
+    /// Whether the edit deletes the record.
+    pub deletes: bool,
+    /// When it can have happened.
+    pub stamp: Stamp,
+    /// Whether what its author had seen could be found out.
+    pub certain: bool,
+    context: Many<'a, (&'a str, u64)>,
+    changes: Many<'a, ChangeRef<'a>>,
+}
+
+/// A field's change that still lies where it came.
+#[derive(Debug, Clone, Copy)]
+pub struct ChangeRef<'a> {
+    /// The field.
+    pub field: &'a str,
+    /// What its author saw there before.
+    pub before: ValueRef<'a>,
+    /// What its author left there.
+    pub after: ValueRef<'a>,
+}
+
+/// A value that still lies where it came. Sets and sealed values never do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueRef<'a> {
+    /// [`Value::Absent`].
+    Absent,
+    /// [`Value::Null`].
+    Null,
+    /// [`Value::Bool`].
+    Bool(bool),
+    /// [`Value::Number`], in its canonical text.
+    Number(&'a str),
+    /// [`Value::Text`].
+    Text(&'a str),
+    /// [`Value::Date`].
+    Date(Date),
+    /// [`Value::Datetime`].
+    Datetime(Time),
+    /// [`Value::Json`].
+    Json(&'a str),
+}
+
+/// Entries of a map: the first, as most have one, and where the others lie.
+#[derive(Debug, Clone, Copy)]
+struct Many<'a, T> {
+    len: usize,
+    first: Option<T>,
+    rest: Bytes<'a>,
+}
+
+impl<'a, T: Copy> Many<'a, T> {
+    /// Reads over a map. Keys must ascend, as they do in the log.
+    fn read(
+        bytes: &mut Bytes<'a>,
+        read: impl Fn(&mut Bytes<'a>) -> Option<T>,
+        ascend: impl Fn(T, T) -> bool,
+    ) -> Option<Self> {
+        let len = bytes.map()?;
+        if len == 0 {
+            return Some(Self { len, first: None, rest: *bytes });
+        }
+        let first = read(bytes)?;
+        let (rest, mut last) = (*bytes, first);
+        for _ in 1..len {
+            let next = read(bytes)?;
+            if !ascend(last, next) {
+                return None;
+            }
+            last = next;
+        }
+        Some(Self { len, first: Some(first), rest })
+    }
+
+    fn iter(&self, read: impl Fn(&mut Bytes<'a>) -> Option<T>) -> impl Iterator<Item = T> {
+        let (mut rest, more) = (self.rest, self.len.saturating_sub(1));
+        self.first.into_iter().chain((0..more).map_while(move |_| read(&mut rest)))
+    }
+}
+
 /// What has not been read yet.
+#[derive(Debug, Clone, Copy)]
 struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {
+    #[inline]
     fn byte(&mut self) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(*first)
     }
 
+    #[inline]
     fn many(&mut self, n: usize) -> Option<&'a [u8]> {
         let (many, rest) = self.0.split_at_checked(n)?;
         self.0 = rest;
         Some(many)
     }
 
+    #[inline]
     fn big<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.many(N)?.try_into().ok()
+        let (many, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*many)
     }
 
+    /// The bytes that are expected, or nothing.
+    #[inline]
+    fn just<const N: usize>(&mut self, expected: &[u8; N]) -> Option<()> {
+        let (found, rest) = self.0.split_first_chunk::<N>()?;
+        if found != expected {
+            return None;
+        }
+        self.0 = rest;
+        Some(())
+    }
+
+    /// The key that is expected, if it comes next: of so many it is one.
+    #[inline]
+    fn key<const N: usize>(&mut self, left: &mut usize, key: &[u8; N]) -> Option<()> {
+        let fewer = left.checked_sub(1)?;
+        self.just(key)?;
+        *left = fewer;
+        Some(())
+    }
+
+    #[inline]
     fn text(&mut self) -> Option<&'a str> {
         let len = match self.byte()? {
             short @ 0xa0..=0xbf => usize::from(short & 0x1f),
@@ -47,37 +166,34 @@ impl<'a> Bytes<'a> {
         }
     }
 
-    /// The one map that is expected, or nothing.
-    fn map_of(&mut self, len: usize) -> Option<()> {
-        (self.map()? == len).then_some(())
-    }
-
-    fn key(&mut self, key: &str) -> Option<()> {
-        (self.text()? == key).then_some(())
-    }
-
-    fn whole(&mut self) -> Option<i128> {
-        Some(match self.byte()? {
-            small @ 0x00..=0x7f => i128::from(small),
-            0xcc => i128::from(self.byte()?),
-            0xcd => i128::from(u16::from_be_bytes(self.big()?)),
-            0xce => i128::from(u32::from_be_bytes(self.big()?)),
-            0xcf => i128::from(u64::from_be_bytes(self.big()?)),
-            small @ 0xe0..=0xff => i128::from(i8::from_be_bytes([small])),
-            0xd0 => i128::from(i8::from_be_bytes(self.big()?)),
-            0xd1 => i128::from(i16::from_be_bytes(self.big()?)),
-            0xd2 => i128::from(i32::from_be_bytes(self.big()?)),
-            0xd3 => i128::from(i64::from_be_bytes(self.big()?)),
-            _ => return None,
-        })
-    }
-
+    #[inline]
     fn count(&mut self) -> Option<u64> {
-        u64::try_from(self.whole()?).ok()
+        match self.byte()? {
+            small @ 0x00..=0x7f => Some(small.into()),
+            0xcc => Some(self.byte()?.into()),
+            0xcd => Some(u16::from_be_bytes(self.big()?).into()),
+            0xce => Some(u32::from_be_bytes(self.big()?).into()),
+            0xcf => Some(u64::from_be_bytes(self.big()?)),
+            0xd0 => u64::try_from(i8::from_be_bytes(self.big()?)).ok(),
+            0xd1 => u64::try_from(i16::from_be_bytes(self.big()?)).ok(),
+            0xd2 => u64::try_from(i32::from_be_bytes(self.big()?)).ok(),
+            0xd3 => u64::try_from(i64::from_be_bytes(self.big()?)).ok(),
+            _ => None,
+        }
     }
 
-    fn time(&mut self) -> Option<Time> {
-        i64::try_from(self.whole()?).ok().map(Time)
+    #[inline]
+    fn whole(&mut self) -> Option<i64> {
+        match *self.0.first()? {
+            0xe0..=0xff => self.byte().map(|small| i8::from_be_bytes([small]).into()),
+            0xd0..=0xd3 => Some(match self.byte()? {
+                0xd0 => i8::from_be_bytes(self.big()?).into(),
+                0xd1 => i16::from_be_bytes(self.big()?).into(),
+                0xd2 => i32::from_be_bytes(self.big()?).into(),
+                _ => i64::from_be_bytes(self.big()?),
+            }),
+            _ => i64::try_from(self.count()?).ok(),
+        }
     }
 
     fn yes_no(&mut self) -> Option<bool> {
@@ -88,84 +204,167 @@ impl<'a> Bytes<'a> {
         }
     }
 
-    fn actor(&mut self) -> Option<Actor> {
-        Actor::read(self.text()?).ok()
+    fn dot(&mut self) -> Option<(&'a str, u64)> {
+        self.just(b"\x82\xa5actor")?;
+        let actor = self.text()?;
+        self.just(b"\xa1n")?;
+        Some((actor, self.count()?))
     }
 
-    fn dot(&mut self) -> Option<Dot> {
-        self.map_of(2)?;
-        self.key("actor")?;
-        let actor = self.actor()?;
-        self.key("n")?;
-        Some(Dot { actor, n: self.count()? })
-    }
-
-    fn clock(&mut self) -> Option<Clock> {
-        match self.map()? {
-            0 => Some(Clock::new()),
-            1 => Some((self.actor()?, self.count()?))
-                .filter(|(_, n)| *n > 0)
-                .map(|(actor, n)| Clock::of(actor, n)),
-            several => {
-                let mut clock = Clock::new();
-                for _ in 0..several {
-                    let (actor, n) = (self.actor()?, self.count()?);
-                    // Twice the same, or nothing of somebody, is none of ours.
-                    if n == 0 || clock.count(&actor) > 0 {
-                        return None;
-                    }
-                    clock.see(&actor, n);
-                }
-                Some(clock)
-            }
+    /// An entry of a clock, mostly of the one whose name is known already.
+    #[inline]
+    fn entry_after(&mut self, known: &'a str) -> Option<(&'a str, u64)> {
+        let mut as_known = *self;
+        if let Some(short) = u8::try_from(known.len()).ok().filter(|len| *len < 32)
+            && as_known.byte() == Some(0xa0 | short)
+            && as_known.many(known.len()) == Some(known.as_bytes())
+        {
+            *self = as_known;
+            return self.count().filter(|n| *n > 0).map(|n| (known, n));
         }
+        self.entry()
     }
 
-    fn value(&mut self) -> Option<Value> {
-        match self.0.first()? {
-            0x81 => self.map_of(1)?,
-            _ => {
-                return match self.text()? {
-                    "a" => Some(Value::Absent),
-                    "n" => Some(Value::Null),
-                    _ => None,
-                };
-            }
+    /// An entry of a clock; nothing of somebody is none of ours.
+    #[inline]
+    fn entry(&mut self) -> Option<(&'a str, u64)> {
+        let (actor, n) = (self.text()?, self.count()?);
+        (n > 0).then_some((actor, n))
+    }
+
+    #[inline]
+    fn value(&mut self) -> Option<ValueRef<'a>> {
+        match self.big()? {
+            [0xa1, b'a'] => return Some(ValueRef::Absent),
+            [0xa1, b'n'] => return Some(ValueRef::Null),
+            [0x81, 0xa1] => {}
+            _ => return None,
         }
-        Some(match self.text()? {
-            "t" => Value::text(self.text()?),
-            "b" => Value::Bool(self.yes_no()?),
-            "#" => Value::Number(Decimal::parse(self.text()?).ok()?),
-            "d" => Value::Date(Date(i32::try_from(self.whole()?).ok()?)),
-            "i" => Value::Datetime(self.time()?),
-            "j" => Value::Json(self.text()?.into()),
+        Some(match self.byte()? {
+            b't' => ValueRef::Text(self.text()?),
+            b'b' => ValueRef::Bool(self.yes_no()?),
+            b'#' => ValueRef::Number(self.text().filter(|text| Decimal::is_canonical(text))?),
+            b'd' => ValueRef::Date(Date(i32::try_from(self.whole()?).ok()?)),
+            b'i' => ValueRef::Datetime(Time(self.whole()?)),
+            b'j' => ValueRef::Json(self.text()?),
             _ => return None,
         })
     }
 
-    fn change(&mut self) -> Option<Change> {
-        self.map_of(2)?;
-        self.key("before")?;
+    #[inline]
+    fn change(&mut self) -> Option<ChangeRef<'a>> {
+        let field = self.text()?;
+        self.just(b"\x82\xa6before")?;
         let before = self.value()?;
-        self.key("after")?;
-        Some(Change { before, after: self.value()? })
-    }
-
-    fn changes(&mut self) -> Option<VecMap<FieldName, Change>> {
-        let mut changes = VecMap::new();
-        for _ in 0..self.map()? {
-            let field = FieldName::read(self.text()?).ok()?;
-            changes.insert(field, self.change()?);
-        }
-        Some(changes)
+        self.just(b"\xa5after")?;
+        Some(ChangeRef { field, before, after: self.value()? })
     }
 
     fn stamp(&mut self) -> Option<Stamp> {
-        self.map_of(2)?;
-        self.key("low")?;
-        let low = self.time()?;
-        self.key("high")?;
-        Some(Stamp { low, high: self.time()? })
+        self.just(b"\x82\xa3low")?;
+        let low = Time(self.whole()?);
+        self.just(b"\xa4high")?;
+        Some(Stamp { low, high: Time(self.whole()?) })
+    }
+}
+
+impl<'a> EditRef<'a> {
+    /// The edit in `bytes`, if it stands there as the log keeps it and nothing else does.
+    /// Nothing means that serde is to be asked, not that there is none.
+    pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        let mut bytes = Bytes(bytes);
+        let mut left = bytes.map()?;
+        // In the order in which the log has them.
+        let left = &mut left;
+        let generation = match bytes.key(left, b"\xa1g") {
+            Some(()) => u32::try_from(bytes.count()?).ok()?,
+            None => 0,
+        };
+        bytes.key(left, b"\xa1d")?;
+        let (actor, n) = bytes.dot()?;
+        bytes.key(left, b"\xa1c")?;
+        let context =
+            Many::read(&mut bytes, |bytes| bytes.entry_after(actor), |(one, _), (next, _)| one != next)?;
+        bytes.key(left, b"\xa1f")?;
+        let changes = Many::read(&mut bytes, Bytes::change, |one, next| one.field < next.field)?;
+        let deletes = match bytes.key(left, b"\xa3del") {
+            Some(()) => bytes.yes_no()?,
+            None => false,
+        };
+        bytes.key(left, b"\xa1t")?;
+        let stamp = bytes.stamp()?;
+        let certain = match bytes.key(left, b"\xa2ok") {
+            Some(()) => bytes.yes_no()?,
+            None => true,
+        };
+        let whole = *left == 0 && bytes.0.is_empty();
+        whole.then_some(Self { generation, actor, n, deletes, stamp, certain, context, changes })
+    }
+
+    /// The fields that changed, in order of name.
+    pub fn changes(&self) -> impl Iterator<Item = ChangeRef<'a>> {
+        self.changes.iter(Bytes::change)
+    }
+
+    /// Whether its author had seen its own past and nothing else.
+    pub fn saw_only_its_own(&self) -> bool {
+        match (self.context.len, self.context.first) {
+            (0, _) => self.n == 1,
+            (1, Some((actor, n))) => actor == self.actor && self.n.checked_sub(1) == Some(n),
+            _ => false,
+        }
+    }
+
+    /// Its name; nothing if its author cannot be one.
+    pub fn dot(&self) -> Option<Dot> {
+        Some(Dot { actor: Actor::read(self.actor).ok()?, n: self.n })
+    }
+
+    /// The edit, in memory of its own; nothing if its names cannot be names.
+    pub fn to_edit(&self) -> Option<Edit> {
+        let mut context = Clock::new();
+        for (actor, n) in self.context.iter(Bytes::entry) {
+            let actor = Actor::read(actor).ok()?;
+            if context.count(&actor) > 0 {
+                return None;
+            }
+            context.see(&actor, n);
+        }
+        let mut changes = VecMap::new();
+        changes.reserve(self.changes.len.min(ROOM_MAX));
+        for ChangeRef { field, before, after } in self.changes() {
+            let change = Change { before: before.to_value()?, after: after.to_value()? };
+            changes.insert(FieldName::read(field).ok()?, change);
+        }
+        Some(Edit {
+            generation: self.generation,
+            dot: self.dot()?,
+            context,
+            but: VecMap::new(),
+            changes,
+            deletes: self.deletes,
+            stamp: self.stamp,
+            certain: self.certain,
+        })
+    }
+}
+
+/// Changes for which room is made before they have been looked at.
+const ROOM_MAX: usize = 64;
+
+impl ValueRef<'_> {
+    /// The value, in memory of its own; nothing if a number is none.
+    pub fn to_value(&self) -> Option<Value> {
+        Some(match *self {
+            Self::Absent => Value::Absent,
+            Self::Null => Value::Null,
+            Self::Bool(b) => Value::Bool(b),
+            Self::Number(text) => Value::Number(Decimal::parse(text).ok()?),
+            Self::Text(text) => Value::text(text),
+            Self::Date(day) => Value::Date(day),
+            Self::Datetime(at) => Value::Datetime(at),
+            Self::Json(text) => Value::Json(text.into()),
+        })
     }
 }
 
@@ -173,36 +372,7 @@ impl Edit {
     /// The edit in `bytes`, if it stands there as the log keeps it and nothing else does.
     /// Nothing means that serde is to be asked, not that there is none.
     pub fn unpack(bytes: &[u8]) -> Option<Self> {
-        let mut bytes = Bytes(bytes);
-        let (mut dot, mut context, mut changes, mut stamp) = (None, None, None, None);
-        let (mut generation, mut deletes, mut certain) = (None, None, None);
-        for _ in 0..bytes.map()? {
-            // A key that comes twice is none of ours.
-            let new = match bytes.text()? {
-                "d" => dot.replace(bytes.dot()?).is_none(),
-                "c" => context.replace(bytes.clock()?).is_none(),
-                "f" => changes.replace(bytes.changes()?).is_none(),
-                "t" => stamp.replace(bytes.stamp()?).is_none(),
-                "g" => generation.replace(u32::try_from(bytes.whole()?).ok()?).is_none(),
-                "del" => deletes.replace(bytes.yes_no()?).is_none(),
-                "ok" => certain.replace(bytes.yes_no()?).is_none(),
-                _ => false,
-            };
-            if !new {
-                return None;
-            }
-        }
-        bytes.0.is_empty().then_some(())?;
-        Some(Self {
-            generation: generation.unwrap_or(0),
-            dot: dot?,
-            context: context?,
-            but: VecMap::new(),
-            changes: changes?,
-            deletes: deletes.unwrap_or(false),
-            stamp: stamp?,
-            certain: certain.unwrap_or(true),
-        })
+        EditRef::read(bytes)?.to_edit()
     }
 }
 

@@ -73,6 +73,19 @@ pub const fn is_back(_fault: Fault) -> bool {
     false
 }
 
+/// Whether no fault at all is put back in this thread.
+#[cfg(feature = "faults")]
+pub(crate) fn none_is_back() -> bool {
+    BACK.get().is_none()
+}
+
+/// Whether no fault at all is put back: so it is.
+#[cfg(not(feature = "faults"))]
+#[inline]
+pub(crate) const fn none_is_back() -> bool {
+    true
+}
+
 /// Does something with a fault put back in this thread, also if that panics.
 #[cfg(feature = "faults")]
 pub fn with<T>(fault: Fault, act: impl FnOnce() -> T) -> T {

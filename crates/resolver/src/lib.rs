@@ -11,6 +11,7 @@
 mod reg;
 mod rules;
 mod field;
+mod flat;
 mod record;
 mod packed;
 mod policy;
@@ -28,6 +29,6 @@ pub use expression::{Expression, ExpressionError};
 pub use field::FieldState;
 pub use formulas::{Broken, EDIT_NAMES, Formulas};
 pub use reason::Reason;
-pub use record::{Malformed, Presence, Record};
+pub use record::{Malformed, Presence, Record, Unfit};
 pub use reg::{Reg, Sibling};
 pub use rules::{Builder, Deletes, FieldRule, Group, InvalidRules, Kind, Owner, Policy, Rules};

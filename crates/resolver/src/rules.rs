@@ -101,6 +101,14 @@ pub struct FieldRule {
     pub ty: FieldType,
 }
 
+impl FieldRule {
+    /// Whether nothing of it acts when an edit is taken in: one value, that everybody may write.
+    fn is_plain(&self) -> bool {
+        let free = self.owner.is_none() && self.fills_blank.is_empty() && self.locks.is_empty();
+        free && self.kind == Kind::Value
+    }
+}
+
 /// Fields that go together: whoever wins the lead wins them all.
 ///
 /// Merging never mixes two authors' groups as long as an edit that touches one
@@ -129,6 +137,8 @@ pub struct Rules {
     default: FieldRule,
     side_order: Vec<SideName>,
     deletes: Deletes,
+    /// Whether all fields are plain.
+    plain: bool,
 }
 
 /// Why rules do not fit together.
@@ -176,16 +186,10 @@ impl Rules {
     /// What of the rules acts when an edit is taken in, in words: the same for rules under
     /// which the same edits come to the same registers.
     pub fn folding(&self) -> String {
-        let acts = |rule: &FieldRule| {
-            rule.kind != Kind::Value
-                || rule.owner.is_some()
-                || !rule.fills_blank.is_empty()
-                || !rule.locks.is_empty()
-        };
         let words = |(field, rule): (&FieldName, &FieldRule)| {
             format!("{field} {:?} {:?} {:?} {:?}\n", rule.kind, rule.owner, rule.fills_blank, rule.locks)
         };
-        self.fields.iter().filter(|&(_, rule)| acts(rule)).map(words).collect()
+        self.fields.iter().filter(|&(_, rule)| !rule.is_plain()).map(words).collect()
     }
 }
 
@@ -199,6 +203,7 @@ impl Default for Rules {
             default: FieldRule { resolve: vec![Policy::LastWriterWins], ..FieldRule::default() },
             side_order: Vec::new(),
             deletes: Deletes::default(),
+            plain: true,
         }
     }
 }
@@ -293,6 +298,7 @@ impl Builder {
                 rule.resolve.clone_from(&self.0.default.resolve);
             }
         }
+        self.0.plain = self.0.fields.values().all(FieldRule::is_plain);
         Ok(self.0)
     }
 }
@@ -339,6 +345,24 @@ impl Rules {
     /// What holds between the fields of groups.
     pub fn formulas(&self) -> &[Formulas] {
         &self.formulas
+    }
+
+    /// Whether edits come to the same in whatever order they are taken in: all but counters
+    /// do. Then the newest first is the shortest way, as what they replace need not be written.
+    pub fn take_any_order(&self) -> bool {
+        self.fields.values().all(|rule| rule.kind != Kind::Counter)
+    }
+
+    /// Whether taking in an edit is the same for all fields.
+    pub(crate) fn are_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// Whether a field has one value that everybody may write.
+    pub(crate) fn is_plain(&self, field: &str) -> bool {
+        let lead = self.in_group.get(field).and_then(|at| self.groups.get(*at));
+        let own = lead.map_or(field, |group| group.lead.as_str());
+        self.fields.get(own).is_none_or(FieldRule::is_plain)
     }
 
     /// The group of one field.

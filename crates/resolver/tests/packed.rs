@@ -139,8 +139,8 @@ fn what_was_packed_in_the_first_form_still_opens() {
     let mut read = 0;
     for line in include_str!("golden/form_1.txt").lines() {
         let (seed, hex) = line.split_once(' ').unwrap();
-        let bytes: Vec<u8> =
-            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+        let byte = |two: &[u8]| u8::from_str_radix(str::from_utf8(two).unwrap(), 16).unwrap();
+        let bytes: Vec<u8> = hex.as_bytes().chunks(2).map(byte).collect();
         let packed = rmp_serde::to_vec(&Bytes(&bytes)).unwrap();
         let drawn = record(&mut Rng::with_seed(seed.parse().unwrap()));
         assert_eq!(rmp_serde::from_slice::<Record>(&packed).unwrap(), drawn, "seed {seed}");

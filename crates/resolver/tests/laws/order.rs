@@ -3,8 +3,8 @@
 use crate::edit;
 use crate::history::{History, actor, all_fields, field, operator};
 use fastrand::Rng;
-use hms_sync_model::{Actor, Clock, Dot, Edit, Stamp, Time, Value, VecMap};
-use hms_sync_resolver::{Malformed, Record, Rules};
+use hms_sync_model::{Actor, Clock, Dot, Edit, EditRef, Stamp, Time, Value, VecMap};
+use hms_sync_resolver::{Malformed, Record, Rules, Unfit};
 
 pub(crate) fn own_past_always(_: &mut Rng, history: &History) -> u64 {
     let record = history.fold(&history.edits);
@@ -33,9 +33,61 @@ fn owned((actor, n): (&Actor, u64)) -> (Actor, u64) {
 pub(crate) fn apply_commutes(rng: &mut Rng, history: &History) -> u64 {
     let straight = history.fold(&history.edits);
     assert_eq!(history.fold(history.own_order(rng)), straight);
+    assert!(!history.rules.take_any_order(), "there is a counter");
     let history = history.without_counter();
     assert_eq!(history.fold(history.any_order(rng)), history.fold(&history.edits));
     1
+}
+
+/// Edits as they lie in the log come to what they come to in memory, in any order and twice,
+/// whether the record was looked at meanwhile or not; and so does what lies there damaged.
+pub(crate) fn apply_ref_equals_apply(rng: &mut Rng, history: &History) -> u64 {
+    let history = history.without_counter();
+    let blind = |made: &Edit| {
+        let dot = made.dot.clone();
+        Edit { context: Clock::of(dot.actor, dot.n - 1), but: VecMap::new(), ..made.clone() }
+    };
+    let edits: Vec<Edit> = history.any_order(rng).into_iter().cloned().collect();
+    let blind: Vec<Edit> = edits.iter().map(blind).collect();
+    let plain = Rules::default();
+    assert!(plain.take_any_order());
+    let mut lay = 0;
+    for (rules, edits) in [(&history.rules, &edits), (&plain, &edits), (&plain, &blind)] {
+        let (mut straight, mut lying) = (Record::default(), Record::default());
+        for at in (0..edits.len()).chain([0]) {
+            let mut bytes = rmp_serde::to_vec_named(&edits[at]).unwrap();
+            if let Some(edit) = EditRef::read(&bytes) {
+                lying.apply_ref(rules, &edit).unwrap();
+                straight.apply(rules, &edits[at]).unwrap();
+                lay += 1;
+            } else if rules == &history.rules {
+                lying.apply(rules, &edits[at]).unwrap();
+                straight.apply(rules, &edits[at]).unwrap();
+            }
+            if rng.u8(0..6) == 0 {
+                assert_eq!(lying.clone(), straight);
+            }
+            if rng.u8(0..30) == 0 {
+                assert_eq!(lying.met().count(), straight.met().count());
+            }
+            if rng.u8(0..3) > 0 {
+                continue;
+            }
+            let place = rng.usize(0..bytes.len());
+            bytes[place] = rng.u8(..);
+            let (mut lying, mut straight) = (lying.clone(), straight.clone());
+            if let Some(edit) = EditRef::read(&bytes) {
+                let taken = lying.apply_ref(rules, &edit);
+                if !matches!(taken, Err(Unfit::Unread)) {
+                    let whole = rmp_serde::from_slice::<Edit>(&bytes).unwrap();
+                    assert_eq!(taken.is_ok(), straight.apply(rules, &whole).is_ok());
+                }
+                assert_eq!(lying, straight);
+            }
+        }
+        assert_eq!(lying, straight);
+    }
+    u64::from(lay > 0)
 }
 
 pub(crate) fn apply_idempotent(rng: &mut Rng, history: &History) -> u64 {
