@@ -84,6 +84,7 @@ impl RecordState {
             // What it says is what the events before it made, where they are there.
             Body::Carried { .. } => {}
             Body::Cursor { .. } | Body::Received { .. } | Body::Signing { .. } | Body::Archived { .. } => {}
+            Body::Restored { .. } => {}
         }
     }
 
@@ -139,6 +140,7 @@ impl RecordState {
             return;
         };
         let part = self.side_mut(side);
+        part.epoch = part.epoch.max(edit.actor().epoch);
         part.edited(edit, at);
         if id.is_some() {
             part.id = id.cloned();
@@ -536,6 +538,7 @@ pub fn side_of(body: &Body) -> Option<&SideName> {
         | Body::Carried { .. }
         | Body::Archived { .. }
         | Body::Joined { .. }
-        | Body::Follows { .. } => None,
+        | Body::Follows { .. }
+        | Body::Restored { .. } => None,
     }
 }

@@ -60,6 +60,9 @@ impl Machine {
     /// Calls handlers as far as there is room.
     pub(crate) fn pump_jobs(&mut self, now: Now) -> Result<(), EngineError> {
         let plan = Arc::clone(&self.plan);
+        if plan.restored {
+            return Ok(());
+        }
         for (name, job) in plan.jobs.iter() {
             let track = Track::Handle(name.clone());
             while self.job_slots.get(&track).copied().unwrap_or(0) < job.in_flight_max {
@@ -201,7 +204,7 @@ impl Machine {
             return Ok(());
         }
         let entry = self.views.take(record)?;
-        match next_request(&entry.state, target) {
+        match next_request(&entry.state, target).filter(|_| !self.plan.restored) {
             Some((version, next)) => {
                 let Request { method, path, body, key, .. } = next.request.clone();
                 let lane = self.lanes.open(record, &track);

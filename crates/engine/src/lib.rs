@@ -46,6 +46,7 @@ mod conflicts;
 mod choose;
 mod snapshot;
 mod refold;
+mod restored;
 mod views;
 mod past;
 mod carry;
@@ -78,6 +79,7 @@ pub use report::{
     CollectionStatus, Counts, ErasedReport, FieldReport, ParkedItem, RecordReport, SiblingReport, SidePart,
     SideStatus, Status,
 };
+pub use restored::{PendingCounts, PendingWrite};
 pub use state::{Doubt, Erasure, Held, JobState, LastWrite, RecordState, RequestState, SideState, Write};
 pub use stream::{StreamState, parse_stream, stream_of};
 pub use views::{Entry, Saved, Views};

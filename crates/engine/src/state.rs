@@ -253,6 +253,11 @@ impl SideState {
         Actor { epoch: self.epoch, ..Actor::side(side.clone()) }
     }
 
+    /// The same for an edit that is made now: in no epoch below `floor`.
+    pub(crate) fn actor_from(&self, floor: u32, side: &SideName) -> Actor {
+        Actor { epoch: self.epoch.max(floor), ..Actor::side(side.clone()) }
+    }
+
     /// Whether the side has the record, as far as we know.
     pub fn has_it(&self) -> bool {
         self.id.is_some() && !self.gone

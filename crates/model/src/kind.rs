@@ -79,6 +79,8 @@ kinds! {
     Joined => "joined",
     /// The record comes after another one.
     Follows => "follows",
+    /// The log was put back from a backup.
+    Restored => "restored",
 }
 
 /// There is no such kind of event.
