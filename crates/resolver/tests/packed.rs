@@ -49,6 +49,13 @@ fn time(rng: &mut Rng) -> Time {
     })
 }
 
+#[derive(Serialize)]
+struct Bytes<'a>(#[serde(serialize_with = "as_bytes")] &'a [u8]);
+
+fn as_bytes<S: serde::Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
+}
+
 /// A record after some edits by many, of whom some had seen some.
 fn record(rng: &mut Rng) -> Record {
     let (rules, mut record) = (rules(), Record::default());
@@ -104,11 +111,6 @@ fn comes_back_as_it_was() {
 
 #[test]
 fn any_bytes_make_nothing_panic() {
-    #[derive(Serialize)]
-    struct Bytes<'a>(#[serde(serialize_with = "as_bytes")] &'a [u8]);
-    fn as_bytes<S: serde::Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(bytes)
-    }
     let mut read = 0;
     for seed in 0..20_000 {
         let mut rng = Rng::with_seed(seed);
@@ -128,6 +130,48 @@ fn any_bytes_make_nothing_panic() {
         }
     }
     assert!(read > 100, "{read}");
+}
+
+/// As records were packed before texts were written after each other: the seed that
+/// each was drawn from, and its bytes.
+#[test]
+fn what_was_packed_in_the_first_form_still_opens() {
+    let mut read = 0;
+    for line in include_str!("golden/form_1.txt").lines() {
+        let (seed, hex) = line.split_once(' ').unwrap();
+        let bytes: Vec<u8> =
+            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+        let packed = rmp_serde::to_vec(&Bytes(&bytes)).unwrap();
+        let drawn = record(&mut Rng::with_seed(seed.parse().unwrap()));
+        assert_eq!(rmp_serde::from_slice::<Record>(&packed).unwrap(), drawn, "seed {seed}");
+        read += 1;
+    }
+    assert!(read > 20, "{read}");
+}
+
+/// What few bytes may make is bounded: no text takes more than 64 bytes of the one before.
+#[test]
+fn texts_that_begin_alike_take_little_and_make_little() {
+    let long = |end: u32| format!("{}{end}", "Grand Rue 12, Luxembourg, ".repeat(4));
+    let mut record = Record::default();
+    for n in 1..=9_u32 {
+        let side = SideName::try_new(format!("s{n}")).unwrap();
+        let change = Change { before: Value::Absent, after: Value::from(long(n).as_str()) };
+        let edit = Edit {
+            generation: 0,
+            dot: Dot { actor: Actor::side(side), n: 1 },
+            context: Clock::new(),
+            but: VecMap::new(),
+            changes: [(field("address"), change)].into_iter().collect(),
+            deletes: false,
+            stamp: Stamp::at(Time(0)),
+            certain: true,
+        };
+        record.apply(&rules(), &edit).unwrap();
+    }
+    let bytes = rmp_serde::to_vec_named(&record).unwrap();
+    assert!(bytes.len() < 105 + 9 * (105 - 64 + 15), "{}", bytes.len());
+    assert_eq!(rmp_serde::from_slice::<Record>(&bytes).unwrap(), record);
 }
 
 /// As snapshots were until now: a map, field by field.

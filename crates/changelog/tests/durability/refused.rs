@@ -4,6 +4,7 @@
 use crate::child::{Plan, TOLD, command};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -54,7 +55,14 @@ impl Stage {
             child.uid(NOBODY).gid(NOBODY);
         }
         change(&mut child);
-        let status = child.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        child.stdout(Stdio::null()).stderr(Stdio::null());
+        let status = loop {
+            match child.status() {
+                // Another test forked while the copy was written, and its child has yet to begin.
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+                status => break status.unwrap(),
+            }
+        };
         assert_eq!(status.code(), Some(0), "{}", fs::read_to_string(&told).unwrap());
         fs::read_to_string(&told).unwrap().lines().map(str::to_owned).collect()
     }
