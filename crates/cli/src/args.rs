@@ -143,6 +143,10 @@ pub(crate) struct DemoArgs {
 pub(crate) struct RunArgs {
     /// The configuration
     pub(crate) file: PathBuf,
+    /// The change log was put back from a backup: read every side in full, write nothing, show what
+    /// would be written, and end
+    #[arg(long, conflicts_with = "events")]
+    pub(crate) restored: bool,
     /// Also print each thing that happens on standard output, as one JSON object a line
     #[arg(long)]
     pub(crate) events: bool,

@@ -5,7 +5,7 @@ use crate::exit::{Exit, Failure, in_one_line};
 use hms_sync::{Assembly, Connectors, Options, Running, SyncError};
 use hms_sync_changelog::{Log, LogError};
 use hms_sync_config::Config;
-use hms_sync_engine::{Plan, Watcher};
+use hms_sync_engine::{EngineError, Plan, Watcher};
 use hms_sync_management::{Access, HookRoute};
 use hms_sync_model::{CollectionName, SideName};
 use hms_sync_vault::Vault;
@@ -71,6 +71,17 @@ pub(crate) fn assemble(config: Config) -> Result<(Plan, Connectors, Vec<HookRout
 pub(crate) async fn start(config: Config, watcher: Option<Watcher>) -> Result<Running, Failure> {
     let options = Options { watcher, ..Options::default() };
     hms_sync::run(config, options).await.map_err(|why| start_failure(&why))
+}
+
+/// The same on a log that was put back from a backup: it reads, and writes nothing.
+pub(crate) async fn start_restored(config: Config) -> Result<Running, Failure> {
+    let options = Options { restored: true, ..Options::default() };
+    hms_sync::run(config, options).await.map_err(|why| start_failure(&why))
+}
+
+/// Why an engine does not answer.
+pub(crate) fn engine_failure(why: &EngineError) -> Failure {
+    Failure::new(Exit::Store, in_one_line(why))
 }
 
 /// Why a sync does not start, or does not stop in order.

@@ -12,6 +12,7 @@ mod client;
 mod source;
 mod words;
 mod run;
+mod restored;
 mod check;
 mod import;
 mod discover;

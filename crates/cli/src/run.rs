@@ -15,6 +15,9 @@ use tokio::sync::watch;
 
 pub(crate) async fn run(screen: Screen, options: &RunArgs) -> Result<(), Failure> {
     let config = library::load(&options.file)?;
+    if options.restored {
+        return crate::restored::preview(screen, config).await;
+    }
     let hooks = library::hook_paths(&config);
     let name = config.sync.clone();
     let mut stops = stops(options.stop_with_stdin)?;

@@ -19,6 +19,11 @@ impl Machine {
         fields: Vec<FieldName>,
         now: Now,
     ) -> Result<(), EngineError> {
+        let held = entry.state.sides.get(place.side).into_iter().flat_map(|part| part.held.iter());
+        let earlier = held.filter(|(field, held)| held.not_kept && !fields.contains(field));
+        let mut fields: Vec<FieldName> =
+            earlier.map(|(field, _)| field.clone()).chain(fields.clone()).collect();
+        fields.sort_unstable();
         let words = format!("{} answered that all was well and kept its old {}", place.side, names(&fields));
         // What has changed since the write has not been tried there: it need not wait.
         let tried = lacks_nothing(place, &entry.state);

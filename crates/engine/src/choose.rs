@@ -123,7 +123,7 @@ impl Machine {
             Wanted::Values(values) => (values, false),
             Wanted::Present(there) => {
                 return if only_engine_since(seen, &state.merged.clock) {
-                    Ok(edit(state, VecMap::new(), !there, now))
+                    Ok(edit(self.floor, state, VecMap::new(), !there, now))
                 } else {
                     Err(Not::Stale)
                 };
@@ -147,7 +147,7 @@ impl Machine {
             return Err(Not::Stale);
         }
         match state.merged.presence(rules) {
-            Presence::Present => Ok(edit(state, changes, deletes, now)),
+            Presence::Present => Ok(edit(self.floor, state, changes, deletes, now)),
             Presence::Undecided => Err(impossible(
                 "it is not decided yet whether the record is there: decide that first, without a field"
                     .to_owned(),
@@ -170,8 +170,14 @@ fn only_engine_since(seen: &Clock, now: &Clock) -> bool {
     now.iter().all(|(actor, n)| actor.author == Author::Engine || n <= seen.count(actor))
 }
 
-fn edit(state: &RecordState, changes: VecMap<FieldName, Change>, deletes: bool, now: Now) -> Edit {
-    let actor = state.actor(Author::Operator);
+fn edit(
+    floor: u32,
+    state: &RecordState,
+    changes: VecMap<FieldName, Change>,
+    deletes: bool,
+    now: Now,
+) -> Edit {
+    let actor = state.actor_from(floor, Author::Operator);
     Edit {
         generation: state.merged.generation,
         dot: Dot { n: state.merged.clock.count(&actor).saturating_add(1), actor },

@@ -110,6 +110,7 @@ impl Machine {
         let listed = self.passes.is_listed(side, place.name);
         match next_step(place.collection, place.plan, &entry.state, side, listed, known) {
             Step::Rest => self.lanes.close(record, &track),
+            Step::Write | Step::Again if self.plan.restored => self.lanes.close(record, &track),
             Step::Write => {
                 if let Some(wanted) = projection(place.collection, &entry.state, side, listed) {
                     return self.write_new(place, record, entry, wanted, now);

@@ -32,6 +32,7 @@ impl RecordState {
                     clock: clock.clone(),
                     event: id,
                     at,
+                    kept: self.waiting(rules, side),
                     cut: false,
                 };
                 self.side_mut(side).intended(write);
@@ -47,7 +48,7 @@ impl RecordState {
             Body::Failed { side, of, failure, .. } => match self.requests.get_mut(of) {
                 Some(_) if *failure == Failure::Away => {}
                 Some(request) => request.attempts = request.attempts.saturating_add(1),
-                None => self.side_mut(side).failed(*of, *failure),
+                None => self.side_mut(side).failed(*of, *failure, at),
             },
             Body::Confirmed { side, clock, tag, but } => {
                 let merged = &self.merged;
@@ -58,13 +59,9 @@ impl RecordState {
             Body::Doubted { side, stale, id, .. } => self.side_mut(side).doubted(id.as_ref(), *stale, at),
             Body::Parked { lane, parked } => self.park(lane, Some(parked.clone())),
             Body::Released { lane, action } => self.released(lane, *action),
-            Body::Unlinked { side, apart } => self.side_mut(side).unlinked(apart.as_ref()),
-            Body::Linked { side, id, fields, .. } => self.side_mut(side).linked(id.as_ref(), fields, at),
-            Body::Joined { into, gone, .. } => {
-                self.joined = Some(into.clone());
-                gone.iter().for_each(|side| self.side_mut(side).lost());
+            Body::Unlinked { .. } | Body::Linked { .. } | Body::Joined { .. } | Body::Follows { .. } => {
+                self.tied(&event.body, at);
             }
-            Body::Follows { of } => self.follows = Some(of.clone()),
             Body::Queued { job, request } => {
                 let state = RequestState { request: request.clone(), attempts: 0, parked: None };
                 self.requests.insert(version, state);
@@ -88,7 +85,31 @@ impl RecordState {
             // What it says is what the events before it made, where they are there.
             Body::Carried { .. } => {}
             Body::Cursor { .. } | Body::Received { .. } | Body::Signing { .. } | Body::Archived { .. } => {}
+            Body::Restored { .. } => {}
         }
+    }
+
+    /// Which native record is whose.
+    fn tied(&mut self, body: &Body, at: Time) {
+        match body {
+            Body::Unlinked { side, apart } => self.side_mut(side).unlinked(apart.as_ref()),
+            Body::Linked { side, id, fields, .. } => self.side_mut(side).linked(id.as_ref(), fields, at),
+            Body::Joined { into, gone, .. } => {
+                self.joined = Some(into.clone());
+                gone.iter().for_each(|side| self.side_mut(side).lost());
+            }
+            Body::Follows { of } => self.follows = Some(of.clone()),
+            _ => {}
+        }
+    }
+
+    /// Fields of which a side keeps its own value while a person has to decide.
+    fn waiting(&self, rules: &Rules, side: &SideName) -> Vec<FieldName> {
+        if self.merged.met().next().is_none() {
+            return Vec::new();
+        }
+        let waits = |field: &&FieldName| keeps_its_own(rules, &self.merged, side, field);
+        self.merged.field_names().filter(waits).cloned().collect()
     }
 
     /// Without some of its events a record is not what it was, nor is what sides are known
@@ -120,6 +141,7 @@ impl RecordState {
             return;
         };
         let part = self.side_mut(side);
+        part.epoch = part.epoch.max(edit.actor().epoch);
         part.edited(edit, at);
         if id.is_some() {
             part.id = id.cloned();
@@ -263,6 +285,9 @@ impl SideState {
         // Before an update nothing may have stood there, and may still.
         let there = |value: &Value| *value != Value::Absent || write.operation == Operation::Update;
         let before = shown_before.filter(|(_, value)| there(value)).collect();
+        if write.operation == Operation::Create {
+            self.made = Some(answer.at);
+        }
         self.last_write =
             Some(LastWrite { ended: answer.at, before, tag: self.tag.take(), shown: answer.whole });
         self.gone = false;
@@ -276,7 +301,8 @@ impl SideState {
             self.held.iter().filter(|(_, held)| held.not_kept).map(|(field, _)| field.clone()).collect();
         self.acknowledge(merged, &write.clock, |field| {
             let written = write.fields.contains_key(field);
-            !lost.contains(field) && (written || answer.whole && !withheld(field))
+            let shown = answer.whole && !withheld(field) && !write.kept.contains(field);
+            !lost.contains(field) && (written || shown)
         });
     }
 
@@ -375,9 +401,11 @@ impl SideState {
         }
     }
 
-    fn failed(&mut self, of: u64, failure: Failure) {
-        if self.write_of(of).is_none() {
-            return;
+    fn failed(&mut self, of: u64, failure: Failure, at: Time) {
+        let Some(write) = self.write_of(of) else { return };
+        if write.operation == Operation::Create && failure == Failure::NotApplied {
+            // What is there in its place may be what came of it.
+            self.made = Some(at);
         }
         if failure != Failure::Away {
             self.attempts = self.attempts.saturating_add(1);
@@ -514,6 +542,7 @@ pub fn side_of(body: &Body) -> Option<&SideName> {
         | Body::Archived { .. }
         | Body::Joined { .. }
         | Body::Follows { .. }
-        | Body::TakenUp { .. } => None,
+        | Body::TakenUp { .. }
+        | Body::Restored { .. } => None,
     }
 }

@@ -61,6 +61,9 @@ impl Machine {
     /// Calls handlers as far as there is room.
     pub(crate) fn pump_jobs(&mut self, now: Now) -> Result<(), EngineError> {
         let plan = Arc::clone(&self.plan);
+        if plan.restored {
+            return Ok(());
+        }
         for (name, job) in plan.jobs.iter() {
             let track = Track::Handle(name.clone());
             while self.job_slots.get(&track).copied().unwrap_or(0) < job.in_flight_max {
@@ -202,7 +205,7 @@ impl Machine {
             return Ok(());
         }
         let entry = self.views.take(record)?;
-        let waits = is_unread_of(&self.plan, record, &entry.state);
+        let waits = self.plan.restored || is_unread_of(&self.plan, record, &entry.state);
         match next_request(&entry.state, target).filter(|_| !waits) {
             Some((version, next)) => {
                 let Request { method, path, body, key, .. } = next.request.clone();

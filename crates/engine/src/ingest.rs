@@ -49,7 +49,7 @@ impl Machine {
         };
         let low = part.unchanged_until(pass.map(super::pass::Pass::last));
         self.counts.wrong_times += u64::from(seen.modified.is_some_and(|at| !is_credible(at, low, now.wall)));
-        let actor = part.actor(place.side);
+        let actor = part.actor_from(self.floor, place.side);
         let n = entry.state.merged.clock.count(&actor);
         let mut context = part.acked.clone();
         if !is_back(Fault::OwnPastLeftOut) {
@@ -199,6 +199,15 @@ impl Machine {
             let body = Body::Unlinked { side: place.side.clone(), apart };
             return self.emit(record, entry, body, now).map(|_| ());
         }
+        if may_be_new(place, part, &source, now) {
+            return self.doubt(
+                place,
+                record,
+                entry,
+                "we made it just now, and a read may not show it yet",
+                now,
+            );
+        }
         let open = self.is_write_open(place, record, entry);
         if let Some(write) = part.write.clone().filter(|write| open || write.operation == Operation::Delete) {
             let side = place.side.clone();
@@ -218,7 +227,7 @@ impl Machine {
         }
         let nobody = SideState::default();
         let part = entry.state.sides.get(place.side).unwrap_or(&nobody);
-        let actor = part.actor(place.side);
+        let actor = part.actor_from(self.floor, place.side);
         let n = entry.state.merged.clock.count(&actor);
         let mut context = part.acked.clone();
         if !is_back(Fault::OwnPastLeftOut) {
@@ -239,4 +248,10 @@ impl Machine {
         self.tell(Some(record), What::Deleted { side: place.side.clone() }, now);
         Ok(())
     }
+}
+
+/// Whether a read that does not find the record may be older than our making it: time tells.
+fn may_be_new(place: Place<'_>, part: &SideState, source: &Source, now: Now) -> bool {
+    let read = matches!(source, Source::Fetch | Source::Missing) && !is_back(Fault::StaleReadBelieved);
+    read && part.made.is_some_and(|made| now.wall < made.plus(place.plan.settle_window))
 }

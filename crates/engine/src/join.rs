@@ -103,7 +103,7 @@ impl Machine {
     ) -> Result<(), EngineError> {
         let mut from = self.views.take(record)?;
         let mut to = self.views.take(into)?;
-        let edit = join_edit(collection, &from.state, &to.state);
+        let edit = join_edit(self.floor, collection, &from.state, &to.state);
         if let Some(edit) = edit {
             self.counts.edits += 1;
             let source = Source::Person { by: by.to_owned(), reason: reason.to_owned() };
@@ -146,7 +146,7 @@ impl Machine {
         if entry.state.merged.clock.is_empty() {
             return Ok(());
         }
-        let (actor, context) = actor_in(&entry.state, entry.state.merged.clock.clone());
+        let (actor, context) = actor_in(self.floor, &entry.state, entry.state.merged.clock.clone());
         let edit = Edit {
             generation: entry.state.merged.generation,
             dot: Dot { n: context.count(&actor).saturating_add(1), actor },
@@ -164,8 +164,8 @@ impl Machine {
 }
 
 /// The actor `join`, and a context with its own past in it.
-fn actor_in(state: &RecordState, mut context: Clock) -> (Actor, Clock) {
-    let actor = Actor { author: Author::Join, epoch: 0 };
+fn actor_in(floor: u32, state: &RecordState, mut context: Clock) -> (Actor, Clock) {
+    let actor = state.actor_from(floor, Author::Join);
     context.see(&actor, state.merged.clock.count(&actor));
     (actor, context)
 }
@@ -197,7 +197,7 @@ fn is_written(record: &RecordId, state: &RecordState) -> Option<Cannot> {
 }
 
 /// What the one record has and the other has not, or otherwise; not what identifies it.
-fn join_edit(collection: &CollectionPlan, from: &RecordState, to: &RecordState) -> Option<Edit> {
+fn join_edit(epoch: u32, collection: &CollectionPlan, from: &RecordState, to: &RecordState) -> Option<Edit> {
     let rules = &collection.rules;
     let closed = |field: &FieldName| to.erased.as_ref().is_some_and(|erased| erased.fields.contains(field));
     let (mut changes, mut stamp) = (VecMap::new(), Stamp::default());
@@ -215,7 +215,7 @@ fn join_edit(collection: &CollectionPlan, from: &RecordState, to: &RecordState) 
     if changes.is_empty() {
         return None;
     }
-    let (actor, context) = actor_in(to, Clock::new());
+    let (actor, context) = actor_in(epoch, to, Clock::new());
     Some(Edit {
         generation: to.merged.generation,
         dot: Dot { n: context.count(&actor).saturating_add(1), actor },

@@ -48,6 +48,7 @@ mod choose;
 mod snapshot;
 mod refold;
 mod near;
+mod restored;
 mod views;
 mod past;
 mod carry;
@@ -80,6 +81,7 @@ pub use report::{
     CollectionStatus, Counts, ErasedReport, FieldReport, ParkedItem, RecordReport, SiblingReport, SidePart,
     SideStatus, Status,
 };
+pub use restored::{PendingCounts, PendingWrite};
 pub use state::{Doubt, Erasure, Held, JobState, LastWrite, RecordState, RequestState, SideState, Write};
 pub use stream::{StreamState, parse_stream, stream_of};
 pub use views::{Entry, Saved, Views};

@@ -59,6 +59,8 @@ pub struct Machine {
     tells_all: bool,
     /// Whether any collection has personal fields.
     pub(crate) any_personal: bool,
+    /// The lowest epoch that an edit is made in.
+    pub(crate) floor: u32,
     next_seq: u64,
     pub(crate) steady: Steady,
     random: fastrand::Rng,
@@ -98,8 +100,10 @@ impl Machine {
             .iter()
             .map(|(side, p)| (side.clone(), Gate::new(p.in_flight_max.saturating_mul(QUEUE_DEPTH))))
             .collect();
+        let (floor, restored_at) = crate::restored::floor(&views)?;
         Ok(Self {
-            passes: Passes::new(&plan, &views)?,
+            floor,
+            passes: Passes::new(&plan, &views, restored_at)?,
             plan,
             views,
             lanes: Lanes::default(),
@@ -129,6 +133,9 @@ impl Machine {
         }
         match wake {
             Wake::Start => {
+                if self.plan.restored {
+                    self.begin_restored(now)?;
+                }
                 self.views.sum_up_missing();
                 self.resume_listings(now);
                 self.look_at_all();
@@ -345,7 +352,7 @@ impl Machine {
         if changes.is_empty() {
             return Ok(());
         }
-        let actor = entry.state.actor(Author::Engine);
+        let actor = entry.state.actor_from(self.floor, Author::Engine);
         let edit = Edit {
             generation: merged.generation,
             dot: Dot { n: merged.clock.count(&actor).saturating_add(1), actor },

@@ -214,6 +214,15 @@ impl Machine {
         if is_back(Fault::OpenWriteForgotten) {
             // As if there were none.
         } else if self.is_write_open(place, record, entry) && seen.source != Source::Answer {
+            if is_undecided(place, entry, seen, now) {
+                return self.doubt(
+                    place,
+                    record,
+                    entry,
+                    "it shows a part of our write, and may be older",
+                    now,
+                );
+            }
             certain = self.look(place, record, entry, seen, now)?;
         } else if seen.source == Source::Fetch {
             self.drop_refused(place, record, entry, now)?;
@@ -517,15 +526,33 @@ fn found_of(place: Place<'_>, part: &SideState, write: &Write, seen: &Seen) -> F
         let Some(there) = seen.fields.get(field) else { continue };
         let (ours, was) = (place.plan.shape.image(field, value), shown(place.plan, part, field));
         if same(&ours, &was) || same_but_form(&ours, &was) {
+            // A side that has a form of its own would not show ours.
+            found.ours |= !same(&ours, &was) && same(there, &ours);
             continue;
         }
         let is_ours = same(there, &ours) || same_but_form(there, &ours);
         let is_before = !is_ours && same(there, &was);
+        // What a side does not keep it shows as it was, whether the write came there or not.
+        if is_before && part.held.get(field).is_some_and(|held| held.not_kept) {
+            continue;
+        }
         found.ours |= is_ours;
         found.before |= is_before;
         found.other |= !is_ours && !is_before;
     }
     found
+}
+
+/// Whether a side shows a part of a write of unknown fate and something that may be older than
+/// the write before it: what its people did and knew is said when that has settled, in one.
+fn is_undecided(place: Place<'_>, entry: &Entry, seen: &Seen, now: Now) -> bool {
+    let Some(part) = entry.state.sides.get(place.side) else { return false };
+    let Some(write) = part.write.as_ref().filter(|write| write.operation != Operation::Delete) else {
+        return false;
+    };
+    let found = found_of(place, part, write, seen);
+    let in_part = !found.landed() && !found.is_as_before();
+    in_part && matches!(verdict(place, part, seen, now), Verdict::Stale(_) | Verdict::Edit(_, true))
 }
 
 /// Whether a side shows a write of ours and nothing else that is new: so it has been shown

@@ -129,8 +129,9 @@ struct Left {
 const PAGE_STEP: usize = 48;
 
 impl Passes {
-    pub(crate) fn new(plan: &Plan, views: &Views) -> Result<Self, EngineError> {
+    pub(crate) fn new(plan: &Plan, views: &Views, restored_at: Time) -> Result<Self, EngineError> {
         let (mut all, lost_at) = (BTreeMap::new(), views.log().lost_at()?);
+        let lost_at = lost_at.max(Some(restored_at).filter(|at| at.0 > 0));
         for (collection, of) in plan.collections.iter() {
             for (side, part) in of.sides.iter().filter(|(_, part)| part.abilities.read) {
                 let stream = stream_of(side, collection)?;
@@ -167,6 +168,14 @@ impl Passes {
             }
         }
         Ok(Self { all, count: 0 })
+    }
+
+    /// Everything is to be read as on a first load.
+    pub(crate) fn begin_anew(&mut self) {
+        for pass in self.all.values_mut() {
+            (pass.cursor, pass.place, pass.listed, pass.current) = (None, None, false, false);
+            pass.ask(true);
+        }
     }
 
     pub(crate) fn get(&self, side: &SideName, collection: &CollectionName) -> Option<&Pass> {

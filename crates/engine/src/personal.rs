@@ -185,6 +185,7 @@ fn close(body: &mut Body, closed: &BTreeSet<FieldName>) {
         | Body::Unlinked { .. }
         | Body::Joined { .. }
         | Body::Follows { .. }
+        | Body::Restored { .. }
         | Body::Queued { .. }
         | Body::Handled { .. }
         | Body::Cursor { .. }

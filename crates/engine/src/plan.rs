@@ -31,6 +31,8 @@ pub struct Plan {
     /// How often collections of sides are asked for changes instead, as long as one of their
     /// webhooks has come within this time.
     pub sweeps: BTreeMap<(SideName, CollectionName), Duration>,
+    /// The log was put back from a backup: everything is read anew, and nothing is written.
+    pub restored: bool,
 }
 
 impl Plan {
@@ -45,6 +47,7 @@ impl Plan {
             records_max: 6_000,
             unsaved_max: 8_000,
             sweeps: BTreeMap::new(),
+            restored: false,
         }
     }
 }

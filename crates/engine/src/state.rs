@@ -91,6 +91,9 @@ pub struct SideState {
     /// The side's version tag, as last heard.
     #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<Tag>,
+    /// When we made the record there, or may have.
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<Time>,
     /// The side is known not to have the record any more.
     #[serde(rename = "g", default, skip_serializing_if = "is_default")]
     pub gone: bool,
@@ -175,6 +178,9 @@ pub struct Write {
     /// When it was intended: a side may forget its key some time after that.
     #[serde(rename = "t", default, skip_serializing_if = "is_default")]
     pub at: Time,
+    /// Fields that waited for a person when it was intended: its answer shows nobody the others' values.
+    #[serde(rename = "k", default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<FieldName>,
     /// Whether it was to carry more, which has been erased since: it must not be sent
     /// again under its key.
     #[serde(rename = "x", default, skip_serializing_if = "is_default")]
@@ -252,6 +258,11 @@ impl SideState {
     /// The actor that edits made on `side` are ascribed to.
     pub fn actor(&self, side: &SideName) -> Actor {
         Actor { epoch: self.epoch, ..Actor::side(side.clone()) }
+    }
+
+    /// The same for an edit that is made now: in no epoch below `floor`.
+    pub(crate) fn actor_from(&self, floor: u32, side: &SideName) -> Actor {
+        Actor { epoch: self.epoch.max(floor), ..Actor::side(side.clone()) }
     }
 
     /// Whether the side has the record, as far as we know.

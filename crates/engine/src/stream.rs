@@ -103,6 +103,7 @@ impl StreamState {
                 self.held = None;
                 self.approved = *action == Released::Replay;
             }
+            Body::Restored { .. } => self.at = event.at,
             Body::Carried { .. } => self.begin_with(id, event),
             _ => {}
         }
@@ -185,6 +186,11 @@ pub fn stream_of(side: &SideName, collection: &CollectionName) -> Result<RecordI
 /// The stream of the keys that the log signs with.
 pub(crate) fn keys_stream() -> Result<RecordId, InvalidName> {
     RecordId::try_new(hms_sync_model::KEYS_STREAM)
+}
+
+/// The stream of how often the log was put back from a backup.
+pub(crate) fn restores_stream() -> Result<RecordId, InvalidName> {
+    RecordId::try_new("@log/restores")
 }
 
 /// The side and collection of a stream.

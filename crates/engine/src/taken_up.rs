@@ -41,7 +41,8 @@ impl RecordState {
         at: Time,
     ) {
         self.malformed = None;
-        self.epoch = self.epoch.saturating_add(1);
+        let met = self.merged.clock.iter().map(|(actor, _)| actor.epoch).max().unwrap_or_default();
+        self.epoch = self.epoch.max(met).saturating_add(1);
         self.merged.start_over(|field| identity.contains(field));
         self.flips.clear();
         for (_, met) in self.conflicts.iter_mut().filter(|(_, met)| met.ended.is_none()) {
@@ -57,6 +58,8 @@ impl RecordState {
                 epoch: old.epoch.saturating_add(1),
                 id: old.id,
                 gone: old.gone,
+                unlinked: old.unlinked,
+                apart: old.apart,
                 acked: self.merged.clock.clone(),
                 unread: unread.then_some(at),
                 parked: old.parked.filter(|_| !unread),
@@ -65,9 +68,9 @@ impl RecordState {
         }
     }
 
-    /// One of ours who edits the record, as of now.
-    pub(crate) fn actor(&self, author: Author) -> Actor {
-        Actor { author, epoch: self.epoch }
+    /// One of ours who edits the record, as of now: in no epoch below `floor`.
+    pub(crate) fn actor_from(&self, floor: u32, author: Author) -> Actor {
+        Actor { author, epoch: self.epoch.max(floor) }
     }
 }
 
@@ -83,6 +86,7 @@ pub(crate) fn way_to_read(
     let known = |field: &FieldName| !state.merged.value(&collection.rules, field).is_blank();
     let named = !collection.identity.is_empty() && collection.identity.iter().all(known);
     match () {
+        () if state.sides.get(side).is_some_and(|part| part.unlinked) => None,
         () if has_id && can.fetch => Some(Way::Fetch),
         () if named && can.lookup => Some(Way::LookUp),
         () if can.read => Some(Way::Listing),
@@ -214,8 +218,8 @@ fn unsure(
         (Lane::Job(job.clone()), words.to_owned())
     });
     let blind = collection.sides.iter().filter(|(side, part)| {
-        let has_it = state.sides.get(*side).is_some_and(SideState::has_it);
-        !has_it && part.abilities.create && way_to_read(collection, part, state, side).is_none()
+        let settled = state.sides.get(*side).is_some_and(|part| part.has_it() || part.unlinked);
+        !settled && part.abilities.create && way_to_read(collection, part, state, side).is_none()
     });
     let blind = blind.map(|(side, _)| {
         let words = "it may have the record: that it was created there may be among the events that are lost, and \

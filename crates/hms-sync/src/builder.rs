@@ -166,7 +166,7 @@ impl Sync {
             running.stop().await?;
         }
         let handlers = work.jobs.iter().map(|job| (job.name.clone(), job.handler.0.clone())).collect();
-        let options = Options { watcher: self.watcher.0.clone(), handlers };
+        let options = Options { watcher: self.watcher.0.clone(), handlers, restored: false };
         let home = Home { data_dir: &self.data_dir, address: self.listen, audit: self.audit.clone() };
         let running = start(assembly, home, options).await?;
         live.work = work;

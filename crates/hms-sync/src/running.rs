@@ -23,6 +23,8 @@ pub struct Options {
     pub watcher: Option<Watcher>,
     /// Handlers, by the name of their job.
     pub handlers: BTreeMap<JobName, Handler>,
+    /// Its change log was put back from a backup: everything is read, and nothing written.
+    pub restored: bool,
 }
 
 impl std::fmt::Debug for Options {
@@ -110,12 +112,13 @@ pub(crate) async fn start(
     home: Home<'_>,
     options: Options,
 ) -> Result<Running, SyncError> {
-    let Assembly { plan, connectors, hooks } = assembly;
+    let Assembly { mut plan, connectors, hooks } = assembly;
+    plan.restored = options.restored;
     let Home { data_dir, address, audit } = home;
     let log = open(data_dir.to_owned()).await?;
     let vault = open_keys(data_dir, &plan)?;
     let notary = notary(data_dir.to_owned(), plan.name.clone(), audit, log.clone()).await;
-    let Options { watcher, handlers } = options;
+    let Options { watcher, handlers, restored: _ } = options;
     let parts = Parts { plan, log, connectors, handlers, watcher, vault };
     // Folding the tail of the log may take a moment; the runtime must not wait for it.
     let runtime = tokio::runtime::Handle::current();

@@ -43,9 +43,11 @@ pub(crate) fn detail(event: &Event) -> Json {
             };
             json!({ "lane": of(lane), "action": action })
         }
-        Body::Unlinked { .. } | Body::Linked { .. } | Body::Joined { .. } | Body::Follows { .. } => {
-            ties(&event.body)
-        }
+        Body::Unlinked { .. }
+        | Body::Linked { .. }
+        | Body::Joined { .. }
+        | Body::Follows { .. }
+        | Body::Restored { .. } => ties(&event.body),
         Body::Queued { job, request } => {
             let Request { target, method, path, body, key } = request;
             json!({ "job": job, "target": target, "method": method, "path": path, "body": body, "key": key })
@@ -89,6 +91,7 @@ fn ties(body: &Body) -> Json {
         Body::Joined { into, gone, by, reason } => {
             json!({ "into": into, "gone": gone, "by": by, "reason": reason })
         }
+        Body::Restored { last } => json!({ "last": last }),
         Body::Follows { of } => json!({ "of": of }),
         _ => Json::Null,
     }

@@ -118,9 +118,11 @@ impl Teller {
                 let (words, message) = (short(words), message.unwrap_or_default());
                 (Some(side.clone()), format!("{side} will be read again: {words}{message}"))
             }
-            Body::Unlinked { .. } | Body::Linked { .. } | Body::Joined { .. } | Body::Follows { .. } => {
-                self.told_ties(&event.body)
-            }
+            Body::Unlinked { .. }
+            | Body::Linked { .. }
+            | Body::Joined { .. }
+            | Body::Follows { .. }
+            | Body::Restored { .. } => self.told_ties(&event.body),
             other => self.told_rest(event.version, other),
         }
     }
@@ -137,6 +139,9 @@ impl Teller {
             }
             Body::Joined { into, by, reason, .. } => {
                 (None, format!("one with {into} from here on, by {}: {}", short(by), short(reason)))
+            }
+            Body::Restored { last } => {
+                (None, format!("the log was put back from a backup that ended with event {last}"))
             }
             Body::Follows { of } => (None, format!("follows {of}, which had its place before")),
             _ => (None, String::new()),
@@ -184,14 +189,7 @@ impl Teller {
                 (None, phrases::erased(of.as_ref(), by, reason, fields))
             }
             Body::TakenUp { by, reason, unread, .. } => (None, phrases::taken_up(by, reason, unread)),
-            Body::Carried { upto, .. } => {
-                let events = if *upto == 1 {
-                    "its first event".to_owned()
-                } else {
-                    format!("its first {upto} events")
-                };
-                (None, format!("{events} came to this; they may be archived"))
-            }
+            Body::Carried { upto, .. } => (None, phrases::carried(*upto)),
             Body::Archived { first, last, file, by, reason, .. } => {
                 (None, phrases::archived((*first, *last), file, by, reason))
             }
@@ -208,7 +206,8 @@ impl Teller {
             | Body::Unlinked { .. }
             | Body::Linked { .. }
             | Body::Joined { .. }
-            | Body::Follows { .. } => (None, String::new()),
+            | Body::Follows { .. }
+            | Body::Restored { .. } => (None, String::new()),
         }
     }
 

@@ -385,6 +385,14 @@ pub enum Body {
         #[serde(rename = "o")]
         of: RecordId,
     },
+    /// The log was put back from a backup: what it had given out since is not known, and from
+    /// here on all authors go on in another epoch. On a stream of the sync's own, `@log/restores`.
+    #[serde(rename = "B")]
+    Restored {
+        /// The number of the last event that it still had.
+        #[serde(rename = "z")]
+        last: u64,
+    },
     /// A handler asked for a request.
     #[serde(rename = "Q")]
     Queued {

@@ -81,6 +81,8 @@ kinds! {
     Follows => "follows",
     /// A record that lacks events was taken up again.
     TakenUp => "taken_up",
+    /// The log was put back from a backup.
+    Restored => "restored",
 }
 
 /// There is no such kind of event.

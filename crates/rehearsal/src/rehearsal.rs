@@ -387,6 +387,16 @@ impl Rehearsal {
         self.reboot()
     }
 
+    /// The same, and that the log was put back is said: everything is read, nothing is written.
+    pub fn restore_and_look(&mut self, backup: &Backup) -> Result<(), RehearsalError> {
+        let plan = Plan::clone(&self.plan);
+        self.plan = Arc::new(Plan { restored: true, ..plan.clone() });
+        self.restore(backup)?;
+        self.settle()?;
+        self.plan = Arc::new(plan);
+        Ok(())
+    }
+
     fn reboot(&mut self) -> Result<(), RehearsalError> {
         self.life += 1;
         let (machine, vault) = boot(&self.plan, &self.disk, &self.keys, self.life)?;

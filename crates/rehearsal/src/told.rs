@@ -160,7 +160,8 @@ impl Told {
             Body::Follows { .. } => {
                 self.line(heard, "engine", "follow", "", format!("-> after another #{n}"));
             }
-            Body::Queued { .. }
+            Body::Restored { .. }
+            | Body::Queued { .. }
             | Body::Handled { .. }
             | Body::HandlerFailed { .. }
             | Body::Cursor { .. }

@@ -236,8 +236,10 @@ impl Record {
     /// Starts over: whether it is there and what its fields hold is nobody's word any more,
     /// but for the fields that `keeps` names. What has been seen of it stays seen.
     pub fn start_over(&mut self, keeps: impl Fn(&FieldName) -> bool) {
-        self.presence = Reg::default();
-        self.fields.retain(|field, _| keeps(field));
+        self.change(|open| {
+            open.presence = Reg::default();
+            open.fields.retain(|field, _| keeps(field));
+        });
     }
 
     /// Forgets all that was ever in a field, as if nobody had touched it. What has been

@@ -68,6 +68,7 @@ fn walk(body: &mut Body, visit: &mut impl Visit) -> Result<(), VaultError> {
         | Body::Unlinked { .. }
         | Body::Joined { .. }
         | Body::Follows { .. }
+        | Body::Restored { .. }
         | Body::Handled { .. }
         | Body::Cursor { .. }
         | Body::Received { .. }

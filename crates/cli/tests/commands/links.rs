@@ -30,3 +30,15 @@ fn a_person_takes_a_record_apart_and_links_it_again() {
     let joined = bench.ask(&[&other[..], &why[..]].concat());
     assert!(joined.out.contains("one with permit/"), "{joined:?}");
 }
+
+#[test]
+fn a_log_put_back_is_looked_at_before_anything_is_written() {
+    let (bench, sync) = conflicted();
+    until("all sides to agree", || bench.ask(&["conflicts", "list", "--json"]).out == "[]\n");
+    assert_eq!(sync.stop().0, 0);
+    let shown = bench.ask(&["run", "--restored"]);
+    assert_eq!(shown.code, 0, "{shown:?}");
+    assert!(shown.out.contains("nothing would be written: the sides agree"), "{shown:?}");
+    let told = bench.ask(&["log", "list", "--kind", "restored"]);
+    assert!(told.out.contains("the log was put back from a backup that ended with event"), "{told:?}");
+}

@@ -28,6 +28,8 @@ pub struct Mood {
     /// Who writes `status` and not `by` finds `by` changed.
     pub automation: bool,
     pub maps: [bool; FIELDS.len()],
+    /// A row that is written anew is not shown by reads for so long.
+    pub slow: i64,
 }
 
 impl Mood {
@@ -43,6 +45,7 @@ impl Mood {
             ignores,
             automation: automation && !ignores,
             maps: [true; FIELDS.len()],
+            slow: 0,
         };
         // Whether a write that nobody saw was kept, or undone by a user before a later edit,
         // cannot be told where a tag says that somebody edited and no answer says what was stored.
@@ -88,6 +91,8 @@ pub struct Row {
     pub no: usize,
     /// The newest last.
     pub states: Vec<State>,
+    /// From when on reads show it.
+    pub shown_from: i64,
 }
 
 impl Row {
@@ -146,7 +151,7 @@ impl Side {
         let id = format!("n{}", self.ids);
         let doc: Doc = std::array::from_fn(|f| doc[f].clone().map(|value| self.stored(f, value)));
         let state = State { doc, version: self.versions, made, at: now, gone: false };
-        self.rows.insert(id.clone(), Row { no, states: vec![state] });
+        self.rows.insert(id.clone(), Row { no, states: vec![state], shown_from: 0 });
         id
     }
 
@@ -198,9 +203,10 @@ impl Side {
         }
     }
 
-    pub fn page(&self, shown: &mut Shown) -> Page {
+    pub fn page(&self, shown: &mut Shown, now: i64) -> Page {
         let mut records = Vec::new();
-        let rows = self.rows.iter().map(|(id, row)| (id, row.now()));
+        let rows = self.rows.iter().filter(|(_, row)| row.shown_from <= now);
+        let rows = rows.map(|(id, row)| (id, row.now()));
         for (id, state) in rows.filter(|(_, state)| !state.gone) {
             shown.made.push((id.clone(), state.made));
             records.push(self.view(id, state));
@@ -208,9 +214,10 @@ impl Side {
         Page { records, ..Page::default() }
     }
 
-    pub fn fetch(&self, id: &str, shown: &mut Shown) -> Observation {
+    pub fn fetch(&self, id: &str, shown: &mut Shown, now: i64) -> Observation {
+        let hidden = self.rows.get(id).is_some_and(|row| row.shown_from > now);
         match self.rows.get(id).map(Row::now) {
-            Some(state) if !state.gone => {
+            Some(state) if !state.gone && !hidden => {
                 shown.made.push((id.to_owned(), state.made));
                 self.view(id, state)
             }
@@ -264,7 +271,9 @@ impl Side {
             Target::Create => {
                 let mut doc = Doc::default();
                 keeps.into_iter().for_each(|(f, v)| doc[f] = v);
-                self.insert(no, doc, made, now)
+                let id = self.insert(no, doc, made, now);
+                self.rows.get_mut(&id).unwrap().shown_from = now + self.mood.slow;
+                id
             }
             Target::Update(id, tag) | Target::Delete(id, tag) => {
                 let id = id.as_str();

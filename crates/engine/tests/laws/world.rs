@@ -2,10 +2,13 @@
 //! in simulated time from a seed. Each record is a history of its own. Every event is
 //! folded a second time here, and what breaks a law is noted under the law's name.
 
-use crate::laws::Law;
-use crate::screen::{Part, Upto, beyond, upto};
+mod heard;
+mod judge;
+
+use crate::laws::{Law, NONE_SLOW};
+use crate::screen::{Part, Upto, upto};
 use crate::side::{BY, Doc, FIELDS, Mood, NO, NOTE, Shown, Side};
-use hms_sync_changelog::{Log, MemoryDisk, Sealed};
+use hms_sync_changelog::{Log, MemoryDisk};
 use hms_sync_connector::{Delivery, ReadError, Target};
 use hms_sync_engine::{
     CollectionPlan, CollectionSide, Effect, Guard, Machine, Now, OnAltered, Plan, RecordState, Recreate,
@@ -13,10 +16,10 @@ use hms_sync_engine::{
 };
 use hms_sync_mapping::{FieldMapping, FieldPath, SideMap};
 use hms_sync_model::{
-    Actor, Body, Clock, CollectionName, Edit, Event, FieldMap, FieldName, FieldResult, FieldType, NativeId,
-    Operation, Outcome, ParkReason, RecordId, SideName, Source, Time, Value, VecMap,
+    Actor, Body, Clock, CollectionName, Edit, Event, FieldName, FieldType, NativeId, Outcome, RecordId,
+    SideName, Time, Value, VecMap,
 };
-use hms_sync_resolver::{FieldRule, Group, Owner, Policy, Reason, Record, Rules};
+use hms_sync_resolver::{FieldRule, Group, Owner, Policy, Rules};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -27,6 +30,8 @@ pub const EPOCH: i64 = 1_700_000_000_000_000;
 pub const RECORDS: usize = 20;
 const POLL: i64 = 4_000_000;
 const WINDOW: i64 = 3_000_000;
+/// How long a slow side does not show a row that was written just now.
+const SLOW: i64 = 2_500_000;
 /// When users and faults stop, and when all must be quiet.
 const CALM: i64 = 24_000_000;
 const QUIET: i64 = CALM + 24_000_000;
@@ -191,7 +196,11 @@ impl World {
     pub fn new(seed: u64, trace: bool) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let count = *rng.choice(&[2, 2, 2, 3, 3, 4, 5]).unwrap();
-        let sides: Vec<Side> = (0..count).map(|i| Side::new(Mood::new(&mut rng, i == 0))).collect();
+        let mut sides: Vec<Side> = (0..count).map(|i| Side::new(Mood::new(&mut rng, i == 0))).collect();
+        let mut slow = fastrand::Rng::with_seed(!seed);
+        for side in sides.iter_mut().filter(|_| slow.u8(0..6) == 0 && !NONE_SLOW.contains(&seed)) {
+            side.mood.slow = SLOW;
+        }
         let faults = *rng.choice(&[0.0, 0.0, 0.1, 0.25]).unwrap();
         let deletes = rng.u8(0..4) == 0;
         let plan = Arc::new(plan(&sides, rules(seed, seed)));
@@ -403,14 +412,14 @@ impl World {
         let (wake, at) = match effect {
             Effect::Read { side, pass, request } => {
                 let i = index(&side);
-                let page = self.sides[i].page(&mut shown);
+                let page = self.sides[i].page(&mut shown, now);
                 self.screens(i, &shown);
                 let result = if away { Err(failed()) } else { Ok(page) };
                 (Wake::Page { side, collection: request.collection, pass, result }, i)
             }
             Effect::Fetch { record, side, id, .. } => {
                 let i = index(&side);
-                let seen = self.sides[i].fetch(id.as_str(), &mut shown);
+                let seen = self.sides[i].fetch(id.as_str(), &mut shown, now);
                 self.screens(i, &shown);
                 let result = if away { Err(failed()) } else { Ok(seen) };
                 (Wake::Fetched { record, side, began, result }, i)
@@ -610,7 +619,7 @@ impl World {
         let ids: Vec<String> = self.sides[i].rows.keys().cloned().collect();
         let Some(id) = self.rng.choice(&ids).cloned() else { return };
         let mut shown = Shown::default();
-        let seen = self.sides[i].fetch(&id, &mut shown);
+        let seen = self.sides[i].fetch(&id, &mut shown, i64::MAX);
         self.screens(i, &shown);
         let message = Some(format!("m{}", self.rng.u8(0..8)));
         let (records, hints) = if self.rng.bool() {
@@ -624,410 +633,4 @@ impl World {
         let delay = self.rng.i64(1_000..2_000_000);
         self.at(delay, Due::Wake(wake, i, shown));
     }
-
-    /// An event of the machine's: judged by the laws, and folded once more.
-    fn event(&mut self, sealed: &Sealed, side: usize, shown: &Shown) {
-        self.events += 1;
-        let event: Event = rmp_serde::from_slice(sealed.payload()).unwrap();
-        if event.record.is_own_stream() {
-            return;
-        }
-        if self.now > QUIET && !self.relinked {
-            self.late += 1;
-            self.say(|| format!("LATE {event:?}"));
-        }
-        let known = self.histories.contains_key(&event.record);
-        if !known {
-            // Which record it is shows with its first edit.
-            self.histories.insert(event.record.clone(), History { no: usize::MAX, ..History::default() });
-        }
-        if let Body::Edited { edit, id: Some(id), .. } = &event.body {
-            let id = id.as_str();
-            let no = self.sides[side].rows[id].no;
-            if self.histories[&event.record].no != no {
-                self.histories.get_mut(&event.record).unwrap().no = no;
-                self.of_no.entry(no).or_default().push(event.record.clone());
-            }
-            let made = shown.made.iter().find(|(of, _)| of == id).map_or(0, |(_, made)| *made);
-            self.edited(&event, edit, side, no, made);
-        }
-        if let Body::Edited { edit, .. } = &event.body {
-            self.order_laws(&event, edit, self.histories[&event.record].no);
-        }
-        let rules = self.plan.collections.values().next().unwrap();
-        let history = self.histories.get_mut(&event.record).unwrap();
-        history.state.fold(&rules.rules, sealed.id, &event);
-        let no = history.no;
-        if self.only.is_some() || matches!(event.body, Body::Edited { .. }) {
-            self.say_of(no, || format!("        {no} {:?}", event.body));
-        }
-        self.after(&event, no);
-    }
-
-    /// Whether a side that ignores what it is sent is taken for one that makes something else
-    /// of it: so its people are taken to have been shown it.
-    fn makes_something_else(&self, i: usize, f: usize, part: &SideState) -> bool {
-        let held = part.held.get(&name(f)).filter(|held| !held.not_kept);
-        self.sides[i].mood.ignores && f == BY && held.is_some_and(|held| held.shown.is_some())
-    }
-
-    /// What must hold of every edit that the engine ascribes to a side.
-    fn edited(&mut self, event: &Event, edit: &Edit, side: usize, no: usize, made: u64) {
-        // A side that reformats edits, where its answers do not say so: nothing was said anew.
-        let changed = |(_, change): &(&FieldName, &hms_sync_model::Change)| {
-            change.before != change.after && !alike(change.before.as_text(), change.after.as_text())
-        };
-        let fields: Vec<usize> = edit.changes.iter().filter(changed).map(|(f, _)| number(f)).collect();
-        if self.relinked {
-            return;
-        }
-        for (f, change) in edit.changes.iter() {
-            self.parts[no][side].know(number(f), change.after.as_text().map(str::to_owned));
-        }
-        let mut brings = Vec::new();
-        for f in fields {
-            let part = &self.parts[no][side];
-            let by = part.last(f, made).cloned().filter(|by| by.n > part.taken[f]);
-            // Where nobody knows whether our create was there before, all that is there is theirs.
-            if by.is_none() && !edit.certain {
-                continue;
-            }
-            let Some(by) = by else {
-                let what = format!("{} is said to have set {}: {edit:?}", side_name(side), FIELDS[f]);
-                self.breaks(Law::stale_read_never_wins, no, || what);
-                continue;
-            };
-            let claimed = upto(&self.parts[no], &edit.context_of(&name(f)), f, index);
-            // Without versions an answer shows what somebody did just before it, as if after.
-            let blind = matches!(event.body, Body::Edited { source: Source::Answer, .. })
-                && !self.sides[side].mood.tags;
-            let part = self.histories[&event.record].state.sides.get(&side_name(side));
-            let altered = part.is_some_and(|part| self.makes_something_else(side, f, part));
-            if let (false, Some(of)) = (blind || altered, beyond(&claimed, &by.seen, side)) {
-                let what = format!(
-                    "{} had not been shown {}: {edit:?} {by:?} {claimed:?}",
-                    FIELDS[f],
-                    side_name(of)
-                );
-                self.breaks(Law::never_claims_more_than_the_screen_showed, no, || what);
-            }
-            let parts = &self.parts[no];
-            let less = (0..parts.len())
-                .find(|of| *of != side && parts[*of].edited_between(f, claimed[*of], by.told[*of]));
-            // A group of which a part was written is known no further than the rest of it is.
-            let part_of_group = self.group().contains(&f)
-                && self.group().iter().any(|member| edit.but.contains_key(&name(*member)));
-            if let (true, Some(of)) = (edit.certain && !part_of_group, less) {
-                let what = format!(
-                    "{} of {} was on the screen: {edit:?} {by:?} {claimed:?}",
-                    FIELDS[f],
-                    side_name(of)
-                );
-                self.breaks(Law::claims_less_only_where_uncertain, no, || what);
-            }
-            brings.push((f, by.n));
-        }
-        self.parts[no][side].take(edit.dot.actor.epoch, edit.dot.n, &brings);
-        if !edit.certain {
-            self.parts[no][side].doubt();
-        }
-        self.whole_groups(event, edit, side, no);
-    }
-
-    /// The laws of merging that can be told from the log alone.
-    fn order_laws(&mut self, event: &Event, edit: &Edit, no: usize) {
-        if edit.context.count(&edit.dot.actor) + 1 != edit.dot.n {
-            self.breaks(Law::own_past_always, no, || format!("{edit:?}"));
-        }
-        let history = self.histories.get_mut(&event.record).unwrap();
-        history.edits.push(edit.clone());
-        let mut back = false;
-        // What each edit says of the record, and of the fields that it touches.
-        for f in edit.changes.keys().map(Some).chain([None]) {
-            let seen = f.map_or_else(|| edit.context.clone(), |f| edit.context_of(f));
-            let before = history.said.insert((edit.dot.actor.clone(), f.cloned()), seen.clone());
-            back |= before.is_some_and(|before| !seen.covers(&before));
-        }
-        if back {
-            let edits = history.edits.clone();
-            self.breaks(Law::contexts_never_go_back, no, || format!("{edit:?} after {edits:?}"));
-        }
-    }
-
-    /// Who sees a part of a group keeps the rest as it was on their screen.
-    fn whole_groups(&self, event: &Event, edit: &Edit, side: usize, no: usize) {
-        let groups = self.rules().groups().to_vec();
-        for group in groups.iter().filter(|group| group.fields.iter().any(|f| edit.changes.contains_key(f))) {
-            for f in group.fields.iter().filter(|f| !self.sides[side].mood.maps[number(f)]) {
-                let history = &self.histories[&event.record];
-                let seen = edit.context_of(f);
-                let mut view = Record::default();
-                for other in history.edits.iter().filter(|other| seen.has(&other.dot)) {
-                    view.apply(self.rules(), other).unwrap();
-                }
-                let (then, said) =
-                    (view.value(self.rules(), f), edit.changes.get(f).map(|c| c.after.clone()));
-                let untouched = said.as_ref().is_none_or(|said| *said == then);
-                if !untouched {
-                    let what = format!("{f} was {then:?} for {}: {edit:?}", side_name(side));
-                    self.breaks(Law::group_partial_side_keeps_rest, no, || what);
-                }
-            }
-        }
-    }
-
-    /// What must hold after an event.
-    fn after(&mut self, event: &Event, no: usize) {
-        if self.relinked {
-            return;
-        }
-        let history = &self.histories[&event.record];
-        if let Some(why) = &history.state.malformed {
-            let why = why.clone();
-            return self.breaks(Law::own_past_always, no, || why);
-        }
-        match &event.body {
-            Body::Applied { side, of, results, .. } => {
-                self.agreed(event, index(side), *of, no);
-                // It may have been kept and undone at once.
-                let lost = |result: &FieldResult| *result == FieldResult::NotKept;
-                let fields: Vec<usize> =
-                    results.iter().filter(|(_, result)| lost(result)).map(|(f, _)| number(f)).collect();
-                self.parts[no][index(side)].doubt_of(&fields);
-            }
-            Body::Intended { side, operation, fields, clock } => {
-                self.intended(event, (index(side), *operation), fields, clock, no);
-            }
-            Body::Edited { .. } => {
-                let merged = &history.state.merged;
-                let twice = |f: &FieldName| {
-                    let actors = merged.siblings(f).iter().map(|s| &s.dot.actor);
-                    actors.clone().collect::<BTreeSet<_>>().len() != actors.count()
-                };
-                if let Some(f) = merged.field_names().find(|f| twice(f)).cloned() {
-                    self.breaks(Law::one_sibling_per_actor, no, || format!("{f} after {event:?}"));
-                }
-                self.group_stands(event, no);
-            }
-            Body::Confirmed { side, .. } => {
-                let (i, part) = (index(side), &history.state.sides.get(side).unwrap());
-                if !part.has_it() {
-                    return;
-                }
-                let claims: Vec<(usize, Clock)> = (1..FIELDS.len())
-                    .filter(|f| self.sides[i].mood.maps[*f] && !self.makes_something_else(i, *f, part))
-                    .map(|f| (f, part.acked_of(&name(f)).clone()))
-                    .collect();
-                for (f, clock) in claims {
-                    let claimed = upto(&self.parts[no], &clock, f, index);
-                    let seen = *self.parts[no][i].seen(f);
-                    if let Some(of) = beyond(&claimed, &seen, i) {
-                        let what =
-                            format!("{} of {} was never shown by {}", FIELDS[f], side_name(of), side_name(i));
-                        let what = format!("{what}: {event:?} {claimed:?} {seen:?}");
-                        self.breaks(Law::in_step_acknowledges_only_when_confirmed, no, || what);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// A create that a read shows to be there: somebody may have made just the same.
-    fn agreed(&mut self, event: &Event, side: usize, of: u64, no: usize) {
-        let intent = self.intents.get(&(event.record.clone(), of)).filter(|intent| intent.creates);
-        let Some((intent, row)) = intent.zip(self.sides[side].row_of(no)) else { return };
-        let doc = row.1.doc.clone();
-        let part = &mut self.parts[no][side];
-        for f in (0..FIELDS.len()).filter(|f| intent.fields[*f]) {
-            if alike(doc[f].as_deref(), intent.values[f].as_deref()) {
-                part.show(f, &intent.upto[f], false);
-                part.believe(f, &intent.upto[f]);
-            }
-        }
-    }
-
-    fn group_stands(&self, event: &Event, no: usize) {
-        let history = &self.histories[&event.record];
-        for group in self.rules().groups() {
-            let stands: Vec<Value> =
-                group.fields.iter().map(|f| history.state.merged.value(self.rules(), f)).collect();
-            let mut had = vec![vec![Value::Absent; stands.len()]];
-            for edit in history.edits.iter().filter(|edit| edit.changes.contains_key(&group.lead)) {
-                let of = |f: &FieldName| {
-                    edit.changes
-                        .get(f)
-                        .cloned()
-                        .unwrap_or(hms_sync_model::Change { before: Value::Absent, after: Value::Absent })
-                };
-                had.push(group.fields.iter().map(|f| of(f).before).collect());
-                had.push(group.fields.iter().map(|f| of(f).after).collect());
-            }
-            let untouched = history.edits.iter().all(|edit| !edit.changes.contains_key(&group.lead));
-            if !untouched && !had.contains(&stands) {
-                let what = format!("nobody had {:?} as {stands:?}: {event:?}", group.fields);
-                return self.breaks(Law::group_never_splits, no, || what);
-            }
-        }
-    }
-
-    fn intended(
-        &mut self,
-        event: &Event,
-        (side, operation): (usize, Operation),
-        fields: &FieldMap,
-        clock: &Clock,
-        no: usize,
-    ) {
-        let merged = &self.histories[&event.record].state.merged;
-        let text = |value: Value| value.as_text().map(str::to_owned);
-        let intent = Intent {
-            side,
-            creates: operation == Operation::Create,
-            fields: std::array::from_fn(|f| fields.contains_key(&name(f))),
-            upto: std::array::from_fn(|f| upto(&self.parts[no], clock, f, index)),
-            values: std::array::from_fn(|f| text(merged.value(self.rules(), &name(f)))),
-        };
-        debug_assert_eq!(intent.side, side);
-        for f in (0..FIELDS.len()).filter(|f| intent.fields[*f]) {
-            self.parts[no][side].send(f, intent.values[f].clone());
-        }
-        self.intents.insert((event.record.clone(), event.version), intent);
-    }
-}
-
-impl World {
-    /// What must hold when all has been quiet for a while.
-    fn judge(&mut self) {
-        if self.late > 0 || self.late_writes > 0 {
-            let what = format!("{} events and {} writes after all was quiet", self.late, self.late_writes);
-            self.breaks(Law::quiet_means_silent_3_cycles, 0, || what);
-        }
-        if self.late_reads > 0 {
-            let what = format!("{} records were read after all was quiet", self.late_reads);
-            self.breaks(Law::nobody_reads_on, 0, || what);
-        }
-        let records: Vec<RecordId> = self.histories.keys().cloned().collect();
-        for record in records {
-            let history = &self.histories[&record];
-            if !history.state.merged.clock.is_empty() {
-                self.judge_one(&record, history);
-            }
-        }
-    }
-
-    fn judge_one(&self, record: &RecordId, history: &History) {
-        let no = history.no;
-        let rules = self.rules().clone();
-        let merged = &history.state.merged;
-        let waits = waiting(merged, &rules);
-        let there = merged.presence(&rules) == hms_sync_resolver::Presence::Present;
-        for i in 0..self.sides.len() {
-            let side = side_name(i);
-            let Some(part) = history.state.sides.get(&side) else { continue };
-            if let Some(parked) = &part.parked {
-                if parked.reason == ParkReason::NotKept && there {
-                    self.judge_not_kept(history, part, i, &waits);
-                }
-                continue;
-            }
-            let Some(id) = part.id.as_ref().map(hms_sync_model::NativeId::as_str) else { continue };
-            let Some(row) = self.sides[i].rows.get(id) else { continue };
-            if row.now().gone == there || part.write.is_some() || part.doubt.is_some() {
-                let what = format!("{side}: gone {} there {there} {part:?}", row.now().gone);
-                self.breaks(Law::projection_settles, no, || what);
-            }
-            if !there {
-                continue;
-            }
-            let doc = row.now().doc.clone();
-            for f in (1..FIELDS.len()).filter(|f| self.sides[i].mood.maps[*f]) {
-                let value = merged.value(&rules, &name(f));
-                let same = alike(value.as_text(), doc[f].as_deref());
-                let ignored = self.sides[i].mood.ignores && f == BY;
-                // Nor can a user's edit in the blind window of a write that is not kept be told
-                // from a side that makes something else of it: it is said to be altered.
-                let altered = ignored && is_listed_as_altered(part, f, &doc);
-                if !same && !waits.contains(&f) && !altered {
-                    let what = format!("{side} shows {} as {:?}, and it is {value:?}", FIELDS[f], doc[f]);
-                    let law = if ignored { Law::not_kept_is_pending } else { Law::n_sides_converge };
-                    self.breaks(law, no, || what);
-                }
-                let truth = &self.parts[no][i];
-                // Who sets what we were writing there cannot be told from our write.
-                let late = alike(truth.last_sent(f), doc[f].as_deref());
-                let swallowed = truth.last(f, u64::MAX).is_some_and(|made| made.n > truth.taken[f])
-                    && !alike(truth.known(f), doc[f].as_deref())
-                    && !late
-                    && !altered;
-                if swallowed {
-                    let what = format!(
-                        "{side} shows {} as {:?}, and no event says so: {truth:?}",
-                        FIELDS[f], doc[f]
-                    );
-                    self.breaks(Law::swallows_no_automation_edit, no, || what);
-                }
-                let seen = {
-                    let mut seen = part.acked_of(&name(f)).clone();
-                    let actor = part.actor(&side);
-                    seen.see(&actor, merged.clock.count(&actor));
-                    seen
-                };
-                if !waits.contains(&f) && !seen.covers(&merged.seen(&name(f))) {
-                    let what = format!(
-                        "{side} shows {} and is said to have seen {seen:?} of {:?}",
-                        FIELDS[f],
-                        merged.seen(&name(f))
-                    );
-                    self.breaks(Law::in_step_acknowledges_only_when_confirmed, no, || what);
-                }
-            }
-        }
-        let parked = history.state.sides.values().any(|part| part.parked.is_some());
-        let everywhere = (0..self.sides.len())
-            .all(|i| history.state.sides.get(&side_name(i)).is_some_and(hms_sync_engine::SideState::has_it));
-        if there && everywhere && !parked {
-            self.settled(record, history, &rules, &waits);
-        }
-    }
-
-    /// A side that did not keep a field has everything else, and was sent what is merged now.
-    fn judge_not_kept(&self, history: &History, part: &SideState, i: usize, waits: &BTreeSet<usize>) {
-        let (rules, merged) = (self.rules(), &history.state.merged);
-        let Some(row) = part.id.as_ref().and_then(|id| self.sides[i].rows.get(id.as_str())) else { return };
-        let mapped = (1..FIELDS.len()).filter(|f| self.sides[i].mood.maps[*f] && !waits.contains(f));
-        for f in mapped {
-            let value = merged.value(rules, &name(f));
-            let held = part.held.get(&name(f)).filter(|held| held.not_kept);
-            let there = [row.now().doc[f].as_deref(), held.and_then(|held| held.sent.as_text())];
-            if !there.iter().any(|there| alike(value.as_text(), *there)) {
-                let what = format!("{} was not sent {} as {value:?}: {part:?}", side_name(i), FIELDS[f]);
-                self.breaks(Law::not_kept_is_pending, history.no, || what);
-            }
-        }
-    }
-
-    /// One value a field is left, which no other policy turns.
-    fn settled(&self, _: &RecordId, history: &History, rules: &Rules, waits: &BTreeSet<usize>) {
-        let merged = &history.state.merged;
-        let others = crate::world::rules(self.seed, !self.seed);
-        for f in (0..FIELDS.len()).filter(|f| !waits.contains(f)) {
-            let owned = rules.rule(&name(f)).owner.is_some();
-            let (now, then) = (merged.value(rules, &name(f)), merged.value(&others, &name(f)));
-            if !owned && now != then {
-                let what = format!("{} turns from {now:?} to {then:?}", FIELDS[f]);
-                self.breaks(Law::settled_survives_policy_change, history.no, || what);
-            }
-        }
-    }
-}
-
-/// The fields of a record that wait for a person.
-fn waiting(merged: &Record, rules: &Rules) -> BTreeSet<usize> {
-    let fields = (1..FIELDS.len()).map(name);
-    let waits = fields.filter(|f| {
-        let lead = rules.group_of(f).map_or(f, |group| &group.lead);
-        merged.decide(rules, lead).reason == Reason::Manual
-    });
-    waits.map(|f| number(&f)).collect()
 }

@@ -53,6 +53,12 @@ pub(crate) fn erased(of: Option<&RecordId>, by: &str, reason: &str, fields: &[Fi
     format!("{} erased {}{whose}: {}", short(by), names.join(", "), short(reason))
 }
 
+/// That what came of a record's first events is written down.
+pub(crate) fn carried(upto: u64) -> String {
+    let events = if upto == 1 { "its first event".to_owned() } else { format!("its first {upto} events") };
+    format!("{events} came to this; they may be archived")
+}
+
 /// That a record and what a side has of it went separate ways.
 pub(crate) fn unlinked(side: &SideName, apart: Option<&Apart>) -> String {
     let Some(Apart { id, by, reason }) = apart else {

@@ -159,6 +159,19 @@ fn where_no_rule_decides_between_a_slow_poll_and_a_webhook_the_order_is_said_to_
 }
 
 #[test]
+fn a_time_of_change_of_the_whole_record_is_an_upper_bound_for_a_field() {
+    let rules = vec![Policy::LastWriterWins, Policy::Prefer(vec![side("marshal")])];
+    let scene = Scene::new().field("note", FieldType::String, |rule| rule.resolve = rules);
+    let mut story = Story::of(scene, &[("status", "pending"), ("note", "a")]);
+    story.edit("clerk", &[("note", "first")]).wait(50);
+    story.edit("marshal", &[("note", "second")]).wait(50);
+    // The clerk's record is the newest now, by another field.
+    story.edit("clerk", &[("status", "approved")]).settle();
+    assert_eq!(story.play.conflicts()[0].reason, "preferred side");
+    story.all_hold("no=7 note=second status=approved");
+}
+
+#[test]
 fn modification_times_that_cannot_be_are_not_believed() {
     for ahead in [-12_000_000_000_000_000, 240_000_000_000_000_000] {
         let mut story = Story::of(Scene::new(), &[("status", "pending"), ("note", "a")]);

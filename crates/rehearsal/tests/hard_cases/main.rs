@@ -34,3 +34,19 @@ mod restarts;
 mod unanswered;
 mod speed;
 mod webhooks;
+
+/// Every scenario that the page on the hard cases names is one.
+#[test]
+fn the_page_names_scenarios_that_there_are() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hard_cases");
+    let files = std::fs::read_dir(root).unwrap().map(|file| file.unwrap().path());
+    let sources: String = files.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/hard-cases.md")).unwrap();
+    let last = |line: &str| line.trim_end_matches('|').rsplit('|').next().unwrap().to_owned();
+    let cells: String = page.lines().filter(|line| line.starts_with("| ")).map(last).collect();
+    let named: Vec<&str> = cells.split('`').skip(1).step_by(2).collect();
+    assert!(named.len() > 60, "{} scenarios", named.len());
+    let missing: Vec<_> = named.iter().filter(|name| !sources.contains(&format!("fn {name}()"))).collect();
+    assert!(missing.is_empty(), "there is no scenario {missing:?}");
+}

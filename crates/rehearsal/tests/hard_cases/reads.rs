@@ -128,3 +128,37 @@ fn a_blind_write_loses_an_edit_that_nobody_saw() {
     );
     story.all_hold("no=7 note=ours status=pending");
 }
+
+#[test]
+fn a_read_that_does_not_show_yet_what_we_made_is_no_delete() {
+    let mut story = Story::empty(Scene::new());
+    story.mood("marshal").lag = std::time::Duration::from_secs(5);
+    story.put("clerk", &[("status", "pending")]);
+    story.poll("clerk");
+    assert_eq!(story.play.ids(&permit(), &side("marshal")).len(), 1);
+    story.play.forget();
+    // Somebody's webhook names it, and the replica that is asked does not know it yet.
+    let id = story.id("marshal");
+    story.play.webhook(&permit(), &side("marshal"), &id, false).unwrap();
+    story.settle().expect(
+        "   1 marshal  doubt    permit/7 -> read again #4: a webhook named it
+            1 marshal  doubt    permit/7 -> read again #5: we made it just now, and a read may not show it yet
+            1 marshal  doubt    permit/7 -> read again #6: we made it just now, and a read may not show it yet
+           31 marshal  read     permit/7 -> in step #7",
+    );
+    story.all_hold("no=7 status=pending");
+}
+
+#[test]
+fn what_is_deleted_soon_after_we_made_it_is_deleted_everywhere_once_it_has_settled() {
+    let mut story = Story::of(Scene::new(), &[("status", "pending"), ("note", "a")]);
+    story.delete("marshal").settle().expect(
+        "   2 marshal  doubt    permit/7 -> read again #4: missing from a complete listing
+            2 marshal  doubt    permit/7 -> read again #5: we made it just now, and a read may not show it yet
+            2 marshal  doubt    permit/7 -> read again #6: we made it just now, and a read may not show it yet
+           31 marshal  read     permit/7 -> deleted #7
+           31 clerk    delete   permit/7 <- applied #9",
+    );
+    assert_eq!(story.shows("clerk"), "nothing");
+    story.stays_quiet();
+}

@@ -89,3 +89,28 @@ fn a_process_that_dies_before_the_answer_looks_before_it_writes_again() {
     );
     story.all_hold("no=7 note=b status=pending");
 }
+
+#[test]
+fn of_a_log_put_back_everything_is_read_and_nothing_written_before_a_person_has_looked() {
+    let mut story = Story::of(Scene::new(), &[("status", "pending"), ("note", "a")]);
+    let backup = story.play.backup();
+    // What the log no longer knows: an edit, one permit more, and one less.
+    story.edit("clerk", &[("status", "revoked")]).settle();
+    story.put("clerk", &[("no", "8"), ("status", "approved")]);
+    story.play.offline(&side("marshal"));
+    story.edit("clerk", &[("note", "b")]).poll("clerk");
+    story.play.online(&side("marshal"));
+    story.play.forget();
+    story.play.restore_and_look(&backup).unwrap();
+    assert_eq!(story.play.writes(), &[], "{}", story.play.timeline());
+    let (counts, some) = story.play.machine().pending_writes(10).unwrap();
+    let counts: Vec<_> = counts.iter().map(|((side, what), n)| format!("{side} {what} {n}")).collect();
+    assert_eq!((counts, some.len()), (vec!["marshal create 1".to_owned(), "marshal update 1".to_owned()], 2));
+    let clock = story.play.state(&story.record()).unwrap().merged.clock;
+    let in_new = |(actor, _): (&hms_sync_model::Actor, u64)| actor.epoch == 1_000;
+    assert!(clock.iter().any(in_new) && clock.iter().any(|(actor, _)| actor.epoch == 0), "{clock}");
+    // The next run does what was shown.
+    story.play.restart(None).unwrap();
+    story.settle();
+    story.all_hold("no=7 note=b status=revoked");
+}

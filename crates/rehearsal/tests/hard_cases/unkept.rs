@@ -121,3 +121,25 @@ fn the_next_write_goes_by_the_version_that_was_read() {
     );
     story.stays_quiet();
 }
+
+#[test]
+fn fields_that_are_not_kept_one_after_the_other_are_all_listed() {
+    let scene = Scene::new().field("by", FieldType::String, |_| {});
+    let mut story = Story::of(scene, &[("status", "pending"), ("note", "a"), ("by", "x")]);
+    story.habit("marshal", |before, doc| {
+        for name in ["note", "by"] {
+            if let Some(value) = before.get(name) {
+                doc[name] = value.clone();
+            }
+        }
+        Ok(())
+    });
+    story.edit("clerk", &[("note", "b")]).settle();
+    story.edit("clerk", &[("by", "y")]).settle();
+    let parked = story.play.parked().unwrap();
+    assert!(parked[0].words.ends_with("kept its old by, note"), "{parked:?}");
+    let state = story.play.state(&story.record()).unwrap();
+    let fields = &state.sides.get(&side("marshal")).unwrap().parked.as_ref().unwrap().fields;
+    assert_eq!(fields.iter().map(hms_sync_model::FieldName::as_str).collect::<Vec<_>>(), ["by", "note"]);
+    story.stays_quiet();
+}
