@@ -684,9 +684,10 @@ impl Views {
                 oldest = oldest.min(at);
             }
         }
-        match &self.looked_at {
-            Some(_) => self.oldest_so_far = Some(oldest),
-            None => (self.oldest, self.oldest_so_far) = (oldest, None),
+        if self.looked_at.is_some() {
+            self.oldest_so_far = Some(oldest);
+        } else {
+            (self.oldest, self.oldest_so_far) = (oldest, None);
         }
         Ok(())
     }
