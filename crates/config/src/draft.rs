@@ -66,6 +66,18 @@ impl Draft {
         }
     }
 
+    /// Puts a value in at a dotted path, over what is there, making the maps on the way.
+    pub fn put(&mut self, path: &str, value: impl Into<DraftValue>) {
+        let Some((key, rest)) = path.split_once('.') else { return self.set(path, value) };
+        let there = self.0.iter_mut().find(|(known, _)| known == key);
+        let mut inner = match there.map(|(_, value)| &mut value.0) {
+            Some(Part::Map(map)) => std::mem::take(map),
+            _ => Self::new(),
+        };
+        inner.put(rest, value);
+        self.set(key, inner);
+    }
+
     /// Whether it has the key.
     pub fn has(&self, key: &str) -> bool {
         self.0.iter().any(|(known, _)| known == key)

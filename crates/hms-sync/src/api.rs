@@ -2,6 +2,7 @@
 
 use hms_sync_config::{Draft, DraftValue};
 use hms_sync_engine::Retry;
+use serde_json::Value as Json;
 use std::time::Duration;
 
 /// An external system with an HTTP API.
@@ -9,6 +10,7 @@ use std::time::Duration;
 pub struct Api {
     keys: Draft,
     headers: Draft,
+    more: Vec<(String, Json)>,
 }
 
 impl Api {
@@ -16,7 +18,7 @@ impl Api {
     pub fn http(url: impl Into<String>) -> Self {
         let mut keys = Draft::of("connector", "http");
         keys.add("url", url.into());
-        Self { keys, headers: Draft::new() }
+        Self { keys, headers: Draft::new(), more: Vec::new() }
     }
 
     fn with(mut self, key: &str, value: impl Into<DraftValue>) -> Self {
@@ -83,12 +85,48 @@ impl Api {
         self.with("retry", how)
     }
 
+    /// Any key of the [reference](../../../docs/reference/http.md) by its dotted path, over what
+    /// the other methods say: `set("api_budget", json!({ "policies": […] }))`. Texts behind keys that
+    /// hold secrets (tokens, passwords, keys) are shown nowhere.
+    #[must_use]
+    pub fn set(mut self, path: &str, value: impl Into<Json>) -> Self {
+        self.more.push((path.to_owned(), value.into()));
+        self
+    }
+
     /// As it would stand in YAML.
     pub(crate) fn draft(&self) -> Draft {
         let mut keys = self.keys.clone();
         if !self.headers.is_empty() {
             keys.add("request_headers", self.headers.clone());
         }
+        for (path, value) in &self.more {
+            let last = path.rsplit('.').next().unwrap_or(path);
+            keys.put(path, hiding(last, value.clone()));
+        }
         keys
     }
+}
+
+/// A value with its secrets hidden, by the key that it stands behind.
+fn hiding(key: &str, value: Json) -> DraftValue {
+    match value {
+        Json::String(text) if holds_secret(key) => DraftValue::secret(text),
+        Json::Array(values) => DraftValue::list(values.into_iter().map(|value| hiding(key, value))),
+        Json::Object(members) => {
+            let mut map = Draft::new();
+            for (name, value) in members {
+                let value = if holds_secret(key) { hiding(key, value) } else { hiding(&name, value) };
+                map.set(&name, value);
+            }
+            map.into()
+        }
+        plain => plain.into(),
+    }
+}
+
+fn holds_secret(key: &str) -> bool {
+    ["token", "secret", "password", "request_headers", "refresh_request_body"]
+        .iter()
+        .any(|part| key.contains(part))
 }

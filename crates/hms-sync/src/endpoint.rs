@@ -3,6 +3,7 @@
 
 use crate::request::{Paginator, Request, Webhook, selector};
 use hms_sync_config::{Draft, DraftValue, OnAltered, OnMissing};
+use serde_json::Value as Json;
 use std::time::Duration;
 
 /// Where a collection's records are on one side, and how they are listed, read
@@ -17,6 +18,7 @@ pub struct Endpoint {
     lookup: Option<Request>,
     selector: Option<DraftValue>,
     exists_when: Vec<Draft>,
+    more: Vec<(String, Json)>,
 }
 
 impl Endpoint {
@@ -255,9 +257,18 @@ impl Endpoint {
         self.with("accept_lost_updates", true)
     }
 
+    /// Any key of the [reference](../../../docs/reference/http.md) by its dotted path, over what
+    /// the other methods say: `set("read.on_empty", "skip")`,
+    /// `set("read.partition_router", json!({ "type": "list", … }))`.
+    #[must_use]
+    pub fn set(mut self, path: &str, value: impl Into<Json>) -> Self {
+        self.more.push((path.to_owned(), value.into()));
+        self
+    }
+
     /// As it would stand in YAML.
     pub(crate) fn draft(self) -> Draft {
-        let Self { mut keys, mut read, incremental_sync, lookup, selector, exists_when } = self;
+        let Self { mut keys, mut read, incremental_sync, lookup, selector, exists_when, more } = self;
         if !incremental_sync.is_empty() {
             read.add("incremental_sync", incremental_sync);
         }
@@ -274,6 +285,60 @@ impl Endpoint {
         if !exists_when.is_empty() {
             keys.add("exists_when", DraftValue::list(exists_when));
         }
+        more.into_iter().for_each(|(path, value)| keys.put(&path, value));
         keys
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::Endpoint;
+    use crate::{Api, Collection, Field, Request, Sync};
+    use hms_sync_http::spec::{OnEmpty, PartitionRouter};
+    use serde_json::json;
+
+    fn tasks(of: Endpoint) -> Collection {
+        let budget = json!({ "policies": [{ "type": "fixed_window", "call_limit": 5, "period": "1s" }] });
+        let hub = Api::http("http://127.0.0.1:1").set("api_budget", budget);
+        let login = json!({ "type": "bearer", "api_token": "hush-hush" });
+        let desk = Api::http("http://127.0.0.1:2").set("authenticator", login);
+        assert!(!format!("{:?}", desk.draft()).contains("hush-hush"));
+        let sync = Sync::init("Tasks").api("hub", hub).api("desk", desk);
+        sync.collection("task")
+            .identity(["no"])
+            .side("hub", of)
+            .side("desk", Endpoint::rest("/tasks"))
+            .field(Field::string("no").at("hub", "no").at("desk", "no"))
+    }
+
+    #[test]
+    fn any_key_is_set_by_its_path() {
+        let router = json!({ "type": "list", "values": ["a"], "partition_field": "board" });
+        let of = Endpoint::new()
+            .read(Request::get("/boards/{{ stream_partition.board }}"))
+            .create(Request::post("/tasks"))
+            .update(Request::patch("/tasks/{{ id }}"))
+            .set("read.partition_router", router)
+            .set("read.on_empty", "skip")
+            .set("error_handler.backoff_strategies", json!([{ "type": "exponential" }]));
+        let config = tasks(of).check().unwrap();
+        let task = config.collections.values().next().unwrap();
+        let (_, hub) = task.sides.iter().find(|(name, _)| name.as_str() == "hub").unwrap();
+        let (_, api) = config.sides.iter().find(|(name, _)| name.as_str() == "hub").unwrap();
+        let read = hub.http.read.as_ref().unwrap();
+        assert_eq!(read.on_empty, OnEmpty::Skip);
+        assert!(matches!(read.partition_router, Some(PartitionRouter::List(_))));
+        assert!(hub.http.error_handler.is_some() && api.http.api_budget.is_some());
+    }
+
+    #[test]
+    fn a_key_that_there_is_not_is_told_by_its_path() {
+        let why =
+            tasks(Endpoint::rest("/tasks").set("read.on_emty", "skip")).check().unwrap_err().to_string();
+        assert!(
+            why.contains("collections.task.sides.hub.read.on_emty") && why.contains("`on_empty`"),
+            "{why}"
+        );
     }
 }
