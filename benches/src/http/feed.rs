@@ -55,11 +55,14 @@ pub(super) async fn itself(word: &str) -> anyhow::Result<(String, Child)> {
     Ok((line, child))
 }
 
+/// A page that was made, and of what.
+type Made = ((usize, Window), Bytes);
+
 /// What that process is: says where it listens, then answers.
 pub async fn feed_server() -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     crate::say(&listener.local_addr()?.to_string())?;
-    let last: Arc<Mutex<Option<((usize, Window), Bytes)>>> = Arc::default();
+    let last: Arc<Mutex<Option<Made>>> = Arc::default();
     let answer = move |Path(total): Path<usize>, Query(window): Query<Window>| {
         let last = Arc::clone(&last);
         async move {

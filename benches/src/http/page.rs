@@ -1,5 +1,5 @@
 //! Large pages: taken apart, their records taken out and compared with what is known of
-//! them, beside serde_json, which only makes a value of the same bytes.
+//! them, beside `serde_json`, which only makes a value of the same bytes.
 //!
 //! Ours is the connector and the machine as a sync has them, on a log on the disk. It gets
 //! the page over HTTP from a process of its own; what that takes is measured by itself and
@@ -35,7 +35,7 @@ pub struct Pages {
     pub records: usize,
     /// To get it.
     pub transfer: Vec<f64>,
-    /// serde_json alone, from memory.
+    /// `serde_json` alone, from memory.
     pub plain: Vec<f64>,
     /// Ours, the transfer included.
     pub ours: Vec<f64>,
@@ -44,7 +44,7 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// How fast ours is beside serde_json, without the transfer.
+    /// How fast ours is beside `serde_json`, without the transfer.
     pub fn ratio(&self) -> f64 {
         median(&self.plain) / (median(&self.ours) - median(&self.transfer))
     }
@@ -70,8 +70,20 @@ pub async fn pages(records: usize, rounds: usize) -> anyhow::Result<Pages> {
     reader.read_all().await.context("the first reading")?;
     all.looked_up = timed(reader.read_all()).await?;
     for _ in 0..rounds {
-        all.transfer.push(timed(async { Ok(drop(client.get(&url).send().await?.bytes().await?)) }).await?);
-        all.plain.push(timed(async { Ok(drop(black_box(serde_json::from_slice::<Json>(&body)?))) }).await?);
+        all.transfer.push(
+            timed(async {
+                client.get(&url).send().await?.bytes().await?;
+                Ok(())
+            })
+            .await?,
+        );
+        all.plain.push(
+            timed(async {
+                black_box(serde_json::from_slice::<Json>(&body)?);
+                Ok(())
+            })
+            .await?,
+        );
         all.ours.push(timed(reader.read_all()).await?);
     }
     Ok(all)

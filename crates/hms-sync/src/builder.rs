@@ -168,7 +168,7 @@ impl Sync {
         let handlers = work.jobs.iter().map(|job| (job.name.clone(), job.handler.0.clone())).collect();
         let options = Options { watcher: self.watcher.0.clone(), handlers, restored: false };
         let home = Home { data_dir: &self.data_dir, address: self.listen, audit: self.audit.clone() };
-        let running = start(assembly, home, options).await?;
+        let running = Box::pin(start(assembly, home, options)).await?;
         live.work = work;
         live.running = Some(running.clone());
         Ok(running)

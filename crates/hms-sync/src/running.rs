@@ -96,7 +96,7 @@ impl Running {
 pub async fn run(config: Config, options: Options) -> Result<Running, SyncError> {
     let assembly = assemble(&config)?;
     let home = Home { data_dir: &config.data_dir, address: Some(config.management), audit: config.audit };
-    start(assembly, home, options).await
+    Box::pin(start(assembly, home, options)).await
 }
 
 /// Where a sync lives, and how its log is signed.
