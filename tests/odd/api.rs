@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What goes wrong. Shares are of requests, between 0 and 1. None is on by default.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a mood of its own")]
 pub(crate) struct Moods {
     /// Reads of which something breaks: cut, nothing said, a wrong length, or a slow drip.
     pub(crate) broken: f64,
@@ -211,7 +212,7 @@ impl State {
 
     fn free_id(&mut self) -> u64 {
         if self.moods.ids_reused {
-            return (1..).find(|id| !self.truth.contains_key(id)).unwrap_or(0);
+            return (1..=u64::MAX).find(|id| !self.truth.contains_key(id)).unwrap_or(0);
         }
         self.next_id += 1;
         self.next_id - 1

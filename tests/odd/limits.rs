@@ -85,5 +85,5 @@ async fn row_22_live_replay_and_backfill_share_one_budget() {
 
 /// Another word each time.
 fn side_word(world: &crate::world::World) -> &'static str {
-    if world.status().counts.edits % 2 == 0 { "even" } else { "odd" }
+    if world.status().counts.edits.is_multiple_of(2) { "even" } else { "odd" }
 }

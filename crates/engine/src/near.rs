@@ -65,7 +65,7 @@ mod tests {
     fn what_was_asked_for_lately_is_remembered_and_what_changed_is_not() {
         let (record, mut near) = (RecordId::try_new("permit/1").unwrap(), Near::default());
         let key = |n: usize| n.to_be_bytes().to_vec();
-        for n in 0..HALF_MAX + 1 {
+        for n in 0..=HALF_MAX {
             near.put(key(n), record.clone());
         }
         assert_eq!(near.get(&key(7)), Some(record.clone()));

@@ -150,7 +150,7 @@ impl Collection {
     pub async fn start(self) -> Result<Running, SyncError> {
         let draft = self.draft();
         let Self { sync, name, .. } = self;
-        sync.add_collection(name, draft).await
+        Box::pin(sync.add_collection(name, draft)).await
     }
 
     /// As it would stand in YAML.

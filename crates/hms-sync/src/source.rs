@@ -143,7 +143,7 @@ impl Prepared {
     pub async fn start(self) -> Result<Running, SyncError> {
         let sync = self.source.sync.clone();
         let job = self.job()?;
-        sync.add_job(job).await
+        Box::pin(sync.add_job(job)).await
     }
 
     fn job(self) -> Result<Job, SyncError> {
