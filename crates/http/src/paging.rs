@@ -4,7 +4,8 @@
 //! Listings move while they are read: a changed record goes to the end, and all
 //! behind it shift. So no page is trusted to follow the one before it: an offset
 //! page begins with the last records of the page before it, and if none of them
-//! is there, we go back. Numbered pages of a poll look again at the page before.
+//! is there, we go back. With numbered pages we look again
+//! at the page before, where polls go on from what is listed.
 //! This holds for a listing in any order. (To go on from the largest value of a
 //! page would be cheaper, but is wrong where a page is in order by chance only.)
 //!
@@ -263,7 +264,7 @@ impl Paging {
         }
         let before = now.print;
         next.print = print;
-        if now.moved == Move::Step && self.looks_again(now) {
+        if now.moved == Move::Step && self.looks_again(now, now.since || scale.is_some()) {
             next.print_before = Some(before);
             next.moved = Move::Again { then: (!ended).then(|| now.at.saturating_add(1)) };
             next.at = now.at.saturating_sub(1);

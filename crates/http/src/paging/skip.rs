@@ -26,10 +26,10 @@ impl Paging {
         Some((now.at.saturating_sub(half << row.min(32)), row + 1))
     }
 
-    /// Whether numbered pages are looked at twice: in polls, which are short. A
-    /// listing of everything is read again anyhow.
-    pub(super) fn looks_again(&self, now: &Progress) -> bool {
-        self.style == Style::Numbered && now.since && now.at > 0
+    /// Whether numbered pages are looked at twice: where polls go on from what was listed.
+    /// What has no cursor is listed as a whole again anyhow.
+    pub(super) fn looks_again(&self, now: &Progress, polled: bool) -> bool {
+        self.style == Style::Numbered && now.at > 0 && polled
     }
 
     pub(super) fn ended(&self, now: &Progress, page: &Facts, marks: &[Option<u64>]) -> bool {
