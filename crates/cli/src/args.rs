@@ -530,6 +530,17 @@ pub(crate) struct AuditArgs {
     pub(crate) action: AuditAction,
 }
 
+/// Who asks for what cannot be taken back, and how they are answered.
+#[derive(Debug, Args)]
+pub(crate) struct AsksArgs {
+    /// Who asks for it
+    #[arg(long, env = "USER", default_value = "an operator", hide_env_values = true)]
+    pub(crate) by: String,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct EraseArgs {
     /// The record
@@ -537,12 +548,8 @@ pub(crate) struct EraseArgs {
     /// Why: it stands in the log for good, so name a file number and nobody
     #[arg(long)]
     pub(crate) reason: String,
-    /// Who asks for it
-    #[arg(long, env = "USER", default_value = "an operator", hide_env_values = true)]
-    pub(crate) by: String,
-    /// Answer in JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) asks: AsksArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -683,12 +690,8 @@ pub(crate) struct TakeUpArgs {
     /// Why: it stands in the log for good
     #[arg(long)]
     pub(crate) reason: String,
-    /// Who asks for it
-    #[arg(long, env = "USER", default_value = "an operator", hide_env_values = true)]
-    pub(crate) by: String,
-    /// Answer in JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) asks: AsksArgs,
 }
 
 const ARCHIVE: &str = "\

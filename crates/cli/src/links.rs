@@ -9,18 +9,25 @@ use clap::Args;
 use hms_sync_management::{Chosen, Join, Relink, RelinkPreview, Running, Unlink, one_line};
 use std::path::PathBuf;
 
-/// Who says so, and why.
+/// Who says so, and how they are answered.
 #[derive(Debug, Args)]
-pub(crate) struct SayArgs {
-    /// Why: it stands in the log for good
-    #[arg(long)]
-    pub(crate) reason: String,
+pub(crate) struct WhoArgs {
     /// Who says so
     #[arg(long, env = "USER", default_value = "an operator", hide_env_values = true)]
     pub(crate) by: String,
     /// Answer in JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Who says so, and why.
+#[derive(Debug, Args)]
+pub(crate) struct SayArgs {
+    /// Why: it stands in the log for good
+    #[arg(long)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) who: WhoArgs,
 }
 
 #[derive(Debug, Args)]
@@ -52,12 +59,8 @@ pub(crate) struct RelinkArgs {
     /// Why: it stands in the log for good
     #[arg(long, required_unless_present = "preview")]
     pub(crate) reason: Option<String>,
-    /// Who says so
-    #[arg(long, env = "USER", default_value = "an operator", hide_env_values = true)]
-    pub(crate) by: String,
-    /// Answer in JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) who: WhoArgs,
 }
 
 #[derive(Debug, Args)]
@@ -75,17 +78,17 @@ pub(crate) struct JoinArgs {
 pub(crate) async fn unlink(screen: Screen, asked: &UnlinkArgs) -> Result<(), Failure> {
     let source = Source::open(&asked.file).await?;
     let UnlinkArgs { record, side, say, .. } = asked;
-    let (by, reason) = (say.by.clone(), say.reason.clone());
+    let (by, reason) = (say.who.by.clone(), say.reason.clone());
     let done = source.unlink(&Unlink { record: record.clone(), side: side.clone(), by, reason }).await?;
-    tell(screen, &source, &done, say.json).await
+    tell(screen, &source, &done, say.who.json).await
 }
 
 pub(crate) async fn relink(screen: Screen, asked: &RelinkArgs) -> Result<(), Failure> {
     let source = Source::open(&asked.file).await?;
-    let RelinkArgs { record, side, id, by, reason, .. } = asked;
+    let RelinkArgs { record, side, id, who, reason, .. } = asked;
     if asked.preview {
         let found = source.relink_preview(record, side, id.as_deref()).await?;
-        if asked.json {
+        if asked.who.json {
             return screen.json(&found);
         }
         show(screen, side, &found);
@@ -95,19 +98,19 @@ pub(crate) async fn relink(screen: Screen, asked: &RelinkArgs) -> Result<(), Fai
         record: record.clone(),
         side: side.clone(),
         id: id.clone(),
-        by: by.clone(),
+        by: who.by.clone(),
         reason: reason.clone().unwrap_or_default(),
     };
     let done = source.relink(&relink).await?;
-    tell(screen, &source, &done, asked.json).await
+    tell(screen, &source, &done, asked.who.json).await
 }
 
 pub(crate) async fn join(screen: Screen, asked: &JoinArgs) -> Result<(), Failure> {
     let source = Source::open(&asked.file).await?;
     let JoinArgs { record, into, say, .. } = asked;
-    let (by, reason) = (say.by.clone(), say.reason.clone());
+    let (by, reason) = (say.who.by.clone(), say.reason.clone());
     let done = source.join(&Join { record: record.clone(), into: into.clone(), by, reason }).await?;
-    tell(screen, &source, &done, say.json).await
+    tell(screen, &source, &done, say.who.json).await
 }
 
 fn show(screen: Screen, side: &str, found: &RelinkPreview) {

@@ -7,7 +7,7 @@
 
 use crate::error::EngineError;
 use crate::happening::What;
-use crate::link::Cannot;
+use crate::link::{Cannot, is_one_with};
 use crate::machine::Machine;
 use crate::personal::is_open;
 use crate::plan::CollectionPlan;
@@ -177,8 +177,8 @@ fn cannot_join(collection: &CollectionPlan, record: &RecordId, state: &RecordSta
 
 /// Why there is nothing of a record that could be joined.
 fn is_over(collection: &CollectionPlan, record: &RecordId, state: &RecordState) -> Option<Cannot> {
-    if let Some(into) = &state.joined {
-        return Some(format!("{record} is one with {into}: name that one"));
+    if let Some(why) = is_one_with(record, state) {
+        return Some(why);
     }
     if let Some(why) = &state.malformed {
         return Some(format!("{record} is held: {why}"));

@@ -69,8 +69,8 @@ impl Machine {
         let Some(place) = Place::of(&plan, record, side) else { return Ok(Err(no_such_side(record, side))) };
         let mut entry = self.views.take(record)?;
         let part = entry.state.sides.get(side).filter(|part| part.has_it());
-        let id = match (&entry.state.joined, part.and_then(|part| part.id.clone())) {
-            (Some(into), _) => Err(format!("{record} is one with {into}: name that one")),
+        let id = match (is_one_with(record, &entry.state), part.and_then(|part| part.id.clone())) {
+            (Some(why), _) => Err(why),
             (None, None) => Err(format!("{record} has no native record on {side} to be unlinked from")),
             (None, Some(id)) => Ok(id),
         };
@@ -189,10 +189,15 @@ impl Machine {
     }
 }
 
+/// Why nothing is done with a record that goes on under another name.
+pub(crate) fn is_one_with(record: &RecordId, state: &RecordState) -> Option<Cannot> {
+    state.joined.as_ref().map(|into| format!("{record} is one with {into}: name that one"))
+}
+
 /// Why a record cannot be given a native record on a side.
 fn cannot_take(record: &RecordId, state: &RecordState, side: &SideName) -> Option<Cannot> {
-    if let Some(into) = &state.joined {
-        return Some(format!("{record} is one with {into}: name that one"));
+    if let Some(why) = is_one_with(record, state) {
+        return Some(why);
     }
     if state.merged.clock.is_empty() {
         return Some(format!("nothing is known of {record} yet"));

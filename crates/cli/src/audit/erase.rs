@@ -11,8 +11,8 @@ use std::path::Path;
 
 pub(super) async fn erase(screen: Screen, file: &Path, options: &EraseArgs) -> Result<(), Failure> {
     let source = Source::open(file).await?;
-    let done = source.erase(&options.record, &options.by, &options.reason).await?;
-    if options.json {
+    let done = source.erase(&options.record, &options.asks.by, &options.reason).await?;
+    if options.asks.json {
         return screen.json(&done);
     }
     let fields: Vec<String> = done.fields.iter().map(|field| one_line(field)).collect();

@@ -13,8 +13,8 @@ use std::path::Path;
 
 pub(super) async fn take_up(screen: Screen, file: &Path, options: &TakeUpArgs) -> Result<(), Failure> {
     let source = Source::open(file).await?;
-    let done = source.take_up(&options.record, &options.by, &options.reason).await?;
-    if options.json {
+    let done = source.take_up(&options.record, &options.asks.by, &options.reason).await?;
+    if options.asks.json {
         return screen.json(&done);
     }
     let live = source.status().await?.running == Running::Live;
