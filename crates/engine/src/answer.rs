@@ -48,7 +48,8 @@ impl Machine {
                 self.applied(place, record, &mut entry, version, Some(written), now)?;
                 self.finish(record.clone(), entry, now)?;
                 // A listing will show the same.
-                return shown.map_or(Ok(()), |shown| self.note_quiet(side, place.name, &id, shown));
+                let part = (side, place.name, &id);
+                return shown.map_or(Ok(()), |shown| self.note_quiet_of(record, part, shown));
             }
             Outcome::Noop => self.applied(place, record, &mut entry, version, None, now)?,
             failed => self.failed(place, record, &mut entry, version, failed, now)?,

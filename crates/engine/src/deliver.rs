@@ -51,7 +51,8 @@ impl Machine {
             let step = next_step(collection, plan, &entry.state, side, listed, known);
             let work = step != Step::Rest;
             // What waits for the first listing is found again by it, also after a restart.
-            any |= work || !listed && lacks(collection, &entry.state, side, true).is_some();
+            let waits = || !listed && !entry.state.sides.get(side).is_some_and(SideState::has_it);
+            any |= work || waits() && lacks(collection, &entry.state, side, true).is_some();
             if work {
                 if let Some(due) = due_of_doubt(plan, &entry.state, side, &step, now) {
                     let lane = self.lanes.open(record, &track);
@@ -266,7 +267,7 @@ fn request(
         Operation::Delete => (shaped(&write.fields)?, Shaped::default()),
     };
     let former = part.id.clone().filter(|_| write.operation == Operation::Create && part.gone);
-    let key = write.event.to_string();
+    let key = blake3::Hash::from_bytes(write.event.0).to_hex();
     let key = IdempotencyKey::try_new(key.get(..32).unwrap_or(&key)).map_err(|why| why.to_string())?;
     Ok(WriteRequest { collection: place.name.clone(), target, changed, whole, former, key })
 }

@@ -361,6 +361,7 @@ impl Driver {
         }
         for effect in self.machine.step(wake, now)? {
             match effect {
+                Effect::Append(events) if self.appending.is_empty() => self.appending = events,
                 Effect::Append(events) => self.appending.extend(events),
                 Effect::Save(saved) => self.saving = Some(saved),
                 read @ (Effect::Read { .. } | Effect::Fetch { .. } | Effect::LookUp { .. }) => {

@@ -39,6 +39,9 @@ const QUEUE_DEPTH: usize = 16;
 /// they need is on its way while the others are looked at.
 const LEFT_OVER_STEP: usize = 64;
 
+/// Events of one step for which room is made as the step before needed it.
+const BATCH_ROOM_MAX: usize = 64;
+
 /// The engine of one sync, without its hands.
 #[derive(Debug)]
 pub struct Machine {
@@ -380,7 +383,8 @@ impl Machine {
     fn take_effects(&mut self) -> Vec<Effect> {
         let mut effects = Vec::with_capacity(self.effects.len() + 1);
         if !self.batch.is_empty() {
-            effects.push(Effect::Append(std::mem::take(&mut self.batch)));
+            let room = Vec::with_capacity(self.batch.len().min(BATCH_ROOM_MAX));
+            effects.push(Effect::Append(std::mem::replace(&mut self.batch, room)));
         }
         effects.append(&mut self.effects);
         effects

@@ -106,8 +106,7 @@ impl Machine {
                 if let Some((entry, record)) = stale {
                     self.views.put(record, entry);
                 }
-                let record = self.record_of_new_id(side, name, &seen.id)?;
-                let entry = self.views.take(&record)?;
+                let (record, entry) = self.record_of_new_id(side, name, &seen.id)?;
                 self.observe(place, record, entry, seen, source, began, now)
             }
         }

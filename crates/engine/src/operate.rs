@@ -58,11 +58,13 @@ impl Machine {
         message: Option<String>,
         now: Now,
     ) -> Result<(), EngineError> {
-        let record = match self.views.linked(side, collection, &id)? {
-            Some(record) => record,
+        let (record, mut entry) = match self.views.linked(side, collection, &id)? {
+            Some(record) => {
+                let entry = self.views.take(&record)?;
+                (record, entry)
+            }
             None => self.record_of_new_id(side, collection, &id)?,
         };
-        let mut entry = self.views.take(&record)?;
         let words = "a webhook named it".to_owned();
         self.emit(
             &record,

@@ -13,7 +13,7 @@ use crate::machine::Machine;
 use crate::personal::mask_words;
 use crate::plan::{Plan, Retry};
 use crate::stream::{Place, StreamState, stream_of};
-use crate::views::{Views, hash_of, link_hash};
+use crate::views::{Views, hash_of, link_hash, record_in};
 use crate::wake::{Effect, Now};
 use hms_sync_connector::{Content, Cursor, Observation, Page, PageToken, ReadError, ReadRequest, Scope};
 use hms_sync_model::{
@@ -668,11 +668,12 @@ impl Machine {
             let links = self.views.links(side, collection, after.as_deref(), 1_024)?;
             let Some((last, _)) = links.last() else { break };
             after = Some(last.clone());
-            for (key, record) in links {
+            for (key, value) in links {
                 if running.seen.contains(&hash_of(&key)) {
                     all += 1;
                     continue;
                 }
+                let Some(record) = record_in(&value) else { continue };
                 let known = self.views.peek_if(&record, |state| has_since(state, side, running.began))?;
                 let Some(judged) = known else { continue };
                 all += 1;
