@@ -298,9 +298,9 @@ impl<'a, W: Write> Reader<'a, '_, W> {
 
     fn show_text(&mut self, text: &[u8]) -> Result<(), PayloadError> {
         let text = std::str::from_utf8(text).map_err(|_| PayloadError::Text)?;
-        // Without an early end, so that many are looked at together.
-        let escaped = |odd: bool, byte: u8| odd | (byte < b' ') | (byte == b'"') | (byte == b'\\');
-        if text.bytes().fold(false, escaped) {
+        // Counted to the end, so that many are looked at together.
+        let escaped = text.bytes().filter(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\')).count();
+        if escaped > 0 {
             return serde_json::to_writer(&mut *self.out, text).map_err(|_| PayloadError::Text);
         }
         self.put(b"\"");
