@@ -14,4 +14,5 @@ mod common;
 mod sound;
 mod tampered;
 mod ahead;
+mod legend;
 mod mutated;
