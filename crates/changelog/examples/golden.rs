@@ -168,22 +168,8 @@ fn told(seq: u64) -> (String, Body) {
             },
         },
         6 => Body::Released { lane: Lane::Job(job), action: Released::Replay },
-        7 => {
-            let reason = "not the same".to_owned();
-            let apart = Apart { id, by: seq.is_multiple_of(2).then(|| "A. Clerk".to_owned()), reason };
-            Body::Unlinked { side, apart: (!seq.is_multiple_of(3)).then_some(apart) }
-        }
-        8 => {
-            let key = hms_sync_model::IdempotencyKey::try_new(format!("key-{seq}")).unwrap();
-            let request = Request {
-                target: side,
-                method: "POST".into(),
-                path: "/letters".into(),
-                body: "{}".into(),
-                key,
-            };
-            Body::Queued { job, request }
-        }
+        7 => tied(seq, side, id),
+        8 => Body::Queued { job, request: request(seq, side) },
         9 => Body::Handled { job, clock },
         10 => Body::HandlerFailed { job, words },
         11 => {
@@ -198,16 +184,23 @@ fn told(seq: u64) -> (String, Body) {
                 },
             );
         }
-        13 => {
-            let (by, reason, fields) = ("A. Clerk".to_owned(), "file 7".to_owned(), vec![field("text")]);
-            let of = (!seq.is_multiple_of(3)).then(|| RecordId::try_new("permit/é1").unwrap());
-            Body::Erased { of, by, reason, fields }
-        }
-        14 => {
-            let (by, reason) = ("A. Clerk".to_owned(), "disk 7".to_owned());
-            let other = SideName::try_new("marshal").unwrap();
-            let identity = if seq.is_multiple_of(3) { Vec::new() } else { vec![field("text")] };
-            Body::TakenUp { by, reason, sides: vec![side.clone(), other], unread: vec![side], identity }
+        13 | 14 => set_right(seq, side),
+        15..=17 => tied(seq, side, id),
+        18 => return ("@log/restores".into(), Body::Restored { last: seq }),
+        19 => return ("@log/keys".into(), signing(seq)),
+        12 => return ("@sync/clerk/hooks".into(), Body::Received { message: format!("msg_{seq}") }),
+        _ => edited(seq, actor, id, tag),
+    };
+    (record, body)
+}
+
+/// Which native record is whose.
+fn tied(seq: u64, side: SideName, id: Option<NativeId>) -> Body {
+    match seq % 22 {
+        7 => {
+            let reason = "not the same".to_owned();
+            let apart = Apart { id, by: seq.is_multiple_of(2).then(|| "A. Clerk".to_owned()), reason };
+            Body::Unlinked { side, apart: (!seq.is_multiple_of(3)).then_some(apart) }
         }
         15 => {
             let (by, reason) = ("A. Clerk".to_owned(), "not the same".to_owned());
@@ -219,13 +212,26 @@ fn told(seq: u64) -> (String, Body) {
             let gone = if seq.is_multiple_of(4) { vec![side] } else { Vec::new() };
             Body::Joined { into: RecordId::try_new("permit/é1").unwrap(), gone, by, reason }
         }
-        17 => Body::Follows { of: RecordId::try_new("permit/é2").unwrap() },
-        18 => return ("@log/restores".into(), Body::Restored { last: seq }),
-        19 => return ("@log/keys".into(), signing(seq)),
-        12 => return ("@sync/clerk/hooks".into(), Body::Received { message: format!("msg_{seq}") }),
-        _ => edited(seq, actor, id, tag),
-    };
-    (record, body)
+        _ => Body::Follows { of: RecordId::try_new("permit/é2").unwrap() },
+    }
+}
+
+/// What a person had set right.
+fn set_right(seq: u64, side: SideName) -> Body {
+    let by = "A. Clerk".to_owned();
+    if seq % 22 == 13 {
+        let of = (!seq.is_multiple_of(3)).then(|| RecordId::try_new("permit/é1").unwrap());
+        return Body::Erased { of, by, reason: "file 7".to_owned(), fields: vec![field("text")] };
+    }
+    let other = SideName::try_new("marshal").unwrap();
+    let identity = if seq.is_multiple_of(3) { Vec::new() } else { vec![field("text")] };
+    let sides = vec![side.clone(), other];
+    Body::TakenUp { by, reason: "disk 7".to_owned(), sides, unread: vec![side], identity }
+}
+
+fn request(seq: u64, side: SideName) -> Request {
+    let key = hms_sync_model::IdempotencyKey::try_new(format!("key-{seq}")).unwrap();
+    Request { target: side, method: "POST".into(), path: "/letters".into(), body: "{}".into(), key }
 }
 
 fn signing(seq: u64) -> Body {
