@@ -121,6 +121,7 @@ impl RecordState {
             let which =
                 if last == next { format!("version {next}") } else { format!("versions {next} to {last}") };
             self.malformed = Some(format!("its {which} were lost in a recovery of the change log"));
+            self.begin_epochs();
         }
     }
 
