@@ -271,6 +271,10 @@ pub(crate) enum ParkedAction {
     Replay(ReleaseArgs),
     /// Leave it: the side keeps what it has until the record changes again
     Discard(ReleaseArgs),
+    /// Write ours back to a side that was put back from a backup
+    PushOurs(ReleaseArgs),
+    /// Take what a side shows that was put back from a backup as edits of its people
+    TakeTheirs(ReleaseArgs),
 }
 
 #[derive(Debug, Args)]

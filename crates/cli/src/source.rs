@@ -148,6 +148,8 @@ impl Source {
                 let action = match action {
                     Action::Replay => "replay",
                     Action::Discard => "discard",
+                    Action::PushOurs => "push_ours",
+                    Action::TakeTheirs => "take_theirs",
                 };
                 let all = filter.is_open();
                 let body = serde_json::json!({ "action": action, "all": all, "filter": filter });

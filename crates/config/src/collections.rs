@@ -316,6 +316,14 @@ fn guard(node: &Node, problems: &mut Problems<'_>) -> Option<Guard> {
     if let Some(node) = map.take("max_deletes_percent", problems) {
         guard.max_deletes_percent = number(node, "`max_deletes_percent`", 100, problems).unwrap_or_default();
     }
+    if let Some(node) = map.take("max_regressions", problems) {
+        guard.max_regressions =
+            number(node, "`max_regressions`", 1_000_000_000, problems).unwrap_or_default();
+    }
+    if let Some(node) = map.take("max_regressions_percent", problems) {
+        guard.max_regressions_percent =
+            number(node, "`max_regressions_percent`", 100, problems).unwrap_or_default();
+    }
     map.finish(problems);
     Some(guard)
 }

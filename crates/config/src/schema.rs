@@ -274,15 +274,20 @@ enum Deletes {
     Manual,
 }
 
-/// Deletes beyond both bounds wait for approval.
+/// Deletes, and records that stand as they did earlier, wait for a person beyond both bounds.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Guard {
-    /// So many always pass. Default: 20.
+    /// So many deletes always pass. Default: 20.
     max_deletes: Option<NumberOrText>,
-    /// So many of a hundred records always pass. Default: 10.
+    /// Deletes of so many of a hundred records always pass. Default: 10.
     #[schemars(range(max = 100))]
     max_deletes_percent: Option<NumberOrText>,
+    /// So many records that a side shows as they were earlier always pass. Default: 20.
+    max_regressions: Option<NumberOrText>,
+    /// So many of a hundred records always pass that it shows so. Default: 10.
+    #[schemars(range(max = 100))]
+    max_regressions_percent: Option<NumberOrText>,
 }
 
 /// A side's part in a collection.

@@ -178,18 +178,23 @@ pub struct ExpectedConflict {
 }
 
 /// When deletes found in a listing wait for a person: more than `max_deletes`
-/// of them that are also more than `max_deletes_percent` of the records.
+/// of them that are also more than `max_deletes_percent` of the records. And when a side
+/// does that shows records as they were earlier, as from a backup, by the same rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guard {
     /// So many always pass.
     pub max_deletes: usize,
     /// So many of a hundred always pass.
     pub max_deletes_percent: usize,
+    /// So many records as they were earlier always pass.
+    pub max_regressions: usize,
+    /// So many of a hundred always pass.
+    pub max_regressions_percent: usize,
 }
 
 impl Default for Guard {
     fn default() -> Self {
-        Self { max_deletes: 20, max_deletes_percent: 10 }
+        Self { max_deletes: 20, max_deletes_percent: 10, max_regressions: 20, max_regressions_percent: 10 }
     }
 }
 

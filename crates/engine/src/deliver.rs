@@ -53,7 +53,7 @@ impl Machine {
             // What waits for the first listing is found again by it, also after a restart.
             let waits = || !listed && !entry.state.sides.get(side).is_some_and(SideState::has_it);
             any |= work || waits() && lacks(collection, &entry.state, side, true).is_some();
-            if work {
+            if work && !self.passes.is_held(side, &name) {
                 if let Some(due) = due_of_doubt(plan, &entry.state, side, &step, now) {
                     let lane = self.lanes.open(record, &track);
                     lane.due = lane.due.max(Some(due));
@@ -102,6 +102,10 @@ impl Machine {
         if lane.busy.is_some() {
             return Ok(());
         }
+        if self.passes.is_held(side, place.name) {
+            self.lanes.close(record, &track);
+            return Ok(());
+        }
         if lane.due.is_some_and(|due| due > now.mono) {
             self.lanes.schedule(record, &track, now.mono);
             return Ok(());
@@ -111,7 +115,9 @@ impl Machine {
         let listed = self.passes.is_listed(side, place.name);
         match next_step(place.collection, place.plan, &entry.state, side, listed, known) {
             Step::Rest => self.lanes.close(record, &track),
-            Step::Write | Step::Again if self.plan.restored => self.lanes.close(record, &track),
+            Step::Write | Step::Again if self.plan.restored || self.passes.is_shut(side, place.name) => {
+                self.lanes.close(record, &track);
+            }
             Step::Write => {
                 if let Some(wanted) = projection(place.collection, &entry.state, side, listed) {
                     return self.write_new(place, record, entry, wanted, now);

@@ -350,7 +350,8 @@ impl Driver {
 
     fn step(&mut self, wake: Wake) -> Result<(), EngineError> {
         let now = self.now();
-        if let Wake::Command { command: Command::Release { lane, action: Released::Replay, .. }, .. } = &wake
+        if let Wake::Command { command: Command::Release { lane, action, .. }, .. } = &wake
+            && *action != Released::Discard
         {
             let meant = |side: &SideName| match lane {
                 Some(Lane::Side(lane)) => lane == side,

@@ -24,6 +24,8 @@ mod project;
 mod altered;
 mod brake;
 mod unaware;
+mod earlier;
+mod regression;
 mod image;
 mod step;
 mod deliver;

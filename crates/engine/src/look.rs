@@ -35,6 +35,9 @@ impl Machine {
         let plan = Arc::clone(&self.plan);
         let Some(place) = Place::of(&plan, record, side) else { return Ok(()) };
         let entry = self.views.take(record)?;
+        if self.passes.is_held(side, place.name) {
+            return self.finish(record.clone(), entry, now);
+        }
         if entry.state.sides.get(side).and_then(|part| part.id.as_ref()) != Some(&seen.id) {
             return self.answered_as_another(place, record, entry, &seen.id, now);
         }

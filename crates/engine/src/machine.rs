@@ -55,6 +55,8 @@ pub struct Machine {
     pub(crate) quiet: crate::quiet::Quiet,
     pub(crate) raw: RawHasher,
     pub(crate) stopping: bool,
+    /// How often something that was seen was put by.
+    pub(crate) put_by: u64,
     /// Records with work that are to be looked at: left by the last process, or waiting
     /// for a listing that has ended.
     left_over: VecDeque<RecordId>,
@@ -116,6 +118,7 @@ impl Machine {
             quiet: crate::quiet::Quiet::default(),
             raw: RawHasher::default(),
             stopping: false,
+            put_by: 0,
             left_over: VecDeque::new(),
             tells_all: true,
             any_personal,

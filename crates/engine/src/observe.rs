@@ -124,9 +124,16 @@ impl Machine {
         began: Time,
         now: Now,
     ) -> Result<(), EngineError> {
+        if self.passes.is_held(place.side, place.name) {
+            self.put_by += 1;
+            return self.finish(record, entry, now);
+        }
         let Observation { id, tag, modified, content } = seen;
         let (doc, partial) = match content {
             Content::Gone => {
+                if self.lost_there(place, &record, &mut entry, now)? {
+                    return self.finish(record, entry, now);
+                }
                 self.gone(place, &record, &mut entry, id, source, now)?;
                 return self.finish(record, entry, now);
             }
@@ -154,6 +161,9 @@ impl Machine {
         let seen = Seen { id, tag, modified, fields, doc, source, began, certain: true };
         if unborn {
             return self.appeared(place, record, entry, seen, now);
+        }
+        if self.turned_back(place, &record, &mut entry, &seen, now)? {
+            return self.finish(record, entry, now);
         }
         let part = entry.state.sides.get(place.side);
         // So may what a webhook shows that was long under way.
@@ -193,6 +203,9 @@ impl Machine {
         seen: &Seen,
         now: Now,
     ) -> Result<(), EngineError> {
+        if self.passes.is_held(place.side, place.name) {
+            return Ok(());
+        }
         let seen = &*self.without_absences(place.side, place.name, seen.open(place, entry));
         let busy = self
             .lanes

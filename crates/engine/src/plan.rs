@@ -262,13 +262,17 @@ impl Shape {
     }
 }
 
-/// How many deletes at once are believed without asking.
+/// How much at once is believed without asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guard {
-    /// So many always pass.
+    /// So many deletes always pass.
     pub max_deletes: usize,
-    /// So many of a hundred of the side's records always pass.
+    /// Deletes of so many of a hundred of the side's records always pass.
     pub max_deletes_percent: usize,
+    /// So many records that stand as they did earlier always pass.
+    pub max_regressions: usize,
+    /// So many of a hundred of the side's records always pass that do.
+    pub max_regressions_percent: usize,
 }
 
 impl Guard {
@@ -277,11 +281,16 @@ impl Guard {
         deletes <= self.max_deletes
             || deletes.saturating_mul(100) <= all.saturating_mul(self.max_deletes_percent)
     }
+
+    /// How many of `all` records may stand as they did earlier without a person's word.
+    pub fn regressions_of(self, all: usize) -> usize {
+        self.max_regressions.max(all.saturating_mul(self.max_regressions_percent) / 100)
+    }
 }
 
 impl Default for Guard {
     fn default() -> Self {
-        Self { max_deletes: 20, max_deletes_percent: 10 }
+        Self { max_deletes: 20, max_deletes_percent: 10, max_regressions: 20, max_regressions_percent: 10 }
     }
 }
 

@@ -250,7 +250,7 @@ impl Machine {
                         cursor: pass.cursor().map(str::to_owned),
                         last_read: (pass.last_began().0 > 0).then(|| pass.last_began().to_string()),
                         trouble: pass.trouble.clone(),
-                        held: stream.held.or(stream.withheld).map(|held| held.words),
+                        held: stream.regressed.or(stream.held).or(stream.withheld).map(|held| held.words),
                     })
                 })
                 .collect();
@@ -278,7 +278,8 @@ impl Machine {
         for (side, collection, _) in self.passes.iter() {
             let stream = stream_of(side, collection)?;
             let state = self.views.stream(&stream)?;
-            held.extend(state.held.into_iter().chain(state.withheld).map(|parked| (stream.clone(), parked)));
+            let all = [state.regressed, state.held, state.withheld];
+            held.extend(all.into_iter().flatten().map(|parked| (stream.clone(), parked)));
         }
         Ok(held)
     }

@@ -179,8 +179,12 @@ fn collection_plan(name: &CollectionName, of: &Collection, connectors: &Connecto
         };
         (side.clone(), plan)
     };
-    let guard =
-        Guard { max_deletes: of.guard.max_deletes, max_deletes_percent: of.guard.max_deletes_percent };
+    let guard = Guard {
+        max_deletes: of.guard.max_deletes,
+        max_deletes_percent: of.guard.max_deletes_percent,
+        max_regressions: of.guard.max_regressions,
+        max_regressions_percent: of.guard.max_regressions_percent,
+    };
     CollectionPlan {
         identity: of.identity.clone(),
         rules: of.rules.clone(),

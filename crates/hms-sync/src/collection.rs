@@ -130,11 +130,14 @@ impl Collection {
         self.with("recreate", "revive")
     }
 
-    /// How many deletes at once are believed; more wait for a person.
+    /// How many deletes at once are believed, and how many records as they were earlier; more
+    /// wait for a person.
     #[must_use]
     pub fn guard(self, guard: Guard) -> Self {
         let mut bounds = Draft::of("max_deletes", guard.max_deletes);
         bounds.add("max_deletes_percent", guard.max_deletes_percent);
+        bounds.add("max_regressions", guard.max_regressions);
+        bounds.add("max_regressions_percent", guard.max_regressions_percent);
         self.with("guard", bounds)
     }
 

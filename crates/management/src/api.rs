@@ -184,6 +184,8 @@ async fn parked(
 enum Action {
     Replay,
     Discard,
+    PushOurs,
+    TakeTheirs,
 }
 
 #[derive(Deserialize)]
@@ -206,6 +208,8 @@ async fn release(State(room): Ask, request: Request) -> Answer<crate::Released> 
     let action = match action {
         Action::Replay => hms_sync_model::Released::Replay,
         Action::Discard => hms_sync_model::Released::Discard,
+        Action::PushOurs => hms_sync_model::Released::PushOurs,
+        Action::TakeTheirs => hms_sync_model::Released::TakeTheirs,
     };
     in_time(&room, room.desk.release(&filter, action)).await
 }
