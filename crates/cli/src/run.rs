@@ -171,6 +171,9 @@ fn event_json(happening: &Happening) -> Json {
         What::Unreadable { side, collection, reason } => {
             ("unreadable", json!({ "side": side, "collection": collection, "reason": reason }))
         }
+        What::SchemaChanged { side, collection, reason } => {
+            ("schema_changed", json!({ "side": side, "collection": collection, "reason": reason }))
+        }
         What::Listed { side, collection, records } => {
             ("listed", json!({ "side": side, "collection": collection, "records": records }))
         }

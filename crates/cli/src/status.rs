@@ -91,6 +91,11 @@ fn trouble(screen: Screen, side: &SideStatus, of: &CollectionStatus) {
         let why = hms_sync_management::one_line(why);
         screen.out(&format!("{} {}: {why}", screen.paint(tone, &side.side), of.collection));
     }
+    if !of.unknown_fields.is_empty() {
+        let found = hms_sync_management::one_line(&of.unknown_fields.join(", "));
+        let side = screen.paint(Tone::Warn, &side.side);
+        screen.out(&format!("{side} {}: shows fields that nobody has mapped: {found}", of.collection));
+    }
 }
 
 pub(crate) async fn poll(screen: Screen, options: &PollArgs) -> Result<(), Failure> {

@@ -514,6 +514,7 @@ impl Driver {
         match what {
             What::ReadFailed { .. }
             | What::Unreadable { .. }
+            | What::SchemaChanged { .. }
             | What::Parked { .. }
             | What::SideAway { .. } => {
                 tracing::warn!(record, "{what}");

@@ -117,6 +117,15 @@ pub enum What {
         /// Why.
         reason: String,
     },
+    /// A side shows what the contract does not know, and takes.
+    SchemaChanged {
+        /// Which side.
+        side: SideName,
+        /// Which collection.
+        collection: CollectionName,
+        /// What, and of which record first.
+        reason: String,
+    },
     /// Everything of a collection has been read.
     Listed {
         /// From which side.
@@ -195,7 +204,8 @@ impl fmt::Display for What {
             Self::ReadFailed { side, collection, reason } => {
                 write!(f, "{side} {collection} not read: {reason}")
             }
-            Self::Unreadable { side, collection, reason } => write!(f, "{side} {collection}: {reason}"),
+            Self::Unreadable { side, collection, reason }
+            | Self::SchemaChanged { side, collection, reason } => write!(f, "{side} {collection}: {reason}"),
             Self::Listed { side, collection, records } => {
                 write!(f, "{side} {collection}: all {records} read")
             }

@@ -7,6 +7,7 @@
 //! collections, `observe` makes events of what was seen, `deliver` brings
 //! records to sides, `handle` calls handlers, `operate` serves people.
 
+use crate::contract::Strangers;
 use crate::erase::finish_erasures;
 use crate::error::EngineError;
 use crate::fold::side_of;
@@ -51,6 +52,7 @@ pub struct Machine {
     pub(crate) counts: crate::report::Counts,
     pub(crate) quiet: crate::quiet::Quiet,
     pub(crate) raw: RawHasher,
+    pub(crate) strangers: Strangers,
     pub(crate) stopping: bool,
     /// Records with work that are to be looked at: left by the last process, or waiting
     /// for a listing that has ended.
@@ -112,6 +114,7 @@ impl Machine {
             counts: crate::report::Counts::default(),
             quiet: crate::quiet::Quiet::default(),
             raw: RawHasher::default(),
+            strangers: Strangers::default(),
             stopping: false,
             left_over: VecDeque::new(),
             tells_all: true,
@@ -138,6 +141,7 @@ impl Machine {
                 }
                 self.views.sum_up_missing();
                 self.resume_listings(now);
+                self.read_under_new_contracts()?;
                 self.look_at_all();
             }
             Wake::Timer => {}

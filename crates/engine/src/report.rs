@@ -24,6 +24,10 @@ pub struct Counts {
     pub observations: u64,
     /// Records of pages that could not be read.
     pub unreadable: u64,
+    /// Values that do not fit, or that nobody has spoken of, and that were passed over as the
+    /// contract says: each time that their record was looked at.
+    #[serde(default)]
+    pub discarded: u64,
     /// Edits taken in.
     pub edits: u64,
     /// Fields where concurrent edits met.
@@ -104,6 +108,10 @@ pub struct CollectionStatus {
     pub trouble: Option<String>,
     /// Deletes that wait for a person.
     pub held: Option<String>,
+    /// What its records have had since the process started that the contract does not know, by
+    /// its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown_fields: Vec<String>,
 }
 
 /// Something parked.
@@ -251,6 +259,7 @@ impl Machine {
                         last_read: (pass.last_began().0 > 0).then(|| pass.last_began().to_string()),
                         trouble: pass.trouble.clone(),
                         held: stream.held.or(stream.withheld).map(|held| held.words),
+                        unknown_fields: self.strangers.of(side, collection),
                     })
                 })
                 .collect();

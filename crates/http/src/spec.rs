@@ -248,6 +248,19 @@ impl HttpCollection {
         self.precondition() != Precondition::None
     }
 
+    /// Where in a record something lies that is read here: its id, its version, when it was
+    /// changed, whether it is gone.
+    pub fn own_paths(&self) -> impl Iterator<Item = &FieldPath> {
+        let cursor = self.read.as_ref().and_then(|read| read.incremental_sync.as_ref());
+        let gone = match &self.deleted_when {
+            Some(DeletedWhen::Field(gone)) => Some(&gone.field),
+            Some(DeletedWhen::Expression(_)) | None => None,
+        };
+        let tag = self.version_tag.as_ref().and_then(|tag| tag.field.as_ref());
+        let cursor = cursor.and_then(|sync| sync.cursor_field.as_ref());
+        [Some(&self.primary_key), tag, self.modified.as_ref(), cursor, gone].into_iter().flatten()
+    }
+
     /// The request that makes a record.
     pub fn creates(&self) -> Option<&WriteSpec> {
         self.create.as_ref().or(self.upsert.as_ref())
