@@ -177,6 +177,9 @@ fn event_json(happening: &Happening) -> Json {
         What::Listed { side, collection, records } => {
             ("listed", json!({ "side": side, "collection": collection, "records": records }))
         }
+        What::Retold { side, told, left_out, words } => {
+            ("retold", json!({ "side": side, "told": told, "left_out": left_out, "ended": words }))
+        }
         What::Sent { side, request } => ("sent", json!({ "side": side, "request": request })),
         What::Handled { job } => ("handled", json!({ "job": job })),
         What::Joined { into } => ("joined", json!({ "into": into })),

@@ -31,6 +31,9 @@ impl Machine {
         outcome: Outcome,
         now: Now,
     ) -> Result<(), EngineError> {
+        if self.retold(record, side, version, &outcome, now) {
+            return Ok(());
+        }
         let track = Track::Deliver(side.clone());
         if self.lanes.get(record, &track).and_then(|lane| lane.busy.clone()) != Some(Busy::Writing(version)) {
             return Ok(());

@@ -52,7 +52,7 @@ impl Machine {
             let work = step != Step::Rest;
             // What waits for the first listing is found again by it, also after a restart.
             any |= work || !listed && lacks(collection, &entry.state, side, true).is_some();
-            if work {
+            if work && !self.is_held_back(side) {
                 if let Some(due) = due_of_doubt(plan, &entry.state, side, &step, now) {
                     let lane = self.lanes.open(record, &track);
                     lane.due = lane.due.max(Some(due));
@@ -89,6 +89,7 @@ impl Machine {
                 }
             }
         }
+        self.pump_retellings(now)?;
         self.pump_jobs(now)
     }
 
@@ -99,6 +100,11 @@ impl Machine {
         let Some(place) = Place::of(&plan, record, side) else { return Ok(()) };
         let Some(lane) = self.lanes.get(record, &track) else { return Ok(()) };
         if lane.busy.is_some() {
+            return Ok(());
+        }
+        if self.is_held_back(side) {
+            // It stands with the records that have work.
+            self.lanes.close(record, &track);
             return Ok(());
         }
         if lane.due.is_some_and(|due| due > now.mono) {
@@ -236,7 +242,7 @@ fn nothing_absent(fields: &FieldMap) -> FieldMap {
 }
 
 /// The request for a write: a patch of what it changes and the whole record.
-fn request(
+pub(crate) fn request(
     place: Place<'_>,
     state: &RecordState,
     part: &SideState,

@@ -359,6 +359,13 @@ impl Driver {
             };
             self.connectors.iter().filter(|(side, _)| meant(side)).for_each(|(_, of)| of.released());
         }
+        if let Wake::Command {
+            command: Command::Retell { side, .. } | Command::Subscribe { side, wanted: true, .. },
+            ..
+        } = &wake
+        {
+            self.connectors.get(side).into_iter().for_each(|of| of.released());
+        }
         for effect in self.machine.step(wake, now)? {
             match effect {
                 Effect::Append(events) => self.appending.extend(events),
@@ -521,6 +528,7 @@ impl Driver {
             }
             What::Decided { .. }
             | What::SideBack { .. }
+            | What::Retold { .. }
             | What::Listed { .. }
             | What::Erased { .. }
             | What::Joined { .. } => {

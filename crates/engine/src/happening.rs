@@ -135,6 +135,17 @@ pub enum What {
         /// How many records.
         records: usize,
     },
+    /// A subscriber was told again what it took, as far as it went.
+    Retold {
+        /// Which side.
+        side: SideName,
+        /// Messages that it took again.
+        told: u64,
+        /// Messages that could not be made again.
+        left_out: u64,
+        /// How it ended.
+        words: String,
+    },
     /// A handler's request was delivered.
     Sent {
         /// To which side.
@@ -208,6 +219,9 @@ impl fmt::Display for What {
             | Self::SchemaChanged { side, collection, reason } => write!(f, "{side} {collection}: {reason}"),
             Self::Listed { side, collection, records } => {
                 write!(f, "{side} {collection}: all {records} read")
+            }
+            Self::Retold { side, told, left_out, words } => {
+                write!(f, "{side} was told {told} messages again, {left_out} left out: {words}")
             }
             Self::Sent { side, request } => write!(f, "{side} took {request}"),
             Self::Handled { job } => write!(f, "{job} done"),

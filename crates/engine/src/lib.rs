@@ -30,6 +30,7 @@ mod step;
 mod deliver;
 mod answer;
 mod missing;
+mod retell;
 mod link;
 mod join;
 mod look;
@@ -84,6 +85,7 @@ pub use report::{
     SideStatus, Status,
 };
 pub use restored::{PendingCounts, PendingWrite};
+pub use retell::Replay;
 pub use state::{Doubt, Erasure, Held, JobState, LastWrite, RecordState, RequestState, SideState, Write};
 pub use stream::{StreamState, parse_stream, stream_of};
 pub use views::{Entry, Saved, Views};

@@ -18,6 +18,7 @@ use crate::pass::Passes;
 use crate::plan::{CollectionPlan, Plan, Retry};
 use crate::project::settled_fields;
 use crate::raw::RawHasher;
+use crate::retell::Retelling;
 use crate::state::RecordState;
 use crate::steady::Steady;
 use crate::views::{Entry, Views, is_parked};
@@ -53,6 +54,10 @@ pub struct Machine {
     pub(crate) quiet: crate::quiet::Quiet,
     pub(crate) raw: RawHasher,
     pub(crate) strangers: Strangers,
+    /// Sides that are told again what they took.
+    pub(crate) retellings: BTreeMap<SideName, Retelling>,
+    /// Sides that are told nothing more, by what was said of it.
+    pub(crate) unsubscribed: BTreeMap<SideName, String>,
     pub(crate) stopping: bool,
     /// Records with work that are to be looked at: left by the last process, or waiting
     /// for a listing that has ended.
@@ -103,7 +108,7 @@ impl Machine {
             .map(|(side, p)| (side.clone(), Gate::new(p.in_flight_max.saturating_mul(QUEUE_DEPTH))))
             .collect();
         let (floor, restored_at) = crate::restored::floor(&views)?;
-        Ok(Self {
+        let mut machine = Self {
             floor,
             passes: Passes::new(&plan, &views, restored_at)?,
             plan,
@@ -115,6 +120,8 @@ impl Machine {
             quiet: crate::quiet::Quiet::default(),
             raw: RawHasher::default(),
             strangers: Strangers::default(),
+            retellings: BTreeMap::new(),
+            unsubscribed: BTreeMap::new(),
             stopping: false,
             left_over: VecDeque::new(),
             tells_all: true,
@@ -124,7 +131,9 @@ impl Machine {
             random: fastrand::Rng::with_seed(seed),
             batch: Vec::new(),
             effects: Vec::new(),
-        })
+        };
+        machine.read_subscriptions()?;
+        Ok(machine)
     }
 
     /// Takes in what happened and says what is to be done. After an error the
@@ -217,7 +226,8 @@ impl Machine {
         });
         let gates = gates.filter_map(|(_, gate)| gate.opens_at(now)).min();
         let passes = if self.stopping { None } else { self.passes.next_due() };
-        [self.lanes.next_alarm(), gates, passes].into_iter().flatten().min()
+        let again = if self.stopping { None } else { self.retells_at(now) };
+        [self.lanes.next_alarm(), gates, passes, again].into_iter().flatten().min()
     }
 
     /// Whether a stop may end now: nothing is in flight and nothing being saved.

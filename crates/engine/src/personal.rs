@@ -106,6 +106,7 @@ pub(crate) fn mask(what: &mut What, personal: &BTreeSet<FieldName>) {
         | What::Deleted { .. }
         | What::SideBack { .. }
         | What::Listed { .. }
+        | What::Retold { .. }
         | What::Handled { .. }
         | What::Joined { .. }
         | What::TakenUp { .. }

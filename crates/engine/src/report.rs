@@ -6,6 +6,7 @@ use crate::error::EngineError;
 use crate::machine::Machine;
 use crate::personal::{mask_words, personal_of};
 use crate::project::{held_back, projection};
+use crate::retell::Replay;
 use crate::state::RecordState;
 use crate::state::SideState;
 use crate::stream::stream_of;
@@ -91,6 +92,12 @@ pub struct SideStatus {
     pub ready: usize,
     /// Its collections.
     pub collections: Vec<CollectionStatus>,
+    /// Who said that it wants no more, and why, if it is a subscriber that does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsubscribed: Option<String>,
+    /// How far it has been told again what it took, if that was asked for since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
 }
 
 /// One collection of a side at a glance.
@@ -269,6 +276,8 @@ impl Machine {
                 in_flight: gate.map_or(0, crate::gate::Gate::in_flight),
                 ready: self.lanes.ready_for(&crate::lane::Track::Deliver(side.clone())),
                 collections: collections?,
+                unsubscribed: self.unsubscribed.get(side).cloned(),
+                replay: self.retellings.get(side).map(|of| of.report.clone()),
             });
         }
         Ok(Status {
