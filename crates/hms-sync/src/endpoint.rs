@@ -61,6 +61,13 @@ impl Endpoint {
         self.with("primary_key", path)
     }
 
+    /// Where the parts of a record's id are, if only together they tell records apart. In
+    /// templates they are `{{ id.part }}`, at their paths.
+    #[must_use]
+    pub fn primary_keys<'a>(self, paths: impl IntoIterator<Item = &'a str>) -> Self {
+        self.with("primary_key", DraftValue::list(paths))
+    }
+
     /// The header of an answer that holds a record's version. `ETag`, if nothing is said.
     #[must_use]
     pub fn version_tag_header(self, name: &str) -> Self {
