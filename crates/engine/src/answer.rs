@@ -31,6 +31,9 @@ impl Machine {
         outcome: Outcome,
         now: Now,
     ) -> Result<(), EngineError> {
+        if self.retold(record, side, version, &outcome, now) {
+            return Ok(());
+        }
         let track = Track::Deliver(side.clone());
         if self.lanes.get(record, &track).and_then(|lane| lane.busy.clone()) != Some(Busy::Writing(version)) {
             return Ok(());
@@ -75,7 +78,7 @@ impl Machine {
             Some(Written { id, tag, stored }) => (Some(id), tag, stored),
             None => (part.id.clone(), None, None),
         };
-        let stored = doc.as_ref().and_then(|doc| place.plan.shape.read(doc, false).ok());
+        let stored = doc.as_ref().and_then(|doc| self.fit(place, doc, false).ok()).map(|fit| fit.fields);
         let mut results =
             stored.as_ref().map(|stored| judge(place, part, &write.fields, stored)).unwrap_or_default();
         if is_back(Fault::AnswerSwallowed) {

@@ -114,7 +114,8 @@ impl Machine {
                 taken.as_str(),
                 seen.id.as_str()
             );
-            self.park_stub(place, &record, &mut entry, seen.id, ParkReason::AmbiguousMatch, words, now)?;
+            let why = (ParkReason::AmbiguousMatch, words, Vec::new());
+            self.park_stub(place, &record, &mut entry, seen.id, why, now)?;
             return self.finish(record, entry, now);
         }
         if entry.state.version > 0 {

@@ -490,7 +490,13 @@ impl Machine {
         let Some(running) = pass.running.as_ref().filter(|running| running.id == id) else { return Ok(()) };
         let (began, full) = (running.page_began, running.full);
         match result {
-            Ok(page) => self.page_read(&key, page, began, full, now),
+            Ok(page) => match self.frozen(side, collection, &page.records) {
+                Some(why) => {
+                    self.page_failed(&key, &why, now);
+                    Ok(())
+                }
+                None => self.page_read(&key, page, began, full, now),
+            },
             Err(why) => {
                 self.page_failed(&key, &why, now);
                 Ok(())
@@ -515,7 +521,7 @@ impl Machine {
         self.counts.unreadable += unreadable as u64;
         // What a first listing shows is all new, and there is more to do for it.
         let first = full && self.passes.all.get(key).is_some_and(|pass| !pass.listed);
-        if !first {
+        if !first && !self.expects_all(side, collection) {
             self.notice_absences(key, &page.records, now)?;
         }
         let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
