@@ -399,6 +399,9 @@ struct Field {
     ty: FieldType,
     /// The type of a set's elements. Default: `string`.
     of: Option<FieldType>,
+    /// What the objects of a set are known by: a member, or a dotted path to one.
+    #[schemars(example = &"id")]
+    key: Option<String>,
     /// The values of an enum.
     values: Option<Vec<String>>,
     /// How concurrent edits merge.
