@@ -53,6 +53,7 @@ mod snapshot;
 mod refold;
 mod near;
 mod restored;
+mod seen;
 mod views;
 mod past;
 mod carry;

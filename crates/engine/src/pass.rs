@@ -13,6 +13,7 @@ use crate::machine::Machine;
 use crate::personal::mask_words;
 use crate::plan::{Plan, Retry};
 use crate::regression::Regression;
+use crate::seen::Seen;
 use crate::stream::{Place, StreamState, Told, stream_of};
 use crate::views::{Views, hash_of, link_hash, record_in};
 use crate::wake::{Effect, Now};
@@ -21,7 +22,7 @@ use hms_sync_model::{
     Body, Clock, CollectionName, FieldName, Lane, NativeId, ParkReason, Parked, RecordId, SideName, Source,
     Time,
 };
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Waits between tries to read a collection that cannot be read.
@@ -104,7 +105,9 @@ struct Running {
     asked: ReadRequest,
     /// When it may be asked for again.
     again_at: Option<Time>,
-    seen: HashSet<u64>,
+    /// What it has shown, if that will be asked: by a listing's end, or where a side tells of
+    /// deletes and cannot be asked for a record.
+    seen: Seen,
     records: usize,
     /// Events made of what it brought.
     news: u64,
@@ -457,7 +460,7 @@ impl Machine {
                 page_came: now.wall,
                 asked: request.clone(),
                 again_at: None,
-                seen: HashSet::new(),
+                seen: Seen::default(),
                 records: 0,
                 news: 0,
                 // What it showed before it was cut short is no longer known.
@@ -536,7 +539,7 @@ impl Machine {
         if full {
             // What is passed over is there all the same.
             let links = page.passed_over.iter().map(|id| link_hash(side, collection.as_str(), id));
-            running.seen.extend(links);
+            links.for_each(|link| running.seen.put(link));
         }
         let Page { records, gone, next, cursor, .. } = page;
         running.left = Some(Left { records: records.into_iter(), gone, began, next, cursor });
@@ -557,10 +560,12 @@ impl Machine {
         let Some(running) = &mut pass.running else { return Ok(()) };
         let Some(mut left) = running.left.take() else { return Ok(()) };
         let (full, first, began) = (running.full, running.full && !pass.listed, left.began);
+        let part = self.plan.collections.get(collection).and_then(|of| of.sides.get(side));
+        let keeps = full || part.is_none_or(|part| !part.abilities.fetch);
         let (mut seen, events, edits) = (Vec::new(), self.counts.events, self.counts.edits);
         for record in left.records.by_ref().take(if first { PAGE_STEP } else { usize::MAX }) {
             let link = link_hash(side, collection.as_str(), &record.id);
-            seen.push(link);
+            seen.extend(keeps.then_some(link));
             let shown = if first { None } else { self.quiet.shown(&record) };
             if shown.is_some_and(|shown| self.quiet.knows(link, shown)) {
                 self.counts.observations += 1;
@@ -578,7 +583,7 @@ impl Machine {
             self.counts.repairs += self.counts.edits.saturating_sub(edits);
         }
         let Some(running) = &mut pass.running else { return Ok(()) };
-        running.seen.extend(seen);
+        seen.into_iter().for_each(|link| running.seen.put(link));
         running.news += self.counts.events.saturating_sub(events);
         if left.records.len() > 0 {
             running.left = Some(left);
@@ -700,6 +705,7 @@ impl Machine {
         let (poll, full) = part.map_or((None, None), |part| (part.poll_interval, part.full_interval));
         let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
         let Some(mut running) = pass.running.take() else { return Ok(()) };
+        running.seen.sort();
         pass.failures = 0;
         pass.trouble = None;
         pass.place = None;
@@ -823,7 +829,7 @@ impl Machine {
             let Some((last, _)) = links.last() else { break };
             after = Some(last.clone());
             for (key, value) in links {
-                if running.seen.contains(&hash_of(&key)) {
+                if running.seen.has(hash_of(&key)) {
                     all += 1;
                     continue;
                 }
@@ -832,8 +838,7 @@ impl Machine {
                 let Some(judged) = known else { continue };
                 all += 1;
                 // An entry of the index may be stale: the record has another id by now.
-                let absent =
-                    judged.filter(|id| !running.seen.contains(&link_hash(side, collection.as_str(), id)));
+                let absent = judged.filter(|id| !running.seen.has(link_hash(side, collection.as_str(), id)));
                 missing.extend(absent.map(|id| (record, id)));
             }
         }
@@ -905,7 +910,7 @@ impl Machine {
         let link = link_hash(side, collection.as_str(), &id);
         let running = self.passes.all.get(key).and_then(|pass| pass.running.as_ref());
         // It came back since: the list says nothing of that.
-        if !can_ask && running.is_some_and(|running| running.seen.contains(&link)) {
+        if !can_ask && running.is_some_and(|running| running.seen.has(link)) {
             return Ok(());
         }
         self.missing(side, collection, &record, id, now)
