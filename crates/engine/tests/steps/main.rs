@@ -12,6 +12,7 @@ mod stage;
 mod erasure;
 mod forgetting;
 mod going_on;
+mod ids;
 mod portions;
 mod recovered;
 mod sweeps;
