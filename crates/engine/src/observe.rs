@@ -106,8 +106,7 @@ impl Machine {
                 if let Some((entry, record)) = stale {
                     self.views.put(record, entry);
                 }
-                let record = self.record_of_new_id(side, name, &seen.id)?;
-                let entry = self.views.take(&record)?;
+                let (record, entry) = self.record_of_new_id(side, name, &seen.id)?;
                 self.observe(place, record, entry, seen, source, began, now)
             }
         }
@@ -125,9 +124,16 @@ impl Machine {
         began: Time,
         now: Now,
     ) -> Result<(), EngineError> {
+        if self.passes.is_held(place.side, place.name) {
+            self.put_by += 1;
+            return self.finish(record, entry, now);
+        }
         let Observation { id, tag, modified, content } = seen;
         let (doc, partial) = match content {
             Content::Gone => {
+                if self.lost_there(place, &record, &mut entry, now)? {
+                    return self.finish(record, entry, now);
+                }
                 self.gone(place, &record, &mut entry, id, source, now)?;
                 return self.finish(record, entry, now);
             }
@@ -145,16 +151,23 @@ impl Machine {
             )?;
             return self.finish(record, entry, now);
         }
-        let fields = match place.plan.shape.read(&doc, partial) {
-            Ok(fields) => fields,
+        let fields = match self.fit(place, &doc, partial) {
+            Ok(mut fit) => {
+                self.note_fit(place, &id, &mut fit, now);
+                fit.fields
+            }
             Err(why) => {
-                self.park_stub(place, &record, &mut entry, id, ParkReason::Unreadable, why.to_string(), now)?;
+                let why = (ParkReason::Unreadable, why.words, why.fields);
+                self.park_stub(place, &record, &mut entry, id, why, now)?;
                 return self.finish(record, entry, now);
             }
         };
         let seen = Seen { id, tag, modified, fields, doc, source, began, certain: true };
         if unborn {
             return self.appeared(place, record, entry, seen, now);
+        }
+        if self.turned_back(place, &record, &mut entry, &seen, now)? {
+            return self.finish(record, entry, now);
         }
         let part = entry.state.sides.get(place.side);
         // So may what a webhook shows that was long under way.
@@ -194,6 +207,9 @@ impl Machine {
         seen: &Seen,
         now: Now,
     ) -> Result<(), EngineError> {
+        if self.passes.is_held(place.side, place.name) {
+            return Ok(());
+        }
         let seen = &*self.without_absences(place.side, place.name, seen.open(place, entry));
         let busy = self
             .lanes
@@ -460,6 +476,7 @@ impl Machine {
             || new_tag && pending()
             || part.last_write.as_ref().is_some_and(|last| !last.shown && seen.began > last.ended)
             || part.held.values().any(|held| held.not_kept)
+            || part.parked.as_ref().is_some_and(is_of_shape)
             || is_behind(&place.collection.rules, state, place.side) && quiet();
         if !lesson {
             return Ok(());
@@ -498,6 +515,11 @@ impl Machine {
 pub(crate) fn lacks_nothing(place: Place<'_>, state: &RecordState) -> bool {
     lacks(place.collection, state, place.side, true).is_none()
         && held_back(place.collection, state, place.side, true).is_none()
+}
+
+/// Whether it was set aside for the shape in which its side showed it.
+pub(crate) fn is_of_shape(parked: &Parked) -> bool {
+    parked.reason == ParkReason::Unreadable && !parked.fields.is_empty()
 }
 
 /// What of a write without an outcome a side shows, of the fields that it changes.

@@ -125,7 +125,7 @@ fn plan(sides: &[Side], rules: Rules) -> Plan {
         };
         parts.insert(side_name(i), part);
     }
-    let guard = Guard { max_deletes: 1_000, max_deletes_percent: 100 };
+    let guard = Guard { max_deletes: 1_000, max_deletes_percent: 100, ..Guard::default() };
     let (identity, personal) = (vec![name(NO)], BTreeSet::new());
     let collection =
         CollectionPlan { identity, rules, sides: parts, guard, recreate: Recreate::Fresh, personal };
