@@ -44,6 +44,7 @@ mod operate;
 mod personal;
 mod erase;
 mod stream;
+mod ours;
 mod taken_up;
 mod quiet;
 mod blocks;

@@ -24,9 +24,7 @@ use crate::steady::Steady;
 use crate::views::{Entry, Views, is_parked};
 use crate::wake::{Effect, Now, Reply, ReplyTo, Wake};
 use hms_sync_changelog::{Log, Sealed, seal};
-use hms_sync_model::{
-    Author, Body, Change, Dot, Edit, Event, RecordId, SideName, Source, Stamp, Time, VecMap,
-};
+use hms_sync_model::{Author, Body, Change, Event, RecordId, SideName, Source, Stamp, Time, VecMap};
 use hms_sync_resolver::fault::{Fault, is_back};
 use hms_sync_resolver::{Presence, Reason};
 use hms_sync_vault::Vault;
@@ -372,17 +370,8 @@ impl Machine {
         if changes.is_empty() {
             return Ok(());
         }
-        let actor = entry.state.actor_from(self.floor, Author::Engine);
-        let edit = Edit {
-            generation: merged.generation,
-            dot: Dot { n: merged.clock.count(&actor).saturating_add(1), actor },
-            context: merged.clock.clone(),
-            but: VecMap::new(),
-            changes,
-            deletes: false,
-            stamp,
-            certain: true,
-        };
+        let who = (Author::Engine, self.floor);
+        let edit = entry.state.edit_by(who, merged.clock.clone(), changes, stamp);
         let (source, raw) = (Source::Engine, None);
         self.emit(record, entry, Body::Edited { edit, id: None, tag: None, source, raw }, now)?;
         Ok(())

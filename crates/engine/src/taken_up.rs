@@ -16,9 +16,7 @@ use crate::plan::{CollectionPlan, CollectionSide, Plan};
 use crate::state::{RecordState, SideState};
 use crate::views::Entry;
 use crate::wake::{Now, Reply};
-use hms_sync_model::{
-    Actor, Author, Body, Clock, FieldName, Lane, ParkReason, RecordId, SideName, Source, Time,
-};
+use hms_sync_model::{Actor, Body, Clock, FieldName, Lane, ParkReason, RecordId, SideName, Source, Time};
 use std::sync::Arc;
 
 /// By how much a loss raises all epochs of a record.
@@ -79,18 +77,14 @@ impl RecordState {
         }
     }
 
-    /// One of ours who edits the record, as of now. `floor` is what restores of the log have begun.
-    pub(crate) fn actor_from(&self, floor: u32, author: Author) -> Actor {
-        Actor { author, epoch: self.lowest_epoch(floor) }
-    }
-
-    /// The same for an edit that is made on `side`.
+    /// Who makes an edit on `side`, as of now. `floor` is what restores of the log have begun.
     pub(crate) fn side_actor_from(&self, floor: u32, side: &SideName) -> Actor {
         let known = self.sides.get(side).map_or(0, |part| part.epoch);
         Actor { epoch: known.max(self.lowest_epoch(floor)), ..Actor::side(side.clone()) }
     }
 
-    fn lowest_epoch(&self, floor: u32) -> u32 {
+    /// The epoch that nobody edits below.
+    pub(crate) fn lowest_epoch(&self, floor: u32) -> u32 {
         floor.saturating_add(self.epoch)
     }
 }

@@ -230,6 +230,9 @@ pub struct Verified {
     /// Checkpoints on record, each of which the log continues.
     #[serde(default)]
     pub recorded: u64,
+    /// Verifier keys that it signs with, or has signed with, under this name or another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
 }
 
 /// Events that were archived and dropped from the log.

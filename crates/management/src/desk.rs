@@ -9,7 +9,7 @@ use crate::answers::{
     TakenUp,
 };
 use crate::detail::detail;
-use crate::error::DeskError;
+use crate::error::{DeskError, name_fits};
 use crate::offline::Stopped;
 use crate::shelf::Shelf;
 use crate::stats::StatsReport;
@@ -125,6 +125,7 @@ impl Desk {
 
     /// The record that goes by a name.
     pub(crate) async fn find(&self, name: &str) -> Result<RecordId, DeskError> {
+        name_fits(name)?;
         let asked = name.to_owned();
         let found = self.look(move |machine| machine.find(&asked)).await?;
         found.ok_or_else(|| DeskError::NoSuchRecord { name: name.to_owned() })

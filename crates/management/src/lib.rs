@@ -41,7 +41,7 @@ pub use answers::{
 pub use api::api_routes;
 pub use audit::ExportAsk;
 pub use desk::Desk;
-pub use error::{DeskError, ServeError};
+pub use error::{DeskError, NAME_BYTES_MAX, ServeError, name_fits};
 pub use hooks::HookRoute;
 pub use line::one_line;
 pub use serve::{Limits, Options, Serving, serve};

@@ -1,7 +1,8 @@
 //! A record that is taken up, and a log that is put back from a backup: both begin new epochs, and
 //! whatever comes first, no edit gets a name that another one had, and a later edit is a later one.
 
-use crate::scene::{LOST, Scene, begun, lose};
+use super::scene::{RECOVERED, Scene, begun};
+use crate::stage::{LOST, lose};
 use hms_sync_changelog::Log;
 use hms_sync_engine::{Plan, Reply, Wake};
 use hms_sync_model::{Body, EventId};
@@ -78,7 +79,7 @@ fn a_record_of_a_log_that_was_put_back_is_taken_up_in_an_epoch_of_its_own() {
     let given = names(scene.machine.log());
     assert!(given.contains_key("a#1000 1"), "{given:?}");
     let (world, now) = scene.close();
-    lose(&place.path().join("log"), &place.path().join("new"));
+    lose(&place.path().join("log"), &place.path().join("new"), RECOVERED);
     let mut scene = Scene::open(&place.path().join("new"), &plan, world, now);
     scene.run(Wake::Start);
     assert!(scene.state().malformed.is_some());
@@ -104,7 +105,7 @@ fn a_log_is_put_back_as_it_was_before_and_after_a_record_was_taken_up() {
     scene.edit("a", "a1", "third");
     let mut given = names(scene.machine.log());
     let (world, now) = scene.close();
-    lose(&log, &new);
+    lose(&log, &new, RECOVERED);
     // While it was held.
     let mut scene = Scene::open(&new, &plan, world, now);
     scene.run(Wake::Start);

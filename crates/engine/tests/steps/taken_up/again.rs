@@ -1,6 +1,7 @@
 //! What taking up does, and what it leaves to a person.
 
-use crate::scene::{LOST, Scene, damaged, damaged_of, field, item, native, side};
+use super::scene::{Scene, damaged, damaged_of};
+use crate::stage::{LOST, field, item, native, side};
 use hms_sync_engine::{Command, Plan, Reply, ReplyTo, Wake};
 use hms_sync_model::Released;
 use serde_json::{Value as Json, json};

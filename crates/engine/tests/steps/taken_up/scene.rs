@@ -1,67 +1,32 @@
 //! A record on two or three sides, of which events are lost in a recovery.
 
-use hms_sync_changelog::{Log, Options, Sealed, recover};
+use crate::stage::{self, LOST, field, item, job, lose, native, side};
+use hms_sync_changelog::{Log, Options, Sealed};
 use hms_sync_connector::{Abilities, Content, Cursor, Observation, Page, Scope, Target, WriteRequest};
 use hms_sync_engine::{
-    CollectionPlan, CollectionSide, Command, Effect, Guard, JobPlan, Machine, Now, Plan, RecordState, Reply,
-    ReplyTo, Retry, Shape, SidePlan, Wake,
+    CollectionPlan, CollectionSide, Command, Effect, Machine, Now, Plan, RecordState, Reply, ReplyTo, Wake,
 };
-use hms_sync_mapping::{FieldMapping, FieldPath, SideMap};
-use hms_sync_model::{
-    Body, CollectionName, FieldName, FieldType, JobName, NativeId, Outcome, RecordId, SideName, Time, VecMap,
-    Written,
-};
+use hms_sync_model::{Body, Outcome, RecordId, SideName, Time, Written};
 use hms_sync_resolver::{Policy, Rules};
 use serde_json::{Value as Json, json};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Stands in events that are to be lost, and cannot be made shorter by compression.
-pub(crate) const LOST: &str = "q8Zr3Kx0vT7mWp2LsYb9";
 pub(crate) const RECOVERED: Time = Time(1_700_000_000_000_000);
-
-pub(crate) fn side(name: &str) -> SideName {
-    SideName::try_new(name).unwrap()
-}
-
-pub(crate) fn field(name: &str) -> FieldName {
-    FieldName::try_new(name).unwrap()
-}
-
-pub(crate) fn item() -> CollectionName {
-    CollectionName::try_new("item").unwrap()
-}
-
-pub(crate) fn native(id: &str) -> NativeId {
-    NativeId::try_new(id).unwrap()
-}
 
 /// `a` can be asked for one record, `b` only be listed, `c` neither: it is only written to.
 /// Of what they disagree on, `status` goes by precedence.
-pub(crate) fn plan(with: &[&str], job: bool) -> Arc<Plan> {
-    let mut plan = Plan::new("Test");
-    let mut sides = VecMap::new();
-    for name in with {
-        let maps = ["no", "status", "note"]
-            .map(|name| FieldMapping::plain(field(name), FieldType::String, FieldPath::parse(name).unwrap()));
-        let (read, fetch) = (*name != "c", *name == "a");
+fn plan(with: &[&str], has_job: bool) -> Arc<Plan> {
+    let part = |name: &str| {
+        let (read, fetch) = (name != "c", name == "a");
         let abilities =
             Abilities { read, fetch, create: true, update: true, delete: true, ..Abilities::default() };
-        let part = CollectionSide {
-            abilities,
-            shape: Shape::Fields(SideMap::new(maps.to_vec()).unwrap()),
-            poll_interval: read.then_some(Duration::from_mins(1)),
-            full_interval: None,
-            settle_window: Duration::ZERO,
-            on_altered: hms_sync_engine::OnAltered::default(),
-            on_missing: hms_sync_engine::OnMissing::Deleted,
-            read_back: false,
-        };
-        plan.sides.insert(side(name), SidePlan::default());
-        sides.insert(side(name), part);
-    }
+        let poll_interval = read.then_some(Duration::from_mins(1));
+        let shape = stage::texts(&["no", "status", "note"]);
+        CollectionSide { poll_interval, shape, ..stage::part(abilities) }
+    };
     let precedence = Policy::Precedence(["revoked", "approved"].map(Into::into).to_vec());
     let status = hms_sync_resolver::FieldRule { resolve: vec![precedence], ..Default::default() };
     let rules = Rules::builder()
@@ -69,18 +34,11 @@ pub(crate) fn plan(with: &[&str], job: bool) -> Arc<Plan> {
         .field(field("status"), status)
         .build()
         .unwrap();
-    let of = CollectionPlan {
-        identity: vec![field("no")],
-        rules,
-        sides,
-        guard: Guard::default(),
-        recreate: hms_sync_engine::Recreate::default(),
-        personal: BTreeSet::new(),
-    };
-    plan.collections.insert(item(), of);
-    if job {
-        let part = JobPlan { collection: item(), in_flight_max: 1, retry: Retry::default() };
-        plan.jobs.insert(JobName::try_new("notify").unwrap(), part);
+    let sides = with.iter().map(|name| (side(name), part(name)));
+    let of = CollectionPlan { identity: vec![field("no")], rules, ..stage::collection(sides) };
+    let mut plan = stage::plan(item(), of);
+    if has_job {
+        plan.jobs.insert(job(), stage::handler(item(), 1));
     }
     Arc::new(plan)
 }
@@ -284,18 +242,6 @@ pub(crate) fn begun(with: &[&'static str], job: bool, b: &str) -> (tempfile::Tem
     (place, plan, scene)
 }
 
-/// What is recovered of a log in which everything that says [`LOST`] is destroyed.
-pub(crate) fn lose(dir: &Path, into: &Path) {
-    let path = dir.join("db");
-    let mut bytes = std::fs::read(&path).unwrap();
-    let found: Vec<usize> =
-        (0..bytes.len() - LOST.len()).filter(|at| bytes[*at..].starts_with(LOST.as_bytes())).collect();
-    found.into_iter().for_each(|at| bytes[at..at + LOST.len()].fill(0));
-    std::fs::write(&path, bytes).unwrap();
-    let report = recover(dir, into, RECOVERED).unwrap();
-    assert!(report.events_lost() > 0, "{report:?}");
-}
-
 /// A plan, a log in the folder `new`, the sides, and the time.
 pub(crate) type Damaged = (tempfile::TempDir, Arc<Plan>, World, i64);
 
@@ -315,6 +261,6 @@ pub(crate) fn damaged_of(with: &[&'static str], job: bool, b: &str) -> Damaged {
             if edit.changes.get(&field("note")).is_some_and(|change| change.after == LOST.into()))
     }));
     let (world, now) = scene.close();
-    lose(&place.path().join("log"), &place.path().join("new"));
+    lose(&place.path().join("log"), &place.path().join("new"), RECOVERED);
     (place, plan, world, now + 3_600_000_000)
 }
