@@ -1,6 +1,7 @@
 //! The command line, as people type it.
 
 use crate::links::{JoinArgs, RelinkArgs, UnlinkArgs};
+use crate::subscribers::SubscribersArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -112,6 +113,9 @@ pub(crate) enum Command {
     /// Say that two records are one: the first ends, the second goes on with what both had
     #[command(after_help = NAMES)]
     Join(JoinArgs),
+    /// Tell a subscriber again what it took, or nothing more
+    #[command(after_help = TIMES)]
+    Subscribers(SubscribersArgs),
     /// Have a side's collection read now
     Poll(PollArgs),
     /// Check the change log, sign it, and hand it to auditors

@@ -5,7 +5,7 @@ use crate::node::Node;
 use crate::policies::Scope;
 use crate::problem::Problems;
 use crate::section;
-use hms_sync_model::{Actor, Change, Date, Dot, FieldType, SideName, Stamp, Time, Value};
+use hms_sync_model::{Actor, Change, Date, Dot, ElementKey, FieldType, SideName, Stamp, Time, Value};
 use hms_sync_resolver::{Expression, ExpressionError, Sibling};
 
 /// Reads the expression of `resolve`, over siblings of the field's type.
@@ -141,8 +141,15 @@ fn samples(ty: &FieldType) -> Vec<Value> {
             let without = elements.iter().skip(1).cloned();
             vec![Value::set(without), Value::set(elements.iter().take(1).cloned())]
         }
+        FieldType::Object(key) => [1, 2].map(|n| object(key, n)).to_vec(),
         FieldType::Json => ["12", "7", "\"text\"", "{\"a\":1}", "{\"a\":2}", "[1]"]
             .map(|text| Value::Json(text.into()))
             .to_vec(),
     }
+}
+
+/// An object with that key, and nothing else.
+fn object(key: &ElementKey, n: u8) -> Value {
+    let text = key.parts().rev().fold(n.to_string(), |inner, part| format!("{{{part:?}:{inner}}}"));
+    Value::Json(text.into())
 }

@@ -1,9 +1,10 @@
-//! `type:`, `of:` and `values:` of a field.
+//! `type:`, `of:`, `key:` and `values:` of a field.
 
 use crate::node::{Kind, Node};
 use crate::problem::{At, Problems, nearest};
 use crate::section::{self, Section};
-use hms_sync_model::FieldType;
+use hms_sync_mapping::FieldPath;
+use hms_sync_model::{ElementKey, FieldType};
 use std::sync::Arc;
 
 /// Names of types in other products, with ours.
@@ -38,6 +39,7 @@ pub(crate) fn read(map: &mut Section<'_>, problems: &mut Problems<'_>) -> Option
     let what = map.name().to_owned();
     let node = map.require("type", problems);
     let (of, values) = (map.take("of", problems), map.take("values", problems));
+    let key = map.take("key", problems);
     let node = node?;
     let name = section::text(node, &format!("the type of {what}"), problems)?;
     let allowed = values.map(|node| (node.at, words(node, &what, problems)));
@@ -53,8 +55,13 @@ pub(crate) fn read(map: &mut Section<'_>, problems: &mut Problems<'_>) -> Option
     if let Some(of) = of.filter(|_| name != "set" && TYPES.contains(&name)) {
         problems.add(of.at, format!("{what} has `of`, but is no set"));
     }
+    if let Some(key) = key.filter(|_| name != "set" && TYPES.contains(&name)) {
+        let message = format!("{what} has `key`, but is no set");
+        problems.add_hint(key.at, message, "a key says what the objects of a set are known by: type: set");
+    }
     let allowed = allowed.map(|(_, words)| words);
     match name {
+        "set" if key.is_some() => element_key(key?, of, &what, problems),
         "set" => {
             let Some(of) = of else { return Some(FieldType::Set(Box::new(FieldType::String))) };
             let name = section::text(of, &format!("`of` of {what}"), problems)?;
@@ -62,6 +69,17 @@ pub(crate) fn read(map: &mut Section<'_>, problems: &mut Problems<'_>) -> Option
         }
         name => simple_type(name, node.at, &what, allowed, problems),
     }
+}
+
+/// A set of objects that are known by their key: a member of theirs, or a path to one.
+fn element_key(key: &Node, of: Option<&Node>, what: &str, problems: &mut Problems<'_>) -> Option<FieldType> {
+    let plain = |node: &&Node| !matches!(&node.kind, Kind::Text(name) if name == "json");
+    if let Some(of) = of.filter(plain) {
+        let message = format!("`of` of {what}: elements with a `key` are objects, this is {}", of.describe());
+        problems.add_hint(of.at, message, "leave out one of the two");
+    }
+    let path: FieldPath = section::parsed(key, &format!("`key` of {what}"), problems)?;
+    Some(FieldType::Set(Box::new(FieldType::Object(ElementKey::new(path.parts())))))
 }
 
 fn simple_type(

@@ -125,7 +125,11 @@ fn field(entry: &Entry, sides: &[SideName], problems: &mut Problems<'_>) -> Opti
     let keys = ["resolve", "owner", "locks"].map(|key| map.take(key, problems));
     // Without a type nothing can be said about rules; that is said already.
     let [resolve, owner, locks] = if ty.is_some() { keys } else { [None; 3] };
-    let resolve = resolve.and_then(|node| policies::resolve(node, scope, problems));
+    let resolve = match resolve {
+        Some(node) => policies::resolve(node, scope, problems),
+        None => ty.as_ref().filter(|ty| is_keyed(ty)).map(|_| Resolve::of_elements(entry.at)),
+    };
+    by_key(resolve.as_ref(), ty.as_ref(), &what, problems);
     let owner = owner.and_then(|node| policies::owner(node, scope, problems));
     let locks = locks.and_then(|node| policies::values(node, "`locks`", scope, problems)).unwrap_or_default();
     if resolve.as_ref().is_some_and(|r| r.keeps != Keeps::Value) && (owner.is_some() || !locks.is_empty()) {
@@ -161,6 +165,22 @@ fn field(entry: &Entry, sides: &[SideName], problems: &mut Problems<'_>) -> Opti
         owner.is_some() || !locks.is_empty() || resolve.as_ref().is_some_and(|r| r.keeps != Keeps::Value);
     fills_blank(&what, &places, ruled, problems);
     Some(Field { at: entry.at, name, ty: ty?, resolve, owner, locks, personal, places, broken })
+}
+
+/// Whether it is a set of objects that are known by a key.
+pub(crate) fn is_keyed(ty: &FieldType) -> bool {
+    matches!(ty, FieldType::Set(of) if matches!(**of, FieldType::Object(_)))
+}
+
+/// Elements that have a key merge by themselves.
+fn by_key(resolve: Option<&Resolve>, ty: Option<&FieldType>, what: &str, problems: &mut Problems<'_>) {
+    let whole = resolve.filter(|resolve| resolve.keeps == Keeps::Value);
+    if let Some(resolve) = whole.filter(|_| ty.is_some_and(is_keyed)) {
+        let message = format!("{what} has a `key`, so its elements merge by themselves");
+        let hint =
+            "resolve: { union: add_wins } or { union: remove_wins }; for one value as a whole, type: json";
+        problems.add_hint(resolve.at, message, hint);
+    }
 }
 
 /// `normalize`: words for what does not count.

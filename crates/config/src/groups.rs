@@ -1,7 +1,7 @@
 //! `groups:` of a collection: fields that merge together.
 
 use crate::expressions;
-use crate::fields::Fields;
+use crate::fields::{self, Fields};
 use crate::node::{Entry, Node};
 use crate::policies::{self, Keeps, Resolve, Scope};
 use crate::problem::{At, Problems, nearest};
@@ -150,6 +150,11 @@ fn members(node: &Node, what: &str, all: &Fields, problems: &mut Problems<'_>) -
         let Some(field) = all.get(what, name, node, problems) else { continue };
         if members.contains(&field.name) {
             problems.add(node.at, format!("{what} names `{name}` twice"));
+        }
+        if fields::is_keyed(&field.ty) {
+            let message = format!("field `{name}` is in {what}, so its elements cannot merge by `key`");
+            problems.add_hint(field.at, message, "leave it out of the group, or make it type: json");
+            continue;
         }
         let own = [
             ("resolve", field.resolve.is_some()),

@@ -30,6 +30,13 @@ pub(crate) struct Resolve {
     pub(crate) locks: Vec<Value>,
 }
 
+impl Resolve {
+    /// How the elements of a set merge that is not told how.
+    pub(crate) fn of_elements(at: At) -> Self {
+        Self { at, keeps: Keeps::Set { adds_win: true }, chain: Vec::new(), locks: Vec::new() }
+    }
+}
+
 /// Who decides every edit of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Owner {
@@ -271,6 +278,7 @@ pub(crate) fn type_name(ty: &FieldType) -> &'static str {
         FieldType::Enum(_) => "enum",
         FieldType::Set(_) => "set",
         FieldType::Json => "json",
+        FieldType::Object(_) => "object",
     }
 }
 

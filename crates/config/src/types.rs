@@ -1,6 +1,7 @@
 //! What a checked config is. Whoever holds one may rely on it: names are
 //! known, mappings compile, rules name existing sides and values.
 
+use crate::contract::SchemaContract;
 use hms_sync_http::spec::{HttpCollection, HttpSpec, Secrets};
 use hms_sync_mapping::SideMap;
 use hms_sync_model::{CollectionName, FieldMap, FieldName, SideName, Value, VecMap};
@@ -219,6 +220,8 @@ pub struct CollectionSide {
     pub on_missing: OnMissing,
     /// Whether a write whose answer does not show the record is followed by a read of it.
     pub read_back: bool,
+    /// What its records are to be, where that is said.
+    pub contract: Option<SchemaContract>,
 }
 
 /// What it means that an update finds no record there.

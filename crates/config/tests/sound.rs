@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests may panic")]
 
 use hms_sync_config::{Config, load, parse, schema};
-use hms_sync_model::{FieldName, Value};
+use hms_sync_model::{ElementKey, FieldName, Value};
 use hms_sync_resolver::{Deletes, Kind, Policy};
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
@@ -83,6 +83,10 @@ fn every_key_at_once() {
     let rule = |name: &str| permit.rules.field(&field(name)).unwrap().clone();
     assert_eq!(permit.rules.deletes(), Deletes::Manual);
     assert_eq!(rule("tags").kind, Kind::Set { remove_wins: true });
+    assert_eq!(rule("lines").kind, Kind::Set { remove_wins: true });
+    assert_eq!(rule("lines").key(), Some(&ElementKey::new(["ref", "no"])));
+    assert_eq!(rule("parts").kind, Kind::Set { remove_wins: false });
+    assert_eq!(rule("parts").key(), Some(&ElementKey::new(["id"])));
     assert_eq!(rule("visits").kind, Kind::Counter);
     assert_eq!(rule("grade").locks, [Value::from("b"), Value::from("a")]);
     assert_eq!(rule("extra").resolve, [Policy::LastWriterWins]);

@@ -6,6 +6,7 @@
 
 use crate::brake::flips_with;
 use crate::image::image_after;
+use crate::observe::is_of_shape;
 use crate::project::keeps_its_own;
 use crate::state::{Doubt, Erasure, Held, LastWrite, RecordState, RequestState, SideState, Write};
 use hms_sync_model::{
@@ -123,6 +124,7 @@ impl RecordState {
             let which =
                 if last == next { format!("version {next}") } else { format!("versions {next} to {last}") };
             self.malformed = Some(format!("its {which} were lost in a recovery of the change log"));
+            self.begin_epochs();
         }
     }
 
@@ -464,7 +466,9 @@ impl SideState {
             return;
         }
         // It kept what was taken for lost.
-        self.parked.take_if(|parked| parked.reason == ParkReason::NotKept && !parked.given_up);
+        self.parked.take_if(|parked| {
+            parked.reason == ParkReason::NotKept && !parked.given_up || is_of_shape(parked)
+        });
         if let Some(last) = &mut self.last_write {
             last.shown = true;
             // Reads have come to it: none shows what was there before the writes before.

@@ -174,7 +174,7 @@ impl Machine {
         let write = entry.state.sides.get(place.side).and_then(|part| part.write.clone());
         let Content::Whole(doc) = &seen.content else { return self.finish(record, entry, now) };
         let doc = doc.clone();
-        let Ok(fields) = place.plan.shape.read(&doc, false) else {
+        let Ok(fields) = self.fit(place, &doc, false).map(|fit| fit.fields) else {
             return self.observe(place, record, entry, seen, Source::Fetch, began, now);
         };
         let mut seen = Seen {

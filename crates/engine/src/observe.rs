@@ -106,8 +106,7 @@ impl Machine {
                 if let Some((entry, record)) = stale {
                     self.views.put(record, entry);
                 }
-                let record = self.record_of_new_id(side, name, &seen.id)?;
-                let entry = self.views.take(&record)?;
+                let (record, entry) = self.record_of_new_id(side, name, &seen.id)?;
                 self.observe(place, record, entry, seen, source, began, now)
             }
         }
@@ -152,10 +151,14 @@ impl Machine {
             )?;
             return self.finish(record, entry, now);
         }
-        let fields = match place.plan.shape.read(&doc, partial) {
-            Ok(fields) => fields,
+        let fields = match self.fit(place, &doc, partial) {
+            Ok(mut fit) => {
+                self.note_fit(place, &id, &mut fit, now);
+                fit.fields
+            }
             Err(why) => {
-                self.park_stub(place, &record, &mut entry, id, ParkReason::Unreadable, why.to_string(), now)?;
+                let why = (ParkReason::Unreadable, why.words, why.fields);
+                self.park_stub(place, &record, &mut entry, id, why, now)?;
                 return self.finish(record, entry, now);
             }
         };
@@ -498,6 +501,7 @@ impl Machine {
             || new_tag && pending()
             || part.last_write.as_ref().is_some_and(|last| !last.shown && seen.began > last.ended)
             || part.held.values().any(|held| held.not_kept)
+            || part.parked.as_ref().is_some_and(is_of_shape)
             || is_behind(&place.collection.rules, state, place.side) && quiet();
         if !lesson {
             return Ok(());
@@ -549,6 +553,11 @@ fn too_early(place: Place<'_>, part: &SideState, seen: &Seen) -> Option<&'static
 pub(crate) fn lacks_nothing(place: Place<'_>, state: &RecordState) -> bool {
     lacks(place.collection, state, place.side, true).is_none()
         && held_back(place.collection, state, place.side, true).is_none()
+}
+
+/// Whether it was set aside for the shape in which its side showed it.
+pub(crate) fn is_of_shape(parked: &Parked) -> bool {
+    parked.reason == ParkReason::Unreadable && !parked.fields.is_empty()
 }
 
 /// What of a write without an outcome a side shows, of the fields that it changes.

@@ -58,11 +58,13 @@ impl Machine {
         message: Option<String>,
         now: Now,
     ) -> Result<(), EngineError> {
-        let record = match self.views.linked(side, collection, &id)? {
-            Some(record) => record,
+        let (record, mut entry) = match self.views.linked(side, collection, &id)? {
+            Some(record) => {
+                let entry = self.views.take(&record)?;
+                (record, entry)
+            }
             None => self.record_of_new_id(side, collection, &id)?,
         };
-        let mut entry = self.views.take(&record)?;
         let words = "a webhook named it".to_owned();
         self.emit(
             &record,
@@ -83,6 +85,10 @@ impl Machine {
             Command::Release { record, lane, action } => self.release(&record, lane, action, now)?,
             Command::Choose(choice) => self.choose(choice, now)?,
             Command::Tie(tie) => self.tie(tie, now)?,
+            Command::Retell { side, after } => self.retell(side, after),
+            Command::Subscribe { side, wanted, by, reason } => {
+                self.subscribe(&side, wanted, (&by, &reason), now)?
+            }
             Command::TakeUp { record, by, reason } => self.take_up_held(&record, by, reason, now)?,
             Command::Erase { record, by, reason } => return self.erase(&record, by, reason, reply, now),
             Command::Poll { side, collection, full } => {

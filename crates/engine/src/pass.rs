@@ -14,7 +14,7 @@ use crate::personal::mask_words;
 use crate::plan::{Plan, Retry};
 use crate::regression::Regression;
 use crate::stream::{Place, StreamState, Told, stream_of};
-use crate::views::{Views, hash_of, link_hash};
+use crate::views::{Views, hash_of, link_hash, record_in};
 use crate::wake::{Effect, Now};
 use hms_sync_connector::{Content, Cursor, Observation, Page, PageToken, ReadError, ReadRequest, Scope};
 use hms_sync_model::{
@@ -490,7 +490,13 @@ impl Machine {
         let Some(running) = pass.running.as_ref().filter(|running| running.id == id) else { return Ok(()) };
         let (began, full) = (running.page_began, running.full);
         match result {
-            Ok(page) => self.page_read(&key, page, began, full, now),
+            Ok(page) => match self.frozen(side, collection, &page.records) {
+                Some(why) => {
+                    self.page_failed(&key, &why, now);
+                    Ok(())
+                }
+                None => self.page_read(&key, page, began, full, now),
+            },
             Err(why) => {
                 self.page_failed(&key, &why, now);
                 Ok(())
@@ -515,7 +521,7 @@ impl Machine {
         self.counts.unreadable += unreadable as u64;
         // What a first listing shows is all new, and there is more to do for it.
         let first = full && self.passes.all.get(key).is_some_and(|pass| !pass.listed);
-        if !first {
+        if !first && !self.expects_all(side, collection) {
             self.notice_absences(key, &page.records, now)?;
         }
         let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
@@ -816,11 +822,12 @@ impl Machine {
             let links = self.views.links(side, collection, after.as_deref(), 1_024)?;
             let Some((last, _)) = links.last() else { break };
             after = Some(last.clone());
-            for (key, record) in links {
+            for (key, value) in links {
                 if running.seen.contains(&hash_of(&key)) {
                     all += 1;
                     continue;
                 }
+                let Some(record) = record_in(&value) else { continue };
                 let known = self.views.peek_if(&record, |state| has_since(state, side, running.began))?;
                 let Some(judged) = known else { continue };
                 all += 1;

@@ -55,7 +55,7 @@ pub struct RecordState {
     /// The record whose place on a side it took.
     #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
     pub follows: Option<RecordId>,
-    /// Which life of the counters of people at hms-sync and of hms-sync itself.
+    /// Which life of the counters of people at hms-sync and of hms-sync itself; a side's is none below it.
     #[serde(rename = "l", default, skip_serializing_if = "is_default")]
     pub epoch: u32,
     /// An event of this record could not be applied: it is left alone until a person looks.
@@ -302,11 +302,6 @@ impl SideState {
     /// The actor that edits made on `side` are ascribed to.
     pub fn actor(&self, side: &SideName) -> Actor {
         Actor { epoch: self.epoch, ..Actor::side(side.clone()) }
-    }
-
-    /// The same for an edit that is made now: in no epoch below `floor`.
-    pub(crate) fn actor_from(&self, floor: u32, side: &SideName) -> Actor {
-        Actor { epoch: self.epoch.max(floor), ..Actor::side(side.clone()) }
     }
 
     /// Whether the side has the record, as far as we know.

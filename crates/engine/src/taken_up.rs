@@ -21,6 +21,9 @@ use hms_sync_model::{
 };
 use std::sync::Arc;
 
+/// By how much a loss raises all epochs of a record.
+const LOSS_EPOCHS: u32 = 2;
+
 /// How a side is read of which nothing is known but, perhaps, its id of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
@@ -41,8 +44,7 @@ impl RecordState {
         at: Time,
     ) {
         self.malformed = None;
-        let met = self.merged.clock.iter().map(|(actor, _)| actor.epoch).max().unwrap_or_default();
-        self.epoch = self.epoch.max(met).saturating_add(1);
+        self.epoch = self.epoch.saturating_add(1);
         self.merged.start_over(|field| identity.contains(field));
         self.flips.clear();
         for (_, met) in self.conflicts.iter_mut().filter(|(_, met)| met.ended.is_none()) {
@@ -68,9 +70,28 @@ impl RecordState {
         }
     }
 
-    /// One of ours who edits the record, as of now: in no epoch below `floor`.
+    /// Events of it are lost, and with them numbers that edits had: whoever edits it goes on in an
+    /// epoch in which nothing can be lost. A taking up that is lost as well has raised them by one.
+    pub(crate) fn begin_epochs(&mut self) {
+        self.epoch = self.epoch.saturating_add(LOSS_EPOCHS);
+        for (_, part) in self.sides.iter_mut() {
+            part.epoch = part.epoch.saturating_add(LOSS_EPOCHS);
+        }
+    }
+
+    /// One of ours who edits the record, as of now. `floor` is what restores of the log have begun.
     pub(crate) fn actor_from(&self, floor: u32, author: Author) -> Actor {
-        Actor { author, epoch: self.epoch.max(floor) }
+        Actor { author, epoch: self.lowest_epoch(floor) }
+    }
+
+    /// The same for an edit that is made on `side`.
+    pub(crate) fn side_actor_from(&self, floor: u32, side: &SideName) -> Actor {
+        let known = self.sides.get(side).map_or(0, |part| part.epoch);
+        Actor { epoch: known.max(self.lowest_epoch(floor)), ..Actor::side(side.clone()) }
+    }
+
+    fn lowest_epoch(&self, floor: u32) -> u32 {
+        floor.saturating_add(self.epoch)
     }
 }
 

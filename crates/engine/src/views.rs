@@ -34,7 +34,7 @@ use hms_sync_resolver::{Presence, Rules};
 use hms_sync_vault::Vault;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, LazyLock};
 
@@ -587,20 +587,16 @@ impl Views {
         Ok(self.get(key)?.as_deref().and_then(record_in))
     }
 
-    /// Records linked to `side`, in pages, by the key of the last one.
-    pub fn links(
+    /// What links `side`'s ids to records, in pages, by the key of the last one: keys that
+    /// [`hash_of`] takes, and values that [`record_in`] takes.
+    pub(crate) fn links(
         &self,
         side: &SideName,
         collection: &CollectionName,
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, RecordId)>, EngineError> {
-        let prefix = link_prefix(side, collection.as_str(), 0);
-        let found = self.scan(&prefix, after, limit)?;
-        Ok(found
-            .into_iter()
-            .filter_map(|(key, value)| Some((key, RecordId::try_new(String::from_utf8_lossy(&value)).ok()?)))
-            .collect())
+    ) -> Result<Vec<View>, EngineError> {
+        self.scan(&link_prefix(side, collection.as_str(), 0), after, limit)
     }
 
     /// Records with work to do, in order.
@@ -778,16 +774,19 @@ impl Views {
             let saved = self.log.views(prefix, after.as_deref(), limit)?;
             // Past the last saved key of a full page nothing may be taken from memory yet.
             let end = if saved.len() < limit { None } else { saved.last().map(|(key, _)| key.clone()) };
-            let mut merged: BTreeMap<Vec<u8>, Option<Vec<u8>>> =
-                saved.into_iter().map(|(key, value)| (key, Some(value))).collect();
+            let mut all: Vec<(&[u8], Option<&[u8]>)> =
+                saved.iter().map(|(key, value)| (key.as_slice(), Some(value.as_slice()))).collect();
             for layer in [self.saving.as_deref(), Some(&self.fresh)].into_iter().flatten() {
                 let entries = layer.range(from.clone()..).take_while(|(key, _)| {
                     key.starts_with(prefix) && end.as_ref().is_none_or(|end| *key <= end)
                 });
-                merged.extend(entries.map(|(key, value)| (key.clone(), value.clone())));
+                all.extend(entries.map(|(key, value)| (key.as_slice(), value.as_deref())));
             }
+            // Of two with one key the later stands: their order is kept.
+            all.sort_by_key(|(key, _)| *key);
+            let last = all.chunk_by(|(a, _), (b, _)| a == b).filter_map(<[_]>::last);
             let found: Vec<View> =
-                merged.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+                last.filter_map(|(key, value)| Some((key.to_vec(), (*value)?.to_vec()))).collect();
             if !found.is_empty() || end.is_none() {
                 return Ok(found);
             }
@@ -869,7 +868,7 @@ fn saved_block(block: u64, summary: &Summary) -> Option<View> {
 }
 
 /// The record that an entry of an index names.
-fn record_in(value: &[u8]) -> Option<RecordId> {
+pub(crate) fn record_in(value: &[u8]) -> Option<RecordId> {
     RecordId::try_new(String::from_utf8_lossy(value)).ok()
 }
 

@@ -226,7 +226,10 @@ impl Listing {
         }
         if self.since.is_none() {
             // A keyset without polling for changes still has a field to go on from.
-            let field = key_field.clone().unwrap_or_else(|| lens.primary_key.clone());
+            let Some(field) = key_field.as_ref().or(lens.key.alone()).cloned() else {
+                let reason = "needs `key_field`: the primary key has several parts";
+                return Err(SpecError::new(format!("{key}.paginator"), reason));
+            };
             let scale =
                 Scale::new(field, None, None).map_err(|e| SpecError::new(format!("{key}.paginator"), e))?;
             self.since = Some(Since::only(scale));
@@ -234,9 +237,9 @@ impl Listing {
         Ok(())
     }
 
-    /// Takes entries that are ids alone as records with nothing else.
-    pub(crate) fn take_bare(&mut self, id: FieldPath) {
-        self.bare = Some(id);
+    /// Takes entries that are ids alone, which they can be where the key has one part, as records with nothing else.
+    pub(crate) fn take_bare(&mut self, id: Option<FieldPath>) {
+        self.bare = id;
     }
 
     /// Has its answers judged so.

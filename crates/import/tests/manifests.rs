@@ -142,12 +142,13 @@ fn pages_by_number_begin_where_the_manifest_says() {
 fn children_and_partitions_are_taken_over_or_named() {
     let start = import("oauth_children.yaml");
     names(&start, 18, "`oauth`");
-    names(&start, 40, "a record is named by `id` alone");
     says(
         &start,
         &[
             "\n  projects:\n",
             "\n  tasks:\n",
+            "primary_key: [id, project]",
+            "identity: [id, project]",
             "parent_stream: projects",
             "parent_key: id",
             "partition_field: project",

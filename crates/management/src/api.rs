@@ -4,6 +4,7 @@
 mod audit;
 mod conflicts;
 mod links;
+mod subscribers;
 
 use crate::answers::ParkedFilter;
 use crate::body::{Refusal, read};
@@ -42,6 +43,9 @@ pub(crate) fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Room>>)> {
         (Method::GET, "/api/links/preview", get(links::preview)),
         (Method::POST, "/api/links/relink", post(links::relink)),
         (Method::POST, "/api/links/join", post(links::join)),
+        (Method::POST, "/api/subscribers/replay", post(subscribers::replay)),
+        (Method::POST, "/api/subscribers/subscribe", post(subscribers::subscribe)),
+        (Method::POST, "/api/subscribers/unsubscribe", post(subscribers::unsubscribe)),
         (Method::GET, "/api/record", get(record)),
         (Method::GET, "/api/history", get(history)),
         (Method::GET, "/api/explain", get(explain)),

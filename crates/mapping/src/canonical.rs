@@ -5,9 +5,10 @@
 //! read again, is the same value. Depth is bounded; nothing is rounded.
 
 use chrono::{DateTime, NaiveDate};
-use hms_sync_model::{Date, Decimal, FieldType, InvalidDecimal, Time, Value};
+use hms_sync_model::{Date, Decimal, ElementKey, FieldType, InvalidDecimal, Time, Value};
 use serde_json::Value as Json;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// How deep a `json` field, or a set of sets, may nest.
@@ -89,12 +90,31 @@ fn at_depth(ty: &FieldType, json: &Json, depth: usize) -> Result<Value, Unfit> {
             None => Err(unfit(ty, json)),
         },
         (FieldType::Set(of), Json::Array(elements)) if depth < MAX_DEPTH => {
-            let elements: Result<Vec<_>, _> = elements.iter().map(|e| at_depth(of, e, depth + 1)).collect();
-            Ok(Value::set(elements?))
+            let found: Result<Vec<_>, _> = elements.iter().map(|e| at_depth(of, e, depth + 1)).collect();
+            let found = found?;
+            if let FieldType::Object(key) = &**of {
+                each_once(key, elements)?;
+            }
+            Ok(Value::set(found))
+        }
+        (FieldType::Object(key), Json::Object(_)) if key.of_json(json).is_some() => {
+            canonical_json(json).map(|text| Value::Json(text.into()))
         }
         (FieldType::Json, _) => canonical_json(json).map(|text| Value::Json(text.into())),
         _ => Err(unfit(ty, json)),
     }
+}
+
+/// No two elements may have the same key: which of them would an edit be of?
+fn each_once(key: &ElementKey, elements: &[Json]) -> Result<(), Unfit> {
+    let mut known = BTreeSet::new();
+    for id in elements.iter().filter_map(|element| key.of_json(element)) {
+        if !known.insert(id.clone()) {
+            let found = format!("two elements with {} at `{key}`", Unfit::value(&id, "").found);
+            return Err(Unfit { found, expected: "each key once".to_owned() });
+        }
+    }
+    Ok(())
 }
 
 /// The canonical value that a person wrote as text: in a config, on a command
@@ -127,6 +147,7 @@ pub(crate) fn expected(ty: &FieldType) -> Cow<'static, str> {
         FieldType::Datetime => "an instant as 2026-03-01T09:30:00Z".into(),
         FieldType::Enum(allowed) => format!("one of {}", listed(allowed.iter().map(|a| &**a))).into(),
         FieldType::Set(_) => "an array".into(),
+        FieldType::Object(key) => format!("an object with text or a number at `{key}`").into(),
         FieldType::Json => format!("JSON of at most {MAX_DEPTH} levels").into(),
     }
 }

@@ -36,6 +36,8 @@ pub(crate) enum InvalidCodec {
     Both,
     #[error("`normalize` is for text, and does not go with `values`, whose words are what they are")]
     Normalize,
+    #[error("`values` is for single values, and the elements of this set are objects")]
+    Objects,
     #[error("`null_as` must be text, a number, true or false")]
     NullAs,
 }
@@ -51,6 +53,9 @@ impl Codec {
     ) -> Result<Self, InvalidCodec> {
         if !normalize.is_empty() && (values.is_some() || !Normal::suits(&ty)) {
             return Err(InvalidCodec::Normalize);
+        }
+        if values.is_some() && matches!(element_type(&ty), FieldType::Object(_)) {
+            return Err(InvalidCodec::Objects);
         }
         let ways = [format.is_some(), values.is_some(), expressions.is_some()];
         if ways.into_iter().filter(|is_there| *is_there).count() > 1 {
@@ -130,10 +135,18 @@ impl Codec {
             one if self.pair.is_some() => self.write_by_expression(one).map(Some),
             Value::Set(elements) if matches!(self.ty, FieldType::Set(_)) => {
                 let elements: Result<Vec<_>, _> = elements.iter().map(|e| self.write_one(e)).collect();
-                Ok(Some(Json::Array(elements?)))
+                Ok(Some(Json::Array(self.in_order(elements?))))
             }
             one => self.write_one(one).map(Some),
         }
+    }
+
+    /// Objects stand in the order of their keys.
+    fn in_order(&self, mut elements: Vec<Json>) -> Vec<Json> {
+        if let FieldType::Object(key) = element_type(&self.ty) {
+            elements.sort_by_cached_key(|element| key.of_json(element));
+        }
+        elements
     }
 
     /// The same as JSON text at the end of `to`. Answers false for what is left out.
@@ -251,6 +264,7 @@ fn fits(ty: &FieldType, value: &Value) -> bool {
         | (FieldType::Json, Value::Json(_)) => true,
         (FieldType::Integer, Value::Number(number)) => number.is_integer(),
         (FieldType::Enum(allowed), Value::Text(text)) => allowed.contains(text),
+        (FieldType::Object(key), element @ Value::Json(_)) => key.of(element).is_some(),
         (FieldType::Set(of), Value::Set(elements)) => elements.iter().all(|e| fits(of, e)),
         _ => false,
     }

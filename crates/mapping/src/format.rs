@@ -75,7 +75,11 @@ impl Format {
                 Ok(Self::Pattern(Pattern::compile(format, *ty == FieldType::Date)?))
             }
             FieldType::Set(of) => Self::compile(of, format),
-            FieldType::Text | FieldType::Bool | FieldType::Enum(_) | FieldType::Json => refused(
+            FieldType::Text
+            | FieldType::Bool
+            | FieldType::Enum(_)
+            | FieldType::Json
+            | FieldType::Object(_) => refused(
                 "only string, integer, decimal, date and datetime have formats; \
                          for other words use `values`",
             ),

@@ -8,7 +8,7 @@
 
 use crate::canonical::Unfit;
 use crate::codec::Codec;
-use hms_sync_model::{Date, Decimal, FieldType, Time, Value};
+use hms_sync_model::{Date, Decimal, ElementKey, FieldType, Time, Value};
 use serde_json::Value as Json;
 use std::fmt;
 
@@ -195,12 +195,20 @@ fn values(ty: &FieldType) -> Vec<Value> {
             corners.map(|at| Value::Datetime(Time(at))).into_iter().chain(instants()).collect()
         }
         FieldType::Json => vec![Value::Json("{\"a\":1}".into()), Value::Json("[1,2]".into())],
+        FieldType::Object(key) => [1, 2].map(|n| object(key, n)).to_vec(),
         FieldType::Set(of) => {
             let elements = values(of);
             let one = |value: &Value| Value::set([value.clone()]);
             elements.iter().map(one).chain([Value::set(elements.iter().cloned()), Value::set([])]).collect()
         }
     }
+}
+
+/// An object with that key, and nothing else.
+fn object(key: &ElementKey, n: u8) -> Value {
+    let text =
+        key.parts().rev().fold(n.to_string(), |inner, part| format!("{{{}:{inner}}}", Json::from(part)));
+    Value::Json(text.into())
 }
 
 /// Numbers that look like chance and are the same each time.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests may panic")]
 
 use hms_sync_mapping::{Direction, FieldMapping, FieldPath, SideMap, ValueMap, canonical};
-use hms_sync_model::{Date, Decimal, FieldMap, FieldName, FieldType, Time, Value};
+use hms_sync_model::{Date, Decimal, ElementKey, FieldMap, FieldName, FieldType, Time, Value};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
@@ -50,7 +50,34 @@ fn scalar_type() -> impl Strategy<Value = FieldType> {
 }
 
 fn any_type() -> impl Strategy<Value = FieldType> {
-    prop_oneof![4 => scalar_type(), 1 => scalar_type().prop_map(|of| FieldType::Set(Box::new(of)))]
+    let by_key = || FieldType::Set(Box::new(FieldType::Object(ElementKey::new(["ref", "id"]))));
+    prop_oneof![
+        8 => scalar_type(),
+        2 => scalar_type().prop_map(|of| FieldType::Set(Box::new(of))),
+        1 => Just(by_key()),
+    ]
+}
+
+/// Objects, each with another key.
+fn objects(key: &ElementKey) -> BoxedStrategy<Value> {
+    let id = prop_oneof![any::<i8>().prop_map(Json::from), "[a-z]{0,3}".prop_map(Json::from)];
+    let key = key.clone();
+    let all = prop::collection::vec((id, json_value()), 0..5).prop_map(|all| {
+        all.into_iter()
+            .map(|(id, rest)| json!({ "ref": { "id": id, "a": rest.clone() }, "b": rest }))
+            .collect::<Vec<_>>()
+    });
+    all.prop_map(move |mut all| {
+        let mut known = Vec::new();
+        all.retain(|element| {
+            let id = key.of_json(element).unwrap();
+            let is_new = !known.contains(&id);
+            known.push(id);
+            is_new
+        });
+        Value::set(all.iter().map(|element| canonical(&FieldType::Json, element).unwrap()))
+    })
+    .boxed()
 }
 
 /// A canonical value of a type, made without the code under test.
@@ -74,6 +101,8 @@ fn value_of(ty: &FieldType) -> BoxedStrategy<Value> {
         FieldType::Json => json_value()
             .prop_filter_map("null is null under every type", |j| canonical(&FieldType::Json, &j).ok())
             .boxed(),
+        FieldType::Object(_) => unreachable!("objects stand in sets"),
+        FieldType::Set(of) if let FieldType::Object(key) = &**of => objects(key),
         FieldType::Set(of) => {
             let element = value_of(of).prop_filter("nothing absent stands in a set", |v| *v != Value::Absent);
             prop::collection::vec(element, 0..5).prop_map(Value::set).boxed()

@@ -9,6 +9,7 @@ mod vecmap;
 mod decimal;
 mod time;
 mod sealed;
+mod element;
 mod unpack;
 mod value;
 mod clock;
@@ -23,6 +24,7 @@ pub use blob::{Blob, Digest};
 pub use clock::{Actor, Author, Clock, Dot};
 pub use decimal::{Decimal, InvalidDecimal};
 pub use edit::{Change, Edit, FieldMap, Stamp};
+pub use element::ElementKey;
 pub use event::{Apart, Body, Event, EventId, Failure, Lane, ParkReason, Parked, Released, Request, Source};
 pub use kind::{Kind, NoSuchKind};
 pub use names::{

@@ -5,7 +5,7 @@
 //! values is plain `==`. Making the form is the mapping's work; this room only
 //! holds it. Absent, null and empty are three different values.
 
-use crate::{Decimal, Sealed, Time};
+use crate::{Decimal, ElementKey, Sealed, Time};
 use chrono::{Datelike, NaiveDate};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -68,6 +68,8 @@ pub enum FieldType {
     Set(Box<FieldType>),
     /// Any JSON, taken as one opaque value.
     Json,
+    /// An object that is known by its key: what stands in a set that merges by key.
+    Object(ElementKey),
 }
 
 /// A canonical value. The order of values of one type is the natural one; it

@@ -114,6 +114,11 @@ pub(crate) fn decide(record: &Record, rules: &Rules, field: &FieldName) -> Decis
     let (mut failed, leads) = (None, rules.group_of(field).is_some());
     let (value, reason) = match state {
         FieldState::Set(elements) => (union(elements, rule), Reason::Union),
+        FieldState::Elements(elements) => {
+            let contested: Vec<Value> = elements.contested().cloned().collect();
+            let reason = if contested.is_empty() { Reason::Union } else { Reason::Elements(contested) };
+            (elements.value(rules, rule), reason)
+        }
         FieldState::Counter(sums) => (crate::number::sum(sums.values().map(|sum| &sum.total)), Reason::Sum),
         FieldState::Value { last, .. } if rule.kind != Kind::Value && is_back(Fault::KindsAtReadTime) => {
             (at_read_time(last, rule), Reason::Union)

@@ -1,10 +1,12 @@
 //! One field's registers: one or two for a value, one for each element of a
-//! set, one for each actor of a counter.
+//! set, one for each member of an element of a set of objects, one for each actor of a
+//! counter.
 //!
 //! Which registers an edit goes to depends on the edit and the fold-time rules
 //! alone, never on what is there already: that is what makes the order of
 //! arrival invisible also for owners and locks.
 
+use crate::elements::Elements;
 use crate::fault::{Fault, is_back};
 use crate::reg::{Reg, Seen, Sibling};
 use crate::rules::{FieldRule, Kind, Owner};
@@ -27,6 +29,9 @@ pub enum FieldState {
     /// A set: for each element whether it is in.
     #[serde(rename = "s")]
     Set(VecMap<Value, Reg>),
+    /// A set of objects: the registers of each element, by its key.
+    #[serde(skip)]
+    Elements(Box<Elements>),
     /// A counter: each actor's cumulative sum.
     #[serde(rename = "n")]
     Counter(VecMap<Actor, Sum>),
@@ -62,6 +67,7 @@ impl FieldState {
         match rule.kind {
             _ if is_back(Fault::KindsAtReadTime) => Self::Value { last: Reg::default(), first: None },
             Kind::Value => Self::Value { last: Reg::default(), first: None },
+            Kind::Set { .. } if rule.key().is_some() => Self::Elements(Box::default()),
             Kind::Set { .. } => Self::Set(VecMap::new()),
             Kind::Counter => Self::Counter(VecMap::new()),
         }
@@ -72,6 +78,11 @@ impl FieldState {
         match self {
             Self::Value { last, first } => put_value(last, first, rule, put),
             Self::Set(elements) => put_set(elements, put),
+            Self::Elements(elements) => {
+                if let Some(key) = rule.key() {
+                    elements.put(key, put);
+                }
+            }
             Self::Counter(sums) => put_counter(sums, put),
         }
     }
@@ -87,6 +98,7 @@ impl FieldState {
                 Self::Value { last: a.join(b), first }
             }
             (Self::Set(a), Self::Set(b)) => Self::Set(join_maps(a, b, Reg::join)),
+            (Self::Elements(a), Self::Elements(b)) => Self::Elements(Box::new(a.join(b))),
             (Self::Counter(a), Self::Counter(b)) => {
                 let later = |a: &Sum, b: &Sum| if a.upto >= b.upto { a.clone() } else { b.clone() };
                 Self::Counter(join_maps(a, b, later))
@@ -102,14 +114,17 @@ impl FieldState {
             Self::Value { last, first: None } => last.seen(),
             Self::Value { last, first: Some(first) } => last.seen().merged(&first.seen()),
             Self::Set(elements) => elements.values().fold(Clock::new(), all),
+            Self::Elements(elements) => elements.seen(),
             Self::Counter(sums) => sums.iter().map(|(actor, sum)| (actor.clone(), sum.upto)).collect(),
         }
     }
 
-    /// Everybody's concurrent values; none for sets and counters, where nothing competes.
+    /// Everybody's concurrent values; none for counters and sets of single values, where
+    /// nothing competes.
     pub(crate) fn siblings(&self) -> &[Sibling] {
         match self {
             Self::Value { last, .. } => last.siblings(),
+            Self::Elements(elements) => elements.edits.siblings(),
             Self::Set(_) | Self::Counter(_) => &[],
         }
     }
@@ -131,7 +146,7 @@ fn stands(first: &Reg, rule: &FieldRule) -> bool {
     first.siblings().iter().any(filled)
 }
 
-fn join_maps<K: Ord + Clone, V: Clone>(
+pub(crate) fn join_maps<K: Ord + Clone, V: Clone>(
     a: &VecMap<K, V>,
     b: &VecMap<K, V>,
     join: impl Fn(&V, &V) -> V,

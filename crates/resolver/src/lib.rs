@@ -10,6 +10,7 @@
 
 mod reg;
 mod rules;
+mod elements;
 mod field;
 mod flat;
 mod record;
@@ -25,6 +26,7 @@ mod reason;
 pub mod fault;
 
 pub use decide::{Conflict, ConflictKind, Decision};
+pub use elements::Elements;
 pub use expression::{Expression, ExpressionError};
 pub use field::FieldState;
 pub use formulas::{Broken, EDIT_NAMES, Formulas};

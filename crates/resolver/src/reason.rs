@@ -28,6 +28,8 @@ pub enum Reason {
     GroupLead(FieldName),
     /// Everybody's additions and removals together.
     Union,
+    /// The same of elements known by these keys, of which several changed a member.
+    Elements(Vec<Value>),
     /// Everybody's additions summed up.
     Sum,
 }
@@ -55,6 +57,7 @@ impl fmt::Display for Reason {
             Self::Manual => f.write_str("waits for a person"),
             Self::GroupLead(lead) => write!(f, "goes with {lead}"),
             Self::Union => f.write_str("all additions and removals"),
+            Self::Elements(keys) => write!(f, "member by member in {}", listed(keys)),
             Self::Sum => f.write_str("all additions summed up"),
         }
     }
@@ -73,7 +76,7 @@ impl Reason {
             Self::Owner(_) => "owner",
             Self::Manual => "manual",
             Self::GroupLead(_) => "group",
-            Self::Union => "set",
+            Self::Union | Self::Elements(_) => "set",
             Self::Sum => "counter",
         }
     }
@@ -96,6 +99,13 @@ impl Reason {
                 return format!("goes together with {lead}: whoever wins there wins here");
             }
             Self::Union => "everybody's additions and removals together",
+            Self::Elements(keys) => {
+                return format!(
+                    "everybody's additions and removals together; in {} several changed the same member without \
+                     knowing of each other, and of each such member one change stands",
+                    listed(keys)
+                );
+            }
             Self::Sum => "everybody's additions summed up",
         };
         words.to_owned()
@@ -125,6 +135,16 @@ fn policy_sentence(policy: &Policy) -> String {
         Policy::Manual => return MANUAL.to_owned(),
     };
     format!("changed without knowing of each other: {stands}")
+}
+
+/// Keys in a sentence, the first few.
+fn listed(keys: &[Value]) -> String {
+    const KEYS_MAX: usize = 5;
+    let mut all: Vec<String> = keys.iter().take(KEYS_MAX).map(short).collect();
+    if let Some(more) = keys.len().checked_sub(KEYS_MAX).filter(|more| *more > 0) {
+        all.push(format!("{more} more"));
+    }
+    all.join(", ")
 }
 
 /// A value in a sentence: in one line, and cut to what it bears.
@@ -216,6 +236,14 @@ mod tests {
                 "set",
                 "all additions and removals",
                 "everybody's additions and removals together".to_owned(),
+            ),
+            (
+                Reason::Elements((1..8).map(Value::from).collect()),
+                "set",
+                "member by member in 1, 2, 3, 4, 5, 2 more",
+                "everybody's additions and removals together; in 1, 2, 3, 4, 5, 2 more several changed the same \
+                 member without knowing of each other, and of each such member one change stands"
+                    .to_owned(),
             ),
             (Reason::Sum, "counter", "all additions summed up", "everybody's additions summed up".to_owned()),
         ] {

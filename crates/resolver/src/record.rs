@@ -358,8 +358,12 @@ impl Record {
         self.fields().get(field).map(FieldState::seen).unwrap_or_default()
     }
 
-    /// Whether concurrent edits left different values in a field.
+    /// Whether concurrent edits left different values in a field; in a set of objects, in a
+    /// member of one of them.
     pub fn is_conflicted(&self, field: &FieldName) -> bool {
+        if let Some(FieldState::Elements(elements)) = self.field(field) {
+            return elements.contested().next().is_some();
+        }
         match self.siblings(field) {
             [] | [_] => false,
             [first, rest @ ..] => rest.iter().any(|sibling| sibling.change.after != first.change.after),

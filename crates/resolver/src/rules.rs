@@ -6,7 +6,7 @@
 
 use crate::expression::Expression;
 use crate::formulas::Formulas;
-use hms_sync_model::{Change, FieldName, FieldType, SideName, Value, VecMap};
+use hms_sync_model::{Change, ElementKey, FieldName, FieldType, SideName, Value, VecMap};
 
 /// What a field's registers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -102,6 +102,17 @@ pub struct FieldRule {
 }
 
 impl FieldRule {
+    /// What the elements of a set of objects are known by.
+    pub fn key(&self) -> Option<&ElementKey> {
+        match (self.kind, &self.ty) {
+            (Kind::Set { .. }, FieldType::Set(of)) => match &**of {
+                FieldType::Object(key) => Some(key),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Whether nothing of it acts when an edit is taken in: one value, that everybody may write.
     fn is_plain(&self) -> bool {
         let free = self.owner.is_none() && self.fills_blank.is_empty() && self.locks.is_empty();
@@ -187,7 +198,9 @@ impl Rules {
     /// which the same edits come to the same registers.
     pub fn folding(&self) -> String {
         let words = |(field, rule): (&FieldName, &FieldRule)| {
-            format!("{field} {:?} {:?} {:?} {:?}\n", rule.kind, rule.owner, rule.fills_blank, rule.locks)
+            let FieldRule { kind, owner, fills_blank, locks, .. } = rule;
+            let key = rule.key().map(|key| format!(" {key}")).unwrap_or_default();
+            format!("{field} {kind:?}{key} {owner:?} {fills_blank:?} {locks:?}\n")
         };
         self.fields.iter().filter(|&(_, rule)| !rule.is_plain()).map(words).collect()
     }

@@ -6,7 +6,8 @@
 
 use fastrand::Rng;
 use hms_sync_model::{
-    Actor, Author, Change, Clock, Dot, Edit, FieldName, SideName, Stamp, Time, Value, VecMap,
+    Actor, Author, Change, Clock, Dot, Edit, ElementKey, FieldName, FieldType, SideName, Stamp, Time, Value,
+    VecMap,
 };
 use hms_sync_resolver::{Expression, FieldRule, Group, Kind, Malformed, Owner, Policy, Record, Rules};
 
@@ -50,9 +51,24 @@ fn rules(rng: &mut Rng) -> Rules {
         .field(field("owned"), FieldRule { owner, ..FieldRule::default() })
         .field(field("blank"), FieldRule { fills_blank: vec![side("a")], ..FieldRule::default() })
         .field(field("tags"), of(Kind::Set { remove_wins: rng.bool() }))
+        .field(field("lines"), FieldRule { ty: by_key(), ..of(Kind::Set { remove_wins: rng.bool() }) })
         .group(group)
         .build()
         .unwrap()
+}
+
+/// Objects that are known by their `id`.
+fn by_key() -> FieldType {
+    FieldType::Set(Box::new(FieldType::Object(ElementKey::new(["id"]))))
+}
+
+/// Objects, and what is no object or has no key.
+fn objects(rng: &mut Rng) -> Value {
+    let all =
+        ["{}", "1", "no json", r#"{"id":1}"#, r#"{"id":1,"n":2}"#, r#"{"id":2,"n":[{}]}"#, r#"{"id":{}}"#];
+    let some = all.iter().filter(|_| rng.bool()).map(|text| Value::Json((*text).into()));
+    let some: Vec<Value> = some.collect();
+    if rng.u8(0..8) == 0 { "no set".into() } else { Value::set(some) }
 }
 
 /// An edit whose context says whatever it likes of others.
@@ -75,7 +91,7 @@ fn edit(rng: &mut Rng) -> Edit {
     };
     let own = if rng.u8(0..12) == 0 { n } else { n.saturating_sub(1) };
     let context = clock(rng, own);
-    let names = ["plain", "locked", "owned", "blank", "tags", "stranger"];
+    let names = ["plain", "locked", "owned", "blank", "tags", "lines", "stranger"];
     let mut touched: Vec<&str> = names.into_iter().filter(|_| rng.bool()).collect();
     if rng.bool() {
         touched.extend(["lead", "member"]);
@@ -85,6 +101,7 @@ fn edit(rng: &mut Rng) -> Edit {
         .map(|name| {
             let value = |rng: &mut Rng| match (name, rng.u8(0..6)) {
                 ("tags", n) => Value::set([Value::from(i64::from(n)), "x".into()]),
+                ("lines", _) => objects(rng),
                 (_, 0) => Value::Null,
                 (_, 1) => Value::Absent,
                 (_, 2) => Value::Datetime(Time(TIMES[rng.usize(0..6)])),

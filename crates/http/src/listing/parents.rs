@@ -3,6 +3,7 @@
 use super::walk::{Router, Source};
 use super::{Family, Listing};
 use crate::error::SpecError;
+use crate::key::RecordKey;
 use crate::paging::hash;
 use crate::partition::{NAMES, Naming, Partition};
 use crate::select::Lens;
@@ -70,7 +71,7 @@ impl Listing {
         }
         let key = format!("{key}.parent_stream");
         let (read, lens) = match &spec.parent_stream {
-            ParentStream::Listing(read) => (&**read, Lens::plain(spec.parent_key.clone())),
+            ParentStream::Listing(read) => (&**read, Lens::plain(RecordKey::at(spec.parent_key.clone()))),
             ParentStream::Collection(name) => named(&key, name, family)?,
         };
         let listing = Self::below(&key, base, read, &lens, family, depth + 1)?;

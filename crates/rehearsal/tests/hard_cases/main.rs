@@ -19,6 +19,7 @@ mod scene;
 mod story;
 mod unkept;
 mod echoes;
+mod elements;
 mod causes;
 mod answers;
 mod reads;

@@ -24,6 +24,9 @@ const DEPTH_MAX: usize = 64;
 /// it has seen all that the record has. Like this stand the fields of a quiet record.
 const SETTLED: u8 = 3 << 2;
 
+/// The head of a set of objects, by key.
+const ELEMENTS: u8 = 2 | 1 << 2;
+
 /// Microseconds that the times of a record are counted in.
 const UNITS: [u64; 3] = [1_000_000, 1_000, 1];
 

@@ -1,8 +1,10 @@
 //! Reading what was packed, in this form and the one before.
 
 use super::{
-    DEPTH_MAX, FORM, FORM_WHOLE_TEXTS, REST_FOLLOWS, SETTLED, SHARED_FOLLOWS, SHARED_MAX, TEXT, UNITS,
+    DEPTH_MAX, ELEMENTS, FORM, FORM_WHOLE_TEXTS, REST_FOLLOWS, SETTLED, SHARED_FOLLOWS, SHARED_MAX, TEXT,
+    UNITS,
 };
+use crate::elements::{Element, Elements};
 use crate::field::{FieldState, Sum};
 use crate::record::Record;
 use crate::reg::{Reg, Sibling};
@@ -120,6 +122,7 @@ impl<'a> Unpacker<'a> {
     fn state(&mut self, record: &Clock) -> Option<FieldState> {
         let head = self.byte()?;
         match head & 3 {
+            _ if head == ELEMENTS => self.elements(record).map(|all| FieldState::Elements(Box::new(all))),
             0 => Some(FieldState::Value { last: self.reg(head, record)?, first: None }),
             1 => {
                 let last = self.reg(head, record)?;
@@ -144,6 +147,23 @@ impl<'a> Unpacker<'a> {
                 Some(FieldState::Counter(sums))
             }
         }
+    }
+
+    fn elements(&mut self, record: &Clock) -> Option<Elements> {
+        let head = self.byte()?;
+        let mut all = Elements { edits: self.reg(head, record)?, by_key: VecMap::new() };
+        for _ in 0..self.number()? {
+            let key = self.value(0)?;
+            let head = self.byte()?;
+            let mut element = Element { whole: self.reg(head, record)?, members: VecMap::new() };
+            for _ in 0..self.number()? {
+                let name = self.text()?.into();
+                let head = self.byte()?;
+                element.members.insert(name, self.reg(head, record)?);
+            }
+            all.by_key.insert(key, element);
+        }
+        Some(all)
     }
 
     fn reg(&mut self, head: u8, record: &Clock) -> Option<Reg> {

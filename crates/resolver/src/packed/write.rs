@@ -1,6 +1,6 @@
 //! Packing.
 
-use super::{FORM, REST_FOLLOWS, SETTLED, SHARED_FOLLOWS, SHARED_MAX, TEXT, UNITS};
+use super::{ELEMENTS, FORM, REST_FOLLOWS, SETTLED, SHARED_FOLLOWS, SHARED_MAX, TEXT, UNITS};
 use crate::field::FieldState;
 use crate::record::Record;
 use crate::reg::{Reg, Sibling};
@@ -55,6 +55,7 @@ fn regs(record: &Record) -> Vec<&Reg> {
                 all.extend(first.as_deref());
             }
             FieldState::Set(elements) => all.extend(elements.values()),
+            FieldState::Elements(elements) => all.extend(elements.regs()),
             FieldState::Counter(_) => {}
         }
     }
@@ -156,6 +157,20 @@ impl Packer {
                 for (element, reg) in elements.iter() {
                     self.value(element);
                     self.reg(reg, record, 0);
+                }
+            }
+            FieldState::Elements(elements) => {
+                self.bytes.push(ELEMENTS);
+                self.reg(&elements.edits, record, 0);
+                self.number(elements.by_key.len() as u64);
+                for (key, element) in elements.by_key.iter() {
+                    self.value(key);
+                    self.reg(&element.whole, record, 0);
+                    self.number(element.members.len() as u64);
+                    for (name, reg) in element.members.iter() {
+                        self.text(name);
+                        self.reg(reg, record, 0);
+                    }
                 }
             }
             FieldState::Counter(sums) => {

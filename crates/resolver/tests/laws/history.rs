@@ -5,15 +5,17 @@
 
 use fastrand::Rng;
 use hms_sync_model::{
-    Actor, Author, Change, Clock, Dot, Edit, FieldName, SideName, Stamp, Time, Value, VecMap,
+    Actor, Author, Change, Clock, Dot, Edit, ElementKey, FieldName, FieldType, SideName, Stamp, Time, Value,
+    VecMap,
 };
 use hms_sync_resolver::{Deletes, FieldRule, Group, Kind, Owner, Policy, Record, Rules};
+use std::collections::BTreeMap;
 
 /// The order of the sides in the last resort; the fourth side is not named.
 pub(crate) const SIDE_ORDER: [&str; 3] = ["b", "a", "c"];
 
 /// Fields that are edited together. The first of a group is its lead.
-pub(crate) const UNITS: [&[&str]; 12] = [
+pub(crate) const UNITS: [&[&str]; 14] = [
     &["plain"],
     &["mixed"],
     &["best"],
@@ -26,6 +28,8 @@ pub(crate) const UNITS: [&[&str]; 12] = [
     &["visits"],
     &["status", "since", "by"],
     &["country", "postcode"],
+    &["lines"],
+    &["parts"],
 ];
 
 pub(crate) fn field(name: &str) -> FieldName {
@@ -58,6 +62,8 @@ pub(crate) fn all_fields() -> impl Iterator<Item = FieldName> {
 
 /// Rules for every kind of field, with policies as the seed wants them.
 pub(crate) fn rules(rng: &mut Rng) -> Rules {
+    let default =
+        rng.choice(&[Policy::LastWriterWins, Policy::FirstWriterWins, Policy::Max]).unwrap().clone();
     let deletes = *rng.choice(&[Deletes::EditWins, Deletes::DeleteWins, Deletes::Manual]).unwrap();
     let mut plain = || FieldRule { resolve: chain(rng, true), ..FieldRule::default() };
     let kind = |kind| FieldRule { kind, ..FieldRule::default() };
@@ -66,6 +72,7 @@ pub(crate) fn rules(rng: &mut Rng) -> Rules {
     let builder = Rules::builder()
         .side_order(SIDE_ORDER.map(side))
         .deletes(deletes)
+        .default_resolve(vec![default])
         .field(field("mixed"), plain())
         .field(field("best"), FieldRule { resolve: vec![Policy::Max], ..FieldRule::default() })
         .field(field("note"), FieldRule { resolve: note, ..FieldRule::default() })
@@ -74,6 +81,8 @@ pub(crate) fn rules(rng: &mut Rng) -> Rules {
         .field(field("phone"), FieldRule { owner: owner(true), ..plain() })
         .field(field("tags"), kind(Kind::Set { remove_wins: false }))
         .field(field("flags"), kind(Kind::Set { remove_wins: true }))
+        .field(field("lines"), by_key(false))
+        .field(field("parts"), by_key(true))
         .field(field("visits"), kind(Kind::Counter));
     let mut group = |name: &str, fields: &[&str], locks: &[&str]| Group {
         name: name.into(),
@@ -100,9 +109,17 @@ pub(crate) fn other_kinds(rng: &mut Rng) -> Rules {
         .field(field("tags"), kind(Kind::Set { remove_wins: true }))
         .field(field("flags"), plain())
         .field(field("visits"), plain())
+        .field(field("lines"), by_key(true))
+        .field(field("parts"), plain())
         .field(field("best"), kind(Kind::Counter))
         .field(field("phone"), kind(Kind::Set { remove_wins: false }));
     builder.build().unwrap()
+}
+
+/// A set of objects that are known by their `id`.
+fn by_key(remove_wins: bool) -> FieldRule {
+    let of = FieldType::Object(ElementKey::new(["id"]));
+    FieldRule { kind: Kind::Set { remove_wins }, ty: FieldType::Set(Box::new(of)), ..FieldRule::default() }
 }
 
 /// Some policies in some order. Merging texts makes no sense for a group's lead.
@@ -338,6 +355,7 @@ fn after(rng: &mut Rng, name: &str, before: &Value) -> Value {
             }
             Value::set(elements)
         }
+        "lines" | "parts" => objects(rng, before),
         "visits" => Value::from(before.to_json().as_i64().unwrap_or(0) + rng.i64(-3..5)),
         "best" => Value::from(rng.i64(0..9)),
         "note" => note(rng, before),
@@ -346,6 +364,39 @@ fn after(rng: &mut Rng, name: &str, before: &Value) -> Value {
             1 => Value::from(""),
             _ => Value::from(format!("w{}", rng.u8(0..5)).as_str()),
         },
+    }
+}
+
+/// Objects taken out, put in and changed, of three that there may be.
+fn objects(rng: &mut Rng, before: &Value) -> Value {
+    let mut all: BTreeMap<i64, BTreeMap<String, i64>> = BTreeMap::new();
+    for element in elements(before) {
+        all.insert(element["id"], element);
+    }
+    for _ in 0..rng.usize(1..4) {
+        let id = rng.i64(1..4);
+        if rng.u8(0..4) == 0 {
+            all.remove(&id);
+            continue;
+        }
+        let element = all.entry(id).or_insert_with(|| [("id".to_owned(), id)].into());
+        match *rng.choice(&["n", "m", "note"]).unwrap() {
+            name if rng.u8(0..4) == 0 => drop(element.remove(name)),
+            name => drop(element.insert(name.to_owned(), rng.i64(0..4))),
+        }
+    }
+    Value::set(all.values().map(|element| Value::Json(serde_json::to_string(element).unwrap().into())))
+}
+
+/// The objects of a set, each with its members.
+pub(crate) fn elements(set: &Value) -> Vec<BTreeMap<String, i64>> {
+    let members = |element: &Value| match element {
+        Value::Json(text) => serde_json::from_str(text).ok(),
+        _ => None,
+    };
+    match set {
+        Value::Set(all) => all.iter().filter_map(members).collect(),
+        _ => Vec::new(),
     }
 }
 

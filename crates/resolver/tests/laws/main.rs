@@ -70,6 +70,8 @@ laws! {
     values::agreeing_edits_are_no_conflict in 10_000,
     values::set_add_survives_reordering in 10_000,
     values::set_remove_only_seen in 10_000,
+    values::element_keeps_what_each_changed in 1_000,
+    values::element_conflicts_are_listed in 1_000,
     values::counter_sums in 10_000,
     values::group_never_splits in 10_000,
     values::delete_edit_per_policy in 1_000,

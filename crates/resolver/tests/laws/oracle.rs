@@ -2,10 +2,10 @@
 //! kept, survivors are found by walking from edit to edit, values by sorting.
 //! Nothing here calls the resolver's merging.
 
-use crate::history::{SIDE_ORDER, field};
+use crate::history::{SIDE_ORDER, elements, field};
 use hms_sync_model::{Actor, Author, Change, Clock, Dot, Edit, FieldName, Value};
 use hms_sync_resolver::{Kind, Policy, Rules};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Every edit there is, and the rules.
 pub(crate) struct Oracle<'a> {
@@ -63,6 +63,9 @@ impl<'a> Oracle<'a> {
                 Chosen::Found(edit) => edit.changes.get(name).unwrap().before.clone(),
                 Chosen::Made(value) => value,
             },
+            Kind::Set { remove_wins } if self.rules.rule(name).key().is_some() => {
+                self.objects(name, remove_wins)
+            }
             Kind::Set { remove_wins } => self.set(name, remove_wins),
             Kind::Counter => {
                 let whole = |value: &Value| value.to_json().as_i64().unwrap_or(0);
@@ -132,6 +135,75 @@ impl<'a> Oracle<'a> {
             if remove_wins { !says(false) && says(true) } else { says(true) }
         };
         Value::set(self.elements(name).into_iter().filter(is_in))
+    }
+}
+
+/// An element that has this key in a set.
+fn with_key(set: &Value, id: i64) -> Option<BTreeMap<String, i64>> {
+    elements(set).into_iter().find(|element| element["id"] == id)
+}
+
+/// Sets of objects that are known by their `id`.
+impl<'a> Oracle<'a> {
+    /// The keys that anybody ever used.
+    pub(crate) fn keys(&self, name: &FieldName) -> BTreeSet<i64> {
+        let left = |said: Said<'a>| elements(&said.change.after).into_iter().map(|element| element["id"]);
+        self.said(name).into_iter().flat_map(left).collect()
+    }
+
+    /// The edits that say something of an element.
+    fn of_key(&self, name: &FieldName, id: i64) -> Vec<Said<'a>> {
+        let says = |said: &Said<'a>| {
+            let (found, left) = (with_key(&said.change.before, id), with_key(&said.change.after, id));
+            found != left || said.edit.dot.actor.author == Author::Engine && left.is_some()
+        };
+        self.said(name).into_iter().filter(says).collect()
+    }
+
+    /// Those who left an element in, and are heard.
+    pub(crate) fn left_in(&self, name: &FieldName, id: i64, remove_wins: bool) -> Vec<Said<'a>> {
+        let left = survivors(self.of_key(name, id));
+        let (stays, goes): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|said| with_key(&said.change.after, id).is_some());
+        if remove_wins && !goes.is_empty() { Vec::new() } else { stays }
+    }
+
+    /// Who stands for a member of an element, by changing it, or else by leaving it as it was.
+    pub(crate) fn of_member(&self, name: &FieldName, id: i64, member: &str) -> Vec<Said<'a>> {
+        let of = |set: &Value| with_key(set, id).and_then(|element| element.get(member).copied());
+        let says = |said: &Said<'a>| {
+            let settles = said.edit.dot.actor.author == Author::Engine;
+            of(&said.change.before) != of(&said.change.after) || settles
+        };
+        let left = survivors(self.of_key(name, id).into_iter().filter(says).collect());
+        left.into_iter().filter(|said| with_key(&said.change.after, id).is_some()).collect()
+    }
+
+    fn objects(&self, name: &FieldName, remove_wins: bool) -> Value {
+        let mut chain = self.rules.rule(name).resolve.clone();
+        chain.retain(|policy| *policy != Policy::Manual);
+        let element = |id: &i64| {
+            let left = self.left_in(name, *id, remove_wins);
+            let members: Vec<_> = left.iter().filter_map(|said| with_key(&said.change.after, *id)).collect();
+            let names: BTreeSet<&String> = members.iter().flat_map(BTreeMap::keys).collect();
+            let value = |member: &String| {
+                let of =
+                    |said: &Said<'a>| with_key(&said.change.after, *id).and_then(|e| e.get(member).copied());
+                let mut said = self.of_member(name, *id, member);
+                if said.is_empty() {
+                    said = left.iter().filter(|said| of(said).is_some()).cloned().collect();
+                }
+                for said in &mut said {
+                    said.change.after = of(said).map_or(Value::Absent, Value::from);
+                }
+                let Chosen::Left(edit) = choose(&said, &chain) else { return None };
+                let winner = said.iter().find(|said| said.edit.dot == edit.dot)?;
+                Some((member.clone(), winner.change.after.to_json().as_i64()?))
+            };
+            let members: BTreeMap<String, i64> = names.into_iter().filter_map(value).collect();
+            (!left.is_empty()).then(|| Value::Json(serde_json::to_string(&members).unwrap().into()))
+        };
+        Value::set(self.keys(name).iter().filter_map(element))
     }
 }
 

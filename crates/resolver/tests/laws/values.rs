@@ -1,8 +1,8 @@
 //! Laws of value: what stands when edits met, whatever the rules.
 
 use crate::edit;
-use crate::history::{History, UNITS, actor, all_fields, chain, field, words};
-use crate::oracle::{Oracle, survivors, tuple};
+use crate::history::{History, UNITS, actor, all_fields, chain, elements, field, words};
+use crate::oracle::{Oracle, Said, survivors, tuple};
 use fastrand::Rng;
 use hms_sync_model::{Change, Dot, Edit, FieldName, Stamp, Time, Value};
 use hms_sync_resolver::{Deletes, FieldRule, Kind, Policy, Presence, Reason, Rules};
@@ -82,6 +82,9 @@ pub(crate) fn later_wins_any_clock(rng: &mut Rng, history: &History) -> u64 {
 pub(crate) fn agreeing_edits_are_no_conflict(rng: &mut Rng, history: &History) -> u64 {
     let record = history.fold(&history.edits);
     for name in all_fields() {
+        if history.rules.rule(&name).key().is_some() {
+            continue;
+        }
         let after: Vec<&Value> = record.siblings(&name).iter().map(|s| &s.change.after).collect();
         assert_eq!(record.is_conflicted(&name), after.windows(2).any(|two| two[0] != two[1]), "{name}");
     }
@@ -129,6 +132,70 @@ pub(crate) fn set_remove_only_seen(rng: &mut Rng, history: &History) -> u64 {
         }
     }
     1
+}
+
+/// An element that several changed keeps what each made of it, and another stays as it was:
+/// nothing that an author left in and nobody took out is lost, and nothing is there that
+/// nobody left in.
+pub(crate) fn element_keeps_what_each_changed(rng: &mut Rng, history: &History) -> u64 {
+    let history = history.without_counter();
+    let record = history.fold(history.any_order(rng));
+    let oracle = history.oracle();
+    let mut several = 0;
+    for (name, remove_wins) in [("lines", false), ("parts", true)] {
+        let name = field(name);
+        let now = elements(&record.value(&history.rules, &name));
+        for id in oracle.keys(&name) {
+            let left = oracle.left_in(&name, id, remove_wins);
+            let Some(element) = now.iter().find(|element| element["id"] == id) else {
+                assert!(left.is_empty(), "{id} is gone from {name}, though it was left in");
+                continue;
+            };
+            assert!(!left.is_empty(), "{id} is in {name}, though nobody left it in");
+            let of = |set: &Value| elements(set).into_iter().find(|element| element["id"] == id);
+            for (member, value) in element {
+                let said = oracle.of_member(&name, id, member);
+                let by = if said.is_empty() { &left } else { &said };
+                let has = |by: &Said<'_>| of(&by.change.after).and_then(|e| e.get(member).copied());
+                assert!(by.iter().any(|by| has(by) == Some(*value)), "{member} of {id} is nobody's");
+            }
+            several += u64::from(left.len() > 1);
+        }
+    }
+    several
+}
+
+/// Where several changed the same member of an element, and nowhere else in such a set, the
+/// field is in conflict; once all is settled, nowhere, and the value is what it was.
+pub(crate) fn element_conflicts_are_listed(rng: &mut Rng, history: &History) -> u64 {
+    let record = history.fold(history.own_order(rng));
+    let oracle = history.oracle();
+    let mut listed = 0;
+    for name in ["lines", "parts"].map(field) {
+        let contested: Vec<i64> = (oracle.keys(&name).into_iter())
+            .filter(|id| {
+                let differ = |member: &&str| {
+                    let after = |said: &Said<'_>| {
+                        let all = elements(&said.change.after);
+                        all.iter().find(|e| e["id"] == *id).and_then(|e| e.get(*member).copied())
+                    };
+                    let said = oracle.of_member(&name, *id, member);
+                    said.iter().any(|said_by| after(said_by) != after(&said[0]))
+                };
+                !oracle.left_in(&name, *id, false).is_empty() && ["n", "m", "note"].iter().any(differ)
+            })
+            .collect();
+        assert_eq!(record.is_conflicted(&name), !contested.is_empty(), "{name}: {contested:?}");
+        if let Reason::Elements(keys) = record.decide(&history.rules, &name).reason {
+            let wanted: Vec<Value> = contested.iter().copied().map(Value::from).collect();
+            assert_eq!(keys, wanted, "{name}");
+        }
+        let conflicts = record.conflicts(&history.rules);
+        let is_listed = conflicts.iter().any(|conflict| conflict.field.as_ref() == Some(&name));
+        assert_eq!(is_listed, !contested.is_empty(), "{name}");
+        listed += u64::from(is_listed);
+    }
+    listed
 }
 
 fn contains(set: &Value, element: &Value) -> bool {

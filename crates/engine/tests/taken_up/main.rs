@@ -1,0 +1,13 @@
+//! A record that was held after a loss, taken up at a person's word: it starts over from what
+//! its sides show, and nothing is sent before they have been read.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests may panic"
+)]
+
+mod scene;
+mod again;
+mod restored;
