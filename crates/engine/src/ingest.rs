@@ -204,7 +204,7 @@ impl Machine {
                 place,
                 record,
                 entry,
-                "we made it just now, and a read may not show it yet",
+                "it was made just now, and a read may not show it yet",
                 now,
             );
         }

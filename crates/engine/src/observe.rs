@@ -5,7 +5,7 @@
 //! that matters most: an edit never claims that its author had seen more than
 //! was on their screen. Where that cannot be found out, it claims less.
 
-use crate::altered::cut_short;
+use crate::altered::{cut_short, is_set_aside};
 use crate::answer::judge;
 use crate::appear::new_record_id;
 use crate::brake::fights;
@@ -177,8 +177,8 @@ impl Machine {
             self.doubt_plainly(place, &record, &mut entry, &seen, words, now)?;
             return self.finish(record, entry, now);
         }
-        if part.is_some_and(|part| part.gone && seen.began <= part.seen_at) {
-            self.doubt(place, &record, &mut entry, "the read began before we knew it was deleted", now)?;
+        if let Some(words) = part.and_then(|part| too_early(place, part, &seen)) {
+            self.doubt(place, &record, &mut entry, words, now)?;
             return self.finish(record, entry, now);
         }
         if part.is_some_and(|part| part.gone)
@@ -230,6 +230,9 @@ impl Machine {
         if is_back(Fault::OpenWriteForgotten) {
             // As if there were none.
         } else if self.is_write_open(place, record, entry) && seen.source != Source::Answer {
+            if self.may_not_show_write(place, record, entry, seen, now) {
+                return Ok(());
+            }
             if is_undecided(place, entry, seen, now) {
                 return self.doubt(
                     place,
@@ -247,6 +250,7 @@ impl Machine {
         let part = entry.state.sides.get(place.side).unwrap_or(&nobody);
         match verdict(place, part, seen, now) {
             Verdict::Unchanged => self.confirm(place, record, entry, seen, now),
+            Verdict::Stale(_) if is_set_aside(place, &entry.state, seen) => Ok(()),
             Verdict::Stale(words) => self.doubt(place, record, entry, words, now),
             Verdict::NotKept(fields) => self.park_not_kept(place, record, entry, fields, now),
             Verdict::Edit(fields, _) if is_another(place, part, seen, &fields) => {
@@ -298,6 +302,27 @@ impl Machine {
         let refused =
             self.lanes.get(record, &Track::Deliver(place.side.clone())).and_then(|lane| lane.refused);
         write.is_some_and(|write| refused != Some(write.version))
+    }
+
+    /// Whether a read that shows what was there before a write without an outcome may lag
+    /// behind it. Where it is sent again under its key, it need not be told from reads.
+    fn may_not_show_write(
+        &self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &Entry,
+        seen: &Seen,
+        now: Now,
+    ) -> bool {
+        let Some(part) = entry.state.sides.get(place.side) else { return false };
+        let Some(write) = part.write.as_ref().filter(|_| place.plan.abilities.idempotency_key) else {
+            return false;
+        };
+        let lane = self.lanes.get(record, &Track::Deliver(place.side.clone()));
+        let heard = lane.and_then(|lane| lane.unsure_since).unwrap_or(write.at);
+        now.wall < heard.plus(place.plan.settle_window)
+            && !write.cut
+            && found_of(place, part, write, seen).is_as_before()
     }
 
     /// Whether a read began before it was heard that nobody knows what became of a write: it
@@ -509,6 +534,19 @@ impl Machine {
         let body = Body::Doubted { side, stale: true, id: None, message: None, words };
         self.emit(record, entry, body, now).map(|_| ())
     }
+}
+
+/// Why a read that shows a record which is gone may be older than its delete, if it may.
+fn too_early(place: Place<'_>, part: &SideState, seen: &Seen) -> Option<&'static str> {
+    if !part.gone {
+        return None;
+    }
+    if seen.began <= part.seen_at {
+        return Some("the read began before we knew it was deleted");
+    }
+    let last = part.last_write.as_ref().filter(|_| !is_back(Fault::StaleReadBelieved))?;
+    let window = place.plan.settle_window;
+    (seen.began < last.ended.plus(window)).then_some("we deleted it just now, and a read may show it still")
 }
 
 /// Whether there is nothing that the side should be sent, now or once it is whole.

@@ -926,8 +926,18 @@ impl Machine {
         now: Now,
     ) -> Result<(), EngineError> {
         let part = self.plan.collections.get(collection).and_then(|of| of.sides.get(side));
-        if part.is_some_and(|part| part.abilities.fetch) {
+        // What was set aside before it was known is not asked for.
+        let stub = |state: &crate::state::RecordState| {
+            let aside = state.sides.get(side).is_some_and(|part| part.parked.is_some());
+            (aside && state.merged.clock.is_empty()).then_some(())
+        };
+        let stub = self.views.peek_if(record, stub)?.is_some();
+        if part.is_some_and(|part| part.abilities.fetch) && !stub {
             let mut entry = self.views.take(record)?;
+            if entry.state.sides.get(side).is_some_and(|part| part.doubt.is_some()) {
+                // It is to be asked for already, when it may be.
+                return self.finish(record.clone(), entry, now);
+            }
             let words = "missing from a complete listing".to_owned();
             self.emit(
                 record,
