@@ -4,7 +4,7 @@ use crate::bench::hms_sync;
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 38] = [
+    let commands: [&[&str]; 42] = [
         &[],
         &["demo"],
         &["run"],
@@ -27,6 +27,10 @@ fn every_command_explains_itself() {
         &["unlink"],
         &["relink"],
         &["join"],
+        &["subscribers"],
+        &["subscribers", "FILE", "replay"],
+        &["subscribers", "FILE", "unsubscribe"],
+        &["subscribers", "FILE", "subscribe"],
         &["poll"],
         &["audit"],
         &["audit", "FILE", "verify"],
