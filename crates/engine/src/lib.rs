@@ -13,6 +13,7 @@ mod wake;
 mod machine;
 mod pass;
 mod absence;
+mod unread;
 mod contract;
 mod observe;
 mod appear;

@@ -15,6 +15,7 @@ use crate::plan::{Plan, Retry};
 use crate::regression::Regression;
 use crate::seen::Seen;
 use crate::stream::{Place, StreamState, Told, stream_of};
+use crate::unread::{Part, may_be_in};
 use crate::views::{Views, hash_of, link_hash, record_in};
 use crate::wake::{Effect, Now};
 use hms_sync_connector::{Content, Cursor, Observation, Page, PageToken, ReadError, ReadRequest, Scope};
@@ -109,6 +110,8 @@ struct Running {
     /// deletes and cannot be asked for a record.
     seen: Seen,
     records: usize,
+    /// Parts of the collection that it could not read.
+    unread: Vec<Part>,
     /// Events made of what it brought.
     news: u64,
     sound: bool,
@@ -462,6 +465,7 @@ impl Machine {
                 again_at: None,
                 seen: Seen::default(),
                 records: 0,
+                unread: Vec::new(),
                 news: 0,
                 // What it showed before it was cut short is no longer known.
                 sound: place.is_none(),
@@ -510,12 +514,13 @@ impl Machine {
     fn page_read(
         &mut self,
         key: &(SideName, CollectionName),
-        page: Page,
+        mut page: Page,
         began: Time,
         full: bool,
         now: Now,
     ) -> Result<(), EngineError> {
         let (side, collection) = key;
+        let (unread, known) = self.note_unread(key, std::mem::take(&mut page.unread), now);
         for reason in &page.unreadable {
             let (side, collection) = (side.clone(), collection.clone());
             self.tell(None, What::Unreadable { side, collection, reason: reason.clone() }, now);
@@ -534,7 +539,8 @@ impl Machine {
             (pass.failures, pass.trouble) = (0, None);
         }
         running.records += page.records.len();
-        running.sound &= unreadable == 0 && !page.partial;
+        running.sound &= unreadable == 0 && !page.partial && known;
+        running.unread.extend(unread);
         running.empty_is_meant |= page.empty_is_meant;
         if full {
             // What is passed over is there all the same.
@@ -734,7 +740,8 @@ impl Machine {
             }
             self.take_in_put_by(key, put_by, now)?;
             let swept = self.sweep_if_believed(key, &running, told, now)?;
-            caught_up |= self.listing_ended(key, running.began, running.sound && swept);
+            let complete = running.sound && swept && running.unread.is_empty();
+            caught_up |= self.listing_ended(key, running.began, complete);
             self.move_cursor(key, running.cursor, None, swept && worth_noting, now)?;
             caught_up |= self.is_told_done(key, told, now)?;
         } else {
@@ -834,7 +841,7 @@ impl Machine {
                     continue;
                 }
                 let Some(record) = record_in(&value) else { continue };
-                let known = self.views.peek_if(&record, |state| has_since(state, side, running.began))?;
+                let known = self.views.peek_if(&record, |state| has_since(state, side, running))?;
                 let Some(judged) = known else { continue };
                 all += 1;
                 // An entry of the index may be stale: the record has another id by now.
@@ -957,14 +964,16 @@ fn absences(state: &StreamState) -> Absences {
     Absences { withheld, meant: state.meant.clone() }
 }
 
-/// The side's id of a record that it should show, if nothing was heard of it since `began`.
+/// The side's id of a record that it should show, if nothing was heard of it since the listing
+/// began, and it is in no part that could not be read.
 #[expect(clippy::option_option, reason = "not there at all, or there and too fresh to judge")]
 fn has_since(
     state: &crate::state::RecordState,
     side: &SideName,
-    began: Time,
+    running: &Running,
 ) -> Option<Option<hms_sync_model::NativeId>> {
     let part = state.sides.get(side).filter(|part| part.has_it())?;
-    let judged = part.seen_at < began && part.write.is_none();
+    let unread = may_be_in(&running.unread, state, side);
+    let judged = part.seen_at < running.began && part.write.is_none() && !unread;
     Some(part.id.clone().filter(|_| judged))
 }

@@ -80,6 +80,9 @@ impl Machine {
                 "{side} is no subscriber: what a side holds that is read is brought in step by itself"
             ));
         }
+        if self.plan.restored {
+            return Reply::Refused("this run only reads: the log was put back from a backup".to_owned());
+        }
         if self.unsubscribed.contains_key(&side) {
             return Reply::Refused(format!("{side} is unsubscribed: nothing is sent to it"));
         }

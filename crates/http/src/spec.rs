@@ -37,7 +37,7 @@ pub use expression::{Expression, InjectInto, RequestOption};
 pub use key::PrimaryKey;
 pub use network::{Network, TlsSpec, TlsVersion};
 pub use paginator::{CursorPaginator, Paginator};
-pub use partition::{ListRouter, ParentStream, PartitionRouter, SubstreamRouter};
+pub use partition::{ListRouter, ParentSpec, ParentStream, PartitionRouter, SubstreamRouter};
 pub use precondition::{Precondition, VersionTag};
 pub use read::{
     CursorFrom, DeletedField, DeletedWhen, FetchSpec, IncrementalKind, IncrementalSync, LookupSpec, OnEmpty,

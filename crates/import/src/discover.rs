@@ -271,22 +271,24 @@ fn here(proposal: &Proposal, writes: bool) -> Vec<Item> {
             let of = vec![Item::own("method", Out::text(method)), Item::own("path", Out::text(path))];
             Some(Item::own(key, Out::Flow(of)))
         }));
-        let by = |field: &String| Item::own(field, Out::text(format!("{{{{ identity.{field} }}}}")));
-        let natural = shape.natural.as_ref();
-        let by = natural.map_or_else(
-            || [Some(&shape.id), shape.id_with.as_ref()].into_iter().flatten().map(by).collect(),
-            |natural| vec![by(natural)],
-        );
-        let of = vec![
-            Item::own("path", Out::text(&proposal.path)),
-            Item::own("request_parameters", Out::Flow(by)),
-        ];
-        items.push(
-            Item::own("lookup", Out::Flow(of))
-                .said("Check that the side filters by this parameter, or take this out."),
-        );
+        items.push(lookup(proposal));
     }
     items
+}
+
+/// How a record is found by what people know it by.
+fn lookup(proposal: &Proposal) -> Item {
+    let shape = &proposal.shape;
+    let by = |field: &String| Item::own(field, Out::text(format!("{{{{ identity.{field} }}}}")));
+    let natural = shape.natural.as_ref();
+    let by = natural.map_or_else(
+        || [Some(&shape.id), shape.id_with.as_ref()].into_iter().flatten().map(by).collect(),
+        |natural| vec![by(natural)],
+    );
+    let of =
+        vec![Item::own("path", Out::text(&proposal.path)), Item::own("request_parameters", Out::Flow(by))];
+    Item::own("lookup", Out::Flow(of))
+        .said("Check that the side filters by this parameter, or take this out.")
 }
 
 /// A collection's name from its path: the last part that is no number.

@@ -255,6 +255,14 @@ impl SideMap {
         self.fields.iter().map(|mapped| &mapped.path)
     }
 
+    /// The field that the side gives at a place, named by the members to step into.
+    pub fn field_at(&self, place: &[String]) -> Option<&FieldName> {
+        let there = |mapped: &&Mapped| {
+            mapped.path.parts().len() == place.len() && mapped.path.parts().zip(place).all(|(a, b)| a == b)
+        };
+        self.fields.iter().filter(|mapped| mapped.gives()).find(there).map(|mapped| &mapped.field)
+    }
+
     /// Where the field lies in the side's record.
     pub fn path(&self, field: &FieldName) -> Option<&FieldPath> {
         self.get(field).map(|mapped| &mapped.path)

@@ -4,7 +4,7 @@ use crate::bench::hms_sync;
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 40] = [
+    let commands: [&[&str]; 44] = [
         &[],
         &["demo"],
         &["run"],
@@ -29,6 +29,10 @@ fn every_command_explains_itself() {
         &["unlink"],
         &["relink"],
         &["join"],
+        &["subscribers"],
+        &["subscribers", "FILE", "replay"],
+        &["subscribers", "FILE", "unsubscribe"],
+        &["subscribers", "FILE", "subscribe"],
         &["poll"],
         &["audit"],
         &["audit", "FILE", "verify"],
