@@ -224,8 +224,8 @@ async fn a_key_of_several_parts_is_one_record_both_ways() {
     )
     .await;
     let of = |board: &str, no: u64| {
-        let all = marshal.records();
-        let found = all.iter().find(|of| of["address"] == board && of["permitId"] == no.to_string()).unwrap();
+        let (all, no) = (marshal.records(), no.to_string());
+        let found = all.iter().find(|of| of["address"] == board && of["permitId"] == no).unwrap();
         found["id"].as_str().unwrap().to_owned()
     };
     marshal.update(&of("a", 2), &json!({ "remarks": "theirs" })).unwrap();
