@@ -316,8 +316,8 @@ mod tests {
     #[test]
     fn each_mode_says_what_becomes_of_a_field_that_is_lacking() {
         let doc = json!({ "no": "1" });
-        check(None, &doc, "fee=absent no=1 - ?");
-        check(Some(OnChange::Evolve), &doc, "fee=absent no=1 - ?");
+        check(None, &doc, "fee=(absent) no=1 - ?");
+        check(Some(OnChange::Evolve), &doc, "fee=(absent) no=1 - ?");
         check(Some(OnChange::Park), &doc, "it lacks fee");
         check(Some(OnChange::Freeze), &doc, "! it lacks fee");
         check(Some(OnChange::DiscardValue), &doc, "no=1 -fee ?");
