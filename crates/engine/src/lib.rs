@@ -23,6 +23,7 @@ mod fold;
 mod project;
 mod altered;
 mod brake;
+mod closed;
 mod unaware;
 mod image;
 mod step;
