@@ -426,8 +426,7 @@ impl<'a> Walk<'a> {
             value: sibling.change.after.to_json(),
             by: who(&sibling.dot.actor.author),
             edit: self
-                .made
-                .get(&sibling.dot)
+                .made_of(sibling)
                 .map(|made| made.story(Some(field), &self.came_later(made, field, others))),
         }
     }
