@@ -19,6 +19,8 @@ mod program;
 mod pocketbase;
 #[path = "harness/kinto.rs"]
 mod kinto;
+#[path = "harness/radicale.rs"]
+mod radicale;
 #[path = "harness/pair.rs"]
 mod pair;
 #[path = "harness/needles.rs"]
@@ -29,4 +31,5 @@ pub use needles::Needles;
 pub use pair::Pair;
 pub use pocketbase::PocketBase;
 pub use program::{Program, root};
+pub use radicale::{Radicale, event};
 pub use wait::until;

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use hms_sync::{Running, Sync};
 use hms_sync_doubles::Double;
-use hms_sync_management::ParkedFilter;
+use hms_sync_management::{ParkedFilter, Subscribe, TellAgain};
 use hms_sync_model::Released;
 use hms_sync_tests::until;
 use serde_json::{Value as Json, json};
@@ -29,6 +29,8 @@ struct Taken {
     /// What was answered with success, in order, each once.
     told: Vec<Json>,
     ids: std::collections::BTreeSet<String>,
+    /// The same with its id, also what came before.
+    all: Vec<(String, Json)>,
     /// Requests, whatever was answered.
     came: usize,
     /// The answer while it takes nothing.
@@ -44,8 +46,11 @@ async fn take(State(tenant): State<Tenant>, headers: HeaderMap, body: Bytes) -> 
     if let Some(status) = taken.refuses {
         return StatusCode::from_u16(status).unwrap();
     }
-    if taken.ids.insert(headers["webhook-id"].to_str().unwrap().to_owned()) {
-        taken.told.push(serde_json::from_slice(&body).unwrap());
+    let (id, message): (_, Json) =
+        (headers["webhook-id"].to_str().unwrap(), serde_json::from_slice(&body).unwrap());
+    taken.all.push((id.to_owned(), message.clone()));
+    if taken.ids.insert(id.to_owned()) {
+        taken.told.push(message);
     }
     StatusCode::NO_CONTENT
 }
@@ -78,6 +83,15 @@ impl Tenant {
         self.0.lock().unwrap().refuses = status;
     }
 
+    fn all(&self) -> Vec<(String, Json)> {
+        self.0.lock().unwrap().all.clone()
+    }
+
+    /// It loses all that it has.
+    fn forget(&self) {
+        *self.0.lock().unwrap() = Taken::default();
+    }
+
     fn came(&self) -> usize {
         self.0.lock().unwrap().came
     }
@@ -90,7 +104,8 @@ data_dir: {data}
 management: 127.0.0.1:0
 sides:
   clerk: {{ connector: http, url: '{clerk}', authenticator: {{ type: bearer, api_token: demo }} }}
-  {name}: {{ connector: subscriber, url: '{tenant_url}', secret: {SECRET}, retry: {{ initial: 20ms, max: 100ms }} }}
+  {name}: {{ connector: subscriber, url: '{tenant_url}', secret: {SECRET}, max_concurrency: 1,
+    retry: {{ initial: 20ms, max: 100ms }} }}
 collections:
   permit:
     identity: [number]
@@ -189,5 +204,107 @@ async fn who_has_had_enough_is_left_alone_until_what_is_parked_is_released() {
     let filter = ParkedFilter { side: Some("tenant".to_owned()), ..ParkedFilter::default() };
     sync.desk().release(&filter, Released::Replay).await.unwrap();
     in_step("all is told now", &clerk, &tenant).await;
+    sync.stop().await.unwrap();
+}
+
+/// What is asked for, since a time or after an event.
+fn again(since: Option<&str>, after: Option<&str>) -> TellAgain {
+    let text = |text: Option<&str>| text.map(str::to_owned);
+    TellAgain { side: "tenant".to_owned(), since: text(since), after: text(after) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_subscriber_took_is_told_again_in_order_under_the_same_ids() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clerk, tenant) = (Double::clerk().await.unwrap(), Tenant::default());
+    clerk.seed_records(1, 12);
+    let sync = start(&clerk, &tenant.serve().await, folder.path(), "tenant").await;
+    in_step("all are told", &clerk, &tenant).await;
+    for notes in ["first", "second"] {
+        clerk.update("3", &json!({ "notes": notes })).unwrap();
+        in_step("an edit is told", &clerk, &tenant).await;
+    }
+    clerk.delete("4").unwrap();
+    in_step("a delete is told", &clerk, &tenant).await;
+    let before = tenant.all();
+    assert_eq!(before.len(), 15);
+
+    // It has lost all, is away for a moment in the middle, and something new comes meanwhile.
+    tenant.forget();
+    tenant.refuse(Some(503));
+    sync.desk().tell_again(&again(Some("1 h ago"), None)).await.unwrap();
+    until("it is tried", 20, || async { (tenant.came() > 0).then_some(()) }).await;
+    let twice = sync.desk().tell_again(&again(Some("1 h ago"), None)).await.unwrap_err().to_string();
+    assert!(twice.contains("already"), "{twice}");
+    clerk.update("5", &json!({ "notes": "new" })).unwrap();
+    until("the new one is known", 20, || async {
+        (sync.desk().status().await.unwrap().status.pending > 0).then_some(())
+    })
+    .await;
+    tenant.refuse(None);
+    in_step("all is told again, and what is new", &clerk, &tenant).await;
+    let after = tenant.all();
+    assert_eq!(after[..15], before, "the same messages in the same order");
+    assert_eq!(
+        (after.len(), after[15].1["data"]["notes"].as_str()),
+        (16, Some("new")),
+        "and then the new one"
+    );
+    let status = sync.desk().status().await.unwrap().status;
+    let side = status.sides.iter().find(|of| of.side == "tenant").unwrap();
+    let replay = side.replay.as_ref().unwrap();
+    assert_eq!((replay.told, replay.left_out, replay.ended.as_deref()), (15, 0, Some("all is told")));
+
+    // From a message on that it still has: by the id that the message had.
+    let known = &before[12].0;
+    sync.desk().tell_again(&again(None, Some(known))).await.unwrap();
+    until("the rest is told again", 20, || async { (tenant.all().len() >= 16 + 4).then_some(()) }).await;
+    assert_eq!(tenant.all()[16..], after[12..], "that one and all after it");
+    for (asked, said) in [
+        (again(None, None), "either a time"),
+        (again(None, Some("ffffffffffff")), "no event of the log"),
+        (TellAgain { side: "clerk".to_owned(), ..again(Some("1 h ago"), None) }, "no subscriber"),
+    ] {
+        let why = sync.desk().tell_again(&asked).await.unwrap_err().to_string();
+        assert!(why.contains(said), "{why}");
+    }
+    sync.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_unsubscribed_is_told_nothing_until_it_is_subscribed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clerk, tenant) = (Double::clerk().await.unwrap(), Tenant::default());
+    clerk.seed_records(1, 5);
+    let url = tenant.serve().await;
+    let sync = start(&clerk, &url, folder.path(), "tenant").await;
+    in_step("all are told", &clerk, &tenant).await;
+    let ask = || Subscribe { side: "tenant".to_owned(), by: "Kim".to_owned(), reason: "file 12".to_owned() };
+    sync.desk().subscribe(&ask(), false).await.unwrap();
+    assert!(sync.desk().tell_again(&again(Some("1 h ago"), None)).await.is_err());
+    let before = tenant.came();
+    for notes in ["one", "two"] {
+        clerk.update("1", &json!({ "notes": notes })).unwrap();
+        until("it is taken in", 20, || async {
+            let record = sync.desk().record("permit/P-000001").await.unwrap();
+            record.fields.iter().any(|field| field.value == notes).then_some(())
+        })
+        .await;
+    }
+    sync.stop().await.unwrap();
+    let sync = start(&clerk, &url, folder.path(), "tenant").await;
+    clerk.update("2", &json!({ "notes": "three" })).unwrap();
+    until("it is taken in after a restart", 20, || async {
+        let record = sync.desk().record("permit/P-000002").await.unwrap();
+        record.fields.iter().any(|field| field.value == "three").then_some(())
+    })
+    .await;
+    let status = sync.desk().status().await.unwrap().status;
+    let side = status.sides.iter().find(|of| of.side == "tenant").unwrap();
+    assert_eq!(side.unsubscribed.as_deref(), Some("Kim unsubscribed it: file 12"));
+    assert_eq!(tenant.came(), before, "nothing was sent");
+    sync.desk().subscribe(&ask(), true).await.unwrap();
+    in_step("it is told how everything stands", &clerk, &tenant).await;
+    assert_eq!(tenant.came(), before + 2, "the newest of each, once");
     sync.stop().await.unwrap();
 }

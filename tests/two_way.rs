@@ -37,7 +37,7 @@ fn unfinished() -> Collection {
         .collection("permit")
         .deletes(Deletes::EditWins)
         .resolve(Resolve::last_writer_wins())
-        .guard(Guard { max_deletes: 20, max_deletes_percent: 10 })
+        .guard(Guard { max_deletes: 20, max_deletes_percent: 10, ..Guard::default() })
         .side(
             "clerk",
             clerk_endpoint()

@@ -44,13 +44,18 @@ async fn page(client: &Client, clerk: &str, offset: usize) -> anyhow::Result<Vec
     }
 }
 
-async fn post(client: &Client, marshal: &str, permit: &Json) -> anyhow::Result<()> {
-    let request = authorised(Kind::Marshal, client.post(marshal)).json(&inspection(permit));
+/// `key` is the request's idempotency key, if it has one.
+async fn post(client: &Client, marshal: &str, permit: &Json, key: Option<u128>) -> anyhow::Result<()> {
+    let mut request = authorised(Kind::Marshal, client.post(marshal)).json(&inspection(permit));
+    if let Some(key) = key {
+        request = request.header("Idempotency-Key", format!("{key:032x}"));
+    }
     let made: Json = request.send().await?.error_for_status()?.json().await?;
     made.get("id").context("an inspection without id").map(drop)
 }
 
-/// Reads pages and posts their records, `in_flight` at a time, reading ahead.
+/// Reads pages and posts their records, `in_flight` at a time, reading ahead. The requests
+/// are those of the sync, idempotency keys included.
 pub async fn bare(clerk: &Double, marshal: &Double, in_flight: usize) -> anyhow::Result<()> {
     let client = client()?;
     let (give, take) = mpsc::channel(in_flight * 8);
@@ -62,7 +67,7 @@ pub async fn bare(clerk: &Double, marshal: &Double, in_flight: usize) -> anyhow:
             loop {
                 let next = take.lock().await.recv().await;
                 let Some(permit) = next else { return anyhow::Ok(()) };
-                post(&client, &marshal, &permit).await?;
+                post(&client, &marshal, &permit, Some(fastrand::u128(..))).await?;
             }
         });
     }
@@ -95,7 +100,7 @@ pub async fn one_by_one(clerk: &Double, marshal: &Double) -> anyhow::Result<()> 
     loop {
         let records = page(&client, &clerk, offset).await?;
         for record in &records {
-            post(&client, &marshal, record).await?;
+            post(&client, &marshal, record, None).await?;
         }
         offset += records.len();
         if records.len() < PAGE {

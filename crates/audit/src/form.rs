@@ -35,6 +35,11 @@ pub const KINDS: &[(&str, &str)] = &[
     ("X", "erased"),
     ("V", "carried"),
     ("Z", "archived"),
+    ("L", "linked"),
+    ("J", "joined"),
+    ("N", "follows"),
+    ("T", "taken up"),
+    ("B", "restored"),
 ];
 
 /// What was asked for, in words; nobody can prove that nothing of it was left out.

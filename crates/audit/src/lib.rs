@@ -7,7 +7,8 @@
 //! also that nothing before it was changed since.
 //!
 //! What never happens here: reading a clock or the network; believing a key, a count or a
-//! word that stands in the export; holding more than one entry in memory.
+//! word that stands in the export; holding more in memory than a few entries around the one
+//! that is judged, whatever the export's length.
 //!
 //! ```no_run
 //! use hms_sync_audit::Auditor;

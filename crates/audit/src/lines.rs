@@ -28,18 +28,15 @@ pub(crate) enum Read {
     TooLong,
 }
 
-/// Reads the next line into `line`.
-pub(crate) fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Read> {
-    if line.capacity() > OTHER_BYTES_MAX * 2 {
-        // One that long is rare: its room is not kept.
-        *line = Vec::new();
-    }
-    line.clear();
+/// Reads the next line, and puts it after what `text` holds.
+pub(crate) fn read_line(input: &mut impl BufRead, text: &mut Vec<u8>) -> io::Result<Read> {
+    let begin = text.len();
     let mut step = OTHER_BYTES_MAX;
     loop {
-        let read = input.by_ref().take(step as u64 + 1).read_until(b'\n', line)?;
+        let read = input.by_ref().take(step as u64 + 1).read_until(b'\n', text)?;
+        let line = text.get(begin..).unwrap_or_default();
         if line.last() == Some(&b'\n') {
-            line.pop();
+            text.pop();
             return Ok(Read::Line);
         }
         if read <= step {
@@ -50,6 +47,6 @@ pub(crate) fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Res
         }
         step = STEP_BYTES;
         // Not twice as much, as a vector would by itself.
-        line.reserve_exact(step + 1);
+        text.reserve_exact(step + 1);
     }
 }

@@ -5,20 +5,26 @@
 //! of each other. A link to an earlier event counts only where both are proven entries of
 //! the tree (CVE-2022-36111 was a link without a leaf).
 //!
-//! What never happens here: holding more than one entry, or going on after a wrong one.
+//! What never happens here: holding more than the entries of a few batches, or going on
+//! after a wrong one.
 
 mod entry;
+mod batch;
+mod ahead;
 mod links;
 
-use self::entry::Proven;
+use self::ahead::{Ahead, Queue};
+use self::batch::{Ending, parse};
+use self::entry::{Looked, Proven, record_hash};
 use self::links::Links;
 use crate::error::{AuditError, BadLine, Problem};
-use crate::form::{Consistency, End, Entry, FORMAT, Header, Line, Range, Scope};
+use crate::form::{Consistency, End, FORMAT, Header, Line, Range, Scope};
 use crate::given::{Given, Older};
 use crate::lines::{Read, read_line};
 use crate::report::{Report, Witnessed};
 use hms_sync_proof::{ConsistencyProof, Frontier, ManyVerifier, TreeHash, TreeHead, Trust, VerifierKey};
-use std::io::BufRead;
+use std::io::{self, BufRead};
+use std::thread;
 
 /// Entries between two reports of progress.
 const PROGRESS_EVERY: u64 = 4_096;
@@ -62,36 +68,12 @@ impl Auditor {
     /// [`AuditError::Bad`] with the first line that is not as it was written.
     pub fn verify(&self, input: impl BufRead, progress: impl FnMut(u64)) -> Result<Report, AuditError> {
         let mut lines = Lines { input, line: Vec::new(), number: 0 };
-        let mut check = self.begin(&mut lines)?;
-        let mut progress = progress;
-        loop {
-            lines.next()?;
-            let line = lines.parse()?;
-            let at = lines.at();
-            match line {
-                Line::Consistency(proof) if check.entries == 0 => check.consistency(&proof).map_err(at)?,
-                Line::Entry(entry) if !check.head_said => {
-                    let (seq, record) = (entry.seq, entry.record.to_string());
-                    check.entry(&entry).map_err(|what| named(lines.number, what, seq, &record))?;
-                    if check.entries.is_multiple_of(PROGRESS_EVERY) {
-                        progress(check.entries);
-                    }
-                }
-                Line::RecordHead(note) if !check.head_said => {
-                    check.record_head(&note).map_err(at)?;
-                }
-                Line::End(end) => {
-                    check.end(&end).map_err(at)?;
-                    break;
-                }
-                other => return Err(at(out_of_place(&other, "an entry")).into()),
-            }
-        }
-        if lines.next_or_end()? {
-            return Err(lines.at()(Problem::AfterEnd).into());
-        }
-        progress(check.entries);
-        Ok(check.report())
+        let check = self.begin(&mut lines)?;
+        let queue = Queue::default();
+        thread::scope(|scope| {
+            let ahead = Ahead::new(lines.input, scope, &queue);
+            check.all(ahead, lines.number, progress)
+        })
     }
 
     /// The first two lines.
@@ -161,13 +143,27 @@ fn out_of_place(line: &Line<'_>, expected: &'static str) -> Problem {
     Problem::OutOfPlace { found: line.name(), expected }
 }
 
-/// What is wrong, with the entry's name; of one that is missing, its own number.
-fn named(line: u64, what: Wrong, seq: u64, record: &str) -> AuditError {
-    match what {
-        Wrong::Missing(seq) => BadLine { line, seq: Some(seq), record: None, what: Problem::Missing }.into(),
-        Wrong::This(what) => BadLine { line, seq: Some(seq), record: Some(record.to_owned()), what }.into(),
-        Wrong::Beside(what) => BadLine { line, seq: None, record: None, what }.into(),
-    }
+/// What is wrong at the entry `seq`, with its name; of one that is missing, its own number.
+fn named(number: u64, what: Wrong, seq: u64, line: &[u8]) -> AuditError {
+    let (seq, record, what) = match what {
+        Wrong::Missing(seq) => (Some(seq), None, Problem::Missing),
+        Wrong::Beside(what) => (None, None, what),
+        Wrong::This(what) => match parse(line) {
+            Ok(Line::Entry(entry)) => (Some(seq), Some(entry.record.into_owned()), what),
+            _ => (Some(seq), None, what),
+        },
+    };
+    BadLine { line: number, seq, record, what }.into()
+}
+
+/// Names a line.
+fn at(line: u64) -> impl Fn(Problem) -> BadLine {
+    move |what| BadLine { line, seq: None, record: None, what }
+}
+
+/// What a line says, or that it says nothing.
+fn parsed(line: &[u8], number: u64) -> Result<Line<'_>, AuditError> {
+    Ok(parse(line).map_err(|why| at(number)(Problem::NotALine { why: why.to_string() }))?)
 }
 
 /// What is wrong at an entry.
@@ -186,7 +182,7 @@ impl From<Problem> for Wrong {
     }
 }
 
-/// The lines of an export, counted.
+/// The first lines of an export, counted.
 struct Lines<R> {
     input: R,
     line: Vec<u8>,
@@ -194,34 +190,37 @@ struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// The next line, if there is one.
-    fn next_or_end(&mut self) -> Result<bool, AuditError> {
-        let read =
-            read_line(&mut self.input, &mut self.line).map_err(|source| AuditError::Read { source })?;
+    /// The next line, which must be there.
+    fn next(&mut self) -> Result<(), AuditError> {
+        self.line.clear();
         self.number = self.number.saturating_add(1);
-        match read {
-            Read::Line => Ok(true),
-            Read::End => Ok(false),
-            Read::Cut => Err(self.at()(Problem::Cut).into()),
-            Read::TooLong => Err(self.at()(Problem::TooLong).into()),
+        match read_line(&mut self.input, &mut self.line) {
+            Ok(Read::Line) => Ok(()),
+            Ok(Read::End | Read::Cut) => Err(self.at()(Problem::Cut).into()),
+            Ok(Read::TooLong) => Err(self.at()(Problem::TooLong).into()),
+            Err(source) => Err(AuditError::Read { source }),
         }
     }
 
-    /// The next line, which must be there.
-    fn next(&mut self) -> Result<(), AuditError> {
-        if self.next_or_end()? { Ok(()) } else { Err(self.at()(Problem::Cut).into()) }
-    }
-
     fn parse(&self) -> Result<Line<'_>, AuditError> {
-        let not_a_line = |why: serde_json::Error| self.at()(Problem::NotALine { why: why.to_string() });
-        Ok(serde_json::from_slice(&self.line).map_err(not_a_line)?)
+        parsed(&self.line, self.number)
     }
 
     /// Names this line.
     fn at(&self) -> impl Fn(Problem) -> BadLine + use<R> {
-        let line = self.number;
-        move |what| BadLine { line, seq: None, record: None, what }
+        at(self.number)
     }
+}
+
+/// Which part of an export is being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// What comes before what the log says of the record, if anything.
+    Entries,
+    /// The log has said which event is the record's last.
+    Head,
+    /// The last line has come.
+    End,
 }
 
 /// A verification under way.
@@ -240,8 +239,9 @@ struct Check {
     first: Option<u64>,
     last: Option<Proven>,
     contiguous: bool,
-    /// Whether the log has said which event is the record's last.
-    head_said: bool,
+    come_to: Part,
+    /// The record whose history this is, as [`record_hash`] has it.
+    only: Option<[u8; 32]>,
     origin: String,
 }
 
@@ -266,6 +266,7 @@ impl Check {
             tree: ManyVerifier::new(head).map_err(Problem::NotInTree)?,
             made: remakes.then(Frontier::new),
             links: Links::new(),
+            only: if let Scope::Record(record) = &header.scope { Some(record_hash(record)) } else { None },
             scope: header.scope,
             origin: header.origin,
             trust,
@@ -275,8 +276,76 @@ impl Check {
             first: None,
             last: None,
             contiguous: true,
-            head_said: false,
+            come_to: Part::Entries,
         })
+    }
+
+    /// All lines from the one after `number` on.
+    fn all<R: BufRead>(
+        mut self,
+        mut ahead: Ahead<'_, '_, R>,
+        mut number: u64,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Report, AuditError> {
+        while let Some(mut batch) = ahead.next() {
+            for (line, looked) in batch.lines() {
+                number = number.saturating_add(1);
+                self.line(number, line, looked, &mut progress)?;
+            }
+            if let Some(ending) = &mut batch.ending {
+                self.ended(number.saturating_add(1), ending)?;
+                progress(self.entries);
+                return Ok(self.report());
+            }
+            ahead.put_back(batch);
+        }
+        let source = io::Error::other("a thread that looks at entries has died");
+        Err(AuditError::Read { source })
+    }
+
+    fn line(
+        &mut self,
+        number: u64,
+        line: &[u8],
+        looked: Option<Looked>,
+        progress: &mut impl FnMut(u64),
+    ) -> Result<(), AuditError> {
+        let at = at(number);
+        if self.come_to == Part::End {
+            return Err(at(Problem::AfterEnd).into());
+        }
+        if let Some(looked) = looked.filter(|_| self.come_to == Part::Entries) {
+            let seq = looked.seq;
+            self.entry(looked).map_err(|what| named(number, what, seq, line))?;
+            if self.entries.is_multiple_of(PROGRESS_EVERY) {
+                progress(self.entries);
+            }
+            return Ok(());
+        }
+        match parsed(line, number)? {
+            Line::Consistency(proof) if self.entries == 0 => self.consistency(&proof).map_err(at)?,
+            Line::RecordHead(note) if self.come_to == Part::Entries => self.record_head(&note).map_err(at)?,
+            Line::End(end) => {
+                self.end(&end).map_err(at)?;
+                self.come_to = Part::End;
+            }
+            other => return Err(at(out_of_place(&other, "an entry")).into()),
+        }
+        Ok(())
+    }
+
+    /// What is wrong with the place where it ends.
+    fn ended(&self, number: u64, ending: &mut Ending) -> Result<(), AuditError> {
+        let what = match ending {
+            Ending::End if self.come_to == Part::End => return Ok(()),
+            Ending::End | Ending::Cut => Problem::Cut,
+            Ending::TooLong => Problem::TooLong,
+            Ending::Failed(why) => {
+                let source = std::mem::replace(why, io::ErrorKind::Other.into());
+                return Err(AuditError::Read { source });
+            }
+        };
+        Err(at(number)(what).into())
     }
 
     fn consistency(&mut self, line: &Consistency) -> Result<(), Problem> {
@@ -288,9 +357,9 @@ impl Check {
         about.filter(|older| !older.fits).try_for_each(|older| older.prove(&proof, &head))
     }
 
-    fn entry(&mut self, entry: &Entry<'_>) -> Result<(), Wrong> {
-        self.in_order(entry.seq)?;
-        let proven = Proven::of(entry, &mut self.tree)?;
+    fn entry(&mut self, looked: Looked) -> Result<(), Wrong> {
+        self.in_order(looked.seq)?;
+        let proven = looked.prove(&mut self.tree)?;
         self.in_scope(&proven)?;
         self.links.follow(&proven, &self.scope)?;
         self.compare_older(&proven).map_err(Wrong::Beside)?;
@@ -320,7 +389,7 @@ impl Check {
 
     fn in_scope(&self, proven: &Proven) -> Result<(), Problem> {
         match &self.scope {
-            Scope::Record(record) if *record != proven.record => {
+            Scope::Record(record) if self.only != Some(proven.record) => {
                 Err(Problem::OtherRecord { expected: record.clone() })
             }
             Scope::Range(range) if !(range.first..=range.last).contains(&proven.seq) => {
@@ -353,7 +422,7 @@ impl Check {
         if !same {
             return Err(Problem::RecordEnd { said: format!("{} events", said.version), shown });
         }
-        self.head_said = true;
+        self.come_to = Part::Head;
         Ok(())
     }
 
@@ -367,7 +436,7 @@ impl Check {
         {
             return Err(Problem::Count { stated: range.last, found: last });
         }
-        if matches!(self.scope, Scope::Record(_)) && !self.head_said {
+        if matches!(self.scope, Scope::Record(_)) && self.come_to != Part::Head {
             return Err(Problem::OutOfPlace { found: "end", expected: "what the log says of the record" });
         }
         if end.entries != self.entries {

@@ -6,9 +6,9 @@
 
 use hms_sync_changelog::{Archived, Log, Options, Sealed as Ready, recover, seal};
 use hms_sync_model::{
-    Actor, Blob, Body, Change, Decimal, Digest, Dot, Edit, Event, EventId, FieldName, FieldResult, JobName,
-    Lane, NativeId, Operation, ParkReason, Parked, RawHash, RecordId, Released, Request, Sealed, SideName,
-    Source, Stamp, Tag, Time, Value, VecMap,
+    Actor, Apart, Blob, Body, Change, Decimal, Digest, Dot, Edit, Event, EventId, FieldName, FieldResult,
+    JobName, Lane, NativeId, Operation, ParkReason, Parked, RawHash, RecordId, Released, Request, Sealed,
+    SideName, Source, Stamp, Tag, Time, Value, VecMap,
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -134,7 +134,7 @@ fn told(seq: u64) -> (String, Body) {
     let job = JobName::try_new("letters").unwrap();
     let words = format!("the side said \"no\" to {seq}");
     let record = format!("permit/é{}", seq % 7);
-    let body = match seq % 16 {
+    let body = match seq % 22 {
         0 => Body::Intended { side, operation: Operation::Update, fields: values(seq), clock },
         1 => {
             let results = [
@@ -145,8 +145,17 @@ fn told(seq: u64) -> (String, Body) {
             Body::Applied { side, of: 1, id, tag, results: results.into_iter().collect(), whole: true }
         }
         2 => Body::Failed { side, of: 1, failure: hms_sync_model::Failure::Rejected, words },
-        3 => Body::Confirmed { side, clock, tag, but: Vec::new() },
-        4 => Body::Doubted { side, stale: seq.is_multiple_of(3), id, words, message: None },
+        3 => {
+            let but = if seq.is_multiple_of(2) { vec![field("b")] } else { Vec::new() };
+            Body::Confirmed { side, clock, tag, but }
+        }
+        4 => Body::Doubted {
+            side,
+            stale: seq.is_multiple_of(3),
+            id,
+            words,
+            message: Some(format!("msg_{seq}")),
+        },
         5 => Body::Parked {
             lane: Lane::Side(side),
             parked: Parked {
@@ -159,39 +168,76 @@ fn told(seq: u64) -> (String, Body) {
             },
         },
         6 => Body::Released { lane: Lane::Job(job), action: Released::Replay },
-        7 => Body::Unlinked { side, apart: None },
-        8 => {
-            let key = hms_sync_model::IdempotencyKey::try_new(format!("key-{seq}")).unwrap();
-            let request = Request {
-                target: side,
-                method: "POST".into(),
-                path: "/letters".into(),
-                body: "{}".into(),
-                key,
-            };
-            Body::Queued { job, request }
-        }
+        7 => tied(seq, side, id),
+        8 => Body::Queued { job, request: request(seq, side) },
         9 => Body::Handled { job, clock },
         10 => Body::HandlerFailed { job, words },
         11 => {
             let cursor = Some(format!("2026-01-{seq}"));
-            return ("@sync/clerk/permit".into(), Body::Cursor { side, cursor, listed: true, next: None });
+            return (
+                "@sync/clerk/permit".into(),
+                Body::Cursor {
+                    side,
+                    cursor,
+                    listed: true,
+                    next: seq.is_multiple_of(2).then(|| format!("page-{seq}")),
+                },
+            );
         }
-        13 => {
-            let (by, reason, fields) = ("A. Clerk".to_owned(), "file 7".to_owned(), vec![field("text")]);
-            let of = (!seq.is_multiple_of(3)).then(|| RecordId::try_new("permit/é1").unwrap());
-            Body::Erased { of, by, reason, fields }
-        }
-        14 => {
-            let (by, reason) = ("A. Clerk".to_owned(), "disk 7".to_owned());
-            let other = SideName::try_new("marshal").unwrap();
-            let identity = if seq.is_multiple_of(3) { Vec::new() } else { vec![field("text")] };
-            Body::TakenUp { by, reason, sides: vec![side.clone(), other], unread: vec![side], identity }
-        }
+        13 | 14 => set_right(seq, side),
+        15..=17 => tied(seq, side, id),
+        18 => return ("@log/restores".into(), Body::Restored { last: seq }),
+        19 => return ("@log/keys".into(), signing(seq)),
         12 => return ("@sync/clerk/hooks".into(), Body::Received { message: format!("msg_{seq}") }),
         _ => edited(seq, actor, id, tag),
     };
     (record, body)
+}
+
+/// Which native record is whose.
+fn tied(seq: u64, side: SideName, id: Option<NativeId>) -> Body {
+    match seq % 22 {
+        7 => {
+            let reason = "not the same".to_owned();
+            let apart = Apart { id, by: seq.is_multiple_of(2).then(|| "A. Clerk".to_owned()), reason };
+            Body::Unlinked { side, apart: (!seq.is_multiple_of(3)).then_some(apart) }
+        }
+        15 => {
+            let (by, reason) = ("A. Clerk".to_owned(), "not the same".to_owned());
+            let fields = if seq.is_multiple_of(2) { values(seq) } else { VecMap::new() };
+            Body::Linked { side, id, fields, by, reason }
+        }
+        16 => {
+            let (by, reason) = ("A. Clerk".to_owned(), "twice".to_owned());
+            let gone = if seq.is_multiple_of(4) { vec![side] } else { Vec::new() };
+            Body::Joined { into: RecordId::try_new("permit/é1").unwrap(), gone, by, reason }
+        }
+        _ => Body::Follows { of: RecordId::try_new("permit/é2").unwrap() },
+    }
+}
+
+/// What a person had set right.
+fn set_right(seq: u64, side: SideName) -> Body {
+    let by = "A. Clerk".to_owned();
+    if seq % 22 == 13 {
+        let of = (!seq.is_multiple_of(3)).then(|| RecordId::try_new("permit/é1").unwrap());
+        return Body::Erased { of, by, reason: "file 7".to_owned(), fields: vec![field("text")] };
+    }
+    let other = SideName::try_new("marshal").unwrap();
+    let identity = if seq.is_multiple_of(3) { Vec::new() } else { vec![field("text")] };
+    let sides = vec![side.clone(), other];
+    Body::TakenUp { by, reason: "disk 7".to_owned(), sides, unread: vec![side], identity }
+}
+
+fn request(seq: u64, side: SideName) -> Request {
+    let key = hms_sync_model::IdempotencyKey::try_new(format!("key-{seq}")).unwrap();
+    Request { target: side, method: "POST".into(), path: "/letters".into(), body: "{}".into(), key }
+}
+
+fn signing(seq: u64) -> Body {
+    let key = |n: u64| format!("log.example/permits+{n:08x}+AQ==");
+    let last = seq.is_multiple_of(2).then(|| "log.example/permits\n7\n".to_owned());
+    Body::Signing { key: key(seq), before: Some(key(seq - 1)), words: "every year".into(), last }
 }
 
 fn edited(seq: u64, actor: Actor, id: Option<NativeId>, tag: Option<Tag>) -> Body {
@@ -218,7 +264,8 @@ fn edited(seq: u64, actor: Actor, id: Option<NativeId>, tag: Option<Tag>) -> Bod
     let source = match seq % 3 {
         0 => Source::Webhook(Some(format!("msg_{seq}"))),
         1 => Source::Page,
-        _ => Source::Operator,
+        _ if seq.is_multiple_of(2) => Source::Operator,
+        _ => Source::Person { by: "A. Clerk".into(), reason: "file 7".into() },
     };
     let raw = seq.is_multiple_of(2).then(|| RawHash([u8::try_from(seq % 251).unwrap(); 32]));
     Body::Edited { edit, id, tag, source, raw }

@@ -20,6 +20,10 @@ pub(crate) const HEAD_BYTES: usize = 4 + 1 + 4 + 32;
 /// a change of the largest record that is taken in.
 pub const EVENT_BYTES_MAX: usize = 64 << 20;
 
+/// Room that is made for a frame before its length is known: most events of a record of
+/// ten fields find place in it.
+const FRAME_ROOM: usize = 640;
+
 /// An event in its final form, with its id. Made by [`seal`].
 #[derive(Debug, Clone)]
 pub struct Sealed {
@@ -60,7 +64,7 @@ impl Sealed {
 /// values nested so deep that the log would refuse to read them back.
 pub fn seal(event: &Event) -> Result<Sealed, LogError> {
     let failed = |why: String| LogError::Encode { record: event.record.to_string(), why };
-    let mut frame = Vec::with_capacity(448);
+    let mut frame = Vec::with_capacity(FRAME_ROOM);
     frame.resize(HEAD_BYTES, 0);
     rmp_serde::encode::write_named(&mut frame, event).map_err(|why| failed(why.to_string()))?;
     let Some((head, payload)) = frame.split_at_mut_checked(HEAD_BYTES) else {

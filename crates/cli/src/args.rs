@@ -1,6 +1,7 @@
 //! The command line, as people type it.
 
 use crate::links::{JoinArgs, RelinkArgs, UnlinkArgs};
+use crate::subscribers::SubscribersArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -112,6 +113,9 @@ pub(crate) enum Command {
     /// Say that two records are one: the first ends, the second goes on with what both had
     #[command(after_help = NAMES)]
     Join(JoinArgs),
+    /// Tell a subscriber again what it took, or nothing more
+    #[command(after_help = TIMES)]
+    Subscribers(SubscribersArgs),
     /// Have a side's collection read now
     Poll(PollArgs),
     /// Check the change log, sign it, and hand it to auditors
@@ -271,6 +275,10 @@ pub(crate) enum ParkedAction {
     Replay(ReleaseArgs),
     /// Leave it: the side keeps what it has until the record changes again
     Discard(ReleaseArgs),
+    /// Write ours back to a side that was put back from a backup
+    PushOurs(ReleaseArgs),
+    /// Take what a side shows that was put back from a backup as edits of its people
+    TakeTheirs(ReleaseArgs),
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,8 @@
 //! that first shows itself to be the one which wrote the access file.
 
 use crate::exit::{Exit, Failure, in_one_line};
-use hms_sync_management::Access;
+use crate::source::failure;
+use hms_sync_management::{Access, name_fits};
 use reqwest::{Client as Http, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +16,9 @@ const HELLO_PATIENCE: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_mins(1);
 /// The largest answer that is taken in, in bytes.
 const ANSWER_MAX: usize = 256 << 20;
+
+/// The longest address that is asked for, in bytes.
+const URL_BYTES_MAX: usize = 28 << 10;
 
 /// A way to ask a running sync.
 #[derive(Debug, Clone)]
@@ -73,8 +77,16 @@ impl Client {
     fn url(&self, path: &str, query: &[(&str, &str)]) -> Result<reqwest::Url, Failure> {
         let mut url = reqwest::Url::parse(&format!("{}{path}", self.access.url))
             .map_err(|why| Failure::new(Exit::Failed, format!("the access file's address is none: {why}")))?;
+        for (_, name) in query.iter().filter(|(key, _)| matches!(*key, "name" | "record")) {
+            name_fits(name).map_err(failure)?;
+        }
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
+        }
+        let bytes = url.as_str().len();
+        if bytes > URL_BYTES_MAX {
+            let error = format!("the question takes {bytes} bytes, the running sync reads {URL_BYTES_MAX}");
+            return Err(Failure::new(Exit::Failed, error).hint("ask for less at once"));
         }
         Ok(url)
     }

@@ -65,7 +65,9 @@ fn answer(
     for proposal in proposals {
         let shape = &proposal.shape;
         let cursor = shape.cursor.as_deref().unwrap_or("nothing that grows with a change");
-        let line = format!("{} records, id `{}`, cursor {cursor}, {}", shape.seen, shape.id, paged(proposal));
+        let with = shape.id_with.as_ref().map(|with| format!(" and `{with}`")).unwrap_or_default();
+        let line =
+            format!("{} records, id `{}`{with}, cursor {cursor}, {}", shape.seen, shape.id, paged(proposal));
         screen.note(&format!("{}: {line}", screen.paint(Tone::Head, &proposal.path)));
     }
     if let Some(out) = &options.out {
@@ -250,7 +252,8 @@ impl Tour {
             Some(moment) => self.since(&place.path, &sample.body, far(moment)).await,
             None => None,
         };
-        let id = first.and_then(|record| record.get(&shape.id)).map(plain_id);
+        let id =
+            first.and_then(|record| record.get(&shape.id)).filter(|_| shape.id_with.is_none()).map(plain_id);
         let (mut one, mut etag) = (place.one.clone(), false);
         if let Some(id) =
             id.filter(|id| id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')))
@@ -313,6 +316,7 @@ struct Found<'p> {
     identity: Option<&'p str>,
     cursor: Option<&'p str>,
     since: Option<&'p str>,
+    id_with: Option<&'p str>,
     version: Option<&'p str>,
     etag: bool,
     paging: &'static str,
@@ -326,6 +330,7 @@ impl<'p> Found<'p> {
             path: &proposal.path,
             records: shape.seen,
             id: &shape.id,
+            id_with: shape.id_with.as_deref(),
             identity: shape.natural.as_deref(),
             cursor: shape.cursor.as_deref(),
             since: proposal.since.as_deref(),

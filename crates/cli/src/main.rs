@@ -18,6 +18,7 @@ mod import;
 mod discover;
 mod test;
 mod status;
+mod subscribers;
 mod record;
 mod explain;
 mod past;
@@ -78,6 +79,7 @@ async fn obey(cli: Cli, screen: Screen) -> Result<(), Failure> {
         Command::Unlink(options) => links::unlink(screen, &options).await,
         Command::Relink(options) => links::relink(screen, &options).await,
         Command::Join(options) => links::join(screen, &options).await,
+        Command::Subscribers(options) => subscribers::subscribers(screen, &options).await,
         Command::Poll(options) => status::poll(screen, &options).await,
         Command::Audit(options) => audit::audit(screen, &options).await,
         Command::Log(options) => log::log(screen, &options).await,

@@ -17,6 +17,8 @@ pub(crate) async fn parked(screen: Screen, options: &ParkedArgs) -> Result<(), F
         ParkedAction::Show { record, json } => show(screen, &source, record, *json).await,
         ParkedAction::Replay(release) => let_go(screen, &source, release, Action::Replay).await,
         ParkedAction::Discard(release) => let_go(screen, &source, release, Action::Discard).await,
+        ParkedAction::PushOurs(release) => let_go(screen, &source, release, Action::PushOurs).await,
+        ParkedAction::TakeTheirs(release) => let_go(screen, &source, release, Action::TakeTheirs).await,
     }
 }
 
@@ -107,12 +109,20 @@ async fn let_go(
     if options.json {
         return screen.json(&released);
     }
-    let things = count(u64::try_from(released.released).unwrap_or(u64::MAX), "thing", "things");
-    let running = source.status().await?.running;
-    let words = match (action, running) {
-        (Action::Replay, Running::Live) => format!("{things} will be tried again"),
-        (Action::Replay, Running::Stopped) => format!("{things} will be tried again when the sync runs"),
-        (Action::Discard, _) => format!("{things} let be"),
+    let many = u64::try_from(released.released).unwrap_or(u64::MAX);
+    let things = count(many, "thing", "things");
+    let listings = count(many, "listing", "listings");
+    let when = match source.status().await?.running {
+        Running::Live => "",
+        Running::Stopped => " when the sync runs",
+    };
+    let words = match action {
+        Action::Replay => format!("{things} will be tried again{when}"),
+        Action::Discard => format!("{things} let be"),
+        Action::PushOurs => {
+            format!("{listings}: ours will be written back{when}, once everything is read there")
+        }
+        Action::TakeTheirs => format!("{listings}: what is shown there will be taken as edits{when}"),
     };
     screen.out(&words);
     Ok(())

@@ -171,8 +171,14 @@ fn event_json(happening: &Happening) -> Json {
         What::Unreadable { side, collection, reason } => {
             ("unreadable", json!({ "side": side, "collection": collection, "reason": reason }))
         }
+        What::SchemaChanged { side, collection, reason } => {
+            ("schema_changed", json!({ "side": side, "collection": collection, "reason": reason }))
+        }
         What::Listed { side, collection, records } => {
             ("listed", json!({ "side": side, "collection": collection, "records": records }))
+        }
+        What::Retold { side, told, left_out, words } => {
+            ("retold", json!({ "side": side, "told": told, "left_out": left_out, "ended": words }))
         }
         What::Sent { side, request } => ("sent", json!({ "side": side, "request": request })),
         What::Handled { job } => ("handled", json!({ "job": job })),

@@ -10,8 +10,8 @@ use hms_sync_engine::RecordReport;
 use hms_sync_management::{
     Access, AsOf, CheckpointReport, Chosen, ConflictPage, ConflictQuery, Decide, Desk, DeskError, Diff,
     Erased, Explanation, History, Join, LogPage, LogQuery, ParkedFilter, ParkedItem, ParkedPage,
-    RecordConflicts, Released, Relink, RelinkPreview, Restore, StatsReport, StatusReport, TakenUp, Unlink,
-    Verified,
+    RecordConflicts, Released, Relink, RelinkPreview, Restore, StatsReport, StatusReport, Subscribe,
+    Subscribed, TakenUp, TellAgain, Unlink, Verified,
 };
 use hms_sync_model::Released as Action;
 use hms_sync_notary::{Notary, NotaryStatus};
@@ -148,6 +148,8 @@ impl Source {
                 let action = match action {
                     Action::Replay => "replay",
                     Action::Discard => "discard",
+                    Action::PushOurs => "push_ours",
+                    Action::TakeTheirs => "take_theirs",
                 };
                 let all = filter.is_open();
                 let body = serde_json::json!({ "action": action, "all": all, "filter": filter });
@@ -212,6 +214,21 @@ impl Source {
         match self {
             Self::Running(client) => client.post("/api/links/unlink", asked).await,
             Self::Stopped(desk) => desk.unlink(asked).await.map_err(failure),
+        }
+    }
+
+    pub(crate) async fn tell_again(&self, asked: &TellAgain) -> Result<Subscribed, Failure> {
+        match self {
+            Self::Running(client) => client.post("/api/subscribers/replay", asked).await,
+            Self::Stopped(desk) => desk.tell_again(asked).await.map_err(failure),
+        }
+    }
+
+    pub(crate) async fn subscribe(&self, asked: &Subscribe, wanted: bool) -> Result<Subscribed, Failure> {
+        let path = if wanted { "/api/subscribers/subscribe" } else { "/api/subscribers/unsubscribe" };
+        match self {
+            Self::Running(client) => client.post(path, asked).await,
+            Self::Stopped(desk) => desk.subscribe(asked, wanted).await.map_err(failure),
         }
     }
 

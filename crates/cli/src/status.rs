@@ -37,6 +37,7 @@ pub(crate) async fn status(screen: Screen, options: &FileArgs) -> Result<(), Fai
         rows.collect(),
     );
     for side in &status.sides {
+        subscription(screen, side);
         for of in &side.collections {
             trouble(screen, side, of);
         }
@@ -90,6 +91,31 @@ fn trouble(screen: Screen, side: &SideStatus, of: &CollectionStatus) {
     for (tone, why) in words.chain(of.held.iter().map(|why| (Tone::Warn, why))) {
         let why = hms_sync_management::one_line(why);
         screen.out(&format!("{} {}: {why}", screen.paint(tone, &side.side), of.collection));
+    }
+    if !of.unknown_fields.is_empty() {
+        let found = hms_sync_management::one_line(&of.unknown_fields.join(", "));
+        let side = screen.paint(Tone::Warn, &side.side);
+        screen.out(&format!("{side} {}: shows fields that nobody has mapped: {found}", of.collection));
+    }
+}
+
+/// What a person asked of a subscriber.
+fn subscription(screen: Screen, side: &SideStatus) {
+    let name = screen.paint(Tone::Warn, &side.side);
+    if let Some(why) = &side.unsubscribed {
+        screen.out(&format!("{name} is told nothing more: {}", hms_sync_management::one_line(why)));
+    }
+    if let Some(again) = &side.replay {
+        let ended = again.ended.as_deref().unwrap_or("goes on");
+        screen.out(&format!(
+            "{name} is told again what it took from event {} on: {} of {} looked at, {} taken, {} left out; {}",
+            again.from,
+            again.at,
+            again.upto,
+            again.told,
+            again.left_out,
+            hms_sync_management::one_line(ended)
+        ));
     }
 }
 

@@ -11,7 +11,7 @@ use crate::problem::{At, Problems, nearest};
 use crate::section::{self, Section};
 use crate::sides::Read;
 use crate::types::{Collection, CollectionSide, Guard, OnAltered, OnMissing, SETTLE_WINDOW};
-use crate::{groups, parents, rules};
+use crate::{contract, groups, parents, rules};
 use hms_sync_http::HttpConnector;
 use hms_sync_http::spec::{HttpCollection, HttpSpec, ReadSpec};
 use hms_sync_mapping::Direction;
@@ -20,7 +20,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Keys of a collection's side that are not the connector's.
-const SIDE_KEYS: &[&str] = &["settle_window", "accept_lost_updates", "on_altered", "on_missing", "read_back"];
+const SIDE_KEYS: &[&str] =
+    &["settle_window", "accept_lost_updates", "on_altered", "on_missing", "read_back", "schema_contract"];
 const ON_ALTERED: &[(&str, OnAltered)] =
     &[("keep_ours", OnAltered::KeepOurs), ("take_theirs", OnAltered::TakeTheirs), ("park", OnAltered::Park)];
 const ON_MISSING: &[(&str, OnMissing)] = &[
@@ -69,6 +70,7 @@ pub(crate) struct Part {
     on_altered: OnAltered,
     on_missing: OnMissing,
     read_back: bool,
+    contract: Option<contract::Said>,
 }
 
 fn one(
@@ -103,14 +105,17 @@ fn one(
         .take("tests", problems)
         .map(|node| cases::read(node, &fields, &here, problems))
         .unwrap_or_default();
+    let contract = map.take("schema_contract", problems).and_then(|node| contract::read(node, problems));
     let revives = map.take("recreate", problems);
     let revives = revives.and_then(|node| section::choice(node, "`recreate`", RECREATE, problems));
     map.finish(problems);
     let named = identity.as_deref().unwrap_or_default();
     let personal = personal::read(&fields.all, named, &groups, &parts, problems);
     rules::lost_updates(&fields.all, &parts, problems);
-    let compiled: Vec<_> =
-        parts.into_iter().filter_map(|part| compile(part, &fields.all, problems)).collect();
+    let compiled: Vec<_> = parts
+        .into_iter()
+        .filter_map(|part| compile(part, &fields.all, contract.as_ref(), problems))
+        .collect();
     let rules = rules::build(&here, default, deletes.unwrap_or_default(), &fields.all, groups, problems);
     let whole = problems.count() == before;
     let (sides, guard) = (compiled.into_iter().collect(), guard?);
@@ -156,6 +161,7 @@ fn part(
         on_altered: OnAltered::default(),
         on_missing: OnMissing::default(),
         read_back: false,
+        contract: None,
     };
     let Some(mut map) = Section::open(&entry.value, what.clone(), problems) else { return Some(part) };
     if let Some(node) = map.take("settle_window", problems) {
@@ -175,6 +181,10 @@ fn part(
         if part.read_back && entry.value.get("fetch").is_none() {
             problems.add_hint(node.at, "`read_back` reads the record by its id", "add `fetch`");
         }
+    }
+    if !part.is_told {
+        let node = map.take("schema_contract", problems);
+        part.contract = node.and_then(|node| contract::read(node, problems));
     }
     let mut rest: Vec<Entry> = map.rest().into_iter().cloned().collect();
     if part.is_told {
@@ -316,14 +326,27 @@ fn guard(node: &Node, problems: &mut Problems<'_>) -> Option<Guard> {
     if let Some(node) = map.take("max_deletes_percent", problems) {
         guard.max_deletes_percent = number(node, "`max_deletes_percent`", 100, problems).unwrap_or_default();
     }
+    if let Some(node) = map.take("max_regressions", problems) {
+        guard.max_regressions =
+            number(node, "`max_regressions`", 1_000_000_000, problems).unwrap_or_default();
+    }
+    if let Some(node) = map.take("max_regressions_percent", problems) {
+        guard.max_regressions_percent =
+            number(node, "`max_regressions_percent`", 100, problems).unwrap_or_default();
+    }
     map.finish(problems);
     Some(guard)
 }
 
 /// What the fields ask of a side, the side must be able to do.
-fn compile(part: Part, fields: &[Field], problems: &mut Problems<'_>) -> Option<(SideName, CollectionSide)> {
+fn compile(
+    part: Part,
+    fields: &[Field],
+    of_collection: Option<&contract::Said>,
+    problems: &mut Problems<'_>,
+) -> Option<(SideName, CollectionSide)> {
     let Part { at, name, http, poll_interval, full_interval, sweep_interval, .. } = part;
-    let Part { settle_window, on_altered, on_missing, read_back, is_told, .. } = part;
+    let Part { settle_window, on_altered, on_missing, read_back, is_told, contract, .. } = part;
     let map = fields::side_map(&name, fields, problems);
     let http = http?;
     let taken =
@@ -343,9 +366,11 @@ fn compile(part: Part, fields: &[Field], problems: &mut Problems<'_>) -> Option<
             problems.add_hint(at, format!("{what} takes fields, but has no `{key}`"), hint);
         }
     }
+    let map = map?;
+    let contract = contract::settle(contract, of_collection.filter(|_| !is_told), &http, &map);
     let mut side = CollectionSide {
         http,
-        map: map?,
+        map,
         poll_interval,
         full_interval,
         sweep_interval,
@@ -353,6 +378,7 @@ fn compile(part: Part, fields: &[Field], problems: &mut Problems<'_>) -> Option<
         on_altered,
         on_missing,
         read_back,
+        contract,
     };
     let path = |field: &FieldName| {
         let path = side.map.path(field)?;

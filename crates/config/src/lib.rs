@@ -28,6 +28,7 @@ mod rules;
 mod audit;
 mod cases;
 mod sides;
+mod contract;
 mod collections;
 mod types;
 mod check;
@@ -35,6 +36,7 @@ mod schema;
 mod reference;
 
 pub use check::{MANAGEMENT, check, check_sides, load, parse};
+pub use contract::{OnChange, SchemaContract};
 pub use draft::{Draft, DraftValue};
 pub use node::{Entry, Kind, MAX_BYTES, Node, tree};
 pub use problem::{At, ConfigErrors, MAX_PROBLEMS, Problem};

@@ -11,20 +11,37 @@ const DEPTH_MAX: usize = 8;
 pub(crate) fn check(collections: &Node, problems: &mut Problems<'_>) {
     for collection in entries(collections) {
         for side in collection.value.get("sides").map_or(&[][..], entries) {
-            let mut read = side.value.get("read");
+            let mut reads: Vec<&Node> = side.value.get("read").into_iter().collect();
             for _ in 0..DEPTH_MAX {
-                let Some(parent) = read.and_then(parent) else { break };
-                if let Kind::Text(name) = &parent.kind {
-                    named(collections, &collection.key, &side.key, (name, parent), problems);
+                reads = reads.into_iter().flat_map(parents).collect();
+                for parent in &reads {
+                    if let Kind::Text(name) = &parent.kind {
+                        named(collections, &collection.key, &side.key, (name, parent), problems);
+                    }
                 }
-                read = Some(parent);
             }
         }
     }
 }
 
-fn parent(read: &Node) -> Option<&Node> {
-    read.get("partition_router")?.get("parent_stream")
+/// What a listing lists first: of each router, each kind of parents.
+fn parents(read: &Node) -> Vec<&Node> {
+    let routers = read.get("partition_router").map_or(Vec::new(), one_or_several);
+    let mut found = Vec::new();
+    for router in routers {
+        found.extend(router.get("parent_stream"));
+        for kind in router.get("parent_stream_configs").map_or(Vec::new(), one_or_several) {
+            found.extend(kind.get("parent_stream").or_else(|| kind.get("stream")));
+        }
+    }
+    found
+}
+
+fn one_or_several(node: &Node) -> Vec<&Node> {
+    match &node.kind {
+        Kind::List(all) => all.iter().collect(),
+        _ => vec![node],
+    }
 }
 
 fn named(

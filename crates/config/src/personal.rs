@@ -81,13 +81,13 @@ fn open_paths(http: &HttpCollection) -> Vec<(&'static str, Vec<String>)> {
         _ => None,
     });
     let all = [
-        ("primary_key", Some(&http.primary_key)),
         ("version_tag", tag),
         ("modified", http.modified.as_ref()),
         ("cursor_field", cursor),
         ("key_field", key),
     ];
-    all.into_iter()
+    let ids = http.primary_key.paths().iter().map(|path| ("primary_key", Some(path)));
+    ids.chain(all)
         .filter_map(|(name, path)| Some((name, path?.parts().map(str::to_owned).collect())))
         .collect()
 }

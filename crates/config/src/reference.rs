@@ -26,13 +26,14 @@ const HTTP: [(&str, &str); 2] =
     [("Side", "sides.<side>"), ("CollectionSide", "collections.<collection>.sides.<side>")];
 
 /// Types that are words rather than maps: their names say all.
-const WORDS: [(&str, &str, &str); 12] = [
+const WORDS: [(&str, &str, &str); 13] = [
     ("NumberOrText", "number", "12"),
     ("BoolOrText", "bool", "true"),
     ("Span", "duration", "30s"),
     ("Size", "size", "32MiB"),
     ("BaseUrl", "URL", "https://api.example.org/v1"),
     ("FieldPath", "path", "location.address"),
+    ("PrimaryKey", "path or list of paths", "[board, no]"),
     ("Template", "template", "/permits"),
     ("Tree", "value", "{ limit: 2 }"),
     ("Expression", "expression", "record.status == 'open'"),

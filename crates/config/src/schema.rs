@@ -155,6 +155,8 @@ struct Collection {
     resolve: Option<Resolve>,
     /// How many deletes at once are believed.
     guard: Option<Guard>,
+    /// What is done when records are of another shape than `fields` says.
+    schema_contract: Option<SchemaContract>,
     /// Where the records are, by side.
     sides: BTreeMap<String, CollectionSide>,
     /// What the records are made of, by field.
@@ -274,15 +276,20 @@ enum Deletes {
     Manual,
 }
 
-/// Deletes beyond both bounds wait for approval.
+/// Deletes, and records that stand as they did earlier, wait for a person beyond both bounds.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Guard {
-    /// So many always pass. Default: 20.
+    /// So many deletes always pass. Default: 20.
     max_deletes: Option<NumberOrText>,
-    /// So many of a hundred records always pass. Default: 10.
+    /// Deletes of so many of a hundred records always pass. Default: 10.
     #[schemars(range(max = 100))]
     max_deletes_percent: Option<NumberOrText>,
+    /// So many records that a side shows as they were earlier always pass. Default: 20.
+    max_regressions: Option<NumberOrText>,
+    /// So many of a hundred records always pass that it shows so. Default: 10.
+    #[schemars(range(max = 100))]
+    max_regressions_percent: Option<NumberOrText>,
 }
 
 /// A side's part in a collection.
@@ -301,6 +308,49 @@ struct CollectionSide {
     on_missing: Option<OnMissing>,
     /// Whether a write whose answer does not show the record is followed by a read of it. Default: no.
     read_back: Option<BoolOrText>,
+    /// What is done when its records are of another shape than `fields` says. Default: as the
+    /// collection says.
+    schema_contract: Option<SchemaContract>,
+}
+
+/// One word for all that is not as it was said, or a word for each kind of it.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum SchemaContract {
+    /// For all.
+    All(OnChange),
+    /// For each.
+    Each(ContractMap),
+}
+
+/// A word for each kind of change.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ContractMap {
+    /// About members to which no field is mapped. Without it: nobody looks for them.
+    columns: Option<OnChange>,
+    /// About fields that a whole record lacks. Default: `evolve`.
+    missing: Option<OnChange>,
+    /// About values that are not of their field's type. Default: `park`.
+    data_type: Option<OnChange>,
+    /// Members, by their paths, that are known although no field is mapped to them.
+    known_fields: Option<Vec<String>>,
+}
+
+/// What is done about a change.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum OnChange {
+    /// It is taken and told once. A value that is not of its type cannot be taken: the record is parked.
+    Evolve,
+    /// The side is not read on before a person has acted.
+    Freeze,
+    /// The value counts as not mentioned, and never as cleared; the rest of the record goes on.
+    DiscardValue,
+    /// The record is parked; others go on.
+    Park,
+    /// For those who know dlt's names: as `park`.
+    DiscardRow,
 }
 
 /// An update that finds no record.

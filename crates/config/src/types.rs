@@ -1,6 +1,7 @@
 //! What a checked config is. Whoever holds one may rely on it: names are
 //! known, mappings compile, rules name existing sides and values.
 
+use crate::contract::SchemaContract;
 use hms_sync_http::spec::{HttpCollection, HttpSpec, Secrets};
 use hms_sync_mapping::SideMap;
 use hms_sync_model::{CollectionName, FieldMap, FieldName, SideName, Value, VecMap};
@@ -178,18 +179,23 @@ pub struct ExpectedConflict {
 }
 
 /// When deletes found in a listing wait for a person: more than `max_deletes`
-/// of them that are also more than `max_deletes_percent` of the records.
+/// of them that are also more than `max_deletes_percent` of the records. And when a side
+/// does that shows records as they were earlier, as from a backup, by the same rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guard {
     /// So many always pass.
     pub max_deletes: usize,
     /// So many of a hundred always pass.
     pub max_deletes_percent: usize,
+    /// So many records as they were earlier always pass.
+    pub max_regressions: usize,
+    /// So many of a hundred always pass.
+    pub max_regressions_percent: usize,
 }
 
 impl Default for Guard {
     fn default() -> Self {
-        Self { max_deletes: 20, max_deletes_percent: 10 }
+        Self { max_deletes: 20, max_deletes_percent: 10, max_regressions: 20, max_regressions_percent: 10 }
     }
 }
 
@@ -214,6 +220,8 @@ pub struct CollectionSide {
     pub on_missing: OnMissing,
     /// Whether a write whose answer does not show the record is followed by a read of it.
     pub read_back: bool,
+    /// What its records are to be, where that is said.
+    pub contract: Option<SchemaContract>,
 }
 
 /// What it means that an update finds no record there.

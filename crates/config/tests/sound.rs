@@ -55,6 +55,7 @@ fn the_permit_example_says_what_it_seems_to() {
     let permit = config.collections.get("permit").unwrap();
     assert_eq!(permit.identity, [field("permit_no")]);
     assert_eq!((permit.guard.max_deletes, permit.guard.max_deletes_percent), (20, 10));
+    assert_eq!((permit.guard.max_regressions, permit.guard.max_regressions_percent), (20, 10));
     let (clerk, marshal) = (permit.sides.get("clerk").unwrap(), permit.sides.get("marshal").unwrap());
     assert_eq!(clerk.poll_interval, Some(Duration::from_secs(5)));
     assert_eq!(marshal.full_interval, Some(Duration::from_hours(1)));

@@ -15,7 +15,7 @@ mod write;
 pub mod kit;
 
 pub use observation::{Content, Observation};
-pub use read::{Cursor, Page, PageToken, ReadError, ReadRequest, Scope};
+pub use read::{Cursor, Page, PageToken, ReadError, ReadRequest, Scope, Unread};
 pub use shaped::Shaped;
 pub use webhook::{Delivery, RawWebhook, Registration, WebhookError};
 pub use write::{LookupRequest, RawRequest, Target, WriteRequest};

@@ -34,6 +34,15 @@ pub struct ReadRequest {
     pub after: Option<PageToken>,
 }
 
+/// A part of a collection that could not be read. Its records say that they are of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unread {
+    /// Where in them, as members to step into, and what stands there: all of it does.
+    pub places: Vec<(Vec<String>, serde_json::Value)>,
+    /// Why it could not be read: a line for people.
+    pub reason: String,
+}
+
 /// One page of records.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Page {
@@ -42,6 +51,9 @@ pub struct Page {
     /// Records of the page that could not be: without id, not an object, too large.
     /// Each is a line for people that names the place. They make a listing incomplete.
     pub unreadable: Vec<String>,
+    /// Parts of the collection that could not be read: that their records are not shown proves
+    /// nothing.
+    pub unread: Vec<Unread>,
     /// Records that the page showed and that are not to be taken: they are there, so that
     /// a listing without them proves nothing about them.
     pub passed_over: Vec<NativeId>,

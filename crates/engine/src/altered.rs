@@ -9,10 +9,11 @@ use crate::image::same_but_form;
 use crate::machine::Machine;
 use crate::observe::{Place, Seen};
 use crate::plan::OnAltered;
-use crate::state::SideState;
+use crate::project::{same, shown};
+use crate::state::{RecordState, SideState};
 use crate::views::Entry;
 use crate::wake::Now;
-use hms_sync_model::{FieldMap, FieldName, FieldResult, ParkReason, RecordId, VecMap};
+use hms_sync_model::{Body, FieldMap, FieldName, FieldResult, Lane, ParkReason, RecordId, VecMap};
 
 impl Machine {
     /// A write was carried out, and the side shows something else in some fields.
@@ -75,12 +76,28 @@ impl Machine {
         words: String,
         now: Now,
     ) -> Result<(), EngineError> {
-        let known = entry.state.sides.get(place.side).and_then(|part| part.parked.as_ref());
-        if known.is_some_and(|known| known.words == words && known.clock == entry.state.merged.clock) {
-            return Ok(());
+        let part = entry.state.sides.get(place.side);
+        let known = part.and_then(|part| part.parked.as_ref());
+        let clock = &entry.state.merged.clock;
+        if let Some(known) = known.filter(|known| known.words == words && known.clock == *clock) {
+            if part.is_some_and(|part| part.doubt.is_none()) {
+                return Ok(());
+            }
+            // What was doubted since is settled by this read: it is as it was.
+            let (lane, parked) = (Lane::Side(place.side.clone()), known.clone());
+            return self.emit(record, entry, Body::Parked { lane, parked }, now).map(|_| ());
         }
         self.park_fields(place, record, entry, ParkReason::Altered, words, fields, now)
     }
+}
+
+/// Whether a side shows nothing new but in fields that wait for a person.
+pub(crate) fn is_set_aside(place: Place<'_>, state: &RecordState, seen: &Seen) -> bool {
+    let Some(part) = state.sides.get(place.side).filter(|part| part.doubt.is_none()) else { return false };
+    let altered = part.parked.as_ref().filter(|parked| parked.reason == ParkReason::Altered);
+    let Some(parked) = altered.filter(|parked| parked.clock == state.merged.clock) else { return false };
+    let mut new = seen.fields.iter().filter(|(field, view)| !same(view, &shown(place.plan, part, field)));
+    new.all(|(field, _)| parked.fields.contains(field))
 }
 
 /// Of what a side shows anew, the texts that it was known to hold cut short.

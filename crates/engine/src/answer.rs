@@ -31,6 +31,9 @@ impl Machine {
         outcome: Outcome,
         now: Now,
     ) -> Result<(), EngineError> {
+        if self.retold(record, side, version, &outcome, now) {
+            return Ok(());
+        }
         let track = Track::Deliver(side.clone());
         if self.lanes.get(record, &track).and_then(|lane| lane.busy.clone()) != Some(Busy::Writing(version)) {
             return Ok(());
@@ -48,7 +51,8 @@ impl Machine {
                 self.applied(place, record, &mut entry, version, Some(written), now)?;
                 self.finish(record.clone(), entry, now)?;
                 // A listing will show the same.
-                return shown.map_or(Ok(()), |shown| self.note_quiet(side, place.name, &id, shown));
+                let part = (side, place.name, &id);
+                return shown.map_or(Ok(()), |shown| self.note_quiet_of(record, part, shown));
             }
             Outcome::Noop => self.applied(place, record, &mut entry, version, None, now)?,
             failed => self.failed(place, record, &mut entry, version, failed, now)?,
@@ -74,7 +78,7 @@ impl Machine {
             Some(Written { id, tag, stored }) => (Some(id), tag, stored),
             None => (part.id.clone(), None, None),
         };
-        let stored = doc.as_ref().and_then(|doc| place.plan.shape.read(doc, false).ok());
+        let stored = doc.as_ref().and_then(|doc| self.fit(place, doc, false).ok()).map(|fit| fit.fields);
         let mut results =
             stored.as_ref().map(|stored| judge(place, part, &write.fields, stored)).unwrap_or_default();
         if is_back(Fault::AnswerSwallowed) {

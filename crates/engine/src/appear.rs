@@ -28,28 +28,32 @@ impl Machine {
         side: &SideName,
         name: &CollectionName,
         id: &NativeId,
-    ) -> Result<RecordId, EngineError> {
+    ) -> Result<(RecordId, Entry), EngineError> {
         self.record_apart(side, name, id, None)
     }
 
-    /// The same, and another one than `not`.
+    /// The same, and another one than `not`. It comes taken out.
     pub(crate) fn record_apart(
         &mut self,
         side: &SideName,
         name: &CollectionName,
         id: &NativeId,
         not: Option<&RecordId>,
-    ) -> Result<RecordId, EngineError> {
+    ) -> Result<(RecordId, Entry), EngineError> {
         let mut record = new_record_id(&self.plan.name, side, name, id, None)?;
         loop {
             let is_another = |state: &RecordState| {
                 let part = state.sides.get(side);
                 let another = part.and_then(|part| part.id.as_ref()).is_some_and(|has| has != id);
                 let apart = part.is_some_and(|part| part.apart.contains(id));
-                (another || apart || state.joined.is_some()).then_some(())
+                another || apart || state.joined.is_some()
             };
-            if not != Some(&record) && self.views.peek_if(&record, is_another)?.is_none() {
-                return Ok(record);
+            if not != Some(&record) {
+                let entry = self.views.take(&record)?;
+                if !is_another(&entry.state) {
+                    return Ok((record, entry));
+                }
+                self.views.put(record.clone(), entry);
             }
             record = new_record_id(&self.plan.name, side, name, id, Some(&record))?;
         }
@@ -110,7 +114,8 @@ impl Machine {
                 taken.as_str(),
                 seen.id.as_str()
             );
-            self.park_stub(place, &record, &mut entry, seen.id, ParkReason::AmbiguousMatch, words, now)?;
+            let why = (ParkReason::AmbiguousMatch, words, Vec::new());
+            self.park_stub(place, &record, &mut entry, seen.id, why, now)?;
             return self.finish(record, entry, now);
         }
         if entry.state.version > 0 {

@@ -89,15 +89,13 @@ impl Machine {
     }
 
     /// Sets a record aside of which only its id on one side is known for sure.
-    #[expect(clippy::too_many_arguments, reason = "what to park, and why")]
     pub(crate) fn park_stub(
         &mut self,
         place: Place<'_>,
         record: &RecordId,
         entry: &mut Entry,
         id: NativeId,
-        reason: ParkReason,
-        words: String,
+        (reason, words, fields): (ParkReason, String, Vec<FieldName>),
         now: Now,
     ) -> Result<(), EngineError> {
         let words = if entry.state.erased.is_some() { mask_words(&words) } else { words };
@@ -111,7 +109,7 @@ impl Machine {
             let body = Body::Doubted { side, stale: false, id: Some(id), message: None, words };
             self.emit(record, entry, body, now)?;
         }
-        self.park(record, entry, Lane::Side(place.side.clone()), reason, words, now)
+        self.park_fields(place, record, entry, reason, words, fields, now)
     }
 
     /// Sets a lane of a record aside.

@@ -14,7 +14,7 @@ use crate::state::RecordState;
 use crate::taken_up::is_unread;
 use crate::wake::{Now, Reply};
 use hms_sync_model::{
-    Author, Body, Change, Clock, Dot, Edit, FieldMap, FieldName, RecordId, Source, Stamp, Value, VecMap,
+    Author, Body, Change, Clock, Edit, FieldMap, FieldName, RecordId, Source, Stamp, Value, VecMap,
 };
 use hms_sync_resolver::{Presence, Rules};
 
@@ -177,17 +177,8 @@ fn edit(
     deletes: bool,
     now: Now,
 ) -> Edit {
-    let actor = state.actor_from(floor, Author::Operator);
-    Edit {
-        generation: state.merged.generation,
-        dot: Dot { n: state.merged.clock.count(&actor).saturating_add(1), actor },
-        context: state.merged.clock.clone(),
-        but: VecMap::new(),
-        changes,
-        deletes,
-        stamp: Stamp::at(now.wall),
-        certain: true,
-    }
+    let seen = state.merged.clock.clone();
+    Edit { deletes, ..state.edit_by((Author::Operator, floor), seen, changes, Stamp::at(now.wall)) }
 }
 
 #[cfg(test)]

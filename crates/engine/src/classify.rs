@@ -57,14 +57,23 @@ pub(crate) fn verdict(place: Place<'_>, part: &SideState, seen: &Seen, now: Now)
     if different.is_empty() {
         return Verdict::Unchanged;
     }
-    let Some(last) = part.last_write.as_ref().filter(|_| seen.source != Source::Answer) else {
-        return Verdict::Edit(different, false);
-    };
-    if is_back(Fault::StaleReadBelieved) {
+    if seen.source == Source::Answer || is_back(Fault::StaleReadBelieved) {
         return Verdict::Edit(different, false);
     }
+    let Some(last) = part.last_write.as_ref() else {
+        // A webhook told of it: a read may show an earlier state of it still.
+        let told = part.made.is_some_and(|made| now.wall < made.plus(place.plan.settle_window));
+        let read = !part.held.is_empty() && matches!(seen.source, Source::Page | Source::Fetch);
+        return if told && read {
+            Verdict::Stale("a webhook told of it just now, and a read may be older")
+        } else {
+            Verdict::Edit(different, false)
+        };
+    };
     let current = seen.tag.is_some() && seen.tag == part.tag;
-    let earlier = seen.tag.is_some() && seen.tag == last.tag && !current;
+    let past = || last.past_within(place.plan.settle_window, now.wall);
+    let of_past = seen.tag.is_some() && past().any(|past| past.tag == seen.tag);
+    let earlier = seen.tag.is_some() && !current && (seen.tag == last.tag || of_past);
     // A tag that stays what it was before: what we were told of the write is not so.
     if earlier && !is_settled(place, part, last, now) {
         return Verdict::Stale("it has the version tag of before our write");
@@ -73,11 +82,17 @@ pub(crate) fn verdict(place: Place<'_>, part: &SideState, seen: &Seen, now: Now)
         return Verdict::Stale("the read began before our write ended");
     }
     let newer = seen.tag.is_some() && part.tag.is_some() && !current && !earlier;
-    let as_before = |field: &FieldName, value: &Value| {
-        let before = last.before.get(field).map(|value| place.plan.shape.image(field, value));
-        before.is_some_and(|before| same(&before, value))
+    let stood = |before: Option<&Value>, field: &FieldName, value: &Value| {
+        before.is_some_and(|before| same(&place.plan.shape.image(field, before), value))
     };
-    if newer || !different.iter().any(|(field, value)| as_before(field, value)) {
+    // Where we wrote it, and where only the answer told of an edit.
+    let as_before = |field: &FieldName, value: &Value| stood(last.before.get(field), field, value);
+    let may_lag = |field: &FieldName, value: &Value| {
+        as_before(field, value)
+            || stood(last.told.get(field), field, value)
+            || past().any(|past| stood(past.before.get(field), field, value))
+    };
+    if newer || !different.iter().any(|(field, value)| may_lag(field, value)) {
         return Verdict::Edit(different, false);
     }
     // The same in another form, where that form stood before: our write, reformatted.
@@ -90,7 +105,7 @@ pub(crate) fn verdict(place: Place<'_>, part: &SideState, seen: &Seen, now: Now)
     if different.is_empty() {
         return Verdict::Unchanged;
     }
-    settle_reverts(place, part, last, different, as_before, now)
+    settle_reverts(place, part, last, different, (as_before, may_lag), now)
 }
 
 /// Whether what the side shows now is what it holds: the time in which a read may lag
@@ -107,21 +122,27 @@ fn settle_reverts(
     part: &SideState,
     last: &LastWrite,
     different: FieldMap,
-    as_before: impl Fn(&FieldName, &Value) -> bool,
+    (as_before, may_lag): (impl Fn(&FieldName, &Value) -> bool, impl Fn(&FieldName, &Value) -> bool),
     now: Now,
 ) -> Verdict {
-    if is_settled(place, part, last, now) {
-        if last.shown || is_back(Fault::SentCountsAsKept) {
-            return Verdict::Edit(different, false);
-        }
-        let not_kept = different.iter().filter(|(field, value)| as_before(field, value));
-        return Verdict::NotKept(not_kept.map(|(field, _)| field.clone()).collect());
+    let settled = is_settled(place, part, last, now);
+    if settled && (last.shown || is_back(Fault::SentCountsAsKept)) {
+        return Verdict::Edit(different, false);
     }
-    let fresh: FieldMap = different.into_iter().filter(|(field, value)| !as_before(field, value)).collect();
+    let not_kept = different.iter().filter(|(field, value)| as_before(field, value));
+    let not_kept: Vec<FieldName> = not_kept.map(|(field, _)| field.clone()).collect();
+    let fresh = |(field, value): &(FieldName, Value)| {
+        if settled { !not_kept.contains(field) } else { !may_lag(field, value) }
+    };
+    let fresh: FieldMap = different.into_iter().filter(fresh).collect();
+    if settled && fresh.is_empty() {
+        return Verdict::NotKept(not_kept);
+    }
     if fresh.is_empty() {
         return Verdict::Stale("it shows what was there before our write");
     }
-    Verdict::Edit(fresh, true)
+    // What was not kept is said once what is new has been taken in.
+    Verdict::Edit(fresh, !not_kept.is_empty() || !settled)
 }
 
 /// When an edit can have happened: after `low`, at the latest when we heard of

@@ -255,7 +255,8 @@ fn parked_kind(parked: &Parked) -> Option<&'static str> {
         | ParkReason::HandlerFailed
         | ParkReason::MassDelete
         | ParkReason::Malformed
-        | ParkReason::Flapping => None,
+        | ParkReason::Flapping
+        | ParkReason::Regression => None,
     }
 }
 

@@ -19,8 +19,8 @@ use crate::views::Entry;
 use crate::wake::{Effect, Now};
 use hms_sync_connector::{LookupRequest, Shaped, Target, WriteRequest};
 use hms_sync_model::{
-    Body, Failure, FieldMap, IdempotencyKey, Lane, NativeId, Operation, ParkReason, RecordId, SideName, Tag,
-    Value,
+    Body, CollectionName, Failure, FieldMap, IdempotencyKey, Lane, NativeId, Operation, ParkReason, RecordId,
+    SideName, Tag, Value,
 };
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -51,8 +51,9 @@ impl Machine {
             let step = next_step(collection, plan, &entry.state, side, listed, known);
             let work = step != Step::Rest;
             // What waits for the first listing is found again by it, also after a restart.
-            any |= work || !listed && lacks(collection, &entry.state, side, true).is_some();
-            if work {
+            let waits = || !listed && !entry.state.sides.get(side).is_some_and(SideState::has_it);
+            any |= work || waits() && lacks(collection, &entry.state, side, true).is_some();
+            if work && !self.is_kept_from(side, &name) {
                 if let Some(due) = due_of_doubt(plan, &entry.state, side, &step, now) {
                     let lane = self.lanes.open(record, &track);
                     lane.due = lane.due.max(Some(due));
@@ -69,6 +70,12 @@ impl Machine {
         any |= self.reconsider_requests(record, &entry.state, now);
         any |= self.reconsider_jobs(record, &entry.state, now);
         any
+    }
+
+    /// Whether nothing goes to a side now, whatever it lacks: a person is waited for, or what
+    /// is told again goes first.
+    fn is_kept_from(&self, side: &SideName, name: &CollectionName) -> bool {
+        self.passes.is_held(side, name) || self.is_held_back(side)
     }
 
     /// Does what waits in the queues, as far as there is room.
@@ -89,6 +96,7 @@ impl Machine {
                 }
             }
         }
+        self.pump_retellings(now)?;
         self.pump_jobs(now)
     }
 
@@ -101,6 +109,11 @@ impl Machine {
         if lane.busy.is_some() {
             return Ok(());
         }
+        if self.is_kept_from(side, place.name) {
+            // It stands with the records that have work.
+            self.lanes.close(record, &track);
+            return Ok(());
+        }
         if lane.due.is_some_and(|due| due > now.mono) {
             self.lanes.schedule(record, &track, now.mono);
             return Ok(());
@@ -110,7 +123,9 @@ impl Machine {
         let listed = self.passes.is_listed(side, place.name);
         match next_step(place.collection, place.plan, &entry.state, side, listed, known) {
             Step::Rest => self.lanes.close(record, &track),
-            Step::Write | Step::Again if self.plan.restored => self.lanes.close(record, &track),
+            Step::Write | Step::Again if self.plan.restored || self.passes.is_shut(side, place.name) => {
+                self.lanes.close(record, &track);
+            }
             Step::Write => {
                 if let Some(wanted) = projection(place.collection, &entry.state, side, listed) {
                     return self.write_new(place, record, entry, wanted, now);
@@ -236,7 +251,7 @@ fn nothing_absent(fields: &FieldMap) -> FieldMap {
 }
 
 /// The request for a write: a patch of what it changes and the whole record.
-fn request(
+pub(crate) fn request(
     place: Place<'_>,
     state: &RecordState,
     part: &SideState,
@@ -266,7 +281,7 @@ fn request(
         Operation::Delete => (shaped(&write.fields)?, Shaped::default()),
     };
     let former = part.id.clone().filter(|_| write.operation == Operation::Create && part.gone);
-    let key = write.event.to_string();
+    let key = blake3::Hash::from_bytes(write.event.0).to_hex();
     let key = IdempotencyKey::try_new(key.get(..32).unwrap_or(&key)).map_err(|why| why.to_string())?;
     Ok(WriteRequest { collection: place.name.clone(), target, changed, whole, former, key })
 }

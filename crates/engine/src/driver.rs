@@ -350,7 +350,8 @@ impl Driver {
 
     fn step(&mut self, wake: Wake) -> Result<(), EngineError> {
         let now = self.now();
-        if let Wake::Command { command: Command::Release { lane, action: Released::Replay, .. }, .. } = &wake
+        if let Wake::Command { command: Command::Release { lane, action, .. }, .. } = &wake
+            && *action != Released::Discard
         {
             let meant = |side: &SideName| match lane {
                 Some(Lane::Side(lane)) => lane == side,
@@ -359,8 +360,16 @@ impl Driver {
             };
             self.connectors.iter().filter(|(side, _)| meant(side)).for_each(|(_, of)| of.released());
         }
+        if let Wake::Command {
+            command: Command::Retell { side, .. } | Command::Subscribe { side, wanted: true, .. },
+            ..
+        } = &wake
+        {
+            self.connectors.get(side).into_iter().for_each(|of| of.released());
+        }
         for effect in self.machine.step(wake, now)? {
             match effect {
+                Effect::Append(events) if self.appending.is_empty() => self.appending = events,
                 Effect::Append(events) => self.appending.extend(events),
                 Effect::Save(saved) => self.saving = Some(saved),
                 read @ (Effect::Read { .. } | Effect::Fetch { .. } | Effect::LookUp { .. }) => {
@@ -514,12 +523,14 @@ impl Driver {
         match what {
             What::ReadFailed { .. }
             | What::Unreadable { .. }
+            | What::SchemaChanged { .. }
             | What::Parked { .. }
             | What::SideAway { .. } => {
                 tracing::warn!(record, "{what}");
             }
             What::Decided { .. }
             | What::SideBack { .. }
+            | What::Retold { .. }
             | What::Listed { .. }
             | What::Erased { .. }
             | What::Joined { .. } => {

@@ -7,11 +7,12 @@
 use crate::brake::flips_with;
 use crate::closed::folds;
 use crate::image::image_after;
+use crate::observe::is_of_shape;
 use crate::project::keeps_its_own;
 use crate::state::{Doubt, Erasure, Held, LastWrite, RecordState, RequestState, SideState, Write};
 use hms_sync_model::{
     Apart, Author, Body, Clock, Edit, Event, EventId, Failure, FieldMap, FieldName, FieldResult, Lane,
-    NativeId, Operation, ParkReason, Parked, Released, SideName, Tag, Time, Value, VecMap,
+    NativeId, Operation, ParkReason, Parked, Released, SideName, Source, Tag, Time, Value, VecMap,
 };
 use hms_sync_resolver::fault::{Fault, is_back};
 use hms_sync_resolver::{Record, Rules};
@@ -24,7 +25,9 @@ impl RecordState {
         self.version = version;
         self.head = id;
         match &event.body {
-            Body::Edited { edit, id, tag, .. } => self.edited(rules, edit, id.as_ref(), tag.as_ref(), at),
+            Body::Edited { edit, id, tag, source, .. } => {
+                self.edited(rules, edit, (id.as_ref(), tag.as_ref(), source), at);
+            }
             Body::Intended { side, operation, fields, clock } => {
                 let write = Write {
                     version,
@@ -122,10 +125,17 @@ impl RecordState {
             let which =
                 if last == next { format!("version {next}") } else { format!("versions {next} to {last}") };
             self.malformed = Some(format!("its {which} were lost in a recovery of the change log"));
+            self.begin_epochs();
         }
     }
 
-    fn edited(&mut self, rules: &Rules, edit: &Edit, id: Option<&NativeId>, tag: Option<&Tag>, at: Time) {
+    fn edited(
+        &mut self,
+        rules: &Rules,
+        edit: &Edit,
+        (id, tag, source): (Option<&NativeId>, Option<&Tag>, &Source),
+        at: Time,
+    ) {
         let met = self.touched_conflicts(edit);
         let flips = flips_with(self, edit, at);
         if let Err(why) = self.merged.apply(rules, edit) {
@@ -146,7 +156,11 @@ impl RecordState {
         };
         let part = self.side_mut(side);
         part.epoch = part.epoch.max(edit.actor().epoch);
-        part.edited(edit, at);
+        if !part.has_it() && matches!(source, Source::Webhook(_)) {
+            // As what we make there: a read may not show it yet.
+            part.made = Some(at);
+        }
+        part.edited(edit, *source == Source::Answer, at);
         if id.is_some() {
             part.id = id.cloned();
             part.gone = edit.deletes;
@@ -223,19 +237,24 @@ struct Answer<'a> {
 }
 
 impl SideState {
-    /// The side's own edit: it holds the new values, and has seen its own past.
-    fn edited(&mut self, edit: &Edit, at: Time) {
+    /// The side's own edit: it holds the new values, and has seen its own past. Where only an
+    /// answer `told` of it, a read may still show what was there before.
+    fn edited(&mut self, edit: &Edit, told: bool, at: Time) {
         if self.held.is_empty() {
             self.held.reserve(edit.changes.len());
         }
         // What an edit names and does not change was not seen anew: the rest of a group.
         for (field, change) in edit.changes.iter().filter(|(_, change)| change.before != change.after) {
-            let after = change.after.clone();
+            let (after, before) = (change.after.clone(), self.shown_of(field));
             let old = self.held.get(field).and_then(|held| Some((&held.sent, held.shown.as_ref()?)));
             let shown = old.and_then(|(sent, shown)| image_after(&after, sent, shown));
             self.held.insert(field.clone(), Held { sent: after, shown, not_kept: false });
             if let Some(last) = &mut self.last_write {
                 last.before.remove(field);
+                last.told.remove(field);
+                if told {
+                    last.told.insert(field.clone(), before);
+                }
             }
         }
         if !is_back(Fault::OwnPastLeftOut) {
@@ -282,7 +301,7 @@ impl SideState {
         self.unpark();
         self.seen_at = answer.at;
         if write.operation == Operation::Delete {
-            self.deleted(&write.clock);
+            self.deleted(&write.clock, answer.at);
             return;
         }
         let shown_before = write.fields.keys().map(|f| (f.clone(), self.shown_of(f)));
@@ -292,8 +311,9 @@ impl SideState {
         if write.operation == Operation::Create {
             self.made = Some(answer.at);
         }
-        self.last_write =
-            Some(LastWrite { ended: answer.at, before, tag: self.tag.take(), shown: answer.whole });
+        let past = self.last_write.take().map(LastWrite::passed).unwrap_or_default();
+        let (ended, shown, told) = (answer.at, answer.whole, FieldMap::new());
+        self.last_write = Some(LastWrite { ended, before, tag: self.tag.take(), shown, told, past });
         self.gone = false;
         if answer.id.is_some() {
             self.id.clone_from(answer.id);
@@ -341,11 +361,12 @@ impl SideState {
         self.held.clear();
     }
 
-    fn deleted(&mut self, clock: &Clock) {
+    fn deleted(&mut self, clock: &Clock, at: Time) {
         self.gone = true;
         self.held.clear();
         self.tag = None;
-        self.last_write = None;
+        // A read may show it still.
+        self.last_write = Some(LastWrite { ended: at, ..LastWrite::default() });
         self.acked.merge(clock);
         self.but.clear();
     }
@@ -449,9 +470,13 @@ impl SideState {
             return;
         }
         // It kept what was taken for lost.
-        self.parked.take_if(|parked| parked.reason == ParkReason::NotKept && !parked.given_up);
+        self.parked.take_if(|parked| {
+            parked.reason == ParkReason::NotKept && !parked.given_up || is_of_shape(parked)
+        });
         if let Some(last) = &mut self.last_write {
             last.shown = true;
+            // Reads have come to it: none shows what was there before the writes before.
+            last.past = Vec::new();
         }
     }
 

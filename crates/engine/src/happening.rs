@@ -117,6 +117,15 @@ pub enum What {
         /// Why.
         reason: String,
     },
+    /// A side shows what the contract does not know, and takes.
+    SchemaChanged {
+        /// Which side.
+        side: SideName,
+        /// Which collection.
+        collection: CollectionName,
+        /// What, and of which record first.
+        reason: String,
+    },
     /// Everything of a collection has been read.
     Listed {
         /// From which side.
@@ -125,6 +134,17 @@ pub enum What {
         collection: CollectionName,
         /// How many records.
         records: usize,
+    },
+    /// A subscriber was told again what it took, as far as it went.
+    Retold {
+        /// Which side.
+        side: SideName,
+        /// Messages that it took again.
+        told: u64,
+        /// Messages that could not be made again.
+        left_out: u64,
+        /// How it ended.
+        words: String,
     },
     /// A handler's request was delivered.
     Sent {
@@ -195,9 +215,13 @@ impl fmt::Display for What {
             Self::ReadFailed { side, collection, reason } => {
                 write!(f, "{side} {collection} not read: {reason}")
             }
-            Self::Unreadable { side, collection, reason } => write!(f, "{side} {collection}: {reason}"),
+            Self::Unreadable { side, collection, reason }
+            | Self::SchemaChanged { side, collection, reason } => write!(f, "{side} {collection}: {reason}"),
             Self::Listed { side, collection, records } => {
                 write!(f, "{side} {collection}: all {records} read")
+            }
+            Self::Retold { side, told, left_out, words } => {
+                write!(f, "{side} was told {told} messages again, {left_out} left out: {words}")
             }
             Self::Sent { side, request } => write!(f, "{side} took {request}"),
             Self::Handled { job } => write!(f, "{job} done"),

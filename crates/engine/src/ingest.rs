@@ -49,7 +49,7 @@ impl Machine {
         };
         let low = part.unchanged_until(pass.map(super::pass::Pass::last));
         self.counts.wrong_times += u64::from(seen.modified.is_some_and(|at| !is_credible(at, low, now.wall)));
-        let actor = part.actor_from(self.floor, place.side);
+        let actor = entry.state.side_actor_from(self.floor, place.side);
         let n = entry.state.merged.clock.count(&actor);
         let mut context = part.acked.clone();
         if !is_back(Fault::OwnPastLeftOut) {
@@ -204,7 +204,7 @@ impl Machine {
                 place,
                 record,
                 entry,
-                "we made it just now, and a read may not show it yet",
+                "it was made just now, and a read may not show it yet",
                 now,
             );
         }
@@ -227,7 +227,7 @@ impl Machine {
         }
         let nobody = SideState::default();
         let part = entry.state.sides.get(place.side).unwrap_or(&nobody);
-        let actor = part.actor_from(self.floor, place.side);
+        let actor = entry.state.side_actor_from(self.floor, place.side);
         let n = entry.state.merged.clock.count(&actor);
         let mut context = part.acked.clone();
         if !is_back(Fault::OwnPastLeftOut) {

@@ -15,8 +15,8 @@ use crate::state::RecordState;
 use crate::views::Entry;
 use crate::wake::Now;
 use hms_sync_model::{
-    Actor, Author, Body, Change, Clock, Dot, Edit, FieldMap, FieldName, NativeId, RecordId, SideName, Source,
-    Stamp, Value, VecMap,
+    Author, Body, Change, Clock, Edit, FieldMap, FieldName, NativeId, RecordId, SideName, Source, Stamp,
+    Value, VecMap,
 };
 use hms_sync_resolver::Presence;
 use std::sync::Arc;
@@ -146,28 +146,13 @@ impl Machine {
         if entry.state.merged.clock.is_empty() {
             return Ok(());
         }
-        let (actor, context) = actor_in(self.floor, &entry.state, entry.state.merged.clock.clone());
-        let edit = Edit {
-            generation: entry.state.merged.generation,
-            dot: Dot { n: context.count(&actor).saturating_add(1), actor },
-            context,
-            but: VecMap::new(),
-            changes: VecMap::new(),
-            deletes: true,
-            stamp: Stamp::at(now.wall),
-            certain: true,
-        };
+        let (state, who) = (&entry.state, (Author::Join, self.floor));
+        let seen = state.merged.clock.clone();
+        let edit = Edit { deletes: true, ..state.edit_by(who, seen, VecMap::new(), Stamp::at(now.wall)) };
         let source = Source::Person { by, reason };
         self.emit(record, entry, Body::Edited { edit, id: None, tag: None, source, raw: None }, now)?;
         Ok(())
     }
-}
-
-/// The actor `join`, and a context with its own past in it.
-fn actor_in(floor: u32, state: &RecordState, mut context: Clock) -> (Actor, Clock) {
-    let actor = state.actor_from(floor, Author::Join);
-    context.see(&actor, state.merged.clock.count(&actor));
-    (actor, context)
 }
 
 /// Why a record cannot be joined with another.
@@ -197,7 +182,7 @@ fn is_written(record: &RecordId, state: &RecordState) -> Option<Cannot> {
 }
 
 /// What the one record has and the other has not, or otherwise; not what identifies it.
-fn join_edit(epoch: u32, collection: &CollectionPlan, from: &RecordState, to: &RecordState) -> Option<Edit> {
+fn join_edit(floor: u32, collection: &CollectionPlan, from: &RecordState, to: &RecordState) -> Option<Edit> {
     let rules = &collection.rules;
     let closed = |field: &FieldName| to.erased.as_ref().is_some_and(|erased| erased.fields.contains(field));
     let (mut changes, mut stamp) = (VecMap::new(), Stamp::default());
@@ -215,15 +200,5 @@ fn join_edit(epoch: u32, collection: &CollectionPlan, from: &RecordState, to: &R
     if changes.is_empty() {
         return None;
     }
-    let (actor, context) = actor_in(epoch, to, Clock::new());
-    Some(Edit {
-        generation: to.merged.generation,
-        dot: Dot { n: context.count(&actor).saturating_add(1), actor },
-        context,
-        but: VecMap::new(),
-        changes,
-        deletes: false,
-        stamp,
-        certain: true,
-    })
+    Some(to.edit_by((Author::Join, floor), Clock::new(), changes, stamp))
 }

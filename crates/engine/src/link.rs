@@ -105,8 +105,7 @@ impl Machine {
         let apart = Apart { id: Some(id.clone()), by: by.clone(), reason: reason.clone() };
         self.emit(record, entry, Body::Unlinked { side: side.clone(), apart: Some(apart) }, now)?;
         self.lanes.close(record, &Track::Deliver(side.clone()));
-        let next = self.record_apart(side, place.name, &id, Some(record))?;
-        let mut own = self.views.take(&next)?;
+        let (next, mut own) = self.record_apart(side, place.name, &id, Some(record))?;
         self.emit(&next, &mut own, Body::Follows { of: record.clone() }, now)?;
         let others = entry.state.sides.iter().filter(|(other, part)| *other != side && part.has_it());
         for (other, part) in others {

@@ -35,6 +35,9 @@ impl Machine {
         let plan = Arc::clone(&self.plan);
         let Some(place) = Place::of(&plan, record, side) else { return Ok(()) };
         let entry = self.views.take(record)?;
+        if self.passes.is_held(side, place.name) {
+            return self.finish(record.clone(), entry, now);
+        }
         if entry.state.sides.get(side).and_then(|part| part.id.as_ref()) != Some(&seen.id) {
             return self.answered_as_another(place, record, entry, &seen.id, now);
         }
@@ -171,7 +174,7 @@ impl Machine {
         let write = entry.state.sides.get(place.side).and_then(|part| part.write.clone());
         let Content::Whole(doc) = &seen.content else { return self.finish(record, entry, now) };
         let doc = doc.clone();
-        let Ok(fields) = place.plan.shape.read(&doc, false) else {
+        let Ok(fields) = self.fit(place, &doc, false).map(|fit| fit.fields) else {
             return self.observe(place, record, entry, seen, Source::Fetch, began, now);
         };
         let mut seen = Seen {

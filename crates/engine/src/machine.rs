@@ -8,6 +8,7 @@
 //! records to sides, `handle` calls handlers, `operate` serves people.
 
 use crate::closed::closing;
+use crate::contract::Strangers;
 use crate::erase::finish_erasures;
 use crate::error::EngineError;
 use crate::fold::side_of;
@@ -18,14 +19,13 @@ use crate::pass::Passes;
 use crate::plan::{CollectionPlan, Plan, Retry};
 use crate::project::settled_fields;
 use crate::raw::RawHasher;
+use crate::retell::Retelling;
 use crate::state::RecordState;
 use crate::steady::Steady;
 use crate::views::{Entry, Views, is_parked};
 use crate::wake::{Effect, Now, Reply, ReplyTo, Wake};
 use hms_sync_changelog::{Log, Sealed, seal};
-use hms_sync_model::{
-    Author, Body, Change, Dot, Edit, Event, RecordId, SideName, Source, Stamp, Time, VecMap,
-};
+use hms_sync_model::{Author, Body, Change, Event, RecordId, SideName, Source, Stamp, Time, VecMap};
 use hms_sync_resolver::fault::{Fault, is_back};
 use hms_sync_resolver::{Presence, Reason};
 use hms_sync_vault::Vault;
@@ -40,6 +40,9 @@ const QUEUE_DEPTH: usize = 16;
 /// they need is on its way while the others are looked at.
 const LEFT_OVER_STEP: usize = 64;
 
+/// Events of one step for which room is made as the step before needed it.
+const BATCH_ROOM_MAX: usize = 64;
+
 /// The engine of one sync, without its hands.
 #[derive(Debug)]
 pub struct Machine {
@@ -52,7 +55,14 @@ pub struct Machine {
     pub(crate) counts: crate::report::Counts,
     pub(crate) quiet: crate::quiet::Quiet,
     pub(crate) raw: RawHasher,
+    pub(crate) strangers: Strangers,
+    /// Sides that are told again what they took.
+    pub(crate) retellings: BTreeMap<SideName, Retelling>,
+    /// Sides that are told nothing more, by what was said of it.
+    pub(crate) unsubscribed: BTreeMap<SideName, String>,
     pub(crate) stopping: bool,
+    /// How often something that was seen was put by.
+    pub(crate) put_by: u64,
     /// Records with work that are to be looked at: left by the last process, or waiting
     /// for a listing that has ended.
     left_over: VecDeque<RecordId>,
@@ -102,7 +112,7 @@ impl Machine {
             .map(|(side, p)| (side.clone(), Gate::new(p.in_flight_max.saturating_mul(QUEUE_DEPTH))))
             .collect();
         let (floor, restored_at) = crate::restored::floor(&views)?;
-        Ok(Self {
+        let mut machine = Self {
             floor,
             passes: Passes::new(&plan, &views, restored_at)?,
             plan,
@@ -113,7 +123,11 @@ impl Machine {
             counts: crate::report::Counts::default(),
             quiet: crate::quiet::Quiet::default(),
             raw: RawHasher::default(),
+            strangers: Strangers::default(),
+            retellings: BTreeMap::new(),
+            unsubscribed: BTreeMap::new(),
             stopping: false,
+            put_by: 0,
             left_over: VecDeque::new(),
             tells_all: true,
             any_personal,
@@ -122,7 +136,9 @@ impl Machine {
             random: fastrand::Rng::with_seed(seed),
             batch: Vec::new(),
             effects: Vec::new(),
-        })
+        };
+        machine.read_subscriptions()?;
+        Ok(machine)
     }
 
     /// Takes in what happened and says what is to be done. After an error the
@@ -139,6 +155,7 @@ impl Machine {
                 }
                 self.views.sum_up_missing();
                 self.resume_listings(now);
+                self.read_under_new_contracts()?;
                 self.look_at_all();
             }
             Wake::Timer => {}
@@ -214,7 +231,8 @@ impl Machine {
         });
         let gates = gates.filter_map(|(_, gate)| gate.opens_at(now)).min();
         let passes = if self.stopping { None } else { self.passes.next_due() };
-        [self.lanes.next_alarm(), gates, passes].into_iter().flatten().min()
+        let again = if self.stopping { None } else { self.retells_at(now) };
+        [self.lanes.next_alarm(), gates, passes, again].into_iter().flatten().min()
     }
 
     /// Whether a stop may end now: nothing is in flight and nothing being saved.
@@ -357,17 +375,8 @@ impl Machine {
         if changes.is_empty() && !folds {
             return Ok(());
         }
-        let actor = entry.state.actor_from(self.floor, Author::Engine);
-        let edit = Edit {
-            generation: merged.generation,
-            dot: Dot { n: merged.clock.count(&actor).saturating_add(1), actor },
-            context: merged.clock.clone(),
-            but: VecMap::new(),
-            changes,
-            deletes: false,
-            stamp,
-            certain: true,
-        };
+        let who = (Author::Engine, self.floor);
+        let edit = entry.state.edit_by(who, merged.clock.clone(), changes, stamp);
         let (source, raw) = (Source::Engine, None);
         self.emit(record, entry, Body::Edited { edit, id: None, tag: None, source, raw }, now)?;
         Ok(())
@@ -385,7 +394,8 @@ impl Machine {
     fn take_effects(&mut self) -> Vec<Effect> {
         let mut effects = Vec::with_capacity(self.effects.len() + 1);
         if !self.batch.is_empty() {
-            effects.push(Effect::Append(std::mem::take(&mut self.batch)));
+            let room = Vec::with_capacity(self.batch.len().min(BATCH_ROOM_MAX));
+            effects.push(Effect::Append(std::mem::replace(&mut self.batch, room)));
         }
         effects.append(&mut self.effects);
         effects

@@ -5,7 +5,7 @@
 //! that matters most: an edit never claims that its author had seen more than
 //! was on their screen. Where that cannot be found out, it claims less.
 
-use crate::altered::cut_short;
+use crate::altered::{cut_short, is_set_aside};
 use crate::answer::judge;
 use crate::appear::new_record_id;
 use crate::brake::fights;
@@ -106,8 +106,7 @@ impl Machine {
                 if let Some((entry, record)) = stale {
                     self.views.put(record, entry);
                 }
-                let record = self.record_of_new_id(side, name, &seen.id)?;
-                let entry = self.views.take(&record)?;
+                let (record, entry) = self.record_of_new_id(side, name, &seen.id)?;
                 self.observe(place, record, entry, seen, source, began, now)
             }
         }
@@ -125,9 +124,16 @@ impl Machine {
         began: Time,
         now: Now,
     ) -> Result<(), EngineError> {
+        if self.passes.is_held(place.side, place.name) {
+            self.put_by += 1;
+            return self.finish(record, entry, now);
+        }
         let Observation { id, tag, modified, content } = seen;
         let (doc, partial) = match content {
             Content::Gone => {
+                if self.lost_there(place, &record, &mut entry, now)? {
+                    return self.finish(record, entry, now);
+                }
                 self.gone(place, &record, &mut entry, id, source, now)?;
                 return self.finish(record, entry, now);
             }
@@ -145,16 +151,23 @@ impl Machine {
             )?;
             return self.finish(record, entry, now);
         }
-        let fields = match place.plan.shape.read(&doc, partial) {
-            Ok(fields) => fields,
+        let fields = match self.fit(place, &doc, partial) {
+            Ok(mut fit) => {
+                self.note_fit(place, &id, &mut fit, now);
+                fit.fields
+            }
             Err(why) => {
-                self.park_stub(place, &record, &mut entry, id, ParkReason::Unreadable, why.to_string(), now)?;
+                let why = (ParkReason::Unreadable, why.words, why.fields);
+                self.park_stub(place, &record, &mut entry, id, why, now)?;
                 return self.finish(record, entry, now);
             }
         };
         let seen = Seen { id, tag, modified, fields, doc, source, began, certain: true };
         if unborn {
             return self.appeared(place, record, entry, seen, now);
+        }
+        if self.turned_back(place, &record, &mut entry, &seen, now)? {
+            return self.finish(record, entry, now);
         }
         let part = entry.state.sides.get(place.side);
         // So may what a webhook shows that was long under way.
@@ -164,8 +177,8 @@ impl Machine {
             self.doubt_plainly(place, &record, &mut entry, &seen, words, now)?;
             return self.finish(record, entry, now);
         }
-        if part.is_some_and(|part| part.gone && seen.began <= part.seen_at) {
-            self.doubt(place, &record, &mut entry, "the read began before we knew it was deleted", now)?;
+        if let Some(words) = part.and_then(|part| too_early(place, part, &seen)) {
+            self.doubt(place, &record, &mut entry, words, now)?;
             return self.finish(record, entry, now);
         }
         if part.is_some_and(|part| part.gone)
@@ -194,6 +207,9 @@ impl Machine {
         seen: &Seen,
         now: Now,
     ) -> Result<(), EngineError> {
+        if self.passes.is_held(place.side, place.name) {
+            return Ok(());
+        }
         let seen = &*self.without_absences(place.side, place.name, seen.open(place, entry));
         let busy = self
             .lanes
@@ -214,6 +230,9 @@ impl Machine {
         if is_back(Fault::OpenWriteForgotten) {
             // As if there were none.
         } else if self.is_write_open(place, record, entry) && seen.source != Source::Answer {
+            if self.may_not_show_write(place, record, entry, seen, now) {
+                return Ok(());
+            }
             if is_undecided(place, entry, seen, now) {
                 return self.doubt(
                     place,
@@ -231,6 +250,7 @@ impl Machine {
         let part = entry.state.sides.get(place.side).unwrap_or(&nobody);
         match verdict(place, part, seen, now) {
             Verdict::Unchanged => self.confirm(place, record, entry, seen, now),
+            Verdict::Stale(_) if is_set_aside(place, &entry.state, seen) => Ok(()),
             Verdict::Stale(words) => self.doubt(place, record, entry, words, now),
             Verdict::NotKept(fields) => self.park_not_kept(place, record, entry, fields, now),
             Verdict::Edit(fields, _) if is_another(place, part, seen, &fields) => {
@@ -282,6 +302,27 @@ impl Machine {
         let refused =
             self.lanes.get(record, &Track::Deliver(place.side.clone())).and_then(|lane| lane.refused);
         write.is_some_and(|write| refused != Some(write.version))
+    }
+
+    /// Whether a read that shows what was there before a write without an outcome may lag
+    /// behind it. Where it is sent again under its key, it need not be told from reads.
+    fn may_not_show_write(
+        &self,
+        place: Place<'_>,
+        record: &RecordId,
+        entry: &Entry,
+        seen: &Seen,
+        now: Now,
+    ) -> bool {
+        let Some(part) = entry.state.sides.get(place.side) else { return false };
+        let Some(write) = part.write.as_ref().filter(|_| place.plan.abilities.idempotency_key) else {
+            return false;
+        };
+        let lane = self.lanes.get(record, &Track::Deliver(place.side.clone()));
+        let heard = lane.and_then(|lane| lane.unsure_since).unwrap_or(write.at);
+        now.wall < heard.plus(place.plan.settle_window)
+            && !write.cut
+            && found_of(place, part, write, seen).is_as_before()
     }
 
     /// Whether a read began before it was heard that nobody knows what became of a write: it
@@ -460,6 +501,7 @@ impl Machine {
             || new_tag && pending()
             || part.last_write.as_ref().is_some_and(|last| !last.shown && seen.began > last.ended)
             || part.held.values().any(|held| held.not_kept)
+            || part.parked.as_ref().is_some_and(is_of_shape)
             || is_behind(&place.collection.rules, state, place.side) && quiet();
         if !lesson {
             return Ok(());
@@ -494,10 +536,28 @@ impl Machine {
     }
 }
 
+/// Why a read that shows a record which is gone may be older than its delete, if it may.
+fn too_early(place: Place<'_>, part: &SideState, seen: &Seen) -> Option<&'static str> {
+    if !part.gone {
+        return None;
+    }
+    if seen.began <= part.seen_at {
+        return Some("the read began before we knew it was deleted");
+    }
+    let last = part.last_write.as_ref().filter(|_| !is_back(Fault::StaleReadBelieved))?;
+    let window = place.plan.settle_window;
+    (seen.began < last.ended.plus(window)).then_some("we deleted it just now, and a read may show it still")
+}
+
 /// Whether there is nothing that the side should be sent, now or once it is whole.
 pub(crate) fn lacks_nothing(place: Place<'_>, state: &RecordState) -> bool {
     lacks(place.collection, state, place.side, true).is_none()
         && held_back(place.collection, state, place.side, true).is_none()
+}
+
+/// Whether it was set aside for the shape in which its side showed it.
+pub(crate) fn is_of_shape(parked: &Parked) -> bool {
+    parked.reason == ParkReason::Unreadable && !parked.fields.is_empty()
 }
 
 /// What of a write without an outcome a side shows, of the fields that it changes.

@@ -58,11 +58,13 @@ impl Machine {
         message: Option<String>,
         now: Now,
     ) -> Result<(), EngineError> {
-        let record = match self.views.linked(side, collection, &id)? {
-            Some(record) => record,
+        let (record, mut entry) = match self.views.linked(side, collection, &id)? {
+            Some(record) => {
+                let entry = self.views.take(&record)?;
+                (record, entry)
+            }
             None => self.record_of_new_id(side, collection, &id)?,
         };
-        let mut entry = self.views.take(&record)?;
         let words = "a webhook named it".to_owned();
         self.emit(
             &record,
@@ -79,9 +81,14 @@ impl Machine {
             Command::Release { record, lane, action } if record.is_own_stream() => {
                 self.release_stream(&record, lane, action, now)?
             }
+            Command::Release { action: Released::PushOurs | Released::TakeTheirs, .. } => Reply::Count(0),
             Command::Release { record, lane, action } => self.release(&record, lane, action, now)?,
             Command::Choose(choice) => self.choose(choice, now)?,
             Command::Tie(tie) => self.tie(tie, now)?,
+            Command::Retell { side, after } => self.retell(side, after),
+            Command::Subscribe { side, wanted, by, reason } => {
+                self.subscribe(&side, wanted, (&by, &reason), now)?
+            }
             Command::TakeUp { record, by, reason } => self.take_up_held(&record, by, reason, now)?,
             Command::Erase { record, by, reason } => return self.erase(&record, by, reason, reply, now),
             Command::Poll { side, collection, full } => {
@@ -132,17 +139,28 @@ impl Machine {
     ) -> Result<Reply, EngineError> {
         let Some((side, collection)) = parse_stream(stream) else { return Ok(Reply::Count(0)) };
         let state = self.views.stream(stream)?;
-        if state.held.is_none() && state.withheld.is_none() {
+        let whole_side = matches!(action, Released::PushOurs | Released::TakeTheirs);
+        let waits = if whole_side {
+            state.regressed.is_some()
+        } else {
+            state.held.is_some() || state.withheld.is_some()
+        };
+        if !waits {
             return Ok(Reply::Count(0));
         }
         let lane = lane.unwrap_or_else(|| Lane::Side(side.clone()));
         self.emit_stream(stream, Body::Released { lane, action }, now)?;
         let key = (side.clone(), collection.clone());
         self.know_absences(&key, stream)?;
+        self.know_regression(&key, stream)?;
         // What was shown and passed over is to be looked at again.
         self.quiet = crate::quiet::Quiet::default();
-        if action == Released::Replay {
+        if action == Released::Replay || whole_side {
             self.ask_pass(&side, &collection, true);
+        }
+        if whole_side {
+            // What waited may be read again.
+            self.look_at_all();
         }
         Ok(Reply::Count(1))
     }

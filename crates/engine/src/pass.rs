@@ -12,15 +12,18 @@ use crate::lane::Track;
 use crate::machine::Machine;
 use crate::personal::mask_words;
 use crate::plan::{Plan, Retry};
-use crate::stream::{Place, StreamState, stream_of};
-use crate::views::{Views, hash_of, link_hash};
+use crate::regression::Regression;
+use crate::seen::Seen;
+use crate::stream::{Place, StreamState, Told, stream_of};
+use crate::unread::{Part, may_be_in};
+use crate::views::{Views, hash_of, link_hash, record_in};
 use crate::wake::{Effect, Now};
 use hms_sync_connector::{Content, Cursor, Observation, Page, PageToken, ReadError, ReadRequest, Scope};
 use hms_sync_model::{
     Body, Clock, CollectionName, FieldName, Lane, NativeId, ParkReason, Parked, RecordId, SideName, Source,
     Time,
 };
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Waits between tries to read a collection that cannot be read.
@@ -46,6 +49,8 @@ const KNOWN_AGE_MAX: Duration = Duration::from_secs(10);
 pub(crate) struct Passes {
     all: BTreeMap<(SideName, CollectionName), Pass>,
     count: u64,
+    /// Whether nothing may be written to some side.
+    any_shut: bool,
 }
 
 /// One side's collection, as it is read.
@@ -81,6 +86,7 @@ pub(crate) struct Pass {
     /// When the last webhook came, by the machine's own clock.
     hooked_at: Option<Time>,
     absences: Absences,
+    regression: Regression,
 }
 
 #[derive(Debug)]
@@ -100,8 +106,12 @@ struct Running {
     asked: ReadRequest,
     /// When it may be asked for again.
     again_at: Option<Time>,
-    seen: HashSet<u64>,
+    /// What it has shown, if that will be asked: by a listing's end, or where a side tells of
+    /// deletes and cannot be asked for a record.
+    seen: Seen,
     records: usize,
+    /// Parts of the collection that it could not read.
+    unread: Vec<Part>,
     /// Events made of what it brought.
     news: u64,
     sound: bool,
@@ -110,6 +120,29 @@ struct Running {
     cursor: Option<Cursor>,
     /// What is still to be taken in of its last page.
     left: Option<Left>,
+    /// What is put by until it has ended.
+    put_by: Vec<PutBy>,
+    /// The earliest time at which something stood otherwise that was put by.
+    put_by_until: Time,
+    /// How many records the side has, if that was counted.
+    all: Option<usize>,
+}
+
+/// A record that stands as it did earlier, and when it was asked for.
+#[derive(Debug)]
+pub(crate) struct PutBy {
+    pub(crate) seen: Observation,
+    pub(crate) began: Time,
+}
+
+/// How many are put by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Many {
+    pub(crate) records: usize,
+    /// The earliest time at which one of them stood otherwise.
+    pub(crate) until: Time,
+    /// How many records the side has, if that was counted.
+    pub(crate) all: Option<usize>,
 }
 
 /// The rest of a page.
@@ -138,10 +171,11 @@ impl Passes {
                 let mut state = views.stream(&stream)?;
                 if lost_at.is_some_and(|at| at > state.listed_at) {
                     // What was written there, and what had been read, may be among what was lost.
-                    let StreamState { held, withheld, meant, approved, .. } = state;
-                    state = StreamState { held, withheld, meant, approved, ..StreamState::default() };
+                    let StreamState { held, withheld, meant, approved, regressed, told, .. } = state;
+                    let kept = StreamState { held, withheld, meant, approved, ..StreamState::default() };
+                    state = StreamState { regressed, told, ..kept };
                 }
-                let absences = absences(&state);
+                let (absences, regression) = (absences(&state), Regression::of(&state));
                 let first = Some(Time(0));
                 let pass = Pass {
                     stream,
@@ -150,7 +184,8 @@ impl Passes {
                     current: false,
                     running: None,
                     next_poll: first.filter(|_| part.poll_interval.is_some()),
-                    next_full: first.filter(|_| !state.listed || part.full_interval.is_some()),
+                    next_full: first
+                        .filter(|_| !state.listed || part.full_interval.is_some() || state.told.is_some()),
                     listed_at: state.listed_at,
                     full_began: None,
                     complete_began: None,
@@ -163,11 +198,13 @@ impl Passes {
                     last_ended: state.at,
                     hooked_at: None,
                     absences,
+                    regression,
                 };
                 all.insert((side.clone(), collection.clone()), pass);
             }
         }
-        Ok(Self { all, count: 0 })
+        let any_shut = all.values().any(|pass| pass.regression.is_shut());
+        Ok(Self { all, count: 0, any_shut })
     }
 
     /// Everything is to be read as on a first load.
@@ -224,6 +261,48 @@ impl Passes {
         }
     }
 
+    /// Takes over what waits for a person, and what one has said.
+    pub(crate) fn know_regression(&mut self, key: &(SideName, CollectionName), state: &StreamState) {
+        if let Some(pass) = self.all.get_mut(key) {
+            pass.regression = Regression::of(state);
+            if let Some(running) = pass.running.as_mut().filter(|_| pass.regression.held) {
+                running.put_by = Vec::new();
+            }
+        }
+        self.any_shut = self.all.values().any(|pass| pass.regression.is_shut());
+    }
+
+    /// Whether what a side shows waits for a person.
+    pub(crate) fn is_held(&self, side: &SideName, collection: &CollectionName) -> bool {
+        self.any_shut && self.get(side, collection).is_some_and(|pass| pass.regression.held)
+    }
+
+    /// Whether nothing may be written to a side.
+    pub(crate) fn is_shut(&self, side: &SideName, collection: &CollectionName) -> bool {
+        self.any_shut && self.get(side, collection).is_some_and(|pass| pass.regression.is_shut())
+    }
+
+    /// Keeps a record until the pass has ended that shows it. Answers how many are kept.
+    pub(crate) fn put_by(
+        &mut self,
+        key: &(SideName, CollectionName),
+        record: PutBy,
+        until: Time,
+    ) -> Option<Many> {
+        let running = self.all.get_mut(key)?.running.as_mut()?;
+        let first = running.put_by.is_empty();
+        running.put_by_until = if first { until } else { running.put_by_until.min(until) };
+        running.put_by.push(record);
+        Some(Many { records: running.put_by.len(), until: running.put_by_until, all: running.all })
+    }
+
+    /// How many records a side has.
+    pub(crate) fn know_count(&mut self, key: &(SideName, CollectionName), all: usize) {
+        if let Some(running) = self.all.get_mut(key).and_then(|pass| pass.running.as_mut()) {
+            running.all = Some(all);
+        }
+    }
+
     /// Whether some of a page is still to be taken in.
     pub(crate) fn are_in_page(&self) -> bool {
         self.all.values().any(Pass::is_in_page)
@@ -261,6 +340,17 @@ impl Pass {
     /// Fields whose absence is not believed.
     pub(crate) fn withheld(&self) -> &BTreeSet<FieldName> {
         &self.absences.withheld
+    }
+
+    /// What is known of it as a side that may have been put back from a backup.
+    pub(crate) fn regression(&self) -> &Regression {
+        &self.regression
+    }
+
+    /// Whether a pass is under way that puts by what stands as it did earlier: a first listing
+    /// does not, for what it shows is all new.
+    pub(crate) fn puts_by(&self) -> bool {
+        self.listed && self.running.is_some() && !self.regression.is_shut()
     }
 
     /// Whether it was asked, or need not be, if the absence of a field is meant.
@@ -310,7 +400,8 @@ impl Machine {
             let Some(part) = self.plan.collections.get(collection).and_then(|of| of.sides.get(side)) else {
                 continue;
             };
-            if let (true, Some(interval)) = (pass.listed, part.full_interval) {
+            let told = pass.regression.told.is_some();
+            if let (true, Some(interval)) = (pass.listed && !told, part.full_interval) {
                 let wait = pass.listed_at.plus(interval).since(now.wall).min(interval);
                 pass.next_full = Some(now.mono.plus(wait));
             }
@@ -372,14 +463,18 @@ impl Machine {
                 page_came: now.wall,
                 asked: request.clone(),
                 again_at: None,
-                seen: HashSet::new(),
+                seen: Seen::default(),
                 records: 0,
+                unread: Vec::new(),
                 news: 0,
                 // What it showed before it was cut short is no longer known.
                 sound: place.is_none(),
                 empty_is_meant: false,
                 cursor: None,
                 left: None,
+                put_by: Vec::new(),
+                put_by_until: Time::MIN,
+                all: None,
             });
             effects.push(Effect::Read { side: side.clone(), pass: id, request });
         }
@@ -402,7 +497,13 @@ impl Machine {
         let Some(running) = pass.running.as_ref().filter(|running| running.id == id) else { return Ok(()) };
         let (began, full) = (running.page_began, running.full);
         match result {
-            Ok(page) => self.page_read(&key, page, began, full, now),
+            Ok(page) => match self.frozen(side, collection, &page.records) {
+                Some(why) => {
+                    self.page_failed(&key, &why, now);
+                    Ok(())
+                }
+                None => self.page_read(&key, page, began, full, now),
+            },
             Err(why) => {
                 self.page_failed(&key, &why, now);
                 Ok(())
@@ -413,12 +514,13 @@ impl Machine {
     fn page_read(
         &mut self,
         key: &(SideName, CollectionName),
-        page: Page,
+        mut page: Page,
         began: Time,
         full: bool,
         now: Now,
     ) -> Result<(), EngineError> {
         let (side, collection) = key;
+        let (unread, known) = self.note_unread(key, std::mem::take(&mut page.unread), now);
         for reason in &page.unreadable {
             let (side, collection) = (side.clone(), collection.clone());
             self.tell(None, What::Unreadable { side, collection, reason: reason.clone() }, now);
@@ -427,7 +529,7 @@ impl Machine {
         self.counts.unreadable += unreadable as u64;
         // What a first listing shows is all new, and there is more to do for it.
         let first = full && self.passes.all.get(key).is_some_and(|pass| !pass.listed);
-        if !first {
+        if !first && !self.expects_all(side, collection) {
             self.notice_absences(key, &page.records, now)?;
         }
         let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
@@ -437,12 +539,13 @@ impl Machine {
             (pass.failures, pass.trouble) = (0, None);
         }
         running.records += page.records.len();
-        running.sound &= unreadable == 0 && !page.partial;
+        running.sound &= unreadable == 0 && !page.partial && known;
+        running.unread.extend(unread);
         running.empty_is_meant |= page.empty_is_meant;
         if full {
             // What is passed over is there all the same.
             let links = page.passed_over.iter().map(|id| link_hash(side, collection.as_str(), id));
-            running.seen.extend(links);
+            links.for_each(|link| running.seen.put(link));
         }
         let Page { records, gone, next, cursor, .. } = page;
         running.left = Some(Left { records: records.into_iter(), gone, began, next, cursor });
@@ -463,18 +566,20 @@ impl Machine {
         let Some(running) = &mut pass.running else { return Ok(()) };
         let Some(mut left) = running.left.take() else { return Ok(()) };
         let (full, first, began) = (running.full, running.full && !pass.listed, left.began);
+        let part = self.plan.collections.get(collection).and_then(|of| of.sides.get(side));
+        let keeps = full || part.is_none_or(|part| !part.abilities.fetch);
         let (mut seen, events, edits) = (Vec::new(), self.counts.events, self.counts.edits);
         for record in left.records.by_ref().take(if first { PAGE_STEP } else { usize::MAX }) {
             let link = link_hash(side, collection.as_str(), &record.id);
-            seen.push(link);
+            seen.extend(keeps.then_some(link));
             let shown = if first { None } else { self.quiet.shown(&record) };
             if shown.is_some_and(|shown| self.quiet.knows(link, shown)) {
                 self.counts.observations += 1;
                 continue;
             }
-            let id = record.id.clone();
+            let (id, put_by) = (record.id.clone(), self.put_by);
             self.intake(side, collection, record, Source::Page, began, now)?;
-            if let Some(shown) = shown {
+            if let Some(shown) = shown.filter(|_| self.put_by == put_by) {
                 self.note_quiet(side, collection, &id, shown)?;
             }
         }
@@ -484,7 +589,7 @@ impl Machine {
             self.counts.repairs += self.counts.edits.saturating_sub(edits);
         }
         let Some(running) = &mut pass.running else { return Ok(()) };
-        running.seen.extend(seen);
+        seen.into_iter().for_each(|link| running.seen.put(link));
         running.news += self.counts.events.saturating_sub(events);
         if left.records.len() > 0 {
             running.left = Some(left);
@@ -505,8 +610,12 @@ impl Machine {
                 let first = running.full && !pass.listed;
                 let token = next.0.clone();
                 pass.waiting = Some(ReadRequest { collection: collection.clone(), scope, after: Some(next) });
+                // What is put by is still to be taken in: after a crash it is read again.
+                let all_in = running.put_by.is_empty();
                 match left.cursor {
-                    Some(cursor) if !full => self.move_cursor(key, Some(cursor), Some(token), false, now),
+                    Some(cursor) if !full && all_in => {
+                        self.move_cursor(key, Some(cursor), Some(token), false, now)
+                    }
                     _ if first => self.note_place(key, token, now),
                     _ => Ok(()),
                 }
@@ -601,7 +710,8 @@ impl Machine {
         let part = self.plan.collections.get(collection).and_then(|of| of.sides.get(side));
         let (poll, full) = part.map_or((None, None), |part| (part.poll_interval, part.full_interval));
         let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
-        let Some(running) = pass.running.take() else { return Ok(()) };
+        let Some(mut running) = pass.running.take() else { return Ok(()) };
+        running.seen.sort();
         pass.failures = 0;
         pass.trouble = None;
         pass.place = None;
@@ -615,21 +725,27 @@ impl Machine {
         let told = |within: &&Duration| pass.hooked_at.is_some_and(|at| now.mono.since(at) < **within);
         let pace = self.plan.sweeps.get(key).filter(told).copied();
         pass.next_poll = poll.map(|poll| now.mono.plus(pace.unwrap_or(poll).max(poll).max(rest)));
+        let told = pass.regression.told;
         let mut first_listing = false;
         let mut caught_up = !std::mem::replace(&mut pass.current, true);
+        let put_by = std::mem::take(&mut running.put_by);
         if running.full {
             pass.next_full = full.map(|interval| now.mono.plus(interval));
             first_listing = !pass.listed;
-            let worth_noting = running.scheduled || first_listing;
+            let worth_noting = running.scheduled || first_listing || told.is_some();
             let records = running.records;
             if worth_noting {
                 let told = What::Listed { side: side.clone(), collection: collection.clone(), records };
                 self.tell(None, told, now);
             }
-            let swept = !running.sound || self.sweep(key, &running, now)?;
-            caught_up |= self.listing_ended(key, running.began, running.sound && swept);
+            self.take_in_put_by(key, put_by, now)?;
+            let swept = self.sweep_if_believed(key, &running, told, now)?;
+            let complete = running.sound && swept && running.unread.is_empty();
+            caught_up |= self.listing_ended(key, running.began, complete);
             self.move_cursor(key, running.cursor, None, swept && worth_noting, now)?;
+            caught_up |= self.is_told_done(key, told, now)?;
         } else {
+            self.take_in_put_by(key, put_by, now)?;
             self.move_cursor(key, running.cursor, None, false, now)?;
         }
         if first_listing || caught_up {
@@ -637,6 +753,57 @@ impl Machine {
             self.look_at_all();
         }
         Ok(())
+    }
+
+    /// A pass has ended: what was put by was too little to be held.
+    fn take_in_put_by(
+        &mut self,
+        key: &(SideName, CollectionName),
+        put_by: Vec<PutBy>,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        put_by
+            .into_iter()
+            .try_for_each(|PutBy { seen, began }| self.intake(&key.0, &key.1, seen, Source::Page, began, now))
+    }
+
+    /// Looks for records that a full listing did not show, if that says anything. Answers
+    /// whether all that it says has been taken in.
+    fn sweep_if_believed(
+        &mut self,
+        key: &(SideName, CollectionName),
+        running: &Running,
+        told: Option<Told>,
+        now: Now,
+    ) -> Result<bool, EngineError> {
+        if self.passes.is_held(&key.0, &key.1) {
+            return Ok(false);
+        }
+        match told {
+            // It began before a person said what is to become of it.
+            Some(told) if running.began < told.at || !running.sound => Ok(false),
+            Some(_) | None => Ok(!running.sound || self.sweep(key, running, now)?),
+        }
+    }
+
+    /// Whether this listing was the last of those by which a person's word about a side that
+    /// was put back is done; if not, the side is listed once more.
+    fn is_told_done(
+        &mut self,
+        key: &(SideName, CollectionName),
+        told: Option<Told>,
+        now: Now,
+    ) -> Result<bool, EngineError> {
+        if told.is_none() {
+            return Ok(false);
+        }
+        let state = self.views.stream(&stream_of(&key.0, &key.1)?)?;
+        if state.told.is_none() {
+            self.passes.know_regression(key, &state);
+        } else if let Some(pass) = self.passes.all.get_mut(key) {
+            pass.next_full = Some(now.mono.plus(pass.regression.wait()));
+        }
+        Ok(state.told.is_none())
     }
 
     /// Notes that a full listing has ended. Answers whether one was waited for.
@@ -668,22 +835,25 @@ impl Machine {
             let links = self.views.links(side, collection, after.as_deref(), 1_024)?;
             let Some((last, _)) = links.last() else { break };
             after = Some(last.clone());
-            for (key, record) in links {
-                if running.seen.contains(&hash_of(&key)) {
+            for (key, value) in links {
+                if running.seen.has(hash_of(&key)) {
                     all += 1;
                     continue;
                 }
-                let known = self.views.peek_if(&record, |state| has_since(state, side, running.began))?;
+                let Some(record) = record_in(&value) else { continue };
+                let known = self.views.peek_if(&record, |state| has_since(state, side, running))?;
                 let Some(judged) = known else { continue };
                 all += 1;
                 // An entry of the index may be stale: the record has another id by now.
-                let absent =
-                    judged.filter(|id| !running.seen.contains(&link_hash(side, collection.as_str(), id)));
+                let absent = judged.filter(|id| !running.seen.has(link_hash(side, collection.as_str(), id)));
                 missing.extend(absent.map(|id| (record, id)));
             }
         }
         let stream = stream_of(side, collection)?;
         let state = self.views.stream(&stream)?;
+        if state.told.is_some_and(|told| told.ours) {
+            return self.make_again(key, missing, now);
+        }
         let guard = self.plan.collections.get(collection).map(|of| of.guard).unwrap_or_default();
         // What came there while it was listed is no sign that the listing is broken.
         let empty = running.seen.is_empty() && !missing.is_empty() && !running.empty_is_meant;
@@ -732,6 +902,9 @@ impl Machine {
         now: Now,
     ) -> Result<(), EngineError> {
         let (side, collection) = key;
+        if self.passes.is_held(side, collection) {
+            return Ok(());
+        }
         let Some(record) = self.views.linked(side, collection, &id)? else { return Ok(()) };
         let has_it = |state: &crate::state::RecordState| {
             state.sides.get(side).filter(|part| part.has_it()).and_then(|part| part.id.clone())
@@ -744,14 +917,14 @@ impl Machine {
         let link = link_hash(side, collection.as_str(), &id);
         let running = self.passes.all.get(key).and_then(|pass| pass.running.as_ref());
         // It came back since: the list says nothing of that.
-        if !can_ask && running.is_some_and(|running| running.seen.contains(&link)) {
+        if !can_ask && running.is_some_and(|running| running.seen.has(link)) {
             return Ok(());
         }
         self.missing(side, collection, &record, id, now)
     }
 
     /// One record that a complete listing did not show.
-    fn missing(
+    pub(crate) fn missing(
         &mut self,
         side: &SideName,
         collection: &CollectionName,
@@ -760,8 +933,18 @@ impl Machine {
         now: Now,
     ) -> Result<(), EngineError> {
         let part = self.plan.collections.get(collection).and_then(|of| of.sides.get(side));
-        if part.is_some_and(|part| part.abilities.fetch) {
+        // What was set aside before it was known is not asked for.
+        let stub = |state: &crate::state::RecordState| {
+            let aside = state.sides.get(side).is_some_and(|part| part.parked.is_some());
+            (aside && state.merged.clock.is_empty()).then_some(())
+        };
+        let stub = self.views.peek_if(record, stub)?.is_some();
+        if part.is_some_and(|part| part.abilities.fetch) && !stub {
             let mut entry = self.views.take(record)?;
+            if entry.state.sides.get(side).is_some_and(|part| part.doubt.is_some()) {
+                // It is to be asked for already, when it may be.
+                return self.finish(record.clone(), entry, now);
+            }
             let words = "missing from a complete listing".to_owned();
             self.emit(
                 record,
@@ -781,14 +964,16 @@ fn absences(state: &StreamState) -> Absences {
     Absences { withheld, meant: state.meant.clone() }
 }
 
-/// The side's id of a record that it should show, if nothing was heard of it since `began`.
+/// The side's id of a record that it should show, if nothing was heard of it since the listing
+/// began, and it is in no part that could not be read.
 #[expect(clippy::option_option, reason = "not there at all, or there and too fresh to judge")]
 fn has_since(
     state: &crate::state::RecordState,
     side: &SideName,
-    began: Time,
+    running: &Running,
 ) -> Option<Option<hms_sync_model::NativeId>> {
     let part = state.sides.get(side).filter(|part| part.has_it())?;
-    let judged = part.seen_at < began && part.write.is_none();
+    let unread = may_be_in(&running.unread, state, side);
+    let judged = part.seen_at < running.began && part.write.is_none() && !unread;
     Some(part.id.clone().filter(|_| judged))
 }

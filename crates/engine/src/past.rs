@@ -101,7 +101,7 @@ pub(crate) fn record_seen(
 }
 
 /// The version of a record's first event in the log after one.
-fn first_after(log: &Log, record: &RecordId, version: u64) -> Result<Option<u64>, EngineError> {
+pub(crate) fn first_after(log: &Log, record: &RecordId, version: u64) -> Result<Option<u64>, EngineError> {
     Ok(log.history(record, version.saturating_add(1), 1)?.first().map(|(_, event)| event.version))
 }
 

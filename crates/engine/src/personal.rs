@@ -96,6 +96,7 @@ pub(crate) fn mask(what: &mut What, personal: &BTreeSet<FieldName>) {
         What::Delayed { reason, .. }
         | What::SideAway { reason, .. }
         | What::ReadFailed { reason, .. }
+        | What::SchemaChanged { reason, .. }
         | What::Unreadable { reason, .. } => *reason = mask_words(reason),
         What::Sent { request, .. } => {
             let method = request.split(' ').next().unwrap_or_default();
@@ -105,6 +106,7 @@ pub(crate) fn mask(what: &mut What, personal: &BTreeSet<FieldName>) {
         | What::Deleted { .. }
         | What::SideBack { .. }
         | What::Listed { .. }
+        | What::Retold { .. }
         | What::Handled { .. }
         | What::Joined { .. }
         | What::TakenUp { .. }
@@ -121,9 +123,12 @@ impl Machine {
         let of = |name: &str| self.plan.collections.get(name).map(|collection| &collection.personal);
         match (record, what) {
             (Some(record), _) => personal_of(&self.plan, record),
-            (None, What::ReadFailed { collection, .. } | What::Unreadable { collection, .. }) => {
-                of(collection.as_str()).filter(|personal| !personal.is_empty())
-            }
+            (
+                None,
+                What::ReadFailed { collection, .. }
+                | What::Unreadable { collection, .. }
+                | What::SchemaChanged { collection, .. },
+            ) => of(collection.as_str()).filter(|personal| !personal.is_empty()),
             (None, What::SideAway { side, .. }) => {
                 let mut here = self.plan.collections.values().filter(|of| of.sides.contains_key(side));
                 here.find(|of| !of.personal.is_empty()).map(|of| &of.personal)

@@ -3,6 +3,7 @@
 //! Built once by whoever assembles a sync (from YAML or from the builder),
 //! checked by then, and never changed while the sync runs.
 
+use crate::contract::Contract;
 use hms_sync_connector::{Abilities, Shaped};
 use hms_sync_mapping::{SideMap, UnmappableField, UnreadableField, canonical};
 use hms_sync_model::{CollectionName, FieldMap, FieldName, FieldType, JobName, SideName, Value, VecMap};
@@ -31,6 +32,8 @@ pub struct Plan {
     /// How often collections of sides are asked for changes instead, as long as one of their
     /// webhooks has come within this time.
     pub sweeps: BTreeMap<(SideName, CollectionName), Duration>,
+    /// What records of sides are agreed to be, where that is said.
+    pub contracts: BTreeMap<(SideName, CollectionName), Contract>,
     /// The log was put back from a backup: everything is read anew, and nothing is written.
     pub restored: bool,
 }
@@ -47,6 +50,7 @@ impl Plan {
             records_max: 6_000,
             unsaved_max: 8_000,
             sweeps: BTreeMap::new(),
+            contracts: BTreeMap::new(),
             restored: false,
         }
     }
@@ -192,17 +196,26 @@ pub const DOCUMENT: &str = "document";
 impl Shape {
     /// The canonical fields of a side's record.
     pub fn read(&self, doc: &Json, partial: bool) -> Result<FieldMap, Unreadable> {
-        let fields = match self {
-            Self::Fields(map) if partial => map.read_partial(doc)?,
-            Self::Fields(map) => map.read(doc)?,
+        let (fields, unfit) = self.read_each(doc, partial)?;
+        unfit.into_iter().next().map_or(Ok(fields), |why| Err(why.into()))
+    }
+
+    /// Those that can be read, and why the others cannot.
+    pub(crate) fn read_each(
+        &self,
+        doc: &Json,
+        partial: bool,
+    ) -> Result<(FieldMap, Vec<UnreadableField>), Unreadable> {
+        let (fields, unfit) = match self {
+            Self::Fields(map) => map.read_each(doc, partial),
             Self::Document => {
                 let field = FieldName::try_new(DOCUMENT).ok();
                 let value = canonical(&FieldType::Json, doc);
-                field.zip(value.ok()).into_iter().collect()
+                (field.zip(value.ok()).into_iter().collect(), Vec::new())
             }
         };
         let bytes = fields.iter().fold(0, |sum: usize, (_, value)| sum.saturating_add(value.kept_bytes()));
-        if bytes > FIELDS_BYTES_MAX { Err(Unreadable::TooLarge { bytes }) } else { Ok(fields) }
+        if bytes > FIELDS_BYTES_MAX { Err(Unreadable::TooLarge { bytes }) } else { Ok((fields, unfit)) }
     }
 
     /// Fields that a side gives and whose place is not in its record.
@@ -262,13 +275,17 @@ impl Shape {
     }
 }
 
-/// How many deletes at once are believed without asking.
+/// How much at once is believed without asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guard {
-    /// So many always pass.
+    /// So many deletes always pass.
     pub max_deletes: usize,
-    /// So many of a hundred of the side's records always pass.
+    /// Deletes of so many of a hundred of the side's records always pass.
     pub max_deletes_percent: usize,
+    /// So many records that stand as they did earlier always pass.
+    pub max_regressions: usize,
+    /// So many of a hundred of the side's records always pass that do.
+    pub max_regressions_percent: usize,
 }
 
 impl Guard {
@@ -277,11 +294,16 @@ impl Guard {
         deletes <= self.max_deletes
             || deletes.saturating_mul(100) <= all.saturating_mul(self.max_deletes_percent)
     }
+
+    /// How many of `all` records may stand as they did earlier without a person's word.
+    pub fn regressions_of(self, all: usize) -> usize {
+        self.max_regressions.max(all.saturating_mul(self.max_regressions_percent) / 100)
+    }
 }
 
 impl Default for Guard {
     fn default() -> Self {
-        Self { max_deletes: 20, max_deletes_percent: 10 }
+        Self { max_deletes: 20, max_deletes_percent: 10, max_regressions: 20, max_regressions_percent: 10 }
     }
 }
 

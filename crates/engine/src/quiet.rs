@@ -119,15 +119,27 @@ impl Machine {
         id: &NativeId,
         shown: u64,
     ) -> Result<(), EngineError> {
+        match self.views.linked(side, name, id)? {
+            Some(record) => self.note_quiet_of(&record, (side, name, id), shown),
+            None => Ok(()),
+        }
+    }
+
+    /// The same of a record that `side`'s id is known to lead to.
+    pub(crate) fn note_quiet_of(
+        &mut self,
+        record: &RecordId,
+        (side, name, id): (&SideName, &CollectionName, &NativeId),
+        shown: u64,
+    ) -> Result<(), EngineError> {
         let Some(collection) = self.plan.collections.get(name) else { return Ok(()) };
-        let Some(record) = self.views.linked(side, name, id)? else { return Ok(()) };
         // What is still to be done for the record would take it out again.
-        if !self.lanes.rests(&record) {
+        if !self.lanes.rests(record) {
             return Ok(());
         }
         let quiet = |state: &RecordState| is_quiet(collection, state, side, id).then_some(());
-        if self.views.peek_if(&record, quiet)?.is_some() {
-            self.views.note(&record);
+        if self.views.peek_if(record, quiet)?.is_some() {
+            self.views.note(record);
             self.quiet.note(link_hash(side, name.as_str(), id), shown);
         }
         Ok(())

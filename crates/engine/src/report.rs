@@ -6,6 +6,7 @@ use crate::error::EngineError;
 use crate::machine::Machine;
 use crate::personal::{mask_words, personal_of};
 use crate::project::{held_back, projection};
+use crate::retell::Replay;
 use crate::state::RecordState;
 use crate::state::SideState;
 use crate::stream::stream_of;
@@ -24,6 +25,10 @@ pub struct Counts {
     pub observations: u64,
     /// Records of pages that could not be read.
     pub unreadable: u64,
+    /// Values that do not fit, or that nobody has spoken of, and that were passed over as the
+    /// contract says: each time that their record was looked at.
+    #[serde(default)]
+    pub discarded: u64,
     /// Edits taken in.
     pub edits: u64,
     /// Fields where concurrent edits met.
@@ -87,6 +92,12 @@ pub struct SideStatus {
     pub ready: usize,
     /// Its collections.
     pub collections: Vec<CollectionStatus>,
+    /// Who said that it wants no more, and why, if it is a subscriber that does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsubscribed: Option<String>,
+    /// How far it has been told again what it took, if that was asked for since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
 }
 
 /// One collection of a side at a glance.
@@ -104,6 +115,10 @@ pub struct CollectionStatus {
     pub trouble: Option<String>,
     /// Deletes that wait for a person.
     pub held: Option<String>,
+    /// What its records have had since the process started that the contract does not know, by
+    /// its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown_fields: Vec<String>,
 }
 
 /// Something parked.
@@ -250,7 +265,8 @@ impl Machine {
                         cursor: pass.cursor().map(str::to_owned),
                         last_read: (pass.last_began().0 > 0).then(|| pass.last_began().to_string()),
                         trouble: pass.trouble.clone(),
-                        held: stream.held.or(stream.withheld).map(|held| held.words),
+                        held: stream.regressed.or(stream.held).or(stream.withheld).map(|held| held.words),
+                        unknown_fields: self.strangers.of(side, collection),
                     })
                 })
                 .collect();
@@ -260,6 +276,8 @@ impl Machine {
                 in_flight: gate.map_or(0, crate::gate::Gate::in_flight),
                 ready: self.lanes.ready_for(&crate::lane::Track::Deliver(side.clone())),
                 collections: collections?,
+                unsubscribed: self.unsubscribed.get(side).cloned(),
+                replay: self.retellings.get(side).map(|of| of.report.clone()),
             });
         }
         Ok(Status {
@@ -278,7 +296,8 @@ impl Machine {
         for (side, collection, _) in self.passes.iter() {
             let stream = stream_of(side, collection)?;
             let state = self.views.stream(&stream)?;
-            held.extend(state.held.into_iter().chain(state.withheld).map(|parked| (stream.clone(), parked)));
+            let all = [state.regressed, state.held, state.withheld];
+            held.extend(all.into_iter().flatten().map(|parked| (stream.clone(), parked)));
         }
         Ok(held)
     }

@@ -14,6 +14,7 @@ use hms_sync_model::{
 use hms_sync_resolver::Record;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// One record, as all its events make it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -54,7 +55,7 @@ pub struct RecordState {
     /// The record whose place on a side it took.
     #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
     pub follows: Option<RecordId>,
-    /// Which life of the counters of people at hms-sync and of hms-sync itself.
+    /// Which life of the counters of people at hms-sync and of hms-sync itself; a side's is none below it.
     #[serde(rename = "l", default, skip_serializing_if = "is_default")]
     pub epoch: u32,
     /// An event of this record could not be applied: it is left alone until a person looks.
@@ -188,7 +189,7 @@ pub struct Write {
 }
 
 /// What stood on the side before our last write, for telling a stale read from an edit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct LastWrite {
     /// When its outcome came in.
     #[serde(rename = "e")]
@@ -202,6 +203,49 @@ pub struct LastWrite {
     /// Whether the side has shown our values since.
     #[serde(rename = "s", default, skip_serializing_if = "is_default")]
     pub shown: bool,
+    /// What fields showed before an edit of the side's that only its answer told of.
+    #[serde(rename = "t", default, skip_serializing_if = "VecMap::is_empty")]
+    pub told: FieldMap,
+    /// The same of writes shortly before it, the last one first, until a read has shown one.
+    #[serde(rename = "p", default, skip_serializing_if = "Vec::is_empty")]
+    pub past: Vec<PastWrite>,
+}
+
+/// What stood on the side before a write that another has followed: a read that lags may
+/// still show it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PastWrite {
+    /// When its outcome came in.
+    #[serde(rename = "e")]
+    pub ended: Time,
+    /// What the fields showed before it, and before what its answer told of.
+    #[serde(rename = "b")]
+    pub before: FieldMap,
+    /// The side's version tag before it.
+    #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<Tag>,
+}
+
+/// So many of them are remembered.
+const PAST_MAX: usize = 4;
+
+impl LastWrite {
+    /// A write has followed this one: what is to be remembered of it and of those before.
+    pub(crate) fn passed(self) -> Vec<PastWrite> {
+        let Self { ended, mut before, tag, told, mut past, .. } = self;
+        told.into_iter().for_each(|(field, value)| drop(before.insert(field, value)));
+        if !before.is_empty() || tag.is_some() {
+            past.truncate(PAST_MAX - 1);
+            past.insert(0, PastWrite { ended, before, tag });
+        }
+        past
+    }
+
+    /// Writes before it whose past a read may still show at `now`, where it lags by no more
+    /// than `window`.
+    pub(crate) fn past_within(&self, window: Duration, now: Time) -> impl Iterator<Item = &PastWrite> {
+        self.past.iter().filter(move |past| now < past.ended.plus(window))
+    }
 }
 
 /// A side that has to be read again.
@@ -258,11 +302,6 @@ impl SideState {
     /// The actor that edits made on `side` are ascribed to.
     pub fn actor(&self, side: &SideName) -> Actor {
         Actor { epoch: self.epoch, ..Actor::side(side.clone()) }
-    }
-
-    /// The same for an edit that is made now: in no epoch below `floor`.
-    pub(crate) fn actor_from(&self, floor: u32, side: &SideName) -> Actor {
-        Actor { epoch: self.epoch.max(floor), ..Actor::side(side.clone()) }
     }
 
     /// Whether the side has the record, as far as we know.

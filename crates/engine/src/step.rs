@@ -208,10 +208,10 @@ pub(crate) fn due_of_doubt(
         return None;
     }
     let doubt = part.doubt.as_ref()?;
-    let last = part.last_write.as_ref()?;
+    let last = part.last_write.as_ref().map(|last| last.ended).max(part.made)?;
     if doubt.times < 2 {
         return None;
     }
-    let wait = last.ended.plus(plan.settle_window).since(now.wall);
+    let wait = last.plus(plan.settle_window).since(now.wall);
     Some(now.mono.plus(wait.max(LOOK_DELAY)))
 }

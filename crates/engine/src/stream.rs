@@ -1,11 +1,11 @@
 //! The sync's own streams in the log: how far a collection of a side has been
-//! read, which webhooks came in, and what the delete guard holds back.
+//! read, which webhooks came in, and what the brakes hold back.
 
 use crate::error::EngineError;
 use hms_sync_changelog::Log;
 use hms_sync_model::{
-    Body, CollectionName, Digest, Event, EventId, FieldName, InvalidName, Parked, RecordId, Released,
-    SideName, Time,
+    Body, CollectionName, Digest, Event, EventId, FieldName, InvalidName, ParkReason, Parked, RecordId,
+    Released, SideName, Time,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -47,6 +47,23 @@ pub struct StreamState {
     /// A person let the next listing's deletes pass.
     #[serde(rename = "a", default)]
     pub approved: bool,
+    /// The side shows many records as they were earlier: what it shows waits for a person.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub regressed: Option<Parked>,
+    /// What a person has said of that, until it is done.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
+}
+
+/// A person's word about a side that shows its records as they were earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Whether ours is to be written back; else theirs is taken.
+    #[serde(rename = "o")]
+    pub ours: bool,
+    /// When it was said: a listing that began later is read by it.
+    #[serde(rename = "t")]
+    pub at: Time,
 }
 
 /// A place in a listing that goes on.
@@ -84,11 +101,19 @@ impl StreamState {
                     self.cursor.clone_from(cursor);
                 }
                 if *listed {
+                    self.told = None;
                     self.listed = true;
                     self.listed_at = event.at;
                     self.approved = false;
                     self.held = None;
                 }
+            }
+            Body::Parked { parked, .. } if parked.reason == ParkReason::Regression => {
+                self.place = None;
+                self.regressed = Some(parked.clone());
+            }
+            Body::Released { action: action @ (Released::PushOurs | Released::TakeTheirs), .. } => {
+                self.released_side(*action == Released::PushOurs, event.at);
             }
             Body::Parked { parked, .. } if !parked.fields.is_empty() => self.withheld = Some(parked.clone()),
             Body::Released { action, .. } if self.held.is_none() && self.withheld.is_some() => {
@@ -97,6 +122,8 @@ impl StreamState {
             Body::Parked { parked, .. } => {
                 self.place = None;
                 self.held = Some(parked.clone());
+                // What is left to be said is about these deletes.
+                self.told = None;
             }
             Body::Released { action, .. } => {
                 self.place = None;
@@ -111,9 +138,19 @@ impl StreamState {
 }
 
 impl StreamState {
+    /// What a person says of a side that shows its records as they were earlier. It says it of
+    /// those too that are not there any more.
+    fn released_side(&mut self, ours: bool, at: Time) {
+        if self.regressed.take().is_some() {
+            (self.place, self.held, self.approved) = (None, None, false);
+            self.told = Some(Told { ours, at });
+        }
+    }
+
     /// What a person says of fields that are withheld.
     fn released_fields(&mut self, action: Released) {
         match action {
+            Released::PushOurs | Released::TakeTheirs => {}
             Released::Replay => self.meant.extend(self.withheld.take().into_iter().flat_map(|p| p.fields)),
             Released::Discard => self.withheld.iter_mut().for_each(|parked| parked.given_up = true),
         }
@@ -203,7 +240,7 @@ pub fn parse_stream(stream: &RecordId) -> Option<(SideName, CollectionName)> {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use hms_sync_model::{Clock, Lane, ParkReason};
+    use hms_sync_model::{Clock, Lane};
 
     /// All that these make, one microsecond after the other.
     fn after(bodies: Vec<Body>) -> StreamState {

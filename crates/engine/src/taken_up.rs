@@ -16,10 +16,11 @@ use crate::plan::{CollectionPlan, CollectionSide, Plan};
 use crate::state::{RecordState, SideState};
 use crate::views::Entry;
 use crate::wake::{Now, Reply};
-use hms_sync_model::{
-    Actor, Author, Body, Clock, FieldName, Lane, ParkReason, RecordId, SideName, Source, Time,
-};
+use hms_sync_model::{Actor, Body, Clock, FieldName, Lane, ParkReason, RecordId, SideName, Source, Time};
 use std::sync::Arc;
+
+/// By how much a loss raises all epochs of a record.
+const LOSS_EPOCHS: u32 = 2;
 
 /// How a side is read of which nothing is known but, perhaps, its id of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +42,7 @@ impl RecordState {
         at: Time,
     ) {
         self.malformed = None;
-        let met = self.merged.clock.iter().map(|(actor, _)| actor.epoch).max().unwrap_or_default();
-        self.epoch = self.epoch.max(met).saturating_add(1);
+        self.epoch = self.epoch.saturating_add(1);
         self.merged.start_over(|field| identity.contains(field));
         self.flips.clear();
         for (_, met) in self.conflicts.iter_mut().filter(|(_, met)| met.ended.is_none()) {
@@ -68,9 +68,24 @@ impl RecordState {
         }
     }
 
-    /// One of ours who edits the record, as of now: in no epoch below `floor`.
-    pub(crate) fn actor_from(&self, floor: u32, author: Author) -> Actor {
-        Actor { author, epoch: self.epoch.max(floor) }
+    /// Events of it are lost, and with them numbers that edits had: whoever edits it goes on in an
+    /// epoch in which nothing can be lost. A taking up that is lost as well has raised them by one.
+    pub(crate) fn begin_epochs(&mut self) {
+        self.epoch = self.epoch.saturating_add(LOSS_EPOCHS);
+        for (_, part) in self.sides.iter_mut() {
+            part.epoch = part.epoch.saturating_add(LOSS_EPOCHS);
+        }
+    }
+
+    /// Who makes an edit on `side`, as of now. `floor` is what restores of the log have begun.
+    pub(crate) fn side_actor_from(&self, floor: u32, side: &SideName) -> Actor {
+        let known = self.sides.get(side).map_or(0, |part| part.epoch);
+        Actor { epoch: known.max(self.lowest_epoch(floor)), ..Actor::side(side.clone()) }
+    }
+
+    /// The epoch that nobody edits below.
+    pub(crate) fn lowest_epoch(&self, floor: u32) -> u32 {
+        floor.saturating_add(self.epoch)
     }
 }
 

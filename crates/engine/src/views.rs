@@ -15,7 +15,7 @@
 //! `s` the sync's own streams, `w` webhook messages taken in, `b` what
 //! the blocks of the log hold.
 
-use crate::blocks::{Block, Summary, block_of, first_of};
+use crate::blocks::Block;
 use crate::carry::{self, Look};
 use crate::conflicts::{Live, saved_record, tally};
 use crate::error::EngineError;
@@ -25,18 +25,23 @@ use crate::personal::personal_of;
 use crate::plan::Plan;
 use crate::snapshot;
 use crate::state::RecordState;
-use crate::stream::{Message, StreamState, message_hash, messages_in};
 use hms_sync_changelog::{Changes, Log, VIEW_BYTES_MAX, View};
 use hms_sync_model::{
-    Body, CollectionName, Digest, Event, EventId, FieldName, NativeId, RecordId, SideName, Time, Value,
+    Body, CollectionName, Event, EventId, FieldName, NativeId, RecordId, SideName, Time, Value,
 };
 use hms_sync_resolver::{Presence, Rules};
 use hms_sync_vault::Vault;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, LazyLock};
+
+mod blocks;
+mod streams;
+
+use blocks::saved_block;
+use streams::Streams;
 
 /// What a save hands to the log: keys with their new values, and up to which event.
 pub type Saved = (Arc<Changes>, u64);
@@ -76,6 +81,8 @@ pub struct Views {
     parked: Marks,
     /// Records with conflicts that go on.
     live: Live,
+    /// The sync's own streams.
+    streams: Streams,
     /// What the block of the last events holds.
     block: Block,
     /// The webhook message that was last looked at, to be forgotten if it is old.
@@ -163,6 +170,7 @@ impl Views {
             todo: Marks::default(),
             parked: Marks::default(),
             live: Live::default(),
+            streams: Streams::default(),
             block: Block::default(),
             looked_at: None,
             oldest: Time::MIN,
@@ -587,20 +595,16 @@ impl Views {
         Ok(self.get(key)?.as_deref().and_then(record_in))
     }
 
-    /// Records linked to `side`, in pages, by the key of the last one.
-    pub fn links(
+    /// What links `side`'s ids to records, in pages, by the key of the last one: keys that
+    /// [`hash_of`] takes, and values that [`record_in`] takes.
+    pub(crate) fn links(
         &self,
         side: &SideName,
         collection: &CollectionName,
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, RecordId)>, EngineError> {
-        let prefix = link_prefix(side, collection.as_str(), 0);
-        let found = self.scan(&prefix, after, limit)?;
-        Ok(found
-            .into_iter()
-            .filter_map(|(key, value)| Some((key, RecordId::try_new(String::from_utf8_lossy(&value)).ok()?)))
-            .collect())
+    ) -> Result<Vec<View>, EngineError> {
+        self.scan(&link_prefix(side, collection.as_str(), 0), after, limit)
     }
 
     /// Records with work to do, in order.
@@ -628,125 +632,6 @@ impl Views {
         }
         page.sort_unstable();
         page
-    }
-
-    /// A stream of the sync's own.
-    pub fn stream(&self, stream: &RecordId) -> Result<StreamState, EngineError> {
-        match self.get(&key(b's', stream.as_str().as_bytes()))? {
-            Some(bytes) => rmp_serde::from_slice(&bytes)
-                .map_err(|why| EngineError::View { what: stream.to_string(), why: why.to_string() }),
-            None => Ok(StreamState::default()),
-        }
-    }
-
-    /// Folds one event of a stream of the sync's own.
-    pub fn fold_stream(&mut self, id: EventId, event: &Event) -> Result<(), EngineError> {
-        let mut state = self.stream(&event.record)?;
-        for Message(hash, at) in messages_in(event) {
-            self.set(message_key(&event.record, &hash), Some(at.0.to_be_bytes().into()));
-        }
-        if event.version > state.version {
-            state.fold(id, event);
-            let bytes = rmp_serde::to_vec_named(&state)
-                .map_err(|why| EngineError::View { what: event.record.to_string(), why: why.to_string() })?;
-            self.set(key(b's', event.record.as_str().as_bytes()), Some(bytes));
-        }
-        Ok(())
-    }
-
-    /// Whether a webhook message has been taken in, and when.
-    pub fn received(&self, stream: &RecordId, message: &str) -> Result<Option<Time>, EngineError> {
-        let found = self.get(&message_key(stream, &message_hash(message)))?;
-        Ok(found.and_then(|bytes| bytes.try_into().ok()).map(|at| Time(i64::from_be_bytes(at))))
-    }
-
-    /// Looks at the next `count` webhook messages that are known, in turn, and forgets those
-    /// that were taken in before `before`. Nothing is looked at while all are known to be younger.
-    pub(crate) fn forget_messages(
-        &mut self,
-        before: Time,
-        now: Time,
-        count: usize,
-    ) -> Result<(), EngineError> {
-        if before <= self.oldest {
-            return Ok(());
-        }
-        let found = self.scan(b"w", self.looked_at.as_deref(), count)?;
-        // What comes while they are looked at is younger than this.
-        let mut oldest = self.oldest_so_far.unwrap_or(now);
-        // After the last one the first comes again.
-        self.looked_at = found.last().map(|(key, _)| key.clone());
-        for (key, at) in found {
-            let Some(at) = at.try_into().ok().map(|at| Time(i64::from_be_bytes(at))) else { continue };
-            if at < before {
-                self.set(key, None);
-            } else {
-                oldest = oldest.min(at);
-            }
-        }
-        if self.looked_at.is_some() {
-            self.oldest_so_far = Some(oldest);
-        } else {
-            (self.oldest, self.oldest_so_far) = (oldest, None);
-        }
-        Ok(())
-    }
-
-    /// Takes an event that comes next into the summary of its block.
-    pub(crate) fn sum_up(&mut self, event: &Event) {
-        let whole = self.block.add(event);
-        if let Some((key, value)) = whole.and_then(|(block, summary)| saved_block(block, summary)) {
-            self.set(key, Some(value));
-        }
-    }
-
-    /// What a block holds; nothing if that is not known, or not all of it has happened.
-    pub fn block(&self, block: u64) -> Option<Summary> {
-        self.saved_summary(block).filter(Summary::is_whole)
-    }
-
-    /// A summary that cannot be read is one that is missing.
-    fn saved_summary(&self, block: u64) -> Option<Summary> {
-        let bytes = self.get(&block_key(block)).ok()??;
-        rmp_serde::from_slice(&bytes).ok()
-    }
-
-    /// The block of the last saved event, as far as it goes.
-    fn resume_block(&mut self) -> Result<(), EngineError> {
-        let last = self.log.views_upto();
-        let block = block_of(last);
-        let saved = self.saved_summary(block);
-        if !self.block.resume(last, saved) {
-            self.block = self.read_block(block, last)?;
-        }
-        Ok(())
-    }
-
-    /// A block as its events up to `last` make it. Nothing past the block is read.
-    fn read_block(&self, block: u64, last: u64) -> Result<Block, EngineError> {
-        let mut made = Block::default();
-        let last = last.min(first_of(block.saturating_add(1)).saturating_sub(1));
-        let events = self.log.events_within(first_of(block), last, usize::MAX)?;
-        for (_, event) in &events {
-            made.add(event);
-        }
-        Ok(made)
-    }
-
-    /// Makes the summaries that are missing for blocks before the last saved event: those of
-    /// a log from before there were any. A block that is damaged stays without one.
-    pub(crate) fn sum_up_missing(&mut self) {
-        let mut blocks = block_of(self.log.views_upto());
-        while let Some(block) = blocks.checked_sub(1).filter(|block| self.block(*block).is_none()) {
-            blocks = block;
-            match self.read_block(block, u64::MAX) {
-                Ok(made) => {
-                    let saved = made.whole().and_then(|summary| saved_block(block, summary));
-                    saved.into_iter().for_each(|(key, value)| self.set(key, Some(value)));
-                }
-                Err(why) => tracing::warn!(block, %why, "a block of events cannot be summed up"),
-            }
-        }
     }
 
     fn set(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
@@ -778,16 +663,19 @@ impl Views {
             let saved = self.log.views(prefix, after.as_deref(), limit)?;
             // Past the last saved key of a full page nothing may be taken from memory yet.
             let end = if saved.len() < limit { None } else { saved.last().map(|(key, _)| key.clone()) };
-            let mut merged: BTreeMap<Vec<u8>, Option<Vec<u8>>> =
-                saved.into_iter().map(|(key, value)| (key, Some(value))).collect();
+            let mut all: Vec<(&[u8], Option<&[u8]>)> =
+                saved.iter().map(|(key, value)| (key.as_slice(), Some(value.as_slice()))).collect();
             for layer in [self.saving.as_deref(), Some(&self.fresh)].into_iter().flatten() {
                 let entries = layer.range(from.clone()..).take_while(|(key, _)| {
                     key.starts_with(prefix) && end.as_ref().is_none_or(|end| *key <= end)
                 });
-                merged.extend(entries.map(|(key, value)| (key.clone(), value.clone())));
+                all.extend(entries.map(|(key, value)| (key.as_slice(), value.as_deref())));
             }
+            // Of two with one key the later stands: their order is kept.
+            all.sort_by_key(|(key, _)| *key);
+            let last = all.chunk_by(|(a, _), (b, _)| a == b).filter_map(<[_]>::last);
             let found: Vec<View> =
-                merged.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+                last.filter_map(|(key, value)| Some((key.to_vec(), (*value)?.to_vec()))).collect();
             if !found.is_empty() || end.is_none() {
                 return Ok(found);
             }
@@ -807,6 +695,7 @@ impl Views {
         if self.saving.is_some() {
             return None;
         }
+        self.streams.save(&mut self.fresh);
         self.todo.save(b't', &mut self.fresh);
         self.parked.save(b'k', &mut self.fresh);
         self.live.save(|record| key(b'c', record.as_str().as_bytes()), &mut self.fresh);
@@ -860,16 +749,8 @@ fn snapshot_key(record: &RecordId) -> Vec<u8> {
     key(b'r', record.as_str().as_bytes())
 }
 
-fn block_key(block: u64) -> Vec<u8> {
-    key(b'b', &block.to_be_bytes())
-}
-
-fn saved_block(block: u64, summary: &Summary) -> Option<View> {
-    Some((block_key(block), rmp_serde::to_vec_named(summary).ok()?))
-}
-
 /// The record that an entry of an index names.
-fn record_in(value: &[u8]) -> Option<RecordId> {
+pub(crate) fn record_in(value: &[u8]) -> Option<RecordId> {
     RecordId::try_new(String::from_utf8_lossy(value)).ok()
 }
 
@@ -910,10 +791,6 @@ pub(crate) fn hash_of(key: &[u8]) -> u64 {
     /// Of this process, so that nobody can make two ids look the same.
     static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     KEY.hash_one(key)
-}
-
-fn message_key(stream: &RecordId, hash: &Digest) -> Vec<u8> {
-    [b"w", stream.as_str().as_bytes(), b"\0", hash.0.as_slice()].concat()
 }
 
 fn identity_key(

@@ -192,6 +192,24 @@ pub enum Command {
     Choose(Choice),
     /// Say which native record is whose.
     Tie(Tie),
+    /// Tell a subscriber again what it took.
+    Retell {
+        /// Which side.
+        side: SideName,
+        /// The number of the last event of which it is not told.
+        after: u64,
+    },
+    /// Tell a subscriber nothing more, or again.
+    Subscribe {
+        /// Which side.
+        side: SideName,
+        /// Whether it is to be told.
+        wanted: bool,
+        /// Who asks for it.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// Take up a record that is held because events of it are lost.
     TakeUp {
         /// Which record.

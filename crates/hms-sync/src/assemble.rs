@@ -3,10 +3,11 @@
 
 use crate::error::SyncError;
 use crate::source::Job;
-use hms_sync_config::{Collection, CollectionSide, Config};
+use hms_sync_config::{Collection, CollectionSide, Config, SchemaContract};
 use hms_sync_connector::Connector;
 use hms_sync_engine::{
-    CollectionPlan, Guard, JobPlan, OnAltered, OnMissing, Plan, Recreate, Retry, Shape, SidePlan,
+    CollectionPlan, Contract, Guard, JobPlan, OnAltered, OnChange, OnMissing, Plan, Recreate, Retry, Shape,
+    SidePlan,
 };
 use hms_sync_http::spec::HttpCollection;
 use hms_sync_http::{HttpConnector, SpecError, SubscriberConnector};
@@ -55,6 +56,8 @@ pub(crate) fn assemble_with(config: &Config, jobs: &[Job]) -> Result<Assembly, S
     }
     for (name, of) in config.collections.iter() {
         let sweeps = of.sides.iter().filter_map(|(side, part)| Some((side, part.sweep_interval?)));
+        let contracts = of.sides.iter().filter_map(|(side, part)| Some((side, part.contract.as_ref()?)));
+        plan.contracts.extend(contracts.map(|(side, said)| ((side.clone(), name.clone()), contract(said))));
         plan.sweeps.extend(sweeps.map(|(side, pace)| ((side.clone(), name.clone()), pace)));
         plan.collections.insert(name.clone(), collection_plan(name, of, &connectors));
     }
@@ -132,6 +135,21 @@ fn hooks(parts: &[Part<'_>], connectors: &Connectors) -> Result<Vec<HookRoute>, 
     Ok(hooks)
 }
 
+fn contract(said: &SchemaContract) -> Contract {
+    let mode = |mode| match mode {
+        hms_sync_config::OnChange::Evolve => OnChange::Evolve,
+        hms_sync_config::OnChange::Freeze => OnChange::Freeze,
+        hms_sync_config::OnChange::DiscardValue => OnChange::DiscardValue,
+        hms_sync_config::OnChange::Park => OnChange::Park,
+    };
+    Contract {
+        columns: said.columns.map(mode),
+        missing: mode(said.missing),
+        data_type: mode(said.data_type),
+        known: said.known.clone(),
+    }
+}
+
 /// A job's collection has one side, and its records are taken whole.
 fn job_collection(job: &Job, connectors: &Connectors) -> CollectionPlan {
     let connector = connectors.get(&job.side);
@@ -179,8 +197,12 @@ fn collection_plan(name: &CollectionName, of: &Collection, connectors: &Connecto
         };
         (side.clone(), plan)
     };
-    let guard =
-        Guard { max_deletes: of.guard.max_deletes, max_deletes_percent: of.guard.max_deletes_percent };
+    let guard = Guard {
+        max_deletes: of.guard.max_deletes,
+        max_deletes_percent: of.guard.max_deletes_percent,
+        max_regressions: of.guard.max_regressions,
+        max_regressions_percent: of.guard.max_regressions_percent,
+    };
     CollectionPlan {
         identity: of.identity.clone(),
         rules: of.rules.clone(),

@@ -2,6 +2,7 @@
 //! `collections.<collection>` in YAML, under the same names.
 
 use crate::builder::Sync;
+use crate::contract::SchemaContract;
 use crate::endpoint::Endpoint;
 use crate::error::SyncError;
 use crate::field::{Field, scalars};
@@ -130,12 +131,22 @@ impl Collection {
         self.with("recreate", "revive")
     }
 
-    /// How many deletes at once are believed; more wait for a person.
+    /// How many deletes at once are believed, and how many records as they were earlier; more
+    /// wait for a person.
     #[must_use]
     pub fn guard(self, guard: Guard) -> Self {
         let mut bounds = Draft::of("max_deletes", guard.max_deletes);
         bounds.add("max_deletes_percent", guard.max_deletes_percent);
+        bounds.add("max_regressions", guard.max_regressions);
+        bounds.add("max_regressions_percent", guard.max_regressions_percent);
         self.with("guard", bounds)
+    }
+
+    /// What is done when records are of another shape than the fields say, on all sides that
+    /// do not say it themselves.
+    #[must_use]
+    pub fn schema_contract(self, contract: SchemaContract) -> Self {
+        self.with("schema_contract", contract.draft())
     }
 
     /// Checks it as a file is checked, with the sync it belongs to: every mistake

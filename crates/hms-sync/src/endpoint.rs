@@ -1,6 +1,7 @@
 //! A side's part in a collection: its requests, what stands below
 //! `collections.<collection>.sides.<side>` in YAML, under the same names.
 
+use crate::contract::SchemaContract;
 use crate::request::{Paginator, Request, Webhook, selector};
 use hms_sync_config::{Draft, DraftValue, OnAltered, OnMissing};
 use serde_json::Value as Json;
@@ -58,6 +59,13 @@ impl Endpoint {
     #[must_use]
     pub fn primary_key(self, path: &str) -> Self {
         self.with("primary_key", path)
+    }
+
+    /// Where the parts of a record's id are, if only together they tell records apart. In
+    /// templates they are `{{ id.part }}`, at their paths.
+    #[must_use]
+    pub fn primary_keys<'a>(self, paths: impl IntoIterator<Item = &'a str>) -> Self {
+        self.with("primary_key", DraftValue::list(paths))
     }
 
     /// The header of an answer that holds a record's version. `ETag`, if nothing is said.
@@ -249,6 +257,13 @@ impl Endpoint {
     #[must_use]
     pub fn read_back(self) -> Self {
         self.with("read_back", true)
+    }
+
+    /// What is done when its records are of another shape than the fields say. As the
+    /// collection says, if nothing is said here.
+    #[must_use]
+    pub fn schema_contract(self, contract: SchemaContract) -> Self {
+        self.with("schema_contract", contract.draft())
     }
 
     /// Allows `union` and `counter` where a write cannot be made to depend on what was read.

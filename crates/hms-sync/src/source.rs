@@ -7,8 +7,8 @@ use crate::every::Every;
 use crate::running::Running;
 use hms_sync_engine::{Call, Handler, Retry};
 use hms_sync_http::spec::{
-    CursorFrom, FieldPath, HttpCollection, IncrementalSync, Paginator, ReadSpec, RequestOption, Secrets,
-    Span, Template, WebhookSpec,
+    CursorFrom, FieldPath, HttpCollection, IncrementalSync, Paginator, PrimaryKey, ReadSpec, RequestOption,
+    Secrets, Span, Template, WebhookSpec,
 };
 use hms_sync_model::{CollectionName, JobName, SideName};
 use serde_json::Value as Json;
@@ -166,7 +166,7 @@ impl Prepared {
             None => None,
         };
         let http = HttpCollection {
-            primary_key: FieldPath::dotted(&key),
+            primary_key: PrimaryKey::at(FieldPath::dotted(&key)),
             read,
             webhook,
             ..HttpCollection::default()

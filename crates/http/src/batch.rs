@@ -14,7 +14,6 @@ use crate::wire::{Answer, Lost, Wire};
 use crate::write::{self, Doing};
 use bytes::Bytes;
 use hms_sync_connector::WriteRequest;
-use hms_sync_model::NativeId;
 use http::header::{ACCEPT, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use minijinja::Value;
@@ -63,14 +62,14 @@ type Told = Result<Answer, Lost>;
 pub(crate) struct Item {
     /// Its own request, for when it goes alone.
     request: reqwest::Request,
-    id: String,
+    id: Json,
     record: Json,
     key: String,
 }
 
 impl Item {
-    pub(crate) fn new(request: reqwest::Request, write: &WriteRequest, id: Option<&NativeId>) -> Self {
-        let id = id.map_or("", NativeId::as_str).to_owned();
+    pub(crate) fn new(request: reqwest::Request, write: &WriteRequest, id: Option<Json>) -> Self {
+        let id = id.unwrap_or_else(|| "".into());
         Self { request, id, record: (*write.whole).clone(), key: write.key.as_str().to_owned() }
     }
 
@@ -92,7 +91,7 @@ impl Item {
                 "path" => below.into(),
                 "headers" => own(self.request.headers()),
                 "body" => self.json().ok_or("the body is no JSON")?,
-                "id" => self.id.as_str().into(),
+                "id" => self.id.clone(),
                 "record" => self.record.clone(),
                 _ => self.key.as_str().into(),
             };

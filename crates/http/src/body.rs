@@ -3,6 +3,7 @@
 use crate::error::SpecError;
 use crate::fill::{self, Filling, Names};
 use crate::spec::{BodyFormat, BodyShape, BodySpec, FieldPath};
+use crate::template::Compiled;
 use crate::wire::JSON;
 use hms_sync_connector::{Shaped, WriteRequest};
 use http::HeaderValue;
@@ -16,6 +17,8 @@ pub(crate) struct Body {
     format: BodyFormat,
     wrap: FieldPath,
     add: Option<Filling>,
+    /// All of it, where it is no JSON.
+    text: Option<Compiled>,
     content_type: HeaderValue,
 }
 
@@ -45,7 +48,18 @@ impl Body {
             (Some(_), _) if spec.wrap.parts().next() == Some("0") => {}
             (Some(_), _) => return Err(bad("add", &"must be a map")),
         }
+        let text = spec.text.as_ref().map(|text| Compiled::text(text.as_str(), known)).transpose();
+        let text = text.map_err(|e| bad("text", &e))?;
+        match (&text, spec.format) {
+            (None, BodyFormat::Text) => return Err(bad("text", &"is what a body of this format is made of")),
+            (Some(_), BodyFormat::Text) if add.is_some() || !spec.wrap.is_empty() => {
+                return Err(bad("text", &"is all of the body: it goes with neither `wrap` nor `add`"));
+            }
+            (Some(_), BodyFormat::Text) | (None, _) => {}
+            (Some(_), _) => return Err(bad("text", &"is for `format: text`")),
+        }
         let usual_type = match spec.format {
+            BodyFormat::Text => HeaderValue::from_static("text/plain; charset=utf-8"),
             BodyFormat::Json => JSON,
             BodyFormat::Form => HeaderValue::from_static("application/x-www-form-urlencoded"),
             BodyFormat::MergePatch => HeaderValue::from_static("application/merge-patch+json"),
@@ -57,6 +71,7 @@ impl Body {
             format: spec.format,
             wrap: spec.wrap.clone(),
             add,
+            text,
             content_type: content_type
                 .map_err(|_| bad("content_type", &"has characters that a header cannot carry"))?,
         })
@@ -65,6 +80,7 @@ impl Body {
     /// Whether it names `name` in what it adds.
     pub(crate) fn uses(&self, name: &str) -> bool {
         self.add.as_ref().is_some_and(|add| add.uses(name))
+            || self.text.as_ref().is_some_and(|text| text.uses(name))
     }
 
     /// The members around the fields, from the outside.
@@ -86,6 +102,10 @@ impl Body {
         version: Version<'_>,
         leaf: impl Fn(&[String]) -> bool,
     ) -> Result<Option<Written>, String> {
+        if let Some(body) = &self.text {
+            let body = body.fill(text).map_err(|why| format!("`body.text`: {why}"))?;
+            return Ok(Some((body.into_owned().into_bytes(), self.content_type.clone())));
+        }
         let fields = match self.fields {
             BodyShape::Changed => Some(&request.changed),
             BodyShape::Whole => Some(&request.whole),
@@ -104,6 +124,8 @@ impl Body {
             BodyFormat::Json | BodyFormat::MergePatch => bytes(&self.whole(fields, version, added))?,
             BodyFormat::Form => fill::form(&self.whole(fields, version, added)).into_bytes(),
             BodyFormat::JsonPatch => bytes(&self.operations(fields, version, added, leaf))?,
+            // Made above.
+            BodyFormat::Text => Vec::new(),
         };
         Ok(Some((bytes, self.content_type.clone())))
     }

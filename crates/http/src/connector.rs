@@ -4,6 +4,7 @@ use crate::batch::Batch;
 use crate::deletions::Deletions;
 use crate::error::SpecError;
 use crate::guard::Guard;
+use crate::key::RecordKey;
 use crate::listing::{Family, Listing, Setup};
 use crate::lookup::Lookup;
 use crate::read;
@@ -128,7 +129,7 @@ impl Collection {
                 (None, Some(other)) => ("upsert", other),
                 (None, None) => return Ok(None),
             };
-            Put::new(&key(part), doing, base, spec).map(Some)
+            Put::new(&key(part), doing, base, spec, &lens.key).map(Some)
         };
         let upsert = spec.upsert.as_ref();
         let lookup = spec.lookup.as_ref().map(|s| Lookup::new(&key("lookup"), base, s)).transpose()?;
@@ -139,7 +140,7 @@ impl Collection {
         let mut ready = Self {
             listing: listing.transpose()?,
             deletions: gone.map(|s| Deletions::new(&key("deletions"), spec, s, setup)).transpose()?,
-            fetch: spec.fetch.as_ref().map(|s| fetch_ask(&key("fetch"), wire, s)).transpose()?,
+            fetch: spec.fetch.as_ref().map(|s| fetch_ask(&key("fetch"), wire, s, &lens.key)).transpose()?,
             lookup,
             create: put("create", Doing::Create, spec.create.as_ref(), upsert)?,
             update: put("update", Doing::Update, spec.update.as_ref(), upsert)?,
@@ -231,7 +232,7 @@ impl Collection {
     }
 }
 
-fn fetch_ask(key: &str, wire: &Wire, spec: &FetchSpec) -> Result<Ask, SpecError> {
+fn fetch_ask(key: &str, wire: &Wire, spec: &FetchSpec, record_key: &RecordKey) -> Result<Ask, SpecError> {
     let parts = Parts {
         path: &spec.path,
         parameters: &spec.request_parameters,
@@ -242,6 +243,9 @@ fn fetch_ask(key: &str, wire: &Wire, spec: &FetchSpec) -> Result<Ask, SpecError>
     ask.decode(&format!("{key}.decoder"), &spec.decoder)?;
     if !ask.uses("id") {
         return Err(SpecError::new(format!("{key}.path"), "does not say which record, as `{{ id }}` does"));
+    }
+    if let Some(why) = record_key.lacking(&ask.members_of("id")) {
+        return Err(SpecError::new(format!("{key}.path"), why));
     }
     Ok(ask)
 }

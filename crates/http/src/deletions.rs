@@ -3,6 +3,7 @@
 //! where it is known what the pass has shown.
 
 use crate::error::SpecError;
+use crate::key::RecordKey;
 use crate::listing::{Listing, Setup};
 use crate::select::Lens;
 use crate::spec::{DeletionsSpec, HttpCollection};
@@ -57,13 +58,17 @@ impl Deletions {
             }
             Some(true) => {}
         }
-        let id = spec.primary_key.clone().unwrap_or_else(|| of.primary_key.clone());
-        if id.is_empty() {
-            return Err(SpecError::new(format!("{key}.primary_key"), "names no field"));
+        let given = RecordKey::new(spec.primary_key.as_ref().unwrap_or(&of.primary_key));
+        let given = given.map_err(|why| SpecError::new(format!("{key}.primary_key"), why))?;
+        let parts = of.primary_key.paths().len();
+        if given.len() != parts {
+            let why = format!("has {} parts, and the records' key has {parts}", given.len());
+            return Err(SpecError::new(format!("{key}.primary_key"), why));
         }
-        let lens = Lens::plain(id.clone());
+        let bare = given.alone().cloned();
+        let lens = Lens::plain(given);
         let mut listing = Listing::new(&format!("{key}.read"), &spec.read, &lens, setup)?;
-        listing.take_bare(id);
+        listing.take_bare(bare);
         Ok(Self { listing, lens })
     }
 

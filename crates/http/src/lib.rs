@@ -21,6 +21,7 @@ mod wire;
 mod decode;
 mod deleted;
 mod deletions;
+mod key;
 mod select;
 mod stamp;
 mod link;

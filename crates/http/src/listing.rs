@@ -11,7 +11,8 @@ use crate::error::SpecError;
 use crate::formula::Formula;
 use crate::next::Follow;
 use crate::paging::{Paging, Progress, Style, hash};
-use crate::partition::{Naming, Partition};
+use crate::partition::{Namings, Partition};
+use crate::read::good;
 use crate::request::{Ask, Parts};
 use crate::select::Lens;
 use crate::shape::Shape;
@@ -20,6 +21,7 @@ use crate::spec::{
 };
 use crate::spot::Spot;
 use crate::stamp::Scale;
+use crate::template::Compiled;
 use crate::wire::{Answer, Verdict, Verdicts, Wire};
 use chrono::{DateTime, Utc};
 use hms_sync_connector::{Page, PageToken, ReadError, ReadRequest, Scope};
@@ -42,6 +44,8 @@ const RESETS_MAX: u32 = 3;
 pub(crate) struct Listing {
     ask: Ask,
     body: Option<Shape>,
+    /// A body that is no JSON.
+    text: Option<Compiled>,
     pages: Pages,
     paging: Paging,
     follow: Follow,
@@ -58,7 +62,7 @@ pub(crate) struct Listing {
 }
 
 /// The listing of a partition, where there are several.
-type Of<'p> = Option<(&'p Naming, &'p Partition)>;
+type Of<'p> = Option<(&'p Namings, &'p Partition)>;
 
 /// What a page showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +73,16 @@ enum Shown {
     Empty,
     /// It could not be read, and is passed over.
     Unread,
+    /// The same, because we are not let in.
+    Refused,
+    /// The side fails at it.
+    Failing,
+}
+
+impl Shown {
+    fn is_unread(self) -> bool {
+        matches!(self, Self::Unread | Self::Refused | Self::Failing)
+    }
 }
 
 /// The collections of a side, for those that list others first.
@@ -114,11 +128,14 @@ impl Listing {
         let method = match spec.http_method {
             ReadMethod::Get => Method::GET,
             ReadMethod::Post => Method::POST,
+            ReadMethod::Propfind => dav(b"PROPFIND"),
+            ReadMethod::Report => dav(b"REPORT"),
         };
         let mut ask = Ask::new(key, method, base, &parts, &known)?;
         ask.decode(&format!("{key}.decoder"), &spec.decoder)?;
         let mut listing = Self {
             body: body(key, spec, &known)?,
+            text: text(key, spec, &known)?,
             pages: Pages::default(),
             paging: Paging::new(Style::Whole, 0),
             follow: Follow::new(&format!("{key}.paginator"), &spec.paginator)?,
@@ -226,7 +243,10 @@ impl Listing {
         }
         if self.since.is_none() {
             // A keyset without polling for changes still has a field to go on from.
-            let field = key_field.clone().unwrap_or_else(|| lens.primary_key.clone());
+            let Some(field) = key_field.as_ref().or(lens.key.alone()).cloned() else {
+                let reason = "needs `key_field`: the primary key has several parts";
+                return Err(SpecError::new(format!("{key}.paginator"), reason));
+            };
             let scale =
                 Scale::new(field, None, None).map_err(|e| SpecError::new(format!("{key}.paginator"), e))?;
             self.since = Some(Since::only(scale));
@@ -234,9 +254,9 @@ impl Listing {
         Ok(())
     }
 
-    /// Takes entries that are ids alone as records with nothing else.
-    pub(crate) fn take_bare(&mut self, id: FieldPath) {
-        self.bare = Some(id);
+    /// Takes entries that are ids alone, which they can be where the key has one part, as records with nothing else.
+    pub(crate) fn take_bare(&mut self, id: Option<FieldPath>) {
+        self.bare = id;
     }
 
     /// Has its answers judged so.
@@ -254,7 +274,9 @@ impl Listing {
 
     /// Whether any template of its requests names `name`.
     fn uses(&self, name: &str) -> bool {
-        self.ask.uses(name) || self.body.as_ref().is_some_and(|body| body.uses(name))
+        self.ask.uses(name)
+            || self.body.as_ref().is_some_and(|body| body.uses(name))
+            || self.text.as_ref().is_some_and(|text| text.uses(name))
     }
 
     /// Reads one page.
@@ -298,8 +320,8 @@ impl Listing {
             None => self.start(scope, Utc::now()),
         };
         let (asked, answer) = self.ask_page(wire, &progress, of, self.paging.asked).await?;
-        if Self::is_passed_over(of, &answer) {
-            return Ok((self.ignored(of, &answer), Shown::Unread));
+        if let Some(unread) = Self::unread(of, &answer) {
+            return Ok((self.ignored(of, &answer), unread));
         }
         if answer.judged.verdict == Verdict::Reset {
             let next = self.anew(&progress, &answer)?;
@@ -365,6 +387,7 @@ impl Listing {
     async fn check_one(&self, wire: &Wire, lens: &Lens, of: Of<'_>) -> Result<String, ReadError> {
         let progress = self.start(&Scope::Everything, Utc::now());
         let (asked, answer) = self.ask_page(wire, &progress, of, 1).await?;
+        let answer = good(&self.ask, answer)?;
         let (facts, page) = self.take(lens, (wire.base(), &asked), of, &answer)?;
         if let Some(line) = page.unreadable.first() {
             return Err(self.broken(line));
@@ -377,11 +400,20 @@ impl Listing {
         Ok(format!("{} answers: {shown}{many}", self.ask.label))
     }
 
-    /// Whether nothing is made of an answer: because the side's filters say so, or because a
-    /// parent that was listed has no such list.
-    fn is_passed_over(of: Of<'_>, answer: &Answer) -> bool {
-        let is_gone = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE);
-        answer.judged.verdict == Verdict::Ignore || of.is_some() && is_gone && !answer.is_judged()
+    /// Why nothing is made of an answer, if nothing is: the side's filters say so, or a parent
+    /// that was listed has no such list, or not for us, or none that the side can make.
+    fn unread(of: Of<'_>, answer: &Answer) -> Option<Shown> {
+        if answer.judged.verdict == Verdict::Ignore {
+            return Some(Shown::Unread);
+        }
+        match answer.status {
+            _ if of.is_none() || answer.is_judged() => None,
+            StatusCode::NOT_FOUND | StatusCode::GONE => Some(Shown::Unread),
+            StatusCode::FORBIDDEN => Some(Shown::Refused),
+            // That is said of the whole side.
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => None,
+            status => status.is_server_error().then_some(Shown::Failing),
+        }
     }
 
     /// An answer that is not to be minded ends the pass. It is no complete listing.
@@ -390,7 +422,7 @@ impl Listing {
             Verdict::Ignore => "which `error_handler` ignores",
             _ => "so nothing is known of what is below it",
         };
-        let of = of.map_or(String::new(), |(naming, of)| format!(" for {} {:.60}", naming.field(), of.key));
+        let of = of.map_or(String::new(), |(namings, of)| format!(" for {}", namings.label(of)));
         let line = format!("{}{of}: {}, {why}", self.ask.label, answer.words());
         Page { unreadable: vec![line], ..Page::default() }
     }
@@ -412,10 +444,27 @@ fn elapsed(progress: &Progress, now: DateTime<Utc>) -> Duration {
 fn body(key: &str, spec: &ReadSpec, known: &[&str]) -> Result<Option<Shape>, SpecError> {
     let bad = |why: String| SpecError::new(format!("{key}.request_body_json"), why);
     match (&spec.request_body_json, spec.http_method) {
-        (Some(_), ReadMethod::Get) => Err(bad("needs `http_method: POST`".to_owned())),
         (Some(json), ReadMethod::Post) => Shape::new(json, known).map(Some).map_err(bad),
+        (Some(_), _) => Err(bad("needs `http_method: POST`".to_owned())),
         (None, _) => Ok(None),
     }
+}
+
+fn text(key: &str, spec: &ReadSpec, known: &[&str]) -> Result<Option<Compiled>, SpecError> {
+    let bad = |why: String| SpecError::new(format!("{key}.request_body_text"), why);
+    let Some(template) = &spec.request_body_text else { return Ok(None) };
+    if spec.http_method == ReadMethod::Get {
+        return Err(bad("needs another `http_method` than GET".to_owned()));
+    }
+    if spec.request_body_json.is_some() {
+        return Err(bad("does not go with `request_body_json`: a request has one body".to_owned()));
+    }
+    Compiled::text(template.as_str(), known).map(Some).map_err(|e| bad(e.to_string()))
+}
+
+/// A method of `WebDAV`.
+fn dav(name: &[u8]) -> Method {
+    Method::from_bytes(name).unwrap_or(Method::GET)
 }
 
 fn filter(key: &str, spec: &ReadSpec) -> Result<Option<Formula>, SpecError> {

@@ -29,11 +29,61 @@ pub(crate) const PRINT_TEXT: usize = 8;
 /// One of the listings.
 #[derive(Debug, Clone)]
 pub(crate) struct Partition {
+    pub(crate) print: Print,
+    /// One of each router.
+    pieces: Vec<Piece>,
+}
+
+/// What one router says of a listing.
+#[derive(Debug, Clone)]
+pub(crate) struct Piece {
+    /// Which kind of parents.
+    kind: usize,
     /// The parent's key, or the value.
     pub(crate) key: String,
-    pub(crate) print: Print,
     json: Json,
-    named: Value,
+    members: BTreeMap<String, Value>,
+    extra: BTreeMap<String, Value>,
+}
+
+/// How the listings of all routers are named: of each router, each kind of its parents.
+#[derive(Debug)]
+pub(crate) struct Namings(pub(crate) Vec<Vec<Naming>>);
+
+impl Namings {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Naming> {
+        self.0.iter().flatten()
+    }
+
+    /// The pieces of a partition, with how each is named.
+    pub(crate) fn of<'n>(&'n self, of: &'n Partition) -> impl Iterator<Item = (&'n Naming, &'n Piece)> {
+        self.0.iter().zip(&of.pieces).filter_map(|(kinds, piece)| Some((kinds.get(piece.kind)?, piece)))
+    }
+
+    /// Puts the partition into one of its records.
+    pub(crate) fn mark(&self, partition: &Partition, record: &mut Json) {
+        self.of(partition).for_each(|(naming, piece)| naming.mark(piece, record));
+    }
+
+    /// Where the records of a partition name it, and what stands there.
+    pub(crate) fn places(&self, partition: &Partition) -> Vec<(Vec<String>, Json)> {
+        let place = |(naming, piece): (&Naming, &Piece)| {
+            let path = naming.record_field.as_ref()?;
+            Some((path.parts().map(str::to_owned).collect(), piece.json.clone()))
+        };
+        self.of(partition).filter_map(place).collect()
+    }
+
+    /// A partition for people: `project 7`.
+    pub(crate) fn label(&self, partition: &Partition) -> String {
+        let pieces = self.of(partition).map(|(naming, piece)| format!("{} {:.60}", naming.field, piece.key));
+        pieces.collect::<Vec<_>>().join(", ")
+    }
+
+    /// What the partitions are, for people.
+    pub(crate) fn fields(&self) -> String {
+        self.iter().map(|naming| naming.field.as_str()).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// How partitions are named, and where their names go.
@@ -79,7 +129,12 @@ impl Naming {
 
     /// The partition of a value, or of what stands at `key` in a parent's record; the error
     /// is a part of a line for people.
-    pub(crate) fn partition(&self, json: &Json, parent: Option<&Json>) -> Result<Partition, String> {
+    pub(crate) fn partition(
+        &self,
+        kind: usize,
+        json: &Json,
+        parent: Option<&Json>,
+    ) -> Result<Partition, String> {
         let key = scalar_id(json)?.as_str().to_owned();
         let at = |path: &FieldPath| {
             parent.and_then(|parent| path.get(parent)).map_or(Value::UNDEFINED, template::value)
@@ -89,34 +144,50 @@ impl Naming {
         let seen: Vec<Option<String>> = (self.extra.iter())
             .map(|path| parent.and_then(|parent| path.get(parent)).map(Json::to_string))
             .collect();
-        let members: BTreeMap<String, Value> =
-            [(self.field.clone(), template::value(json)), ("extra_fields".to_owned(), Value::from(extra))]
-                .into();
-        let print = hash(&(&key, &seen)).to_be_bytes();
-        let print = URL_SAFE_NO_PAD.encode(print.get(..PRINT).unwrap_or(&print));
-        Ok(Partition { key, print, json: json.clone(), named: Value::from(members) })
+        let members = [(self.field.clone(), template::value(json))].into();
+        // Those of the first kind are called as they were when there was one.
+        let print = if kind == 0 { hash(&(&key, &seen)) } else { hash(&(kind, &key, &seen)) };
+        let piece = Piece { kind, key, json: json.clone(), members, extra };
+        Ok(Partition { print: printed(print), pieces: vec![piece] })
     }
 
-    /// Puts the partition into one of its records.
-    pub(crate) fn mark(&self, partition: &Partition, record: &mut Json) {
+    fn mark(&self, piece: &Piece, record: &mut Json) {
         let Some(path) = &self.record_field else { return };
         if record.is_object() && path.get(record).is_none_or(Json::is_null) {
-            shape::put(record, path.parts(), partition.json.clone());
+            shape::put(record, path.parts(), piece.json.clone());
         }
     }
+}
+
+fn printed(number: u64) -> Print {
+    let print = number.to_be_bytes();
+    URL_SAFE_NO_PAD.encode(print.get(..PRINT).unwrap_or(&print))
 }
 
 impl Partition {
     /// As templates see it.
     pub(crate) fn named(&self) -> Value {
-        self.named.clone()
+        let mut members = BTreeMap::new();
+        let mut extra = BTreeMap::new();
+        for piece in &self.pieces {
+            members.extend(piece.members.clone());
+            extra.extend(piece.extra.clone());
+        }
+        members.insert("extra_fields".to_owned(), Value::from(extra));
+        Value::from(members)
+    }
+
+    /// The listing that is of this and of another one.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        let pieces = self.pieces.iter().chain(&other.pieces).cloned().collect();
+        Self { print: printed(hash(&(&self.print, &other.print))), pieces }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests may panic")]
-    use super::{Naming, PRINT_TEXT};
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
+    use super::{Naming, Namings, PRINT_TEXT};
     use crate::spec::FieldPath;
     use serde_json::json;
 
@@ -125,26 +196,30 @@ mod tests {
         let extra = [FieldPath::dotted("owner.login")];
         let naming = |extra: &[FieldPath]| Naming::new("k", "repo", extra, None, None, false).unwrap();
         let parent = |login: &str| json!({ "name": "a", "owner": { "login": login } });
-        let of = |naming: &Naming, login: &str| naming.partition(&json!("a"), Some(&parent(login))).unwrap();
+        let of =
+            |naming: &Naming, login: &str| naming.partition(0, &json!("a"), Some(&parent(login))).unwrap();
         assert_eq!(of(&naming(&[]), "x").print, of(&naming(&[]), "y").print);
         assert_ne!(of(&naming(&extra), "x").print, of(&naming(&extra), "y").print);
         assert_eq!(of(&naming(&extra), "x").print.len(), PRINT_TEXT);
-        assert_eq!(naming(&[]).partition(&json!(7), None).unwrap().key, "7");
-        naming(&[]).partition(&json!(null), None).unwrap_err();
+        assert_eq!(naming(&[]).partition(0, &json!(7), None).unwrap().pieces[0].key, "7");
+        let kinds = [0, 1].map(|kind| naming(&[]).partition(kind, &json!(7), None).unwrap().print);
+        assert_ne!(kinds[0], kinds[1], "of another kind of parents");
+        naming(&[]).partition(0, &json!(null), None).unwrap_err();
         Naming::new("k", "a b", &[], None, None, false).unwrap_err();
     }
 
     #[test]
     fn a_record_is_marked_where_it_says_nothing() {
         let naming = Naming::new("k", "p", &[], None, Some(&FieldPath::dotted("of.id")), false).unwrap();
-        let partition = naming.partition(&json!(7), None).unwrap();
+        let partition = naming.partition(0, &json!(7), None).unwrap();
+        let namings = Namings(vec![vec![naming]]);
         for (mut record, marked) in [
             (json!({}), json!({ "of": { "id": 7 } })),
             (json!({ "of": { "id": null } }), json!({ "of": { "id": 7 } })),
             (json!({ "of": { "id": 8 } }), json!({ "of": { "id": 8 } })),
             (json!(1), json!(1)),
         ] {
-            naming.mark(&partition, &mut record);
+            namings.mark(&partition, &mut record);
             assert_eq!(record, marked);
         }
     }

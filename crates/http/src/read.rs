@@ -4,6 +4,7 @@ use crate::request::Ask;
 use crate::select::Lens;
 use crate::spec::HttpCollection;
 use crate::stamp::Scale;
+use crate::template;
 use crate::wire::{Answer, Lost, Verdict, Wire};
 use bytes::Bytes;
 use hms_sync_connector::{Content, Observation, ReadError};
@@ -18,7 +19,7 @@ pub(crate) async fn fetch(
     lens: &Lens,
     id: NativeId,
 ) -> Result<Observation, ReadError> {
-    let request = ask.request(wire, &context! { id => id.as_str() }, &[]);
+    let request = ask.request(wire, &context! { id => template::value(&lens.key.shown(&id)) }, &[]);
     let request = request.map_err(|why| ReadError::Denied { reason: format!("{}: {why}", ask.label) })?;
     let answer = ask.send(wire, request).await.map_err(|lost| later(ask, &lost))?;
     if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) && !answer.is_judged() {

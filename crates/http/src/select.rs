@@ -3,6 +3,7 @@
 use crate::deleted::Deleted;
 use crate::error::{SpecError, quote};
 use crate::guard::{self, Guard};
+use crate::key::RecordKey;
 use crate::read;
 use crate::spec::{FieldPath, HttpCollection, VersionTag};
 use crate::stamp::{Scale, Stamp};
@@ -145,7 +146,7 @@ fn kind(json: &Json) -> &'static str {
 /// How records of a collection are looked at.
 #[derive(Debug)]
 pub(crate) struct Lens {
-    pub(crate) primary_key: FieldPath,
+    pub(crate) key: RecordKey,
     pub(crate) tag: TagFrom,
     /// When a record was last changed.
     pub(crate) modified: Option<Scale>,
@@ -210,15 +211,13 @@ impl Lens {
         let tag = TagFrom::new(spec.version_tag.as_ref(), &guard).map_err(|e| bad("version_tag", e))?;
         let deleted = spec.deleted_when.as_ref().map(Deleted::new).transpose();
         let deleted = deleted.map_err(|why| bad("deleted_when", why))?;
-        if spec.primary_key.is_empty() {
-            return Err(bad("primary_key", "names no field".to_owned()));
-        }
-        Ok(Self { primary_key: spec.primary_key.clone(), tag, modified: read::modified(spec), deleted })
+        let record_key = RecordKey::new(&spec.primary_key).map_err(|why| bad("primary_key", why))?;
+        Ok(Self { key: record_key, tag, modified: read::modified(spec), deleted })
     }
 
     /// For records of which only the key counts.
-    pub(crate) fn plain(primary_key: FieldPath) -> Self {
-        Self { primary_key, tag: TagFrom::nowhere(), modified: None, deleted: None }
+    pub(crate) fn plain(key: RecordKey) -> Self {
+        Self { key, tag: TagFrom::nowhere(), modified: None, deleted: None }
     }
 
     /// The record's id; the error is a part of a line for people.
@@ -226,11 +225,7 @@ impl Lens {
         if !record.is_object() {
             return Err(format!("is no object, but {}", kind(record)));
         }
-        let key = &self.primary_key;
-        match key.get(record) {
-            None | Some(Json::Null) => Err(format!("has no id at `{key}`")),
-            Some(json) => scalar_id(json).map_err(|why| format!("has no usable id at `{key}`: {why}")),
-        }
+        self.key.id(record)
     }
 
     /// A record of a listing, or one on its own with the answer that brought it.

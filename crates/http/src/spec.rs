@@ -12,6 +12,7 @@ mod deletions;
 mod either;
 mod errors;
 mod expression;
+mod key;
 mod network;
 mod paginator;
 mod partition;
@@ -33,9 +34,10 @@ pub use decoder::{Decoder, TextEncoding};
 pub use deletions::DeletionsSpec;
 pub use errors::{Action, BackoffStrategy, ErrorHandler, FilterType, HandlerType, ResponseFilter};
 pub use expression::{Expression, InjectInto, RequestOption};
+pub use key::PrimaryKey;
 pub use network::{Network, TlsSpec, TlsVersion};
 pub use paginator::{CursorPaginator, Paginator};
-pub use partition::{ListRouter, ParentStream, PartitionRouter, SubstreamRouter};
+pub use partition::{ListRouter, ParentSpec, ParentStream, PartitionRouter, SubstreamRouter};
 pub use precondition::{Precondition, VersionTag};
 pub use read::{
     CursorFrom, DeletedField, DeletedWhen, FetchSpec, IncrementalKind, IncrementalSync, LookupSpec, OnEmpty,
@@ -127,9 +129,9 @@ fn thirty_two_mib() -> Size {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpCollection {
-    /// Where a record's id is. Default: `id`.
+    /// Where a record's id is; several paths, if only together they tell records apart. Default: `id`.
     #[serde(default = "id")]
-    pub primary_key: FieldPath,
+    pub primary_key: PrimaryKey,
     /// Where a record's version is. Default: the `ETag` header, where there is one.
     #[serde(default)]
     pub version_tag: Option<VersionTag>,
@@ -198,8 +200,8 @@ pub struct HttpCollection {
     pub webhook: Option<WebhookSpec>,
 }
 
-fn id() -> FieldPath {
-    FieldPath::dotted("id")
+fn id() -> PrimaryKey {
+    PrimaryKey::at(FieldPath::dotted("id"))
 }
 
 impl Default for HttpCollection {
@@ -246,6 +248,20 @@ impl HttpCollection {
     /// Whether writes can be made to depend on the version that was read.
     pub fn preconditions(&self) -> bool {
         self.precondition() != Precondition::None
+    }
+
+    /// Where in a record something lies that is read here: its id, its version, when it was
+    /// changed, whether it is gone.
+    pub fn own_paths(&self) -> impl Iterator<Item = &FieldPath> {
+        let cursor = self.read.as_ref().and_then(|read| read.incremental_sync.as_ref());
+        let gone = match &self.deleted_when {
+            Some(DeletedWhen::Field(gone)) => Some(&gone.field),
+            Some(DeletedWhen::Expression(_)) | None => None,
+        };
+        let tag = self.version_tag.as_ref().and_then(|tag| tag.field.as_ref());
+        let cursor = cursor.and_then(|sync| sync.cursor_field.as_ref());
+        let others = [tag, self.modified.as_ref(), cursor, gone];
+        self.primary_key.paths().iter().chain(others.into_iter().flatten())
     }
 
     /// The request that makes a record.

@@ -246,7 +246,9 @@ impl Hook {
     fn take(&self, lens: &Lens, record: Json, deleted: bool, delivery: &mut Delivery) -> Result<(), String> {
         let id = match (self.payload, &record) {
             // A hint may be the bare id.
-            (Payload::Hint, Json::String(_) | Json::Number(_)) => select::scalar_id(&record)?,
+            (Payload::Hint, Json::String(_) | Json::Number(_)) if lens.key.alone().is_some() => {
+                select::scalar_id(&record)?
+            }
             _ => lens.id(&record)?,
         };
         let believed = deleted && !self.deleted_when.is_empty() && !self.can_fetch;
@@ -254,7 +256,7 @@ impl Hook {
             delivery.records.push(Observation { id, tag: None, modified: None, content: Content::Gone });
             return Ok(());
         }
-        match self.content(record, deleted) {
+        match self.content(lens, record, deleted) {
             None => delivery.hints.push(id),
             Some((record, partial)) => delivery.records.push(observation(lens, id, record, partial)),
         }
@@ -263,8 +265,8 @@ impl Hook {
 
     /// Nothing for a record that is only named. That it was deleted is not
     /// believed either: it is read, and what is gone is gone.
-    fn content(&self, record: Json, deleted: bool) -> Option<(Json, bool)> {
-        let bare = record.as_object().is_some_and(|members| members.len() <= 1);
+    fn content(&self, lens: &Lens, record: Json, deleted: bool) -> Option<(Json, bool)> {
+        let bare = record.as_object().is_some_and(|members| members.len() <= lens.key.len());
         match self.payload {
             Payload::Hint => None,
             _ if deleted || bare => None,
@@ -280,7 +282,7 @@ impl Hook {
             }
             (None, json) => {
                 let inside = json.get("data").is_some_and(|data| data.is_object() || data.is_array());
-                if inside && lens.primary_key.get(&json).is_none() {
+                if inside && !lens.key.is_in(&json) {
                     FieldPath::dotted("data").take(json).unwrap_or_default()
                 } else {
                     json

@@ -129,6 +129,13 @@ impl Wire {
         *request.body_mut() = Some(body.into());
     }
 
+    /// Puts text into a request; XML, unless its headers say otherwise.
+    pub(crate) fn put_text(request: &mut reqwest::Request, body: String) {
+        let headers = request.headers_mut();
+        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/xml; charset=utf-8"));
+        *request.body_mut() = Some(body.into());
+    }
+
     fn is_ours(&self, url: &Url) -> bool {
         let base = self.base.as_url();
         let below = url.path().strip_prefix(base.path().trim_end_matches('/'));

@@ -10,6 +10,7 @@ use crate::complaint;
 use crate::error::{SpecError, quote};
 use crate::fill::Names;
 use crate::guard::{self, Guard};
+use crate::key::RecordKey;
 use crate::request::{Ask, Parts, below};
 use crate::select::{self, Lens};
 use crate::spec::{AnswerWhen, BaseUrl, BodyShape, IdFrom, Method, WriteSpec};
@@ -83,7 +84,13 @@ pub(crate) struct Means<'c> {
 const KNOWN: [&str; 4] = ["identity", "record", "key", "id"];
 
 impl Put {
-    pub(crate) fn new(key: &str, doing: Doing, base: &BaseUrl, spec: &WriteSpec) -> Result<Self, SpecError> {
+    pub(crate) fn new(
+        key: &str,
+        doing: Doing,
+        base: &BaseUrl,
+        spec: &WriteSpec,
+        record_key: &RecordKey,
+    ) -> Result<Self, SpecError> {
         let known = if doing == Doing::Create { KNOWN.get(..3).unwrap_or(&KNOWN) } else { &KNOWN };
         let (still, live) = headers(key, spec, known)?;
         let parts = Parts {
@@ -107,6 +114,14 @@ impl Put {
                 "does not say which record, as `{{ id }}` does",
             ));
         }
+        let lacks = record_key.lacking(&ask.members_of("id")).filter(|_| ask.uses("id"));
+        if let Some(why) = lacks {
+            return Err(SpecError::new(format!("{key}.path"), why));
+        }
+        if spec.id_from.is_some() && record_key.alone().is_none() {
+            let why = "gives one value, and the primary key has several parts";
+            return Err(SpecError::new(format!("{key}.id_from"), why));
+        }
         let id_from = spec.id_from.as_ref().map(|from| id_place(key, from)).transpose()?;
         let makes_id = |name: &str| matches!(&id_from, Some(IdPlace::Template(text)) if text.uses(name));
         let named = |name: &&str| {
@@ -129,14 +144,18 @@ impl Put {
             Target::Create => (request.former.as_ref().filter(|_| doing != Doing::Create), None),
             Target::Update(id, tag) | Target::Delete(id, tag) => (Some(id), tag.as_ref()),
         };
-        let names = self.names(request, id);
+        let names = self.names(means.lens, request, id);
         let prepared = match self.prepare(means, doing, request, &names, tag) {
             Ok(prepared) => prepared,
             Err(why) => return Outcome::Rejected { reason: format!("{}: {why}", self.ask.label) },
         };
         let fresh = prepared.headers().contains_key(IF_NONE_MATCH);
         let answer = match means.manner.batch.as_ref().filter(|batch| batch.takes(doing, &prepared)) {
-            Some(batch) => batch.send(means.wire, Item::new(prepared, request, id)).await,
+            Some(batch) => {
+                batch
+                    .send(means.wire, Item::new(prepared, request, id.map(|id| means.lens.key.shown(id))))
+                    .await
+            }
             None => self.ask.send(means.wire, prepared).await,
         };
         let answer = match answer {
@@ -144,7 +163,7 @@ impl Put {
             Err(lost) => return unanswered(&self.ask.label, &lost),
         };
         if answer.is_success() {
-            return self.applied(means.lens, id, &names, &answer);
+            return self.applied(means.lens, id, (request, &names), &answer);
         }
         if let Some(told) = self.told(means.manner, doing, &answer, fresh) {
             return told;
@@ -160,13 +179,13 @@ impl Put {
         }
     }
 
-    fn names(&self, request: &WriteRequest, id: Option<&NativeId>) -> Names {
+    fn names(&self, lens: &Lens, request: &WriteRequest, id: Option<&NativeId>) -> Names {
         let mut names = Map::new();
         for name in &self.named {
             let json = match *name {
                 "identity" | "record" => (*request.whole).clone(),
                 "key" => request.key.as_str().into(),
-                _ => id.map_or("", NativeId::as_str).into(),
+                _ => id.map_or_else(|| "".into(), |id| lens.key.shown(id)),
             };
             names.insert((*name).to_owned(), json);
         }
@@ -210,7 +229,13 @@ impl Put {
         Ok(prepared)
     }
 
-    fn applied(&self, lens: &Lens, id: Option<&NativeId>, names: &Names, answer: &Answer) -> Outcome {
+    fn applied(
+        &self,
+        lens: &Lens,
+        id: Option<&NativeId>,
+        (request, names): (&WriteRequest, &Names),
+        answer: &Answer,
+    ) -> Outcome {
         let json = answer.body.as_ref().ok().and_then(|body| select::parse(body).ok());
         let made = match &self.id_from {
             Some(place) if id.is_none() => place.find(json.as_ref(), names, answer),
@@ -221,7 +246,12 @@ impl Put {
             None => Some(json),
         });
         let shown = record.as_ref().and_then(|record| lens.id(record).ok());
-        let found = || made.or_else(|| shown.clone()).or_else(|| from_location(answer));
+        let elsewhere = || match lens.key.alone() {
+            Some(_) => from_location(answer),
+            // Who makes a record with such a key gives it.
+            None => lens.id(&request.whole).ok(),
+        };
+        let found = || made.or_else(|| shown.clone()).or_else(elsewhere);
         let Some(id) = id.cloned().or_else(found) else {
             let said = answer.words();
             let reason = format!("{}: {said}, without an id in the answer or in `Location`", self.ask.label);

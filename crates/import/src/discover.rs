@@ -166,14 +166,17 @@ pub fn starting(asked: &Asked, proposals: &[Proposal]) -> Result<Start, String> 
 fn collection(side: &str, proposal: &Proposal) -> Item {
     let name = name_of(&proposal.path);
     let shape = &proposal.shape;
-    let identity = shape.natural.clone().unwrap_or_else(|| shape.id.clone());
-    let there = if identity == shape.id { format!("{side}_{identity}") } else { identity.clone() };
+    let ids = || [Some(&shape.id), shape.id_with.as_ref()].into_iter().flatten().cloned().collect();
+    let identity: Vec<String> = shape.natural.clone().map_or_else(ids, |natural| vec![natural]);
+    // A key of several parts is the record's own, and no number that the side drew.
+    let drawn = |field: &String| *field == shape.id && shape.id_with.is_none();
+    let there = |field: &String| if drawn(field) { format!("{side}_{field}") } else { field.clone() };
     let writes = proposal.methods.iter().any(|(method, _)| method == "POST")
         && proposal.methods.iter().any(|(method, _)| matches!(method.as_str(), "PATCH" | "PUT"));
-    let fields = shape.fields.iter().filter(|(field, _)| !shape.known(field) || *field == identity);
+    let fields = shape.fields.iter().filter(|(field, _)| !shape.known(field) || identity.contains(field));
     let fields = fields.map(|(field, ty)| {
         let place = crate::airbyte::way(std::slice::from_ref(field));
-        let here = if writes && *field != shape.id {
+        let here = if writes && !drawn(field) {
             Out::text(place)
         } else {
             Out::Flow(vec![
@@ -181,7 +184,8 @@ fn collection(side: &str, proposal: &Proposal) -> Item {
                 Item::own("direction", Out::text("from_side")),
             ])
         };
-        let other = crate::airbyte::way(&[if *field == identity { there.clone() } else { field.clone() }]);
+        let other =
+            crate::airbyte::way(&[if identity.contains(field) { there(field) } else { field.clone() }]);
         let of =
             vec![Item::own("type", Out::text(*ty)), Item::own(side, here), Item::own(STUB, Out::text(other))];
         Item::own(crate::airbyte::field_name(field), Out::Flow(of))
@@ -189,13 +193,18 @@ fn collection(side: &str, proposal: &Proposal) -> Item {
     let fields = fields.collect();
     let between = vec![
         Item::own(side, Out::Map(here(proposal, writes))),
-        Item::own(STUB, crate::airbyte::stub(&name, &there)),
+        Item::own(STUB, crate::airbyte::stub(&name, &identity.iter().map(there).collect::<Vec<_>>())),
     ];
-    let about = format!("{}: {} records seen, told apart by `{}`.", proposal.path, shape.seen, shape.id);
+    let with = shape.id_with.as_ref().map(|with| format!(" and `{with}` together")).unwrap_or_default();
+    let about =
+        format!("{}: {} records seen, told apart by `{}`{with}.", proposal.path, shape.seen, shape.id);
     Item::own(
         name,
         Out::Map(vec![
-            Item::own("identity", Out::List(vec![Out::text(crate::airbyte::field_name(&identity))])),
+            Item::own(
+                "identity",
+                Out::List(identity.iter().map(|f| Out::text(crate::airbyte::field_name(f))).collect()),
+            ),
             Item::own("sides", Out::Map(between)),
             Item::own("fields", Out::Map(fields)),
         ]),
@@ -206,8 +215,12 @@ fn collection(side: &str, proposal: &Proposal) -> Item {
 /// The side's own part.
 fn here(proposal: &Proposal, writes: bool) -> Vec<Item> {
     let shape = &proposal.shape;
-    let mut items =
-        vec![Item::own("primary_key", Out::text(crate::airbyte::way(std::slice::from_ref(&shape.id))))];
+    let way = |field: &String| Out::text(crate::airbyte::way(std::slice::from_ref(field)));
+    let key = match &shape.id_with {
+        Some(with) => Out::List(vec![way(&shape.id), way(with)]),
+        None => way(&shape.id),
+    };
+    let mut items = vec![Item::own("primary_key", key)];
     if let Some(version) = shape.version.as_ref().filter(|_| !proposal.etag) {
         items.push(Item::own("version_tag", Out::Flow(vec![Item::own("field", Out::text(version))])));
     }
@@ -258,18 +271,24 @@ fn here(proposal: &Proposal, writes: bool) -> Vec<Item> {
             let of = vec![Item::own("method", Out::text(method)), Item::own("path", Out::text(path))];
             Some(Item::own(key, Out::Flow(of)))
         }));
-        let natural = shape.natural.as_ref().unwrap_or(&shape.id);
-        let by = Item::own(natural, Out::text(format!("{{{{ identity.{natural} }}}}")));
-        let of = vec![
-            Item::own("path", Out::text(&proposal.path)),
-            Item::own("request_parameters", Out::Flow(vec![by])),
-        ];
-        items.push(
-            Item::own("lookup", Out::Flow(of))
-                .said("Check that the side filters by this parameter, or take this out."),
-        );
+        items.push(lookup(proposal));
     }
     items
+}
+
+/// How a record is found by what people know it by.
+fn lookup(proposal: &Proposal) -> Item {
+    let shape = &proposal.shape;
+    let by = |field: &String| Item::own(field, Out::text(format!("{{{{ identity.{field} }}}}")));
+    let natural = shape.natural.as_ref();
+    let by = natural.map_or_else(
+        || [Some(&shape.id), shape.id_with.as_ref()].into_iter().flatten().map(by).collect(),
+        |natural| vec![by(natural)],
+    );
+    let of =
+        vec![Item::own("path", Out::text(&proposal.path)), Item::own("request_parameters", Out::Flow(by))];
+    Item::own("lookup", Out::Flow(of))
+        .said("Check that the side filters by this parameter, or take this out.")
 }
 
 /// A collection's name from its path: the last part that is no number.

@@ -5,6 +5,7 @@ mod link;
 mod page;
 mod past;
 mod story;
+mod subscriber;
 
 pub use conflict::{
     Chosen, ConflictPage, ConflictQuery, ConflictStory, Decide, MetValue, Pick, RecordConflicts, Restore,
@@ -14,6 +15,7 @@ pub use link::{Join, LinkDifference, Relink, RelinkPreview, Unlink};
 pub use page::{LogPage, LogQuery};
 pub use past::{AsOf, Diff, FieldDiff, PointReport};
 pub use story::{EditStory, FieldStory, NotSeen, Noted, SideStory, ValueStory, WriteStory};
+pub use subscriber::{Subscribe, Subscribed, TellAgain};
 
 use hms_sync_engine::{ErasedReport, FieldReport, SidePart, Status};
 use hms_sync_notary::NotaryStatus;
@@ -228,6 +230,9 @@ pub struct Verified {
     /// Checkpoints on record, each of which the log continues.
     #[serde(default)]
     pub recorded: u64,
+    /// Verifier keys that it signs with, or has signed with, under this name or another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
 }
 
 /// Events that were archived and dropped from the log.

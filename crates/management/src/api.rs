@@ -4,6 +4,7 @@
 mod audit;
 mod conflicts;
 mod links;
+mod subscribers;
 
 use crate::answers::ParkedFilter;
 use crate::body::{Refusal, read};
@@ -42,6 +43,9 @@ pub(crate) fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Room>>)> {
         (Method::GET, "/api/links/preview", get(links::preview)),
         (Method::POST, "/api/links/relink", post(links::relink)),
         (Method::POST, "/api/links/join", post(links::join)),
+        (Method::POST, "/api/subscribers/replay", post(subscribers::replay)),
+        (Method::POST, "/api/subscribers/subscribe", post(subscribers::subscribe)),
+        (Method::POST, "/api/subscribers/unsubscribe", post(subscribers::unsubscribe)),
         (Method::GET, "/api/record", get(record)),
         (Method::GET, "/api/history", get(history)),
         (Method::GET, "/api/explain", get(explain)),
@@ -184,6 +188,8 @@ async fn parked(
 enum Action {
     Replay,
     Discard,
+    PushOurs,
+    TakeTheirs,
 }
 
 #[derive(Deserialize)]
@@ -206,6 +212,8 @@ async fn release(State(room): Ask, request: Request) -> Answer<crate::Released> 
     let action = match action {
         Action::Replay => hms_sync_model::Released::Replay,
         Action::Discard => hms_sync_model::Released::Discard,
+        Action::PushOurs => hms_sync_model::Released::PushOurs,
+        Action::TakeTheirs => hms_sync_model::Released::TakeTheirs,
     };
     in_time(&room, room.desk.release(&filter, action)).await
 }

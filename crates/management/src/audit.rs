@@ -11,7 +11,7 @@ use hms_sync_audit::{Scope, Selection};
 use hms_sync_changelog::Log;
 use hms_sync_engine::{Command, side_of};
 use hms_sync_model::{Body, Event, FieldName, RecordId, SideName, Time};
-use hms_sync_notary::{Ask, KeyChange, Notary, NotaryError, NotaryStatus, Signed};
+use hms_sync_notary::{Ask, KeyChange, Notary, NotaryError, NotaryStatus, Signed, named_keys};
 use hms_sync_proof::{KeyName, TreeHead};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -288,8 +288,18 @@ impl Verified {
         let lost = found.lost.iter().map(LostEvents::of).collect();
         let (events, records) = (found.events, found.records);
         let archived = found.archived.iter().map(ArchivedEvents::of).collect();
-        Ok(Self { sound: problem.is_none(), events, records, lost, archived, problem, recorded })
+        let keys = keys_of(log, notary);
+        Ok(Self { sound: problem.is_none(), events, records, lost, archived, problem, recorded, keys })
     }
+}
+
+/// Every key that the log says it signs or has signed with.
+fn keys_of(log: &Log, notary: Option<&Notary>) -> Vec<String> {
+    let mut keys = notary.map(Notary::keys).unwrap_or_default();
+    // Where the stream is damaged the check has found that already.
+    let named = named_keys(log).unwrap_or_default();
+    keys.extend(named.into_iter().filter(|key| !keys.contains(key)).collect::<Vec<_>>());
+    keys.iter().map(ToString::to_string).collect()
 }
 
 impl LostEvents {

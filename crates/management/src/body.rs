@@ -81,7 +81,9 @@ impl From<DeskError> for Refusal {
             DeskError::NoSuchRecord { .. } | DeskError::NoSuchField { .. } | DeskError::NothingParked => {
                 StatusCode::NOT_FOUND
             }
-            DeskError::Invalid { .. } | DeskError::NoTime { .. } => StatusCode::BAD_REQUEST,
+            DeskError::Invalid { .. } | DeskError::NoTime { .. } | DeskError::NameTooLong { .. } => {
+                StatusCode::BAD_REQUEST
+            }
             DeskError::Stale { .. } => StatusCode::PRECONDITION_FAILED,
             DeskError::Refused { .. }
             | DeskError::NotDecided { .. }

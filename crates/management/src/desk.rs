@@ -9,14 +9,16 @@ use crate::answers::{
     TakenUp,
 };
 use crate::detail::detail;
-use crate::error::DeskError;
+use crate::error::{DeskError, name_fits};
 use crate::offline::Stopped;
 use crate::shelf::Shelf;
 use crate::stats::StatsReport;
 use crate::told::{Teller, Told};
 use hms_sync_changelog::Log;
 use hms_sync_engine::{Command, Engine, EngineError, Machine, Plan, RecordReport, Reply, Wake};
-use hms_sync_model::{CollectionName, Event, EventId, JobName, Lane, RecordId, Released as Action, SideName};
+use hms_sync_model::{
+    CollectionName, Event, EventId, JobName, Lane, ParkReason, RecordId, Released as Action, SideName,
+};
 use hms_sync_notary::Notary;
 use hms_sync_vault::Vault;
 use std::sync::Arc;
@@ -123,6 +125,7 @@ impl Desk {
 
     /// The record that goes by a name.
     pub(crate) async fn find(&self, name: &str) -> Result<RecordId, DeskError> {
+        name_fits(name)?;
         let asked = name.to_owned();
         let found = self.look(move |machine| machine.find(&asked)).await?;
         found.ok_or_else(|| DeskError::NoSuchRecord { name: name.to_owned() })
@@ -185,17 +188,22 @@ impl Desk {
     pub async fn release(&self, filter: &ParkedFilter, action: Action) -> Result<Released, DeskError> {
         let mut released = 0;
         let mut after: Option<String> = None;
-        let mut found = false;
+        let (mut found, mut other) = (false, false);
         loop {
             let page = self.parked(filter, after.as_deref(), PARKED_MAX).await?;
-            for item in page.items.iter().filter(|item| action == Action::Replay || !item.given_up) {
+            other |= page.items.iter().any(|item| is_put_back(item) != is_of_put_back(action));
+            for item in page.items.iter().filter(|item| is_said_of(action, item)) {
                 found = true;
                 released += self.release_one(item, action).await?;
             }
             let Some(next) = page.next else { break };
             after = Some(next);
         }
-        if found { Ok(Released { released }) } else { Err(DeskError::NothingParked) }
+        match (found, other) {
+            (true, _) => Ok(Released { released }),
+            (false, true) => Err(said_of_others(action)),
+            (false, false) => Err(DeskError::NothingParked),
+        }
     }
 
     async fn release_one(&self, item: &ParkedItem, action: Action) -> Result<usize, DeskError> {
@@ -411,4 +419,37 @@ fn read_history(
         events.len() <= limit
     })?;
     Ok(events)
+}
+
+/// Whether a person can say this of what is parked.
+fn is_said_of(action: Action, item: &ParkedItem) -> bool {
+    is_put_back(item) == is_of_put_back(action) && (action != Action::Discard || !item.given_up)
+}
+
+/// Whether it is a side that was put back from a backup.
+fn is_put_back(item: &ParkedItem) -> bool {
+    item.reason == ParkReason::Regression.to_string()
+}
+
+/// Of such a side there is something else to be said than of all others.
+fn is_of_put_back(action: Action) -> bool {
+    match action {
+        Action::PushOurs | Action::TakeTheirs => true,
+        Action::Replay | Action::Discard => false,
+    }
+}
+
+fn said_of_others(action: Action) -> DeskError {
+    let (why, hint) = if is_of_put_back(action) {
+        (
+            "no side that was put back from a backup is among it",
+            "replay takes up what else is parked, discard lets it be",
+        )
+    } else {
+        (
+            "a side that was put back from a backup is neither tried again nor let be",
+            "push-ours writes ours back to it, take-theirs takes what it shows as its edits",
+        )
+    };
+    DeskError::Invalid { why: why.to_owned(), hint: hint.to_owned() }
 }

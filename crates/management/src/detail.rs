@@ -40,6 +40,8 @@ pub(crate) fn detail(event: &Event) -> Json {
             let action = match action {
                 Released::Replay => "replay",
                 Released::Discard => "discard",
+                Released::PushOurs => "push_ours",
+                Released::TakeTheirs => "take_theirs",
             };
             json!({ "lane": of(lane), "action": action })
         }

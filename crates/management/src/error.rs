@@ -7,6 +7,18 @@ use hms_sync_notary::{ExportError, NotaryError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+/// Whether a text is no longer than a record's name can be.
+///
+/// # Errors
+/// [`DeskError::NameTooLong`] otherwise, without the text.
+pub fn name_fits(name: &str) -> Result<(), DeskError> {
+    let bytes = name.len();
+    if bytes > NAME_BYTES_MAX { Err(DeskError::NameTooLong { bytes }) } else { Ok(()) }
+}
+
+/// The longest name that is looked up, in bytes: longer than any id, also with a side before it.
+pub const NAME_BYTES_MAX: usize = 4_096;
+
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum DeskError {
@@ -15,6 +27,12 @@ pub enum DeskError {
     NoSuchRecord {
         /// The name.
         name: String,
+    },
+    /// What is called the name of a record is longer than any.
+    #[error("the name of a record has {NAME_BYTES_MAX} bytes at most, this one has {bytes}")]
+    NameTooLong {
+        /// How long it is.
+        bytes: usize,
     },
     /// The record has no such field.
     #[error("{record} has no field {field:?}")]
@@ -153,7 +171,7 @@ impl DeskError {
     /// What the person who asked can do.
     pub fn hint(&self) -> String {
         match self {
-            Self::NoSuchRecord { .. } => {
+            Self::NoSuchRecord { .. } | Self::NameTooLong { .. } => {
                 "name it by its id, as collection/identity (permit/P-1001), or as side:id there (clerk:17)"
                     .into()
             }

@@ -22,6 +22,7 @@ mod past;
 mod listing;
 mod conflicts;
 mod links;
+mod subscribers;
 mod offline;
 mod token;
 mod body;
@@ -34,12 +35,13 @@ pub use answers::{
     Dropped, EditStory, Erased, EventReport, Explanation, FieldDiff, FieldStory, History, Join,
     LinkDifference, LogPage, LogQuery, LostEvents, MetValue, NotSeen, Noted, ParkedFilter, ParkedItem,
     ParkedPage, Pick, PointReport, RecordConflicts, Released, Relink, RelinkPreview, Restore, Running,
-    SideStory, StatusReport, TakenUp, Unlink, ValueStory, Verified, WriteStory,
+    SideStory, StatusReport, Subscribe, Subscribed, TakenUp, TellAgain, Unlink, ValueStory, Verified,
+    WriteStory,
 };
 pub use api::api_routes;
 pub use audit::ExportAsk;
 pub use desk::Desk;
-pub use error::{DeskError, ServeError};
+pub use error::{DeskError, NAME_BYTES_MAX, ServeError, name_fits};
 pub use hooks::HookRoute;
 pub use line::one_line;
 pub use serve::{Limits, Options, Serving, serve};

@@ -48,7 +48,7 @@ impl Stopped {
     }
 
     pub(crate) fn command(&self, command: Command) -> Result<Reply, DeskError> {
-        if matches!(command, Command::Poll { .. }) {
+        if matches!(command, Command::Poll { .. } | Command::Retell { .. }) {
             return Err(DeskError::NotRunning);
         }
         let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);

@@ -165,6 +165,8 @@ impl Teller {
                 let words = match action {
                     Released::Replay => format!("a person asked to try {lane} again"),
                     Released::Discard => format!("a person let {lane} be as it is"),
+                    Released::PushOurs => format!("a person has ours written back to {lane}"),
+                    Released::TakeTheirs => format!("a person says that {lane} is meant as it is"),
                 };
                 (side_of(lane), words)
             }

@@ -320,4 +320,6 @@ async fn mistakes_are_told_with_a_hint() {
     check("POST", "/api/poll", "{", 400, "body").await;
     check("POST", "/api/parked/release", r#"{"action":"replay"}"#, 400, "what to release").await;
     check("POST", "/api/parked/release", r#"{"action":"replay","all":true}"#, 404, "parked").await;
+    check("POST", "/api/parked/release", r#"{"action":"push_ours","all":true}"#, 404, "parked").await;
+    check("POST", "/api/parked/release", r#"{"action":"take_ours","all":true}"#, 400, "take_theirs").await;
 }

@@ -18,6 +18,7 @@ mod nested;
 mod format;
 mod normal;
 mod path;
+mod known;
 mod side;
 mod values;
 
@@ -26,6 +27,7 @@ pub use codec::Codec;
 pub use expression::{Expressions, InvalidExpression};
 pub use format::InvalidFormat;
 pub use invert::Finding;
+pub use known::Known;
 pub use normal::Normal;
 pub use path::{FieldPath, InvalidPath};
 pub use side::{Direction, FieldMapping, MappingError, SideMap, UnmappableField, UnreadableField};

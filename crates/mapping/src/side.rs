@@ -250,6 +250,19 @@ impl SideMap {
         self.fields.iter().map(|mapped| &mapped.field)
     }
 
+    /// Where its fields lie.
+    pub fn paths(&self) -> impl Iterator<Item = &FieldPath> {
+        self.fields.iter().map(|mapped| &mapped.path)
+    }
+
+    /// The field that the side gives at a place, named by the members to step into.
+    pub fn field_at(&self, place: &[String]) -> Option<&FieldName> {
+        let there = |mapped: &&Mapped| {
+            mapped.path.parts().len() == place.len() && mapped.path.parts().zip(place).all(|(a, b)| a == b)
+        };
+        self.fields.iter().filter(|mapped| mapped.gives()).find(there).map(|mapped| &mapped.field)
+    }
+
     /// Where the field lies in the side's record.
     pub fn path(&self, field: &FieldName) -> Option<&FieldPath> {
         self.get(field).map(|mapped| &mapped.path)
@@ -279,6 +292,21 @@ impl SideMap {
         given
             .filter_map(|m| m.read(doc).map(|found| found.map(|v| (m.field.clone(), v))).transpose())
             .collect()
+    }
+
+    /// Every field that can be read, and why the others cannot: as [`Self::read`], or as
+    /// [`Self::read_partial`], without ending at the first.
+    pub fn read_each(&self, doc: &Json, partial: bool) -> (FieldMap, Vec<UnreadableField>) {
+        let (mut fields, mut unfit) = (FieldMap::new(), Vec::new());
+        for mapped in self.fields.iter().filter(|mapped| mapped.gives()) {
+            match mapped.read(doc) {
+                Ok(Some(value)) => drop(fields.insert(mapped.field.clone(), value)),
+                Ok(None) if partial => {}
+                Ok(None) => drop(fields.insert(mapped.field.clone(), Value::Absent)),
+                Err(why) => unfit.push(why),
+            }
+        }
+        (fields, unfit)
     }
 
     /// An object in the side's shape with those of `fields` that it takes, and

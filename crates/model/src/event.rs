@@ -123,6 +123,8 @@ pub enum ParkReason {
     Malformed,
     /// Two sides keep undoing each other.
     Flapping,
+    /// Many records of a side stand as they did earlier, as after a restore from a backup.
+    Regression,
 }
 
 impl fmt::Display for ParkReason {
@@ -142,6 +144,7 @@ impl fmt::Display for ParkReason {
             Self::MassDelete => "mass_delete",
             Self::Malformed => "malformed",
             Self::Flapping => "flapping",
+            Self::Regression => "regression",
         })
     }
 }
@@ -177,6 +180,10 @@ pub enum Released {
     Replay,
     /// Leave it; the side keeps what it has until the record changes again.
     Discard,
+    /// Of a side that was put back to an earlier state: write ours back to it.
+    PushOurs,
+    /// Of the same: what it shows now counts as its people's edits.
+    TakeTheirs,
 }
 
 /// A request that a handler asked for, as it will be sent.

@@ -23,6 +23,6 @@ pub use change::KeyChange;
 pub use error::{NotaryError, Refusal};
 pub use export::{Ask, ExportError};
 pub use last::{LastSigned, last_signed};
-pub use notary::{Notary, NotaryStatus, Signed, WitnessStatus};
+pub use notary::{Notary, NotaryStatus, Signed, WitnessStatus, named_keys};
 pub use settings::{Settings, WitnessSettings};
 pub use task::{Signing, begin};

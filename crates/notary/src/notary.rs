@@ -312,7 +312,7 @@ fn earlier_keys(log: &Log, signer: &Signer) -> Result<Vec<VerifierKey>, NotaryEr
 }
 
 /// Keys of every origin that the log's own events name.
-pub(crate) fn named_keys(log: &Log) -> Result<Vec<VerifierKey>, NotaryError> {
+pub fn named_keys(log: &Log) -> Result<Vec<VerifierKey>, NotaryError> {
     let mut keys: Vec<VerifierKey> = Vec::new();
     let Ok(stream) = RecordId::try_new(KEYS_STREAM) else { return Ok(keys) };
     for (_, event) in log.history(&stream, 1, usize::MAX)? {

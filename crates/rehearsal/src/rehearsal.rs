@@ -101,6 +101,23 @@ impl Rehearsal {
         Now { wall: START.plus(Duration::from_micros(self.now_us.unsigned_abs())), mono: Time(self.now_us) }
     }
 
+    /// What time it is.
+    pub fn now(&self) -> Time {
+        self.clock().wall
+    }
+
+    /// Puts a side back to how it stood at `at`, as from a backup.
+    pub fn put_back(
+        &mut self,
+        collection: &CollectionName,
+        side: &SideName,
+        at: Time,
+    ) -> Result<(), RehearsalError> {
+        let now = self.now();
+        self.side_mut(collection, side)?.put_back(at, now);
+        Ok(())
+    }
+
     /// Lets time pass in which nobody does anything and no side is read.
     pub fn wait(&mut self, duration: Duration) {
         self.now_us = self.now_us.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX));

@@ -182,6 +182,17 @@ impl Side {
         there
     }
 
+    /// Puts everything back to how it stood at `at`, version tags and times with it, as from a
+    /// backup: nothing of it is a change that a poll for changes would show.
+    pub(crate) fn put_back(&mut self, at: Time, now: Time) {
+        let ids: Vec<NativeId> = self.lives.keys().cloned().collect();
+        for id in ids {
+            let row = self.row_at(&id, at).cloned();
+            self.lives.entry(id).or_default().push((now, row));
+        }
+        self.done.clear();
+    }
+
     fn tag(&self, row: &Row) -> Option<Tag> {
         let named = || Tag::try_new(format!("v{}", row.version)).ok();
         if self.mood.tags { named() } else { None }

@@ -144,6 +144,8 @@ impl Told {
                 let word = match action {
                     Released::Replay => "replayed",
                     Released::Discard => "given up",
+                    Released::PushOurs => "ours pushed",
+                    Released::TakeTheirs => "theirs taken",
                 };
                 self.line(heard, "operator", "release", &lane.to_string(), format!("-> {word} #{n}"));
             }

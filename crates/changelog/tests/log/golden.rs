@@ -2,7 +2,7 @@
 //! they said then. New ones are made with `examples/golden.rs`; old ones are never changed.
 
 use hms_sync_changelog::{Log, Options, Sealed, seal};
-use hms_sync_model::{Body, Event, EventId, RecordId, Time};
+use hms_sync_model::{Body, Event, EventId, Kind, RecordId, Time};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -69,6 +69,19 @@ fn stores_of_every_released_format_say_what_they_said() {
         assert_eq!(rest["root"], head.root.to_string());
         assert_eq!(rest["views"], log.views(b"r", None, usize::MAX).unwrap().len());
     }
+}
+
+/// What a released version can write is in some store, so that every later one is held to read it.
+#[test]
+fn every_kind_of_event_is_in_a_store() {
+    let mut missing: Vec<Kind> = Kind::ALL.to_vec();
+    for golden in golden() {
+        let log = open(&copied(&golden.join("store")));
+        for (_, event) in log.events(1, usize::MAX).unwrap() {
+            missing.retain(|kind| *kind != event.body.kind());
+        }
+    }
+    assert_eq!(missing, [], "make a store of these: examples/golden.rs");
 }
 
 #[test]

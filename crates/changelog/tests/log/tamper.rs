@@ -141,6 +141,28 @@ proptest! {
     }
 }
 
+/// Damage in several places, of any kind: the first event that any of it concerns is named.
+#[test]
+fn of_several_bad_events_the_first_is_named() {
+    let mut random = fastrand::Rng::with_seed(36);
+    for _ in 0..60 {
+        let mut entries = log().1.clone();
+        let chunks = places(&entries, b'e');
+        let mut hurt = Vec::new();
+        for _ in 0..random.usize(2..5) {
+            let n = chunks[random.usize(..chunks.len())];
+            let (key, value) = &mut entries[n];
+            if !hurt.iter().any(|(_, harmed)| *harmed == n) {
+                let at = random.usize(..value.len());
+                hurt.push((owner(key, value, at), n));
+                value[at] ^= 1 << random.u8(..8);
+            }
+        }
+        let first = hurt.iter().map(|(seq, _)| *seq).min();
+        assert_eq!(examine(disk(&entries)).map(|bad| bad.seq), first, "{hurt:?}");
+    }
+}
+
 /// Entries of one letter, by their place.
 fn places(entries: &Entries, letter: u8) -> Vec<usize> {
     (0..entries.len()).filter(|n| entries[*n].0[0] == letter).collect()

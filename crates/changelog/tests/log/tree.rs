@@ -53,6 +53,25 @@ fn a_log_of_more_than_a_tile_has_its_tree_after_every_restart() {
     }
 }
 
+/// Nothing is worked out anew at a start: no event is read for the tree, however long the log is.
+#[test]
+fn the_tree_is_there_after_a_start_without_a_look_at_any_event() {
+    for place in Place::both() {
+        let mut maker = Maker::default();
+        for events in [300, 6_000] {
+            let log = place.open();
+            assert_eq!(log.reads(), 0);
+            log.append(&maker.many(events, 50, 20)).unwrap();
+            let head = log.tree_head();
+            log.close().unwrap();
+            let log = place.open();
+            assert_eq!((log.tree_head(), log.reads()), (head, 0));
+            log.inclusion(7, head.size).unwrap();
+            log.close().unwrap();
+        }
+    }
+}
+
 /// A disk with these entries.
 fn disk(entries: &[(Vec<u8>, Vec<u8>)]) -> MemoryDisk {
     let disk = MemoryDisk::new();

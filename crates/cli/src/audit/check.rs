@@ -108,36 +108,41 @@ fn told(screen: Screen, report: &Report) {
 }
 
 /// Heads of checkpoints from earlier, which the given keys signed.
-fn heads(options: &VerifyArgs) -> Result<Vec<TreeHead>, Failure> {
+fn heads(options: &VerifyArgs, keys: &[VerifierKey]) -> Result<Vec<TreeHead>, Failure> {
+    let failed = |words: String| Failure::new(Exit::Failed, words);
     let older = notes(&options.checkpoint)?;
-    let keys = keys(&options.key, "--key")?;
     let Some(first) = keys.first() else {
         return match older.first() {
             None => Ok(Vec::new()),
-            Some(_) => {
-                Err(Failure::new(Exit::Failed, "a checkpoint says nothing without the key that signed it")
-                    .hint("give the log's verifier key with --key"))
-            }
+            Some(_) => Err(failed("a checkpoint says nothing without the key that signed it".to_owned())
+                .hint("give the log's verifier key with --key")),
         };
     };
-    if let Some(other) =
-        keys.iter().find(|key| key.kind() != SignatureType::Ed25519 || key.name() != first.name())
-    {
-        return Err(Failure::new(
-            Exit::Failed,
-            format!("{} is not a key of the log {}", other.name(), first.name()),
-        ));
+    // In the words that an export is checked with.
+    if let Some(key) = keys.iter().find(|key| key.kind() != SignatureType::Ed25519) {
+        return Err(failed(AuditError::WitnessKey { key: key.name().to_string() }.to_string()));
+    }
+    if let Some(other) = keys.iter().find(|key| key.name() != first.name()) {
+        let (first, second) = (first.name().to_string(), other.name().to_string());
+        return Err(failed(AuditError::TwoLogs { first, second }.to_string()));
     }
     let trust = Trust::new(first.name().as_str(), keys.iter().cloned(), []);
-    let trust = trust.map_err(|why| Failure::new(Exit::Failed, in_one_line(&why)))?;
+    let trust = trust.map_err(|why| failed(in_one_line(&why)))?;
     let open = |(label, note): (String, Vec<u8>)| match trust.open(&note) {
         Ok(opened) => Ok(*opened.checkpoint().head()),
-        Err(why) => Err(Failure::new(
-            Exit::Failed,
-            format!("{label} is not a checkpoint of this log: {}", in_one_line(&why)),
-        )),
+        Err(source) => Err(failed(in_one_line(&AuditError::Older { label, source }))),
     };
     older.into_iter().map(open).collect()
+}
+
+/// That the log signs or has signed with each of these keys.
+fn is_of(keys: &[VerifierKey], found: &[String]) -> Result<(), Failure> {
+    let strange = keys.iter().find(|key| !found.contains(&key.to_string()));
+    let Some(key) = strange else { return Ok(()) };
+    let error =
+        format!("the key that was given is of {:?}: this log has never signed with it", key.name().as_str());
+    Err(Failure::new(Exit::Failed, error)
+        .hint("this is another log, or somebody has put another one in its place; `history FILE @log/keys` shows its keys"))
 }
 
 /// Verifies the change log of a configuration.
@@ -145,9 +150,11 @@ pub(super) async fn store(screen: Screen, file: &Path, options: &VerifyArgs) -> 
     if options.record.is_some() || !options.witness.is_empty() {
         return Err(Failure::new(Exit::Failed, "--record and --witness are for exports"));
     }
-    let heads = heads(options)?;
+    let keys = keys(&options.key, "--key")?;
+    let heads = heads(options, &keys)?;
     let given = heads.len();
     let found = source::verify(file, heads).await?;
+    is_of(&keys, &found.keys)?;
     if options.json {
         screen.json(&found)?;
     } else if found.sound {

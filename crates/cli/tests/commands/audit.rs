@@ -222,3 +222,91 @@ fn an_export_is_never_written_over_a_file() {
     assert!(soon.code == 1 && soon.err.contains("is no time"), "{soon:?}");
     drop(sync);
 }
+
+/// The key of a witness that nobody is.
+const WITNESS: &str = "witness.example/w+bbabb70a+BNdamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea";
+
+#[test]
+fn a_witness_that_is_away_or_never_answers_holds_nothing_up() {
+    let nobody = |port: std::net::TcpListener| port.local_addr().unwrap();
+    // Who connects to the first waits for ever; to the second nobody can.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let away = nobody(std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    for at in [silent.local_addr().unwrap(), away] {
+        let (bench, sync) = loaded(|yaml| {
+            let witness = format!("{{ key: \"{WITNESS}\", url: \"http://{at}\" }}");
+            format!("{yaml}\naudit: {{ every_events: 1, witnesses: [{witness}] }}\n")
+        });
+        bench.clerk.update("2", &json!({ "status": "approved" })).unwrap();
+        until("the edit", || bench.marshal.find("P-000002")[0]["state"] == "OK");
+        // The log's own checkpoints go on, with its signature alone.
+        let size = || bench.ask(&["status", "--json"]).json()["audit"]["size"].as_u64();
+        let before = size();
+        bench.clerk.update("3", &json!({ "status": "approved" })).unwrap();
+        until("another checkpoint", || size() > before);
+        if at == away {
+            until("it to be told", || bench.ask(&["status"]).out.contains("witness.example/w"));
+        }
+        assert_eq!(sync.stop().0, 0);
+    }
+}
+
+#[test]
+fn keys_of_the_wrong_kind_and_checkpoints_of_another_log_are_told() {
+    let (bench, sync) = loaded(named);
+    let (other, theirs) = loaded(|yaml| yaml);
+    let (key, export, foreign) = (bench.key(), bench.export("whole", &[]), other.checkpoint("foreign.note"));
+    let (file, foreign_key) = (bench.file(), other.key());
+    let cut = bench.path("cut.note").display().to_string();
+    let note = fs::read_to_string(&foreign).unwrap();
+    fs::write(&cut, &note[..note.len() / 2]).unwrap();
+    let secret = fs::read_to_string(bench.data().join("audit/key")).unwrap();
+    for what in [&export, &file] {
+        for (args, words) in [
+            (vec!["--key", WITNESS], "is the key of a witness, not of a log"),
+            (vec!["--key", secret.trim()], "is no verifier key"),
+            (vec!["--key", &foreign_key], "the key that was given is of"),
+            (vec!["--key", &key, "--key", &foreign_key], "keys of two logs"),
+            (vec!["--key", &key, "--checkpoint", &foreign], "is not one of this log"),
+            (vec!["--key", &key, "--checkpoint", &cut], "is not one of this log"),
+            (vec!["--key", &key, "--checkpoint", "/nowhere/it.note"], "/nowhere/it.note"),
+        ] {
+            let ran = verify(what, &args);
+            assert_ne!(ran.code, 0, "{ran:?}");
+            assert!(ran.err.contains(words), "{args:?}: {words}: {ran:?}");
+            assert!(!ran.err.contains("panicked") && !ran.err.contains(secret.trim()), "{ran:?}");
+        }
+    }
+    drop((sync, theirs));
+}
+
+/// Names that nobody has are told in a line, whatever they are.
+#[test]
+fn a_name_of_any_length_and_letters_is_answered_in_words() {
+    let (bench, sync) = loaded(|yaml| yaml);
+    let long = format!("permit/{}", "x".repeat(64 << 10));
+    for live in [true, false] {
+        names(&bench, &long);
+        if live {
+            sync_stop(&bench);
+        }
+    }
+    drop(sync);
+}
+
+fn names(bench: &Bench, long: &str) {
+    for name in [long, "permit/水🚒", "permit/e\u{301}", "permit/\u{1}\u{7f}", "", " ", "../../etc"] {
+        for command in ["history", "explain"] {
+            let ran = bench.ask(&[command, name]);
+            assert_eq!(ran.code, 1, "{ran:?}");
+            let words = if name.len() > 4_096 {
+                "the name of a record has 4096 bytes at most, this one has 65543"
+            } else {
+                "no record goes by the name"
+            };
+            assert!(ran.err.contains(words), "{:.300}", ran.err);
+            assert!(ran.err.len() < 2_000, "{} bytes of words", ran.err.len());
+            assert!(!ran.err.contains('\u{1}'), "{:?}", ran.err);
+        }
+    }
+}

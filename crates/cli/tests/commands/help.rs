@@ -4,7 +4,7 @@ use crate::bench::hms_sync;
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 38] = [
+    let commands: [&[&str]; 44] = [
         &[],
         &["demo"],
         &["run"],
@@ -19,6 +19,8 @@ fn every_command_explains_itself() {
         &["parked", "FILE", "list"],
         &["parked", "FILE", "replay"],
         &["parked", "FILE", "discard"],
+        &["parked", "FILE", "push-ours"],
+        &["parked", "FILE", "take-theirs"],
         &["conflicts"],
         &["conflicts", "FILE", "list"],
         &["conflicts", "FILE", "show"],
@@ -27,6 +29,10 @@ fn every_command_explains_itself() {
         &["unlink"],
         &["relink"],
         &["join"],
+        &["subscribers"],
+        &["subscribers", "FILE", "replay"],
+        &["subscribers", "FILE", "unsubscribe"],
+        &["subscribers", "FILE", "subscribe"],
         &["poll"],
         &["audit"],
         &["audit", "FILE", "verify"],

@@ -1,6 +1,7 @@
 //! Something is set aside, looked at, tried again, let be: live and from the log.
 
 use crate::bench::{Bench, until};
+use serde_json::json;
 
 /// The marshal does not know the word that the configuration gives it.
 fn with_a_refusal() -> Bench {
@@ -75,4 +76,58 @@ fn what_is_released_while_nothing_runs_is_taken_up_by_the_next_run() {
     until("both to arrive", || bench.marshal.len() == 2);
     assert_eq!(bench.marshal.doubled(), 0);
     assert_eq!(sync.stop().0, 0);
+}
+
+/// Thirty permits whose notes were changed from the second to the third, and at the clerk's are
+/// the second again, all at once.
+fn put_back() -> Bench {
+    let bench = Bench::new();
+    bench.clerk.seed_records(1, 30);
+    let notes = |text: &str| {
+        (1..=30).for_each(|id| bench.clerk.update(&id.to_string(), &json!({ "notes": text })).unwrap());
+    };
+    notes("second");
+    let sync = bench.run();
+    let arrived = |text: &'static str| {
+        let has = |no: usize| bench.marshal.find(&format!("P-{no:06}")).first()?.get("remarks").cloned();
+        until(text, || (1..=30).all(|no| has(no).is_some_and(|remarks| remarks == text)));
+    };
+    arrived("second");
+    notes("third");
+    arrived("third");
+    sync.stop();
+    notes("second");
+    bench
+}
+
+#[test]
+fn ours_is_written_back_to_a_side_that_was_put_back() {
+    let bench = put_back();
+    let sync = bench.run();
+    until("the side to be held", || parked(&bench) == 1);
+    let status = bench.ask(&["status"]).out;
+    assert!(status.contains("was it put back from a backup?"), "{status}");
+    let item = bench.ask(&["parked", "list", "--reason", "regression", "--json"]).json()[0].clone();
+    let listing = item["record"].as_str().unwrap().to_owned();
+    assert!(listing.starts_with("@sync/clerk/"), "{listing}");
+    let wrong = bench.ask(&["parked", "replay", &listing]);
+    assert_eq!(wrong.code, 1, "{wrong:?}");
+    assert!(wrong.err.contains("push-ours writes ours back to it"), "{wrong:?}");
+    sync.stop();
+    let said = bench.ask(&["parked", "push-ours", &listing]);
+    assert_eq!(
+        said.out, "1 listing: ours will be written back when the sync runs, once everything is read there\n",
+        "{said:?}"
+    );
+    let sync = bench.run();
+    let third = |no: usize| bench.clerk.find(&format!("P-{no:06}"))[0]["notes"] == "third";
+    until("the clerk to have it again", || (1..=30).all(third));
+    assert_eq!(parked(&bench), 0);
+    assert_eq!(bench.marshal.find("P-000007")[0]["remarks"], "third");
+    let wrong = bench.ask(&["parked", "take-theirs", &listing]);
+    assert_eq!(wrong.code, 1, "{wrong:?}");
+    let history = bench.ask(&["history", &listing]).out;
+    assert!(history.contains("many records stand as they did earlier"), "{history}");
+    assert!(history.contains("a person has ours written back to clerk"), "{history}");
+    sync.stop();
 }

@@ -25,16 +25,18 @@ fn permits(folder: &Path, change: impl Fn(String) -> String) -> PathBuf {
 #[test]
 fn the_tests_of_every_example_hold() {
     let mut found = 0;
-    for file in std::fs::read_dir(EXAMPLES).unwrap() {
-        let path = file.unwrap().path();
-        if path.extension().is_some_and(|end| end == "yaml") {
-            found += 1;
-            let ran = test(&path, &[]);
-            assert_eq!(ran.code, 0, "{}: {}{}", path.display(), ran.out, ran.err);
-            assert!(ran.out.contains(" passed in "), "{ran:?}");
+    for folder in [EXAMPLES.to_owned(), format!("{EXAMPLES}/cookbook")] {
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|end| end == "yaml") {
+                found += 1;
+                let ran = test(&path, &[]);
+                assert_eq!(ran.code, 0, "{}: {}{}", path.display(), ran.out, ran.err);
+                assert!(ran.out.contains(" passed in ") && !ran.out.contains("0 tests"), "{ran:?}");
+            }
         }
     }
-    assert!(found >= 3, "{found}");
+    assert!(found >= 12, "{found}");
 }
 
 #[test]
@@ -135,11 +137,18 @@ fn a_hundred_tests_are_played_while_somebody_waits() {
         let many = (0..100).map(|n| one.replace("the stronger status", &format!("{n} the stronger status")));
         format!("{head}    tests:\n{}", many.collect::<String>())
     });
-    let json = test(&file, &["--json"]).json();
+    // Others may be busy on the machine: the best of a few counts.
+    let mut json = test(&file, &["--json"]).json();
+    for _ in 0..4 {
+        if json["ms"].as_f64().unwrap() < 1_000.0 {
+            break;
+        }
+        json = test(&file, &["--json"]).json();
+    }
     assert_eq!((&json["passed"], &json["failed"]), (&100.into(), &0.into()));
     let events: u64 =
         json["tests"].as_array().unwrap().iter().map(|test| test["events"].as_u64().unwrap()).sum();
     assert!(events <= 100 * 40, "{events} events");
     eprintln!("100 tests, {events} events, {} ms", json["ms"]);
-    assert!(json["ms"].as_f64().unwrap() < 5_000.0, "{}", json["ms"]);
+    assert!(json["ms"].as_f64().unwrap() < 1_000.0, "{}", json["ms"]);
 }

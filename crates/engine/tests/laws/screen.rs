@@ -105,6 +105,12 @@ impl Part {
         edits.for_each(|edit| raise(&mut edit.seen, upto));
     }
 
+    /// Who edited a field here after the first `made` edits had this on the screen.
+    pub fn showed(&mut self, field: usize, made: u64, upto: &Upto) {
+        let edits = self.edits.iter_mut().filter(|edit| edit.field == field && edit.n > made);
+        edits.for_each(|edit| raise(&mut edit.seen, upto));
+    }
+
     /// Nobody knows what its people had been told when they edited, nor, until they are told
     /// of it again, later.
     pub fn doubt(&mut self) {

@@ -30,6 +30,8 @@ pub struct Mood {
     pub maps: [bool; FIELDS.len()],
     /// A row that is written anew is not shown by reads for so long.
     pub slow: i64,
+    /// Reads show rows as they stood so long ago: they are answered by a replica.
+    pub lag: i64,
 }
 
 impl Mood {
@@ -46,6 +48,7 @@ impl Mood {
             automation: automation && !ignores,
             maps: [true; FIELDS.len()],
             slow: 0,
+            lag: 0,
         };
         // Whether a write that nobody saw was kept, or undone by a user before a later edit,
         // cannot be told where a tag says that somebody edited and no answer says what was stored.
@@ -82,6 +85,8 @@ pub struct State {
     /// How many edits had been made on this side of this record.
     pub made: u64,
     pub at: i64,
+    /// From when on it stood there.
+    since: i64,
     pub gone: bool,
 }
 
@@ -99,12 +104,31 @@ impl Row {
     pub fn now(&self) -> &State {
         self.states.last().unwrap()
     }
+
+    /// As reads show it, which lag by so much; nothing if they do not show it yet.
+    fn read(&self, lag: i64, now: i64) -> Option<&State> {
+        if lag == 0 {
+            return Some(self.now());
+        }
+        self.states.iter().rev().find(|state| state.since + lag <= now)
+    }
 }
 
 /// What a request to a side shows: observations, with what edits each of them has in it.
 #[derive(Debug, Default)]
 pub struct Shown {
     pub made: Vec<(String, u64)>,
+    /// What a replica showed of rows that stand otherwise by now.
+    pub old: HashMap<String, Doc>,
+}
+
+impl Shown {
+    fn note(&mut self, id: &str, state: &State, lag: i64) {
+        self.made.push((id.to_owned(), state.made));
+        if lag > 0 {
+            self.old.insert(id.to_owned(), state.doc.clone());
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -150,7 +174,7 @@ impl Side {
         self.versions += 1;
         let id = format!("n{}", self.ids);
         let doc: Doc = std::array::from_fn(|f| doc[f].clone().map(|value| self.stored(f, value)));
-        let state = State { doc, version: self.versions, made, at: now, gone: false };
+        let state = State { doc, version: self.versions, made, at: now, since: now, gone: false };
         self.rows.insert(id.clone(), Row { no, states: vec![state], shown_from: 0 });
         id
     }
@@ -162,14 +186,14 @@ impl Side {
         let changes: Vec<_> =
             changes.into_iter().map(|(f, v)| (f, v.map(|value| self.stored(f, value)))).collect();
         let row = self.rows.get_mut(id).unwrap();
-        let mut state = State { version, made, at: now, ..row.now().clone() };
+        let mut state = State { version, made, at: now, since: now, ..row.now().clone() };
         changes.into_iter().for_each(|(field, value)| state.doc[field] = value);
         row.states.push(state);
     }
 
-    pub fn remove(&mut self, id: &str, made: u64) {
+    pub fn remove(&mut self, id: &str, made: u64, now: i64) {
         let row = self.rows.get_mut(id).unwrap();
-        let state = State { gone: true, made, ..row.now().clone() };
+        let state = State { gone: true, made, since: now, ..row.now().clone() };
         row.states.push(state);
     }
 
@@ -203,12 +227,20 @@ impl Side {
         }
     }
 
+    /// Whether people have done something to a row that reads do not show yet.
+    pub fn has_unread(&self, id: &str, now: i64) -> bool {
+        let row = self.rows.get(id);
+        // The last read was a little earlier.
+        let lag = if self.mood.lag > 0 { self.mood.lag + 1_000_000 } else { 0 };
+        row.is_some_and(|row| row.read(lag, now).is_none_or(|read| read.made < row.now().made))
+    }
+
     pub fn page(&self, shown: &mut Shown, now: i64) -> Page {
         let mut records = Vec::new();
         let rows = self.rows.iter().filter(|(_, row)| row.shown_from <= now);
-        let rows = rows.map(|(id, row)| (id, row.now()));
+        let rows = rows.filter_map(|(id, row)| Some((id, row.read(self.mood.lag, now)?)));
         for (id, state) in rows.filter(|(_, state)| !state.gone) {
-            shown.made.push((id.clone(), state.made));
+            shown.note(id, state, self.mood.lag);
             records.push(self.view(id, state));
         }
         Page { records, ..Page::default() }
@@ -216,9 +248,9 @@ impl Side {
 
     pub fn fetch(&self, id: &str, shown: &mut Shown, now: i64) -> Observation {
         let hidden = self.rows.get(id).is_some_and(|row| row.shown_from > now);
-        match self.rows.get(id).map(Row::now) {
+        match self.rows.get(id).and_then(|row| row.read(self.mood.lag, now)) {
             Some(state) if !state.gone && !hidden => {
-                shown.made.push((id.to_owned(), state.made));
+                shown.note(id, state, if now == i64::MAX { 0 } else { self.mood.lag });
                 self.view(id, state)
             }
             state => {
@@ -233,17 +265,14 @@ impl Side {
         }
     }
 
-    pub fn lookup(&self, request: &LookupRequest, shown: &mut Shown) -> Vec<Observation> {
+    pub fn lookup(&self, request: &LookupRequest, shown: &mut Shown, now: i64) -> Vec<Observation> {
         let wanted = request.identity[FIELDS[NO]].as_str();
-        let there =
-            self.rows.iter().filter(|(_, row)| !row.now().gone && row.now().doc[NO].as_deref() == wanted);
-        let found: Vec<_> =
-            there.map(|(id, row)| (id.clone(), row.now().made, self.view(id, row.now()))).collect();
-        found
-            .into_iter()
-            .map(|(id, made, seen)| {
-                shown.made.push((id, made));
-                seen
+        let rows = self.rows.iter().filter_map(|(id, row)| Some((id, row.read(self.mood.lag, now)?)));
+        let there = rows.filter(|(_, state)| !state.gone && state.doc[NO].as_deref() == wanted);
+        there
+            .map(|(id, state)| {
+                shown.note(id, state, self.mood.lag);
+                self.view(id, state)
             })
             .collect()
     }
@@ -285,7 +314,7 @@ impl Side {
                     return Done::nothing(Outcome::Conflict { reason: "412".into() });
                 }
                 if matches!(request.target, Target::Delete(..)) {
-                    self.remove(id, made);
+                    self.remove(id, made, now);
                     let written = Written { id: NativeId::try_new(id).unwrap(), tag: None, stored: None };
                     return Done::nothing(Outcome::Applied(written));
                 }

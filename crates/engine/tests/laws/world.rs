@@ -5,7 +5,7 @@
 mod heard;
 mod judge;
 
-use crate::laws::{Law, NONE_SLOW};
+use crate::laws::{Law, NONE_LAGS, NONE_SLOW};
 use crate::screen::{Part, Upto, upto};
 use crate::side::{BY, Doc, FIELDS, Mood, NO, NOTE, Shown, Side};
 use hms_sync_changelog::{Log, MemoryDisk};
@@ -32,6 +32,8 @@ const POLL: i64 = 4_000_000;
 const WINDOW: i64 = 3_000_000;
 /// How long a slow side does not show a row that was written just now.
 const SLOW: i64 = 2_500_000;
+/// How far the reads of a side lag that are answered by a replica: not beyond the window.
+const LAG: i64 = 2_000_000;
 /// When users and faults stop, and when all must be quiet.
 const CALM: i64 = 24_000_000;
 const QUIET: i64 = CALM + 24_000_000;
@@ -125,7 +127,7 @@ fn plan(sides: &[Side], rules: Rules) -> Plan {
         };
         parts.insert(side_name(i), part);
     }
-    let guard = Guard { max_deletes: 1_000, max_deletes_percent: 100 };
+    let guard = Guard { max_deletes: 1_000, max_deletes_percent: 100, ..Guard::default() };
     let (identity, personal) = (vec![name(NO)], BTreeSet::new());
     let collection =
         CollectionPlan { identity, rules, sides: parts, guard, recreate: Recreate::Fresh, personal };
@@ -180,6 +182,9 @@ pub struct World {
     histories: HashMap<RecordId, History>,
     of_no: HashMap<usize, Vec<RecordId>>,
     intents: HashMap<(RecordId, u64), Intent>,
+    /// Records on sides that lag where a write without a version went over what no read had
+    /// shown yet: when that was done cannot be told.
+    blind: BTreeSet<(usize, usize)>,
     /// Events of records since all should be quiet.
     late: u64,
     late_writes: u64,
@@ -203,6 +208,11 @@ impl World {
         for side in sides.iter_mut().filter(|_| slow.u8(0..6) == 0 && !NONE_SLOW.contains(&seed)) {
             side.mood.slow = SLOW;
         }
+        let mut lags = fastrand::Rng::with_seed(seed.rotate_left(32) ^ 7);
+        let lagging = NONE_LAGS.iter().all(|none| *none != seed) && lags.bool();
+        for side in sides.iter_mut().filter(|_| lagging && lags.u8(0..3) == 0) {
+            side.mood.lag = LAG;
+        }
         let faults = *rng.choice(&[0.0, 0.0, 0.1, 0.25]).unwrap();
         let deletes = rng.u8(0..4) == 0;
         let plan = Arc::new(plan(&sides, rules(seed, seed)));
@@ -225,6 +235,7 @@ impl World {
             histories: HashMap::new(),
             of_no: HashMap::new(),
             intents: HashMap::new(),
+            blind: BTreeSet::new(),
             late: 0,
             late_writes: 0,
             late_reads: 0,
@@ -428,7 +439,7 @@ impl World {
             }
             Effect::LookUp { record, side, request } => {
                 let i = index(&side);
-                let found = self.sides[i].lookup(&request, &mut shown);
+                let found = self.sides[i].lookup(&request, &mut shown, now);
                 self.screens(i, &shown);
                 let result = if away { Err(failed()) } else { Ok(found) };
                 (Wake::LookedUp { record, side, began, result }, i)
@@ -439,7 +450,9 @@ impl World {
                     Outcome::RetryLater { reason: "503".into(), after: None, side_wide: self.rng.bool() }
                 } else {
                     let done = self.carry_out(&record, i, version, &request, &mut shown);
-                    if self.hit(faults) { Outcome::Unknown { reason: "reset".into() } } else { done }
+                    // What became of it cannot be told from reads that lag; a key tells.
+                    let tells = self.sides[i].mood.lag == 0 || self.sides[i].mood.keys;
+                    if tells && self.hit(faults) { Outcome::Unknown { reason: "reset".into() } } else { done }
                 };
                 (Wake::Wrote { record, side, version, outcome }, i)
             }
@@ -469,6 +482,11 @@ impl World {
             }
             _ => None,
         };
+        if let Target::Update(id, None) | Target::Delete(id, None) = target
+            && self.sides[i].has_unread(id.as_str(), now)
+        {
+            self.blind.insert((no, i));
+        }
         let done = self.sides[i].write(request, no, made, now, &auto);
         self.say_of(no, || format!("{} <- {no} {target:?} {changed} = {:?}", side_name(i), done.outcome));
         if now > QUIET && !self.relinked {
@@ -533,9 +551,10 @@ impl World {
 
     /// Screens of rows that are being read: what they show that is in step has been seen.
     fn screens(&mut self, i: usize, shown: &Shown) {
-        for (id, _) in &shown.made {
+        for (id, made) in &shown.made {
             let Some(row) = self.sides[i].rows.get(id) else { continue };
-            let (no, doc) = (row.no, row.now().doc.clone());
+            let old = shown.old.get(id);
+            let (no, doc) = (row.no, old.unwrap_or(&row.now().doc).clone());
             let Some(record) = self.of_no.get(&no).and_then(|all| all.last()) else { continue };
             let history = &self.histories[record];
             let (merged, rules) = (&history.state.merged, self.rules());
@@ -550,6 +569,10 @@ impl World {
             for f in in_step {
                 let seen = upto(&self.parts[no], &self.histories[record].state.merged.clock, f, index);
                 self.parts[no][i].show(f, &seen, false);
+                if old.is_some() {
+                    // It stood there already when they edited what the replica does not show yet.
+                    self.parts[no][i].showed(f, *made, &seen);
+                }
             }
         }
     }
@@ -593,9 +616,9 @@ impl World {
         let (id, doc) = (id.clone(), state.doc.clone());
         if self.deletes && self.rng.u8(0..20) == 0 {
             self.parts[no][i].made += 1;
-            let made = self.parts[no][i].made;
+            let (made, now) = (self.parts[no][i].made, self.now);
             self.say_of(no, || format!("user of {} deletes {no} {id}", side_name(i)));
-            return self.sides[i].remove(&id, made);
+            return self.sides[i].remove(&id, made, now);
         }
         let mapped: Vec<usize> = (1..FIELDS.len()).filter(|f| self.sides[i].mood.maps[*f]).collect();
         let Some(&field) = self.rng.choice(&mapped) else { return };

@@ -76,7 +76,7 @@ fn plan(sides: &[SimSide; 2], window: Duration, grouped: bool, personal: bool) -
         .field(field("site"), rule(vec![Policy::Prefer(vec![side_name(1)])]))
         .build()
         .unwrap();
-    let guard = Guard { max_deletes: 1_000, max_deletes_percent: 100 };
+    let guard = Guard { max_deletes: 1_000, max_deletes_percent: 100, ..Guard::default() };
     let personal = PERSONAL.into_iter().filter(|_| personal).map(field).collect();
     let (identity, recreate) = (vec![field("no")], hms_sync_engine::Recreate::default());
     let collection = CollectionPlan { identity, rules, sides: parts, guard, recreate, personal };

@@ -28,7 +28,7 @@ impl Listing {
             .send_as(urgency, request, self.ask.own.as_ref())
             .await
             .map_err(|lost| later(&self.ask, &lost))?;
-        if Self::is_passed_over(of, &answer) || answer.judged.verdict == Verdict::Reset {
+        if Self::unread(of, &answer).is_some() || answer.judged.verdict == Verdict::Reset {
             return Ok((asked, answer));
         }
         Ok((asked, good(&self.ask, answer)?))
@@ -67,7 +67,10 @@ impl Listing {
                 request.headers_mut().insert(name.clone(), value);
             }
         }
-        if self.is_post() {
+        if let Some(text) = &self.text {
+            let text = text.fill(&with).map_err(|why| format!("`request_body_text`: {why}"))?;
+            Wire::put_text(&mut request, text.into_owned());
+        } else if self.is_post() {
             let json = self.json(progress, of, &with)?;
             Wire::put(&mut request, serde_json::to_vec(&json).map_err(|e| e.to_string())?);
         }
@@ -93,7 +96,8 @@ impl Listing {
         let start = since.and_then(|since| Some((since.spot.as_ref()?, progress.from.as_deref()?)));
         let end = since.and_then(|since| Some((since.end.as_ref()?, progress.until.as_deref()?)));
         let token = self.pages.token.as_ref().zip(progress.token.as_deref());
-        let of = of.and_then(|(naming, of)| Some((naming.spot.as_ref()?, of.key.as_str())));
+        let of = of.into_iter().flat_map(|(namings, of)| namings.of(of));
+        let of = of.filter_map(|(naming, piece)| Some((naming.spot.as_ref()?, piece.key.as_str())));
         start.into_iter().chain(end).chain(token).chain(of)
     }
 

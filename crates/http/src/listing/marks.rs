@@ -140,7 +140,7 @@ mod tests {
     use serde_json::{Value as Json, json};
 
     fn partition(n: u32) -> Partition {
-        Naming::new("k", "p", &[], None, None, false).unwrap().partition(&json!(n), None).unwrap()
+        Naming::new("k", "p", &[], None, None, false).unwrap().partition(0, &json!(n), None).unwrap()
     }
 
     fn stamp(n: u32) -> Json {

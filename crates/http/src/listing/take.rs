@@ -53,8 +53,8 @@ impl Listing {
                 let id = record.take();
                 shape::put(&mut record, path.parts(), id);
             }
-            if let Some((naming, partition)) = of {
-                naming.mark(partition, &mut record);
+            if let Some((namings, partition)) = of {
+                namings.mark(partition, &mut record);
             }
             taken.add(index, record)?;
         }

@@ -7,28 +7,32 @@
 use super::marks::{Known, Learned, Marks};
 use super::since::Mark;
 use super::{Listing, Shown};
-use crate::partition::{NAMES, Naming, Partition, Print};
+use crate::partition::{NAMES, Naming, Namings, Partition, Print};
 use crate::select::Lens;
 use crate::spec::{FieldPath, OnEmpty};
 use crate::wire::Wire;
 use chrono::Utc;
-use hms_sync_connector::{Content, Cursor, Page, PageToken, ReadError, ReadRequest, Scope};
+use hms_sync_connector::{Content, Cursor, Page, PageToken, ReadError, ReadRequest, Scope, Unread};
 use hms_sync_model::CollectionName;
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 /// After so many partitions that showed something, a poll need not begin before them.
 const MARKED_EVERY: usize = 256;
+/// How often the side is asked again for one that it fails at, before the others are read.
+const TRIES_MAX: u32 = 2;
+/// Pages of parents that are read at once, of routers behind the first.
+const INNER_PAGES_MAX: usize = 100;
 /// Passes of one listing that are remembered at once; there is one, but for tests and checks.
 const PASSES_MAX: usize = 4;
 
 /// What makes the partitions of a listing.
 #[derive(Debug)]
 pub(crate) struct Router {
-    pub(super) naming: Naming,
-    pub(super) source: Source,
+    pub(super) namings: Namings,
+    /// Of each router, the kinds of its parents.
+    sources: Vec<Vec<Source>>,
     passes: Mutex<Vec<Pass>>,
 }
 
@@ -71,11 +75,17 @@ struct Pass {
     next: Option<String>,
     /// What was learned since a cursor was given.
     unmarked: usize,
+    /// Whether any partition was read.
+    any_read: bool,
+    /// Why the first one was not that could not be.
+    unread: Option<(Shown, String)>,
+    /// How often the one that is to be read was tried, and the side failed.
+    tries: u32,
 }
 
 impl Router {
-    pub(super) fn new(naming: Naming, source: Source) -> Self {
-        Self { naming, source, passes: Mutex::default() }
+    pub(super) fn new(namings: Namings, sources: Vec<Vec<Source>>) -> Self {
+        Self { namings, sources, passes: Mutex::default() }
     }
 
     /// What is remembered of a pass, taken out.
@@ -93,18 +103,90 @@ impl Router {
         passes.push(pass);
     }
 
-    /// A page of partitions, with what is to be told of it.
+    /// A page of partitions, with what is to be told of it: those of the first router's parents,
+    /// each with all of the other routers'.
     async fn partitions(
         &self,
         wire: &Wire,
         collection: &CollectionName,
         at: Option<&String>,
     ) -> Result<(Vec<Partition>, Page), ReadError> {
-        let (listing, lens, key) = match &self.source {
-            Source::Values(values) => return Ok((values.clone(), Page::default())),
-            Source::Parents { listing, lens, key } => (listing, lens, key),
+        let (mut all, mut page) = self.page_of_router(0, wire, collection, at).await?;
+        for router in 1..self.sources.len() {
+            let (others, more) = self.whole_router(router, wire, collection).await?;
+            page.partial |= more.partial;
+            page.unreadable.extend(more.unreadable);
+            all = all.iter().flat_map(|one| others.iter().map(|other| one.and(other))).collect();
+        }
+        Ok((all, page))
+    }
+
+    /// All partitions of one of the other routers.
+    async fn whole_router(
+        &self,
+        router: usize,
+        wire: &Wire,
+        collection: &CollectionName,
+    ) -> Result<(Vec<Partition>, Page), ReadError> {
+        let (mut all, mut whole, mut at) = (Vec::new(), Page::default(), None);
+        for _ in 0..INNER_PAGES_MAX {
+            let (some, page) = self.page_of_router(router, wire, collection, at.as_ref()).await?;
+            all.extend(some);
+            whole.partial |= page.partial;
+            whole.unreadable.extend(page.unreadable);
+            match page.next {
+                Some(next) => at = Some(next.0),
+                None => return Ok((all, whole)),
+            }
+        }
+        let reason = format!("router {} lists more than {INNER_PAGES_MAX} pages of parents", router + 1);
+        Err(ReadError::Denied { reason: format!("{reason}: name it first") })
+    }
+
+    /// A page of one router's partitions: one kind of parents after the other.
+    async fn page_of_router(
+        &self,
+        router: usize,
+        wire: &Wire,
+        collection: &CollectionName,
+        at: Option<&String>,
+    ) -> Result<(Vec<Partition>, Page), ReadError> {
+        let kinds = self.sources.get(router).map_or(&[][..], Vec::as_slice);
+        let namings = self.namings.0.get(router).map_or(&[][..], Vec::as_slice);
+        let split = at.filter(|_| kinds.len() > 1).and_then(|at| at.split_once(':'));
+        let (kind, after) = match split {
+            Some((kind, after)) => (kind.parse().unwrap_or(0), Some(after.to_owned())),
+            None => (0, at.cloned()),
         };
-        let after = at.cloned().map(PageToken);
+        let (Some(source), Some(naming)) = (kinds.get(kind), namings.get(kind)) else {
+            return Ok((Vec::new(), Page::default()));
+        };
+        let after = after.filter(|after| !after.is_empty());
+        let (all, mut page) = source.page(naming, kind, wire, collection, after).await?;
+        page.next = match page.next.take() {
+            Some(next) if kinds.len() > 1 => Some(PageToken(format!("{kind}:{}", next.0))),
+            None if kind + 1 < kinds.len() => Some(PageToken(format!("{}:", kind + 1))),
+            next => next,
+        };
+        Ok((all, page))
+    }
+}
+
+impl Source {
+    /// A page of one kind of parents.
+    async fn page(
+        &self,
+        naming: &Naming,
+        kind: usize,
+        wire: &Wire,
+        collection: &CollectionName,
+        after: Option<String>,
+    ) -> Result<(Vec<Partition>, Page), ReadError> {
+        let (listing, lens, key) = match self {
+            Self::Values(values) => return Ok((values.clone(), Page::default())),
+            Self::Parents { listing, lens, key } => (listing, lens, key),
+        };
+        let after = after.map(PageToken);
         let request = ReadRequest { collection: collection.clone(), scope: Scope::Everything, after };
         let mut page = Box::pin(listing.page(wire, lens, request)).await?;
         // Children of parents that are not taken are not known to be gone.
@@ -113,7 +195,8 @@ impl Router {
         for record in std::mem::take(&mut page.records) {
             // What says that it is gone has no children any more.
             let Content::Whole(json) = &record.content else { continue };
-            match self.parent(key, json) {
+            let found = key.get(json).ok_or_else(|| "there is nothing".to_owned());
+            match found.and_then(|found| naming.partition(kind, found, Some(json))) {
                 Ok(partition) => all.push(partition),
                 Err(why) => page.unreadable.push(format!(
                     "{}: the parent {:.60} has no usable key at `{key}`: {why}",
@@ -122,13 +205,10 @@ impl Router {
                 )),
             }
         }
+        // Of parents' parents that could not be read nothing is known here.
+        page.unreadable.extend(std::mem::take(&mut page.unread).into_iter().map(|unread| unread.reason));
         page.passed_over.clear();
         Ok((all, page))
-    }
-
-    fn parent(&self, key: &FieldPath, record: &Json) -> Result<Partition, String> {
-        let json = key.get(record).ok_or_else(|| "there is nothing".to_owned())?;
-        self.naming.partition(json, Some(record))
     }
 }
 
@@ -204,9 +284,29 @@ impl Listing {
         };
         let after = step.child.take().map(PageToken);
         let scope = self.scope_of(&request.scope, &partition, pass);
-        let of = Some((&router.naming, &partition));
-        let (mut page, shown) = self.page_of(wire, lens, of, &scope, after).await?;
+        let of = Some((&router.namings, &partition));
+        let first = after.is_none();
+        let (mut page, shown) = match self.page_of(wire, lens, of, &scope, after).await {
+            // An answer that will not do, for this one alone or for all.
+            Err(ReadError::Broken { reason }) if first => {
+                (Page { unreadable: vec![reason], ..Page::default() }, Shown::Refused)
+            }
+            other => other?,
+        };
+        if shown == Shown::Failing && pass.tries < TRIES_MAX {
+            pass.tries += 1;
+            let reason = page.unreadable.pop().unwrap_or_default();
+            return Err(ReadError::Later { reason, after: None });
+        }
         step.shown |= shown == Shown::Records;
+        if shown.is_unread() {
+            pass.unread.get_or_insert_with(|| (shown, page.unreadable.join("; ")));
+            let places = router.namings.places(&partition);
+            if !places.is_empty() {
+                let unread = |reason| Unread { places: places.clone(), reason };
+                page.unread = std::mem::take(&mut page.unreadable).into_iter().map(unread).collect();
+            }
+        }
         let cursor = page.cursor.take();
         match page.next.take() {
             Some(next) => step.child = Some(next.0),
@@ -237,6 +337,7 @@ impl Listing {
         let everything = request.scope == Scope::Everything;
         if pass.queue.is_empty() {
             let Some(next) = pass.next.take() else {
+                self.none_was_read(pass)?;
                 if everything && !step.shown {
                     page.partial |= self.on_empty == OnEmpty::Skip;
                     page.empty_is_meant = self.on_empty == OnEmpty::Sync;
@@ -258,6 +359,19 @@ impl Listing {
         let token = serde_json::to_string(&step).map_err(|e| self.broken(&e.to_string()))?;
         page.next = Some(PageToken(token));
         Ok(page)
+    }
+
+    /// Where every one that was listed is refused, something is wrong with us, or with the side.
+    fn none_was_read(&self, pass: &Pass) -> Result<(), ReadError> {
+        match &pass.unread {
+            Some((Shown::Refused, why)) if !pass.any_read => {
+                Err(self.denied(&format!("none can be read: {why}")))
+            }
+            Some((Shown::Failing, why)) if !pass.any_read => {
+                Err(ReadError::Later { reason: format!("none can be read: {why}"), after: None })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn at_end(&self, pass: &Pass) -> Option<Cursor> {
@@ -284,10 +398,10 @@ impl Listing {
         }
         match all.first() {
             Some(first) => {
-                let line = self.check_one(wire, lens, Some((&router.naming, first))).await?;
-                Ok(format!("{line}, of the {} {:.60}", router.naming.field(), first.key))
+                let line = self.check_one(wire, lens, Some((&router.namings, first))).await?;
+                Ok(format!("{line}, of the {}", router.namings.label(first)))
             }
-            None => Ok(format!("{}: there is no {} yet to ask for", self.ask.label, router.naming.field())),
+            None => Ok(format!("{}: there is no {} yet to ask for", self.ask.label, router.namings.fields())),
         }
     }
 }
@@ -308,7 +422,9 @@ impl Pass {
     /// A partition has come to its end.
     fn done(&mut self, partition: &Partition, shown: Shown, cursor: Option<&Cursor>) {
         self.queue.pop_front();
-        if shown == Shown::Unread {
+        self.tries = 0;
+        self.any_read |= !shown.is_unread();
+        if shown.is_unread() {
             self.learned.missed.insert(partition.print.clone());
             return;
         }

@@ -1,7 +1,7 @@
 //! What the body of a request is made of.
 
 use super::either::{self, Either};
-use super::{FieldPath, Tree};
+use super::{FieldPath, Template, Tree};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
@@ -31,6 +31,8 @@ pub enum BodyFormat {
     MergePatch,
     /// `application/json-patch+json` (RFC 6902): an `add` for each field that is sent.
     JsonPatch,
+    /// `text/plain`: what `text` says, as a calendar entry is written.
+    Text,
 }
 
 /// The body of a write: a word for the fields it sends, or a map that says more.
@@ -44,6 +46,8 @@ pub struct BodySpec {
     pub wrap: FieldPath,
     /// What else is sent.
     pub add: Option<Tree>,
+    /// The body, for `text`.
+    pub text: Option<Template>,
     /// The `Content-Type`. Default: as `format` says.
     pub content_type: Option<String>,
 }
@@ -63,7 +67,7 @@ struct BodyMap {
     /// `changed` to update, none to delete.
     #[serde(default)]
     fields: Option<BodyShape>,
-    /// `json`, `form`, `merge_patch` or `json_patch`. Default: `json`.
+    /// `json`, `form`, `merge_patch`, `json_patch` or `text`. Default: `json`.
     #[serde(default)]
     format: BodyFormat,
     /// Members around the fields, from the outside, as `data.attributes`; `0` is a
@@ -74,6 +78,11 @@ struct BodyMap {
     /// know. For `json_patch` a list of operations, which go before ours.
     #[serde(default)]
     add: Option<Tree>,
+    /// For `text`: all of the body, a template that knows what those of the path know. The fields
+    /// are sent as far as it names them: `{{ record.title }}`.
+    #[serde(default)]
+    #[schemars(example = &"SUMMARY:{{ record.title }}")]
+    text: Option<Template>,
     /// The `Content-Type`. Default: as `format` says.
     #[serde(default)]
     content_type: Option<String>,
@@ -84,8 +93,8 @@ impl<'de> Deserialize<'de> for BodySpec {
         let expected = "`changed`, `whole`, `none`, or a map with `fields`, `format`, `wrap`, `add`";
         Ok(match either::read::<_, BodyShape, BodyMap>(deserializer, expected)? {
             Either::Word(fields) => Self::of(fields),
-            Either::Map(BodyMap { fields, format, wrap, add, content_type }) => {
-                Self { fields, format, wrap, add, content_type }
+            Either::Map(BodyMap { fields, format, wrap, add, text, content_type }) => {
+                Self { fields, format, wrap, add, text, content_type }
             }
         })
     }

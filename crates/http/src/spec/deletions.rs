@@ -1,6 +1,6 @@
 //! Where a side lists what is gone.
 
-use super::{FieldPath, ReadSpec};
+use super::{PrimaryKey, ReadSpec};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -12,7 +12,7 @@ pub struct DeletionsSpec {
     /// Default: the collection's `primary_key`.
     #[serde(default)]
     #[schemars(example = &"record_id")]
-    pub primary_key: Option<FieldPath>,
+    pub primary_key: Option<PrimaryKey>,
     /// How they are listed; with `incremental_sync` they have a cursor of their own.
     pub read: ReadSpec,
 }

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 pub struct ReadSpec {
     /// Below the side's URL.
     pub path: Template,
-    /// `POST` for listings that are asked for by a body. Default: `GET`.
+    /// `POST` for listings that are asked for by a body; `PROPFIND` and `REPORT` of `WebDAV`. Default: `GET`.
     #[serde(default)]
     pub http_method: ReadMethod,
     /// What follows the `?`. Templates know `cursor`, `cursor_end`, `cursor_id`, `page_size`,
@@ -29,6 +29,12 @@ pub struct ReadSpec {
     /// `request_parameters` know; one that is a single `{{ … }}` keeps its type.
     #[serde(default)]
     pub request_body_json: Option<serde_json::Value>,
+    /// The text that any request but a `GET` carries instead, as XML is. Its template knows what
+    /// `request_parameters` know. Its `Content-Type` may stand in `request_headers`. Default:
+    /// none.
+    #[serde(default)]
+    #[schemars(example = &"<propfind xmlns='DAV:'><allprop/></propfind>")]
+    pub request_body_text: Option<Template>,
     /// Where in the answer the records are. Default: the answer itself if it is a
     /// list, else its only member that is one.
     #[serde(default)]
@@ -63,6 +69,7 @@ impl ReadSpec {
             request_parameters: BTreeMap::new(),
             request_headers: Headers::default(),
             request_body_json: None,
+            request_body_text: None,
             record_selector: None,
             decoder: Decoder::Json,
             paginator: Paginator::None,
@@ -79,12 +86,11 @@ impl ReadSpec {
     /// without that.
     #[must_use]
     pub fn alone(mut self) -> Self {
-        if let Some(PartitionRouter::Substream(router)) = &mut self.partition_router {
-            router.parent_stream = match router.parent_stream.clone() {
-                ParentStream::Collection(_) => ParentStream::Listing(Box::new(Self::new(Template::root()))),
-                ParentStream::Listing(read) => ParentStream::Listing(Box::new(read.alone())),
-            };
-        }
+        let alone = |stream| match stream {
+            ParentStream::Collection(_) => ParentStream::Listing(Box::new(Self::new(Template::root()))),
+            ParentStream::Listing(read) => ParentStream::Listing(Box::new(read.alone())),
+        };
+        self.partition_router.iter_mut().for_each(|router| router.each_parent(&alone));
         self
     }
 }
@@ -239,6 +245,10 @@ pub enum ReadMethod {
     Get,
     /// By a body.
     Post,
+    /// As `WebDAV` lists a collection; with `decoder: { type: xml }`.
+    Propfind,
+    /// As `CalDAV` and `CardDAV` look for entries in one.
+    Report,
 }
 
 /// How one record is read by its id.

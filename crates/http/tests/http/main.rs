@@ -25,6 +25,7 @@ mod incremental;
 mod partitions;
 mod forms;
 mod writing;
+mod keys;
 mod subscribers;
 mod bodies;
 mod versions;

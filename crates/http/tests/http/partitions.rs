@@ -4,7 +4,9 @@ use crate::sides::{collection, ids, serve, try_connector};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
-use hms_sync_connector::{Connector, Content, Cursor, Observation, Page, PageToken, ReadRequest, Scope};
+use hms_sync_connector::{
+    Connector, Content, Cursor, Observation, Page, PageToken, ReadRequest, Scope, Unread,
+};
 use hms_sync_http::HttpConnector;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, HashMap};
@@ -114,6 +116,7 @@ struct Whole {
     seen: Vec<Observation>,
     cursor: Option<Cursor>,
     unreadable: Vec<String>,
+    unread: Vec<Unread>,
     partial: bool,
     empty_is_meant: bool,
     cursors: usize,
@@ -137,6 +140,7 @@ async fn go_on(connector: &HttpConnector, scope: &Scope, mut after: Option<PageT
         whole.cursors += usize::from(page.cursor.is_some());
         whole.cursor = page.cursor.or(whole.cursor);
         whole.unreadable.extend(page.unreadable);
+        whole.unread.extend(page.unread);
         whole.partial |= page.partial;
         whole.empty_is_meant |= page.empty_is_meant;
         after = page.next;
@@ -210,15 +214,27 @@ async fn a_parent_that_cannot_be_read_stops_no_other_and_proves_nothing() {
     side.heard();
     let part = pass(&connector, &whole.since()).await;
     assert_eq!(part.ids(), ["10", "30", "40"]);
-    let [line] = part.unreadable.as_slice() else { panic!("{:?}", part.unreadable) };
-    assert!(line.contains("for project 2: ") && line.contains("404"), "{line}");
+    let [unread] = part.unread.as_slice() else { panic!("{:?}", part.unread) };
+    assert!(unread.reason.contains("for project 2: ") && unread.reason.contains("404"), "{unread:?}");
+    assert_eq!(unread.places, [(vec!["project_id".to_owned()], json!(2))], "by which its records are known");
+    assert!(!part.partial && part.unreadable.is_empty());
     // What was missed meanwhile is not lost.
     side.put(2, 21, 3);
     side.shop().refused.clear();
     let then = pass(&connector, &part.since()).await;
     assert_eq!(then.ids(), ["10", "20", "21", "30", "40"]);
-    // A refusal is a person's business, unless filters say otherwise.
+    // Where records do not say of which parent they are, nothing is known of any.
     side.shop().refused.insert(3, 403);
+    let mut unnamed = tasks();
+    unnamed["partition_router"].as_object_mut().unwrap().remove("record_field");
+    let part = pass(
+        &try_connector(&json!({ "url": url }), &json!({ "read": unnamed })).unwrap(),
+        &Scope::Everything,
+    )
+    .await;
+    assert_eq!((part.ids().len(), part.unreadable.len(), part.unread.len()), (4, 1, 0));
+    // Where all are refused, it is a person's business, unless filters say otherwise.
+    side.shop().refused.extend((1..=4).map(|project| (project, 403)));
     let scope = Scope::Everything;
     let mut after = None;
     let refused = loop {
@@ -229,12 +245,13 @@ async fn a_parent_that_cannot_be_read_stops_no_other_and_proves_nothing() {
         }
         assert!(after.is_some());
     };
-    assert!(refused.contains("403"), "{refused}");
+    assert!(refused.contains("none can be read") && refused.contains("403"), "{refused}");
+    side.shop().refused.retain(|project, _| *project == 3);
     let handler = json!({ "response_filters": [{ "http_codes": [403], "action": "ignore" }] });
     let ignoring = json!({ "url": url, "error_handler": handler });
     let ignoring = try_connector(&ignoring, &json!({ "read": tasks() })).unwrap();
     let part = pass(&ignoring, &Scope::Everything).await;
-    assert_eq!((part.ids().len(), part.unreadable.len()), (4, 1));
+    assert_eq!((part.ids().len(), part.unread.len()), (4, 1));
 }
 
 #[tokio::test]
@@ -454,4 +471,81 @@ async fn a_check_asks_for_a_parent_and_one_of_its_children() {
     side.put(7, 70, 1);
     let line = connector.check(&collection()).await.unwrap();
     assert!(line.contains("the first record is 70") && line.contains("of the project 7"), "{line}");
+}
+
+/// A side that answers every listing with one record that says which listing it is.
+async fn echo() -> crate::sides::Answering {
+    crate::sides::Answering::with(|heard| {
+        let query = heard.query.get("kind").cloned().unwrap_or_default();
+        crate::sides::plain(match heard.path.as_str() {
+            "/api/teams" => json!([{ "id": "t1" }, { "id": "t2" }]),
+            "/api/users" => json!([{ "id": "u1" }]),
+            path => json!([{ "id": format!("{path}?{query}") }]),
+        })
+    })
+    .await
+}
+
+async fn listed(read: &Json) -> Vec<String> {
+    let side = echo().await;
+    let connector = side.read(read);
+    let (seen, _) = crate::sides::pass(&connector, Scope::Everything, || {}).await.unwrap();
+    crate::sides::ids(&seen)
+}
+
+#[tokio::test]
+async fn there_is_a_listing_for_each_combination_of_several_routers() {
+    let read = json!({ "path": "/of/{{ stream_partition.team }}/{{ stream_partition.year }}",
+        "request_parameters": { "kind": "{{ stream_slice.kind }}" },
+        "partition_router": [
+            { "type": "SubstreamPartitionRouter", "parent_stream": { "path": "/teams" }, "partition_field": "team" },
+            { "type": "ListPartitionRouter", "values": [2025, 2026], "cursor_field": "year" },
+            { "type": "list", "values": ["a", "b"], "partition_field": "kind", "record_field": "kind" },
+        ] });
+    assert_eq!(
+        listed(&read).await,
+        [
+            "/api/of/t1/2025?a",
+            "/api/of/t1/2025?b",
+            "/api/of/t1/2026?a",
+            "/api/of/t1/2026?b",
+            "/api/of/t2/2025?a",
+            "/api/of/t2/2025?b",
+            "/api/of/t2/2026?a",
+            "/api/of/t2/2026?b",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn parents_of_several_kinds_are_listed_one_kind_after_the_other() {
+    let read = json!({ "path": "/of/{{ stream_partition.owner }}",
+        "partition_router": { "type": "SubstreamPartitionRouter", "parent_stream_configs": [
+            { "parent_stream": { "path": "/teams" }, "partition_field": "owner" },
+            { "stream": { "path": "/users" }, "parent_key": "id", "partition_field": "owner" },
+        ] } });
+    assert_eq!(listed(&read).await, ["/api/of/t1?", "/api/of/t2?", "/api/of/u1?"]);
+}
+
+#[tokio::test]
+async fn what_routers_lack_is_told_before_anything_is_asked() {
+    let team =
+        json!({ "type": "substream", "parent_stream": { "path": "/teams" }, "partition_field": "team" });
+    let year = json!({ "type": "list", "values": [1], "partition_field": "year" });
+    for (router, said) in [
+        (json!([]), "has 0 routers"),
+        (json!([team, year]), "`{{ stream_partition.year }}`"),
+        (json!({ "type": "substream", "partition_field": "team" }), "needs `parent_stream`"),
+        (
+            json!({ "type": "substream", "partition_field": "team", "parent_stream": { "path": "/teams" },
+            "parent_stream_configs": [{ "parent_stream": { "path": "/users" }, "partition_field": "team" }] }),
+            "one is enough",
+        ),
+        (json!([[team]]), "invalid type"),
+    ] {
+        let permits =
+            json!({ "read": { "path": "/of/{{ stream_partition.team }}", "partition_router": router } });
+        let why = crate::sides::try_connector(&json!({ "url": "http://127.0.0.1:1" }), &permits).unwrap_err();
+        assert!(why.contains(said), "{why} does not say {said}");
+    }
 }

@@ -123,6 +123,24 @@ async fn a_huge_answer_takes_no_more_memory_than_allowed() {
 }
 
 #[tokio::test]
+async fn an_id_that_cannot_be_one_is_told_and_the_others_are_taken() {
+    let page = json!([
+        { "id": "x".repeat((64 << 10) + 1) }, { "id": "a\0b" }, { "id": "" }, { "id": [1] }, { "id": 1.5 },
+        { "id": "水/🚒 é" }, { "id": "e\u{301}" }, { "id": 7 },
+    ]);
+    let url = serve(Router::new().route("/p", get(move || async { axum::Json(page) }))).await;
+    let page = first(&connector(&json!({ "url": url }), &json!({ "read": { "path": "/p" } }))).await.unwrap();
+    assert_eq!(ids(&page.records), ["水/🚒 é", "e\u{301}", "7"]);
+    let words =
+        ["65536 bytes at most, this one has 65537", "must not contain '\\0'", "must not be empty", "", ""];
+    assert_eq!(page.unreadable.len(), words.len(), "{:?}", page.unreadable);
+    for (n, (line, words)) in page.unreadable.iter().zip(words).enumerate() {
+        let place = format!("GET /p: record {} of the page", n + 1);
+        assert!(line.starts_with(&place) && line.contains(words) && line.len() < 200, "{line:.300}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_at_the_bound_is_read() {
     let body = format!("[{{\"id\":\"{}\"}}]", "x".repeat(1_000));
     let url = serve(Router::new().route(

@@ -10,12 +10,18 @@ use std::collections::BTreeSet;
 /// The most fields of a stream.
 const MAX_FIELDS: usize = 2_000;
 
-/// Fields, and the one that says which records are the same.
+/// Fields, and those that say which records are the same.
 pub(super) struct Fields {
     pub(super) items: Vec<Item>,
-    pub(super) identity: String,
-    /// Where it is on the second side.
-    pub(super) identity_there: String,
+    /// Each with where it is on the second side.
+    pub(super) identity: Vec<(String, String)>,
+}
+
+impl Fields {
+    /// Where the identity is on the second side.
+    pub(super) fn there(&self) -> Vec<String> {
+        self.identity.iter().map(|(_, there)| there.clone()).collect()
+    }
 }
 
 impl Import {
@@ -29,15 +35,15 @@ impl Import {
         let gone = self.transformed(stream, of)?;
         let mut properties = self.properties(stream, of)?;
         properties.retain(|(_, name, _)| !gone.contains(name));
-        let key = records.key.first().cloned().unwrap_or_default();
-        let wanted = [Some(key.clone()), records.cursor.clone().filter(|field| !field.contains('.'))];
-        for name in wanted.into_iter().flatten() {
+        let keys = records.key.iter().filter_map(|path| path.first().cloned());
+        let wanted = records.cursor.clone().filter(|field| !field.contains('.'));
+        for name in keys.rev().collect::<Vec<_>>().into_iter().chain(wanted) {
             if !properties.iter().any(|(_, there, _)| *there == name) {
                 properties.insert(0, (stream.at, name, "string"));
             }
         }
         let (mut items, mut names) = (Vec::new(), BTreeSet::new());
-        let (mut identity, mut identity_there) = (String::new(), String::new());
+        let mut identity = Vec::new();
         for (at, property, ty) in properties.into_iter().take(MAX_FIELDS) {
             let field = name(&property);
             if !names.insert(field.clone()) {
@@ -48,9 +54,10 @@ impl Import {
                 );
                 continue;
             }
-            let is_key = property == key;
+            let key = records.key.iter().find(|path| path.first() == Some(&property));
+            let is_key = key.is_some();
             let there = if is_key { format!("{side}_{field}") } else { field.clone() };
-            let here = if is_key && records.key.len() > 1 { way(&records.key) } else { way(&[property]) };
+            let here = key.map_or_else(|| way(std::slice::from_ref(&property)), |path| way(path));
             let ty = if is_key && ty == "json" { "string" } else { ty };
             let from = Out::Flow(vec![
                 Item::own("path", Out::text(here)),
@@ -66,10 +73,10 @@ impl Import {
                 ]),
             ));
             if is_key {
-                (identity, identity_there) = (field, there);
+                identity.push((field, there));
             }
         }
-        Ok(Fields { items, identity, identity_there })
+        Ok(Fields { items, identity })
     }
 
     /// The properties of the stream's schema, with our types.

@@ -17,20 +17,31 @@ impl Import {
         of: &str,
     ) -> Result<Option<Item>, BadRef> {
         let place = format!("`partition_router` of {of}");
-        let router = match router.elements()? {
-            Some(routers) => {
-                let Some(first) = routers.first() else { return Ok(None) };
-                if routers.len() > 1 {
-                    let instead = "the first is taken, the others are left out: we have one at a time";
-                    self.notes.lost(router.at, &place, instead);
-                }
-                first.clone()
-            }
-            None => router.clone(),
+        let Some(routers) = router.elements()? else {
+            let one = self.one_router(stream, router, &place)?;
+            return Ok(one.map(|items| Item::new(router.at, "partition_router", Out::Map(items))));
         };
+        let mut all = Vec::new();
+        for one in &routers {
+            all.extend(self.one_router(stream, one, &place)?.map(Out::Map));
+        }
+        let out = match all.len() {
+            0 => return Ok(None),
+            1 => all.remove(0),
+            _ => Out::List(all),
+        };
+        Ok(Some(Item::new(router.at, "partition_router", out)))
+    }
+
+    fn one_router(
+        &mut self,
+        stream: &Part<'_>,
+        router: &Part<'_>,
+        place: &str,
+    ) -> Result<Option<Vec<Item>>, BadRef> {
         let mut items = match router.kind()?.as_str() {
-            "SubstreamPartitionRouter" => self.parents(stream, &router, &place)?,
-            "ListPartitionRouter" => self.values(&router, &place)?,
+            "SubstreamPartitionRouter" => self.parents(stream, router, place)?,
+            "ListPartitionRouter" => self.values(router, place)?,
             kind => {
                 let what = if kind.starts_with("Custom") {
                     "left out: it is code of Airbyte's".to_owned()
@@ -46,7 +57,7 @@ impl Import {
         }
         items.insert(0, Item::new(router.at, "type", Out::Text(router.kind()?)));
         items.extend(record_field(stream)?);
-        Ok(Some(Item::new(router.at, "partition_router", Out::Map(items))))
+        Ok(Some(items))
     }
 
     fn values(&mut self, router: &Part<'_>, place: &str) -> Result<Vec<Item>, BadRef> {
@@ -73,10 +84,23 @@ impl Import {
         self.known(router, place, keys::SUBSTREAM);
         let parents = router.own("parent_stream_configs")?.map(|list| list.elements()).transpose()?.flatten();
         let parents = parents.unwrap_or_default();
-        let Some(parent) = parents.first() else { return Ok(Vec::new()) };
-        if parents.len() > 1 {
-            self.notes.lost(router.at, place, "the first parent is taken, the others are left out");
+        if let [parent] = parents.as_slice() {
+            return self.one_parent(stream, parent, place);
         }
+        let mut kinds = Vec::new();
+        for parent in &parents {
+            kinds.extend(Some(self.one_parent(stream, parent, place)?).filter(|items| !items.is_empty()));
+        }
+        Ok(match kinds.len() {
+            0 | 1 => kinds.pop().unwrap_or_default(),
+            _ => {
+                let kinds = Out::List(kinds.into_iter().map(Out::Map).collect());
+                vec![Item::new(router.at, "parent_stream_configs", kinds)]
+            }
+        })
+    }
+
+    fn one_parent(&mut self, stream: &Part<'_>, parent: &Part<'_>, place: &str) -> Result<Vec<Item>, BadRef> {
         self.known(parent, place, keys::PARENT);
         let Some(given) = parent.own("stream")? else {
             self.notes.lost(parent.at, place, "left out: it names no parent");

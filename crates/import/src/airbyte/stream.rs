@@ -8,8 +8,8 @@ use hms_sync_config::At;
 
 /// What a stream says of its records.
 pub(super) struct Records {
-    /// The property that names a record.
-    pub(super) key: Vec<String>,
+    /// The ways to the properties that name a record, together if they are several.
+    pub(super) key: Vec<Vec<String>>,
     pub(super) key_at: At,
     /// The property that grows with each change.
     pub(super) cursor: Option<String>,
@@ -56,13 +56,15 @@ impl Import {
         read.extend(place.handler);
         let fields = self.fields(stream, &records, &side, &of)?;
         let ours = Out::Map(vec![
-            Item::new(records.key_at, "primary_key", Out::List(records.key.iter().map(Out::text).collect())),
+            Item::new(records.key_at, "primary_key", key_out(&records.key)),
             Item::new(retriever.at, "read", Out::Map(read)),
         ]);
-        let between =
-            vec![Item::own(side.clone(), ours), Item::own(OTHER, other(&name, &fields.identity_there))];
+        let between = vec![Item::own(side.clone(), ours), Item::own(OTHER, other(&name, &fields.there()))];
         let collection = vec![
-            Item::own("identity", Out::List(vec![Out::text(fields.identity)])),
+            Item::own(
+                "identity",
+                Out::List(fields.identity.iter().map(|(field, _)| Out::text(field)).collect()),
+            ),
             Item::own("sides", Out::Map(between)),
             Item::own("fields", Out::Map(fields.items)),
         ];
@@ -73,26 +75,16 @@ impl Import {
     fn records(&mut self, stream: &Part<'_>, of: &str) -> Result<Records, BadRef> {
         let given = stream.get("primary_key")?;
         let key_at = given.as_ref().map_or(stream.at, |given| given.at);
-        let key = match &given {
-            Some(given) => path(given)?,
-            None => Vec::new(),
-        };
         let several = given.as_ref().map(Part::elements).transpose()?.flatten();
-        let key = match several {
-            // One key of several parts, or a list with one key that is a path.
-            Some(parts) if parts.len() == 1 => path(parts.first().unwrap_or(stream))?,
-            Some(parts) if parts.len() > 1 => {
-                let first = parts.first().map(path).transpose()?.unwrap_or_default();
-                let instead =
-                    format!("a record is named by `{}` alone: we have one key, of one part", first.join("."));
-                self.notes.lost(key_at, format!("`primary_key` of {of}"), instead);
-                first
-            }
-            _ => key,
+        let key: Vec<Vec<String>> = match (&given, several) {
+            (_, Some(parts)) => parts.iter().map(path).collect::<Result<_, _>>()?,
+            (Some(given), None) => vec![path(given)?],
+            (None, None) => Vec::new(),
         };
+        let key: Vec<Vec<String>> = key.into_iter().filter(|path| !path.is_empty()).collect();
         let key = if key.is_empty() {
             self.notes.chose(key_at, format!("`primary_key` of {of}"), "there is none; `id` is taken");
-            vec!["id".to_owned()]
+            vec![vec!["id".to_owned()]]
         } else {
             key
         };
@@ -101,6 +93,15 @@ impl Import {
         let cursor = cursor.and_then(|field| self.plain(&field, &format!("`cursor_field` of {of}")));
         Ok(Records { key, key_at, cursor })
     }
+}
+
+/// A key as it is written: each part as text, or as a list where it is a way.
+fn key_out(key: &[Vec<String>]) -> Out {
+    let part = |path: &Vec<String>| match path.as_slice() {
+        [only] if !only.contains('.') => Out::text(only),
+        several => Out::List(several.iter().map(Out::text).collect()),
+    };
+    Out::List(key.iter().map(part).collect())
 }
 
 /// A key's way: text, or a list of texts.
@@ -113,13 +114,14 @@ fn path(given: &Part<'_>) -> Result<Vec<String>, BadRef> {
 }
 
 /// The stub of the second side.
-pub(crate) fn other(name: &str, identity: &str) -> Out {
+pub(crate) fn other(name: &str, identity: &[String]) -> Out {
     let path = format!("/{}", slug(name));
     let one = format!("{path}/{{{{ id }}}}");
     let at = |path: &str| Item::own("path", Out::text(path));
     let write = |method: &str, path: &str| Out::Flow(vec![Item::own("method", Out::text(method)), at(path)]);
-    let find = Item::own(identity, Out::text(format!("{{{{ identity.{identity} }}}}")));
-    let find = Out::Flow(vec![at(&path), Item::own("request_parameters", Out::Flow(vec![find]))]);
+    let find =
+        identity.iter().map(|field| Item::own(field, Out::text(format!("{{{{ identity.{field} }}}}"))));
+    let find = Out::Flow(vec![at(&path), Item::own("request_parameters", Out::Flow(find.collect()))]);
     Out::Map(vec![
         Item::own("read", Out::Flow(vec![at(&path)])),
         Item::own("fetch", Out::Flow(vec![at(&one)])),

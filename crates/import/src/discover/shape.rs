@@ -19,6 +19,8 @@ pub struct Shape {
     pub seen: usize,
     /// The field that tells them apart.
     pub id: String,
+    /// A second one, if only both together do.
+    pub id_with: Option<String>,
     /// A field that people know a record by, if one is as telling as the id.
     pub natural: Option<String>,
     /// The field that grows with each change.
@@ -32,7 +34,7 @@ pub struct Shape {
 impl Shape {
     /// Whether a field is the side's own business: its id, its times, its version.
     pub fn known(&self, field: &str) -> bool {
-        let own = [Some(&self.id), self.cursor.as_ref(), self.version.as_ref()];
+        let own = [Some(&self.id), self.id_with.as_ref(), self.cursor.as_ref(), self.version.as_ref()];
         own.into_iter().flatten().any(|known| known == field)
             || matches!(
                 plain(field).as_str(),
@@ -54,9 +56,12 @@ pub fn shape(body: &Json) -> Option<Shape> {
         }
     }
     let telling: Vec<&String> = fields.iter().filter(|field| tells_apart(&records, field)).collect();
-    let id = telling.iter().max_by_key(|field| idlike(field))?;
+    let (id, id_with) = match telling.iter().max_by_key(|field| idlike(field)) {
+        Some(id) => (*id, None),
+        None => pair(&records, &fields).map(|(id, with)| (id, Some(with)))?,
+    };
     let natural =
-        telling.iter().filter(|field| *field != id && natural(field) > 0).max_by_key(|field| natural(field));
+        telling.iter().filter(|field| **field != id && natural(field) > 0).max_by_key(|field| natural(field));
     let mut cursors: Vec<(&String, u8)> =
         fields.iter().map(|field| (field, growing(field))).filter(|(_, rank)| *rank > 0).collect();
     cursors.retain(|(field, _)| records.iter().all(|record| record.get(*field).is_some_and(is_moment)));
@@ -68,7 +73,8 @@ pub fn shape(body: &Json) -> Option<Shape> {
     Some(Shape {
         list,
         seen: records.len(),
-        id: (*id).clone(),
+        id: id.clone(),
+        id_with: id_with.cloned(),
         natural: natural.map(|field| (*field).clone()),
         cursor,
         version: version.cloned(),
@@ -115,6 +121,30 @@ fn tells_apart(records: &[&Map<String, Json>], field: &str) -> bool {
             is_scalar(value) && value.as_str() != Some("") && seen.insert(value.to_string())
         })
     })
+}
+
+/// How much a name looks like a part of an id.
+fn likeness(field: &str) -> u8 {
+    idlike(field).max(natural(field))
+}
+
+/// Two fields that tell records apart together: those that look most like ids, the first named
+/// first.
+fn pair<'f>(records: &[&Map<String, Json>], fields: &'f [String]) -> Option<(&'f String, &'f String)> {
+    let scalar = |field: &&String| {
+        likeness(field) > 1
+            && records
+                .iter()
+                .all(|record| record.get(*field).is_some_and(|v| is_scalar(v) && v.as_str() != Some("")))
+    };
+    let likely: Vec<&String> = fields.iter().filter(scalar).collect();
+    let pairs = likely.iter().enumerate().flat_map(|(n, b)| likely.iter().take(n).map(|a| (*a, *b)));
+    let apart = |(a, b): &(&String, &String)| {
+        let mut seen = BTreeSet::new();
+        let text = |record: &Map<String, Json>, field: &String| record.get(field).map(Json::to_string);
+        records.iter().all(|record| seen.insert((text(record, a), text(record, b))))
+    };
+    pairs.filter(apart).max_by_key(|(a, b)| u16::from(likeness(a)) + u16::from(likeness(b)))
 }
 
 fn idlike(field: &str) -> u8 {
@@ -214,6 +244,16 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]
     use super::shape;
     use serde_json::json;
+
+    #[test]
+    fn two_fields_tell_records_apart_where_none_does_alone() {
+        let row =
+            |board: &str, no: u64, label: &str| json!({ "label": label, "board_id": board, "line_no": no });
+        let shape = shape(&json!([row("a", 1, "x"), row("a", 2, "y"), row("b", 1, "x")])).unwrap();
+        assert_eq!((shape.id.as_str(), shape.id_with.as_deref()), ("board_id", Some("line_no")));
+        assert!(shape.known("line_no"));
+        assert_eq!(super::shape(&json!([row("a", 1, "x"), row("a", 1, "x")])), None);
+    }
 
     #[test]
     fn ids_cursors_and_types_are_seen() {

@@ -75,6 +75,8 @@ impl Writes {
                 let (kind, words) = match action {
                     Released::Replay => ("replay", "a person asked to try it again"),
                     Released::Discard => ("discard", "a person let it be as it is"),
+                    Released::PushOurs => ("push_ours", "a person has ours written back"),
+                    Released::TakeTheirs => ("take_theirs", "a person says that it is meant as it is"),
                 };
                 if let Some(write) = self.last(side) {
                     write.tries.push(noted(event, kind, words.to_owned()));

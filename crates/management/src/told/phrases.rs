@@ -240,6 +240,7 @@ pub(crate) fn park_reason(reason: ParkReason) -> &'static str {
         ParkReason::MassDelete => "too many deletes at once",
         ParkReason::Malformed => "an event of it cannot be applied",
         ParkReason::Flapping => "two sides keep undoing each other",
+        ParkReason::Regression => "many records stand as they did earlier",
     }
 }
 

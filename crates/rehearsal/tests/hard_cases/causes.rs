@@ -168,6 +168,17 @@ fn a_time_of_change_of_the_whole_record_is_an_upper_bound_for_a_field() {
     // The clerk's record is the newest now, by another field.
     story.edit("clerk", &[("status", "approved")]).settle();
     assert_eq!(story.play.conflicts()[0].reason, "preferred side");
+    story.expect(
+        "104 clerk poll permit/7 note=first status=approved -> edited #4
+         104 marshal doubt permit/7 -> read again #6: it was shown otherwise while a request was under way
+         104 marshal update permit/7 note=first status=approved <- changed there meanwhile #7: 412
+         104 marshal doubt permit/7 -> read again #8: 412
+         104 marshal read permit/7 note=second -> edited #9 (concurrent with #4)
+         104 engine resolve permit/7 note: second (preferred side; loser first@clerk)
+         104 clerk update permit/7 note=second <- applied #12
+         104 marshal update permit/7 status=approved <- applied #13
+         104 engine settle permit/7 note=second -> settled #14",
+    );
     story.all_hold("no=7 note=second status=approved");
 }
 
@@ -179,5 +190,16 @@ fn modification_times_that_cannot_be_are_not_believed() {
         story.edit("clerk", &[("note", "x")]).edit("marshal", &[("note", "y")]).settle();
         assert_eq!(story.play.conflicts()[0].reason, "the later edit, order uncertain");
         assert_eq!(story.play.counts().unwrap().wrong_times, 1);
+        story.expect(
+            "3 clerk poll permit/7 note=x -> edited #4
+             3 marshal doubt permit/7 -> read again #6: it was shown otherwise while a request was under way
+             3 marshal update permit/7 note=x <- changed there meanwhile #7: 412
+             3 marshal doubt permit/7 -> read again #8: 412
+             3 marshal read permit/7 note=y -> edited #9 (concurrent with #4)
+             3 engine resolve permit/7 note: x (the later edit, order uncertain; loser y@marshal)
+             3 clerk read permit/7 -> in step #11
+             3 marshal update permit/7 note=x <- applied #12
+             3 engine settle permit/7 note=x -> settled #13",
+        );
     }
 }

@@ -77,8 +77,8 @@ fn a_delete_on_both_sides_is_no_conflict() {
         "   3 clerk    doubt    permit/7 -> read again #4: missing from a complete listing
             3 marshal  doubt    permit/7 -> read again #5: missing from a complete listing
             3 clerk    read     permit/7 -> deleted #6
-            3 marshal  doubt    permit/7 -> read again #7: we made it just now, and a read may not show it yet
-            3 marshal  doubt    permit/7 -> read again #8: we made it just now, and a read may not show it yet
+            3 marshal  doubt    permit/7 -> read again #7: it was made just now, and a read may not show it yet
+            3 marshal  doubt    permit/7 -> read again #8: it was made just now, and a read may not show it yet
            31 marshal  read     permit/7 -> deleted #9",
     );
     assert_eq!(story.play.conflicts(), &[]);
@@ -95,8 +95,8 @@ fn a_partial_side_deletes_though_a_field_it_lacks_was_changed_long_ago() {
         "   2 clerk    poll     permit/7 note=b -> edited #4
             2 marshal  read     permit/7        -> in step #5
             3 marshal  doubt    permit/7        -> read again #6: missing from a complete listing
-            3 marshal  doubt    permit/7        -> read again #7: we made it just now, and a read may not show it yet
-            3 marshal  doubt    permit/7        -> read again #8: we made it just now, and a read may not show it yet
+            3 marshal  doubt    permit/7        -> read again #7: it was made just now, and a read may not show it yet
+            3 marshal  doubt    permit/7        -> read again #8: it was made just now, and a read may not show it yet
            31 marshal  read     permit/7        -> deleted #9
            31 clerk    delete   permit/7        <- applied #11",
     );
@@ -111,8 +111,8 @@ fn a_partial_side_deletes_while_a_field_it_lacks_is_changed() {
     story.edit("clerk", &[("note", "b")]).delete("marshal").settle().expect(
         "   3 clerk    poll     permit/7 note=b              -> edited #4
             3 marshal  doubt    permit/7                     -> read again #5: missing from a complete listing
-            3 marshal  doubt    permit/7                     -> read again #6: we made it just now, and a read may not show it yet
-            3 marshal  doubt    permit/7                     -> read again #7: we made it just now, and a read may not show it yet
+            3 marshal  doubt    permit/7                     -> read again #6: it was made just now, and a read may not show it yet
+            3 marshal  doubt    permit/7                     -> read again #7: it was made just now, and a read may not show it yet
            31 marshal  read     permit/7                     -> deleted #8 (concurrent with #4)
            31 engine   resolve  permit/7 presence: present   (an edit wins over a delete; loser deleted@marshal)
            31 marshal  create   permit/7 no=7 status=pending <- applied #10",

@@ -191,6 +191,16 @@ fn an_array_of_objects_is_one_value_and_one_of_two_stands_whole() {
     let scene = Scene::new().field("parts", FieldType::Json, |_| {});
     let mut story = Story::of(scene, &[("status", "pending"), ("parts", "[{\"n\":1}]")]);
     story.edit("clerk", &[("parts", "[{\"n\":1},{\"n\":2}]")]);
-    story.edit("marshal", &[("parts", "[{\"n\":3}]")]).settle();
+    story.edit("marshal", &[("parts", "[{\"n\":3}]")]).settle().expect(
+        "3 clerk poll permit/7 parts=[{\"n\":1},{\"n\":2}] -> edited #4
+         3 marshal doubt permit/7 -> read again #6: it was shown otherwise while a request was under way
+         3 marshal update permit/7 parts=[{\"n\":1},{\"n\":2}] <- changed there meanwhile #7: 412
+         3 marshal doubt permit/7 -> read again #8: 412
+         3 marshal read permit/7 parts=[{\"n\":3}] -> edited #9 (concurrent with #4)
+         3 engine resolve permit/7 parts: [{\"n\":3}] (the later edit, order uncertain; loser [{\"n\":1},{\"n\":2}]@clerk)
+         3 marshal read permit/7 -> in step #11
+         3 clerk update permit/7 parts=[{\"n\":3}] <- applied #12
+         3 engine settle permit/7 parts=[{\"n\":3}] -> settled #13",
+    );
     story.all_hold("no=7 parts=[{\\\"n\\\":3}] status=pending");
 }

@@ -31,6 +31,7 @@ mod refusals;
 mod groups;
 mod fights;
 mod brakes;
+mod backups;
 mod restarts;
 mod unanswered;
 mod speed;

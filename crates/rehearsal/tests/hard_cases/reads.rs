@@ -142,8 +142,8 @@ fn a_read_that_does_not_show_yet_what_we_made_is_no_delete() {
     story.play.webhook(&permit(), &side("marshal"), &id, false).unwrap();
     story.settle().expect(
         "   1 marshal  doubt    permit/7 -> read again #4: a webhook named it
-            1 marshal  doubt    permit/7 -> read again #5: we made it just now, and a read may not show it yet
-            1 marshal  doubt    permit/7 -> read again #6: we made it just now, and a read may not show it yet
+            1 marshal  doubt    permit/7 -> read again #5: it was made just now, and a read may not show it yet
+            1 marshal  doubt    permit/7 -> read again #6: it was made just now, and a read may not show it yet
            31 marshal  read     permit/7 -> in step #7",
     );
     story.all_hold("no=7 status=pending");
@@ -154,11 +154,108 @@ fn what_is_deleted_soon_after_we_made_it_is_deleted_everywhere_once_it_has_settl
     let mut story = Story::of(Scene::new(), &[("status", "pending"), ("note", "a")]);
     story.delete("marshal").settle().expect(
         "   2 marshal  doubt    permit/7 -> read again #4: missing from a complete listing
-            2 marshal  doubt    permit/7 -> read again #5: we made it just now, and a read may not show it yet
-            2 marshal  doubt    permit/7 -> read again #6: we made it just now, and a read may not show it yet
+            2 marshal  doubt    permit/7 -> read again #5: it was made just now, and a read may not show it yet
+            2 marshal  doubt    permit/7 -> read again #6: it was made just now, and a read may not show it yet
            31 marshal  read     permit/7 -> deleted #7
            31 clerk    delete   permit/7 <- applied #9",
     );
     assert_eq!(story.shows("clerk"), "nothing");
     story.stays_quiet();
+}
+
+/// Marshal's reads are answered by a replica ten seconds behind.
+fn lagging(scene: Scene) -> Story {
+    let mut story = Story::of(scene, &[("status", "pending"), ("note", "a")]);
+    story.mood("marshal").lag = Duration::from_secs(10);
+    story.wait(60);
+    story
+}
+
+#[test]
+fn of_two_writes_in_a_row_a_read_that_lags_undoes_neither() {
+    let mut story = lagging(untagged());
+    story.edit("clerk", &[("note", "b")]).poll("clerk");
+    story.edit("clerk", &[("note", "c")]).poll("clerk").poll("marshal").settle().expect(
+        "62 clerk poll permit/7 note=b -> edited #4
+         62 marshal update permit/7 note=b <- applied #6
+         63 clerk poll permit/7 note=c -> edited #7
+         63 marshal doubt permit/7 -> read again #8: it shows what was there before our write
+         63 marshal doubt permit/7 -> read again #9: it shows what was there before our write
+         92 marshal read permit/7 -> as known #10
+         92 marshal update permit/7 note=c <- applied #12
+         92 marshal doubt permit/7 -> read again #13: the read began before our write ended
+         92 marshal doubt permit/7 -> read again #14: it shows what was there before our write
+         122 marshal read permit/7 -> in step #15",
+    );
+    story.wait(60).settle();
+    story.all_hold("no=7 note=c status=pending");
+}
+
+#[test]
+fn of_two_writes_in_a_row_a_read_with_the_oldest_tag_undoes_neither() {
+    let mut story = lagging(Scene::new());
+    story.edit("clerk", &[("note", "b")]).poll("clerk");
+    story.edit("clerk", &[("note", "c")]).poll("clerk").poll("marshal").settle().expect(
+        "62 clerk poll permit/7 note=b -> edited #4
+         62 marshal update permit/7 note=b <- applied #6
+         63 clerk poll permit/7 note=c -> edited #7
+         63 marshal update permit/7 note=c <- applied #9",
+    );
+    story.wait(60).settle();
+    story.all_hold("no=7 note=c status=pending");
+}
+
+#[test]
+fn what_only_an_answer_told_of_a_read_that_lags_does_not_undo() {
+    let mut story = lagging(untagged());
+    story.habit("marshal", |_, doc| {
+        if doc["status"] == serde_json::json!("revoked") {
+            doc["note"] = serde_json::json!("by the book");
+        }
+        Ok(())
+    });
+    story.edit("clerk", &[("status", "revoked")]).poll("clerk").poll("marshal").settle().expect(
+        "62 clerk poll permit/7 status=revoked -> edited #4
+         62 marshal update permit/7 status=revoked <- applied #6
+         62 marshal answer permit/7 note=by the book -> edited #7
+         62 clerk update permit/7 note=by the book <- applied #9",
+    );
+    story.wait(60).settle();
+    story.all_hold("no=7 note=by the book status=revoked");
+}
+
+#[test]
+fn what_we_deleted_a_read_that_lags_does_not_bring_back() {
+    let mut story = lagging(untagged());
+    story.delete("clerk").list("clerk").settle().poll("marshal").list("marshal").settle().expect(
+        "62 clerk doubt permit/7 -> read again #4: missing from a complete listing
+         62 clerk read permit/7 -> deleted #5
+         62 marshal delete permit/7 <- applied #7
+         62 marshal doubt permit/7 -> read again #8: we deleted it just now, and a read may show it still
+         62 marshal doubt permit/7 -> read again #9: we deleted it just now, and a read may show it still
+         92 marshal read permit/7 -> in step #10",
+    );
+    story.wait(60).settle();
+    assert_eq!((story.shows("clerk"), story.shows("marshal")), ("nothing".into(), "nothing".into()));
+    assert_eq!(story.play.records().unwrap().len(), 1);
+}
+
+#[test]
+fn what_a_webhook_told_of_is_not_gone_because_reads_do_not_show_it_yet() {
+    let mut story = Story::empty(Scene::new());
+    story.settle();
+    story.mood("marshal").lag = Duration::from_secs(10);
+    let id = story.put("marshal", &[("status", "pending"), ("note", "a")]);
+    story.play.webhook(&permit(), &side("marshal"), &id, true).unwrap();
+    story.play.webhook(&permit(), &side("marshal"), &id, false).unwrap();
+    story.poll("marshal").list("marshal").settle().expect(
+        "1 marshal webhook permit/7 no=7 note=a status=pending -> edited #1
+         1 clerk create permit/7 no=7 note=a status=pending <- applied #3
+         1 marshal doubt permit/7 -> read again #4: a webhook named it
+         1 marshal doubt permit/7 -> read again #5: it was made just now, and a read may not show it yet
+         1 marshal doubt permit/7 -> read again #6: it was made just now, and a read may not show it yet
+         31 marshal read permit/7 -> in step #7",
+    );
+    story.wait(60).settle();
+    story.all_hold("no=7 note=a status=pending");
 }

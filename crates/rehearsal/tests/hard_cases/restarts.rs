@@ -69,6 +69,15 @@ fn our_log_put_back_to_what_it_was_changes_nothing_where_the_sides_agree() {
     // What is tried before the other side has been read is refused there, or read first.
     assert!(story.play.writes().iter().all(|write| !write.applied), "{}", story.play.timeline());
     assert_eq!(story.play.conflicts(), &[]);
+    story.expect(
+        "3 clerk poll permit/7 note=b status=approved -> edited #4 (concurrent with #7)
+         3 marshal update permit/7 note=b status=approved <- changed there meanwhile #6: 412
+         3 marshal doubt permit/7 -> read again #7: 412
+         3 marshal read permit/7 note=b status=approved -> edited #8
+         3 clerk read permit/7 -> in step #9
+         3 marshal read permit/7 -> in step #10
+         3 engine settle permit/7 note=b status=approved -> settled #11",
+    );
     story.all_hold("no=7 note=b status=approved");
 }
 
@@ -110,7 +119,17 @@ fn of_a_log_put_back_everything_is_read_and_nothing_written_before_a_person_has_
     let in_new = |(actor, _): (&hms_sync_model::Actor, u64)| actor.epoch == 1_000;
     assert!(clock.iter().any(in_new) && clock.iter().any(|(actor, _)| actor.epoch == 0), "{clock}");
     // The next run does what was shown.
+    story.expect(
+        "4 clerk poll permit/8 no=8 status=approved -> edited #1 (concurrent with #1)
+         4 clerk poll permit/7 note=b status=revoked -> edited #4 (concurrent with #7)
+         4 marshal poll permit/7 status=revoked -> edited #5 (concurrent with #4)
+         4 clerk read permit/7 -> in step #6",
+    );
     story.play.restart(None).unwrap();
-    story.settle();
+    story.settle().expect(
+        "4 marshal update permit/7 note=b <- applied #8
+         4 engine settle permit/7 status=revoked -> settled #9
+         4 marshal create permit/8 no=8 status=approved <- applied #3",
+    );
     story.all_hold("no=7 note=b status=revoked");
 }

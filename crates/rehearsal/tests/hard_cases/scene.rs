@@ -84,7 +84,7 @@ impl Scene {
             fields: Vec::new(),
             groups: Vec::new(),
             deletes: Deletes::EditWins,
-            guard: Guard { max_deletes: 100, max_deletes_percent: 100 },
+            guard: Guard { max_deletes: 100, max_deletes_percent: 100, ..Guard::default() },
             recreate: Recreate::Fresh,
             small: false,
         };
@@ -155,6 +155,11 @@ impl Scene {
 
     pub fn read_back(mut self, on: &str) -> Self {
         self.sides.iter_mut().find(|side| side.name.as_str() == on).unwrap().read_back = true;
+        self
+    }
+
+    pub fn guard(mut self, guard: Guard) -> Self {
+        self.guard = guard;
         self
     }
 

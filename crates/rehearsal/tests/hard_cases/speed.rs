@@ -2,7 +2,7 @@
 
 use crate::scene::Scene;
 use crate::story::Story;
-use std::time::Instant;
+use std::time::Duration;
 
 fn play() -> Story {
     let mut story = Story::of(Scene::new(), &[("status", "pending"), ("note", "a")]);
@@ -10,16 +10,22 @@ fn play() -> Story {
     story
 }
 
+/// How long this thread has worked: what others do on the machine meanwhile does not count.
+fn on_cpu() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+}
+
 /// `hms-sync test` plays hundreds of cases while somebody waits.
 #[test]
 fn a_hundred_cases_take_less_than_a_second() {
-    let began = Instant::now();
+    let began = on_cpu();
     for _ in 0..100 {
         play();
     }
-    let took = began.elapsed();
+    let took = on_cpu().saturating_sub(began);
     eprintln!("100 cases in {took:?}");
-    assert!(took.as_secs_f64() < 5.0, "{took:?}, and it is to be a fifth of that on a free machine");
+    assert!(took.as_secs_f64() < 1.0, "{took:?}");
 }
 
 #[test]

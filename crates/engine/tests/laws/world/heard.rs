@@ -81,7 +81,7 @@ impl World {
             let part = &self.parts[no][side];
             let by = part.last(f, made).cloned().filter(|by| by.n > part.taken[f]);
             // Where nobody knows whether our create was there before, all that is there is theirs.
-            if by.is_none() && !edit.certain {
+            if by.is_none() && !edit.certain || self.blind.contains(&(no, side)) {
                 continue;
             }
             let Some(by) = by else {
@@ -116,6 +116,10 @@ impl World {
                     side_name(of)
                 );
                 self.breaks(Law::claims_less_only_where_uncertain, no, || what);
+            }
+            if blind {
+                // What they do next comes after it.
+                self.parts[no][side].show(f, &claimed, false);
             }
             brings.push((f, by.n));
         }

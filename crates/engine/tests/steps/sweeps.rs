@@ -1,15 +1,11 @@
 //! A side whose webhooks come is asked for changes at another pace, and only as long as
 //! they come.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests may panic")]
 
+use crate::stage;
 use hms_sync_changelog::{Log, MemoryDisk};
 use hms_sync_connector::{Abilities, Delivery, Page};
-use hms_sync_engine::{
-    CollectionPlan, CollectionSide, Effect, Guard, Machine, Now, Plan, ReplyTo, Shape, SidePlan, Wake,
-};
-use hms_sync_model::{CollectionName, SideName, Time, VecMap};
-use hms_sync_resolver::Rules;
-use std::collections::BTreeSet;
+use hms_sync_engine::{CollectionSide, Effect, Machine, Now, Plan, ReplyTo, Wake};
+use hms_sync_model::{CollectionName, SideName, Time};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,32 +13,14 @@ const START: i64 = 1_700_000_000_000_000;
 const MINUTE: i64 = 60_000_000;
 
 fn key() -> (SideName, CollectionName) {
-    (SideName::try_new("a").unwrap(), CollectionName::try_new("item").unwrap())
+    (stage::side("a"), stage::item())
 }
 
 fn plan() -> Arc<Plan> {
-    let (side, collection) = key();
-    let part = CollectionSide {
-        abilities: Abilities { read: true, ..Abilities::default() },
-        shape: Shape::Document,
-        poll_interval: Some(Duration::from_mins(1)),
-        full_interval: None,
-        settle_window: Duration::ZERO,
-        on_altered: hms_sync_engine::OnAltered::default(),
-        on_missing: hms_sync_engine::OnMissing::Deleted,
-        read_back: false,
-    };
-    let of = CollectionPlan {
-        identity: Vec::new(),
-        rules: Rules::default(),
-        sides: [(side.clone(), part)].into_iter().collect::<VecMap<_, _>>(),
-        guard: Guard::default(),
-        recreate: hms_sync_engine::Recreate::default(),
-        personal: BTreeSet::new(),
-    };
-    let mut plan = Plan::new("Test");
-    plan.sides.insert(side, SidePlan::default());
-    plan.collections.insert(collection, of);
+    let (side, name) = key();
+    let abilities = Abilities { read: true, ..Abilities::default() };
+    let part = CollectionSide { poll_interval: Some(Duration::from_mins(1)), ..stage::part(abilities) };
+    let mut plan = stage::plan(name, stage::collection([(side, part)]));
     plan.sweeps.insert(key(), Duration::from_hours(1));
     Arc::new(plan)
 }

@@ -1,25 +1,14 @@
 //! Erasure at awkward moments: with a write under way, with requests that wait, with a
 //! handler that runs, with a side that repeats what it was given; and a key that is lost.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests may panic"
-)]
 
+use crate::stage::{self, field, job, native, side};
 use hms_sync_changelog::{Log, MemoryDisk};
 use hms_sync_connector::{Abilities, Content, Delivery, Observation, WriteRequest};
 use hms_sync_engine::{
-    CollectionPlan, CollectionSide, Command, Effect, Guard, JobPlan, Machine, Now, Plan, RecordReport, Reply,
-    ReplyTo, Retry, Shape, SidePlan, Wake, What,
+    CollectionPlan, CollectionSide, Command, Effect, JobPlan, Machine, Now, Plan, RecordReport, Reply,
+    ReplyTo, Retry, Wake, What,
 };
-use hms_sync_mapping::{FieldMapping, FieldPath, SideMap};
-use hms_sync_model::{
-    Clock, CollectionName, FieldName, FieldType, JobName, NativeId, Outcome, RecordId, SideName, Tag, Time,
-    Written,
-};
-use hms_sync_resolver::Rules;
+use hms_sync_model::{Clock, CollectionName, NativeId, Outcome, RecordId, Tag, Time, Written};
 use hms_sync_vault::{Folder, MemoryFolder, Random, Vault};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
@@ -28,60 +17,27 @@ use std::time::Duration;
 
 const SECRET: &str = "555-0199";
 
-fn field(name: &str) -> FieldName {
-    FieldName::try_new(name).unwrap()
-}
-
-fn side(name: &str) -> SideName {
-    SideName::try_new(name).unwrap()
-}
-
-fn job() -> JobName {
-    JobName::try_new("notify").unwrap()
-}
-
-fn collection() -> CollectionName {
+fn person() -> CollectionName {
     CollectionName::try_new("person").unwrap()
 }
 
 /// Two sides that are told by webhooks, and a handler.
 fn plan(keys: bool) -> Plan {
-    let mut plan = Plan::new("Test");
-    let part = |side: &str| {
-        let maps = ["no", "phone", "city"]
-            .map(|name| FieldMapping::plain(field(name), FieldType::String, FieldPath::parse(name).unwrap()));
-        let abilities = Abilities {
-            create: true,
-            update: true,
-            delete: true,
-            idempotency_key: keys && side == "b",
-            ..Abilities::default()
-        };
-        CollectionSide {
-            abilities,
-            shape: Shape::Fields(SideMap::new(maps.to_vec()).unwrap()),
-            poll_interval: None,
-            full_interval: None,
-            settle_window: Duration::from_secs(1),
-            on_altered: hms_sync_engine::OnAltered::default(),
-            on_missing: hms_sync_engine::OnMissing::Deleted,
-            read_back: false,
-        }
+    let part = |name: &str| {
+        let idempotency_key = keys && name == "b";
+        let abilities =
+            Abilities { create: true, update: true, delete: true, idempotency_key, ..Abilities::default() };
+        let shape = stage::texts(&["no", "phone", "city"]);
+        CollectionSide { shape, settle_window: Duration::from_secs(1), ..stage::part(abilities) }
     };
-    for name in ["a", "b"] {
-        plan.sides.insert(side(name), SidePlan::default());
-    }
     let of = CollectionPlan {
         identity: vec![field("no")],
-        rules: Rules::default(),
-        sides: ["a", "b"].map(|name| (side(name), part(name))).into_iter().collect(),
-        guard: Guard::default(),
-        recreate: hms_sync_engine::Recreate::default(),
         personal: BTreeSet::from([field("phone")]),
+        ..stage::collection(["a", "b"].map(|name| (side(name), part(name))))
     };
-    plan.collections.insert(collection(), of);
+    let mut plan = stage::plan(person(), of);
     let retry = Retry { max_attempts: 3, ..Retry::default() };
-    plan.jobs.insert(job(), JobPlan { collection: collection(), in_flight_max: 1, retry });
+    plan.jobs.insert(job(), JobPlan { retry, ..stage::handler(person(), 1) });
     plan
 }
 
@@ -153,13 +109,13 @@ impl Scene {
 
     fn shows(&mut self, at: &str, doc: Json) {
         let observation = Observation {
-            id: NativeId::try_new(format!("{at}-1")).unwrap(),
+            id: native(&format!("{at}-1")),
             tag: Some(Tag::try_new(format!("\"{doc}\"")).unwrap()),
             modified: None,
             content: Content::Whole(doc),
         };
         let delivery = Delivery { message: None, records: vec![observation], hints: Vec::new() };
-        let wake = Wake::Webhook { side: side(at), collection: collection(), delivery, reply: ReplyTo(1) };
+        let wake = Wake::Webhook { side: side(at), collection: person(), delivery, reply: ReplyTo(1) };
         assert_eq!(self.step(wake), [Reply::Done]);
     }
 

@@ -1,65 +1,27 @@
 //! A log that has lost events: the sync starts on it, reads its sides anew, and does
 //! nothing for a record of which nobody knows what was done.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests may panic")]
 
-use hms_sync_changelog::{Log, Options, recover, seal};
+use crate::stage::{self, LOST, item, job, lose, side};
+use hms_sync_changelog::{Log, Options, seal};
 use hms_sync_connector::{Abilities, Scope};
-use hms_sync_engine::{
-    CollectionPlan, CollectionSide, Effect, Guard, JobPlan, Machine, Now, Plan, Retry, Shape, SidePlan, Wake,
-    stream_of,
-};
-use hms_sync_model::{
-    Body, CollectionName, Event, EventId, FieldName, IdempotencyKey, JobName, RecordId, Request, SideName,
-    Tag, Time, VecMap,
-};
-use hms_sync_resolver::Rules;
-use std::collections::{BTreeMap, BTreeSet};
+use hms_sync_engine::{CollectionSide, Effect, Machine, Now, Plan, Wake, stream_of};
+use hms_sync_model::{Body, Event, EventId, IdempotencyKey, RecordId, Request, Tag, Time, VecMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Stands in events that are to be lost, and cannot be made shorter by compression.
-const LOST: &str = "q8Zr3Kx0vT7mWp2LsYb9";
 const START: Time = Time(1_700_000_000_000_000);
 const RECOVERED: Time = Time(1_700_000_100_000_000);
 
-fn side(name: &str) -> SideName {
-    SideName::try_new(name).unwrap()
-}
-
-fn job() -> JobName {
-    JobName::try_new("notify").unwrap()
-}
-
 /// Two polled sides, and a handler of what is on the first.
 fn plan() -> Arc<Plan> {
-    let collection = CollectionName::try_new("item").unwrap();
-    let part = || CollectionSide {
-        abilities: Abilities { read: true, ..Abilities::default() },
-        shape: Shape::Document,
-        poll_interval: Some(Duration::from_mins(1)),
-        full_interval: None,
-        settle_window: Duration::ZERO,
-        on_altered: hms_sync_engine::OnAltered::default(),
-        on_missing: hms_sync_engine::OnMissing::Deleted,
-        read_back: false,
+    let part = || {
+        let abilities = Abilities { read: true, ..Abilities::default() };
+        CollectionSide { poll_interval: Some(Duration::from_mins(1)), ..stage::part(abilities) }
     };
-    let mut plan = Plan::new("Test");
-    let mut sides = VecMap::new();
-    for name in ["a", "b"] {
-        plan.sides.insert(side(name), SidePlan::default());
-        sides.insert(side(name), part());
-    }
-    let of = CollectionPlan {
-        identity: Vec::<FieldName>::new(),
-        rules: Rules::default(),
-        sides,
-        guard: Guard::default(),
-        recreate: hms_sync_engine::Recreate::default(),
-        personal: BTreeSet::new(),
-    };
-    plan.collections.insert(collection.clone(), of);
-    plan.jobs.insert(job(), JobPlan { collection, in_flight_max: 1, retry: Retry::default() });
+    let mut plan = stage::plan(item(), stage::collection(["a", "b"].map(|name| (side(name), part()))));
+    plan.jobs.insert(job(), stage::handler(item(), 1));
     Arc::new(plan)
 }
 
@@ -83,21 +45,14 @@ fn recovered(events: Vec<(RecordId, Body)>) -> (tempfile::TempDir, Log) {
     let place = tempfile::tempdir().unwrap();
     let (dir, into) = (place.path().join("log"), place.path().join("new"));
     write(&dir, events);
-    let path = dir.join("db");
-    let mut bytes = std::fs::read(&path).unwrap();
-    let found: Vec<usize> =
-        (0..bytes.len() - LOST.len()).filter(|at| bytes[*at..].starts_with(LOST.as_bytes())).collect();
-    assert!(!found.is_empty());
-    found.into_iter().for_each(|at| bytes[at..at + LOST.len()].fill(0));
-    std::fs::write(&path, bytes).unwrap();
-    let report = recover(&dir, &into, RECOVERED).unwrap();
+    let report = lose(&dir, &into, RECOVERED);
     assert_eq!(report.lost.iter().map(|lost| lost.count).sum::<u64>(), 1, "{report:?}");
     let log = Log::open(&into, Options::default()).unwrap();
     (place, log)
 }
 
 fn listed(name: &str) -> (RecordId, Body) {
-    let stream = stream_of(&side(name), &CollectionName::try_new("item").unwrap()).unwrap();
+    let stream = stream_of(&side(name), &item()).unwrap();
     let cursor = Some("2026-01-01".to_owned());
     (stream, Body::Cursor { side: side(name), cursor, listed: true, next: None })
 }

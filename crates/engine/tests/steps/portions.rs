@@ -1,55 +1,23 @@
 //! A page of a first listing is taken in by portions: what the first records of it need
 //! leaves while the others wait, and the next page is asked for when all are in.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
 
+use crate::stage::{self, item, job, native, side};
 use hms_sync_changelog::{Log, MemoryDisk};
 use hms_sync_connector::{Abilities, Content, Observation, Page, PageToken};
-use hms_sync_engine::{
-    CollectionPlan, CollectionSide, Effect, Guard, JobPlan, Machine, Now, OnAltered, Plan, Recreate, Retry,
-    Shape, SidePlan, Wake,
-};
-use hms_sync_model::{CollectionName, JobName, NativeId, SideName, Time, VecMap};
-use hms_sync_resolver::Rules;
+use hms_sync_engine::{CollectionSide, Effect, Machine, Now, Plan, Wake};
+use hms_sync_model::Time;
 use serde_json::json;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 const RECORDS: usize = 200;
 
-fn side() -> SideName {
-    SideName::try_new("a").unwrap()
-}
-
-fn collection() -> CollectionName {
-    CollectionName::try_new("item").unwrap()
-}
-
 /// One side that is listed, and a handler for each record of it.
 fn plan() -> Arc<Plan> {
-    let part = CollectionSide {
-        abilities: Abilities { read: true, ..Abilities::default() },
-        shape: Shape::Document,
-        poll_interval: Some(Duration::from_mins(1)),
-        full_interval: None,
-        settle_window: Duration::ZERO,
-        on_altered: OnAltered::default(),
-        on_missing: hms_sync_engine::OnMissing::Deleted,
-        read_back: false,
-    };
-    let of = CollectionPlan {
-        identity: Vec::new(),
-        rules: Rules::default(),
-        sides: [(side(), part)].into_iter().collect::<VecMap<_, _>>(),
-        guard: Guard::default(),
-        recreate: Recreate::default(),
-        personal: BTreeSet::new(),
-    };
-    let mut plan = Plan::new("Test");
-    plan.sides.insert(side(), SidePlan::default());
-    plan.collections.insert(collection(), of);
-    let job = JobPlan { collection: collection(), in_flight_max: RECORDS, retry: Retry::default() };
-    plan.jobs.insert(JobName::try_new("notify").unwrap(), job);
+    let abilities = Abilities { read: true, ..Abilities::default() };
+    let part = CollectionSide { poll_interval: Some(Duration::from_mins(1)), ..stage::part(abilities) };
+    let mut plan = stage::plan(item(), stage::collection([(side("a"), part)]));
+    plan.jobs.insert(job(), stage::handler(item(), RECORDS));
     Arc::new(plan)
 }
 
@@ -86,7 +54,7 @@ impl World {
 
     fn page(pass: u64) -> Wake {
         let record = |n: usize| Observation {
-            id: NativeId::try_new(n.to_string()).unwrap(),
+            id: native(&n.to_string()),
             tag: None,
             modified: None,
             content: Content::Whole(json!({ "id": n })),
@@ -94,7 +62,7 @@ impl World {
         let records = (0..RECORDS).map(record).collect();
         let next = Some(PageToken("2".to_owned()));
         let result = Ok(Page { records, next, ..Page::default() });
-        Wake::Page { side: side(), collection: collection(), pass, result }
+        Wake::Page { side: side("a"), collection: item(), pass, result }
     }
 
     fn is_due(&self) -> bool {

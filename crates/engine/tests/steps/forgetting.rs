@@ -1,51 +1,18 @@
 //! A webhook that is sent again is known by its id for thirty days, and forgotten then.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
+use crate::stage::{self, item, native, side};
 use hms_sync_changelog::{Log, MemoryDisk};
 use hms_sync_connector::{Abilities, Content, Delivery, Observation};
-use hms_sync_engine::{
-    CollectionPlan, CollectionSide, Effect, Guard, Machine, Now, OnAltered, OnMissing, Plan, Recreate,
-    ReplyTo, Shape, SidePlan, Wake,
-};
-use hms_sync_model::{CollectionName, NativeId, SideName, Time, VecMap};
-use hms_sync_resolver::Rules;
+use hms_sync_engine::{Effect, Machine, Now, Plan, ReplyTo, Wake};
+use hms_sync_model::Time;
 use serde_json::json;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_hours(24);
 
-fn side() -> SideName {
-    SideName::try_new("a").unwrap()
-}
-
-fn collection() -> CollectionName {
-    CollectionName::try_new("item").unwrap()
-}
-
 fn plan() -> Plan {
-    let part = CollectionSide {
-        abilities: Abilities::default(),
-        shape: Shape::Document,
-        poll_interval: None,
-        full_interval: None,
-        settle_window: Duration::ZERO,
-        on_altered: OnAltered::default(),
-        on_missing: OnMissing::Deleted,
-        read_back: false,
-    };
-    let of = CollectionPlan {
-        identity: Vec::new(),
-        rules: Rules::default(),
-        sides: [(side(), part)].into_iter().collect::<VecMap<_, _>>(),
-        guard: Guard::default(),
-        recreate: Recreate::default(),
-        personal: BTreeSet::new(),
-    };
-    let mut plan = Plan::new("Test");
-    plan.sides.insert(side(), SidePlan::default());
-    plan.collections.insert(collection(), of);
-    plan
+    let part = stage::part(Abilities::default());
+    stage::plan(item(), stage::collection([(side("a"), part)]))
 }
 
 struct World {
@@ -58,12 +25,11 @@ impl World {
     /// Takes in the message of this number; answers whether it was known.
     fn hear(&mut self, n: usize) -> bool {
         let before = self.machine.status().unwrap().counts.duplicate_webhooks;
-        let id = NativeId::try_new((n % 5).to_string()).unwrap();
+        let id = native(&(n % 5).to_string());
         let content = Content::Whole(json!({ "id": n % 5, "n": n }));
         let record = Observation { id, tag: None, modified: None, content };
         let delivery = Delivery { message: Some(format!("m{n}")), records: vec![record], hints: Vec::new() };
-        let wake =
-            Wake::Webhook { side: side(), collection: collection(), delivery, reply: ReplyTo(n as u64) };
+        let wake = Wake::Webhook { side: side("a"), collection: item(), delivery, reply: ReplyTo(n as u64) };
         self.mono = self.mono.plus(Duration::from_millis(1));
         let now = Now { wall: Time(1_790_000_000_000_000 + self.mono.0), mono: self.mono };
         for effect in self.machine.step(wake, now).unwrap() {

@@ -1,14 +1,11 @@
 //! A pass goes on with the page that could not be read: a long listing need not begin anew
 //! because one answer of thousands was a 503.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests may panic")]
 
+use crate::stage;
 use hms_sync_changelog::{Log, MemoryDisk};
 use hms_sync_connector::{Abilities, Content, Observation, Page, PageToken, ReadError};
-use hms_sync_engine::{
-    CollectionPlan, CollectionSide, Effect, Guard, Machine, Now, Plan, Shape, SidePlan, Wake,
-};
-use hms_sync_model::{CollectionName, NativeId, SideName, Time, VecMap};
-use hms_sync_resolver::Rules;
+use hms_sync_engine::{CollectionSide, Effect, Machine, Now, Plan, Wake};
+use hms_sync_model::{CollectionName, SideName, Time};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,33 +15,14 @@ const START: i64 = 1_700_000_000_000_000;
 const SECOND: i64 = 1_000_000;
 
 fn key() -> (SideName, CollectionName) {
-    (SideName::try_new("a").unwrap(), CollectionName::try_new("item").unwrap())
+    (stage::side("a"), stage::item())
 }
 
 fn plan(fetch: bool) -> Arc<Plan> {
-    let (side, collection) = key();
-    let part = CollectionSide {
-        abilities: Abilities { read: true, fetch, ..Abilities::default() },
-        shape: Shape::Document,
-        poll_interval: None,
-        full_interval: Some(Duration::from_hours(1)),
-        settle_window: Duration::ZERO,
-        on_altered: hms_sync_engine::OnAltered::default(),
-        on_missing: hms_sync_engine::OnMissing::Deleted,
-        read_back: false,
-    };
-    let of = CollectionPlan {
-        identity: Vec::new(),
-        rules: Rules::default(),
-        sides: [(side.clone(), part)].into_iter().collect::<VecMap<_, _>>(),
-        guard: Guard::default(),
-        recreate: hms_sync_engine::Recreate::default(),
-        personal: BTreeSet::new(),
-    };
-    let mut plan = Plan::new("Test");
-    plan.sides.insert(side, SidePlan::default());
-    plan.collections.insert(collection, of);
-    Arc::new(plan)
+    let (side, name) = key();
+    let abilities = Abilities { read: true, fetch, ..Abilities::default() };
+    let part = CollectionSide { full_interval: Some(Duration::from_hours(1)), ..stage::part(abilities) };
+    Arc::new(stage::plan(name, stage::collection([(side, part)])))
 }
 
 struct World {
@@ -132,7 +110,7 @@ fn a_pass_goes_on_with_the_page_that_failed() {
 #[test]
 fn what_is_listed_as_gone_is_believed_or_asked_for() {
     let record = |n: usize| Observation {
-        id: NativeId::try_new(n.to_string()).unwrap(),
+        id: stage::native(&n.to_string()),
         tag: None,
         modified: None,
         content: Content::Whole(json!({ "id": n })),
@@ -143,13 +121,13 @@ fn what_is_listed_as_gone_is_believed_or_asked_for() {
         let (pass, _) = world.step(Wake::Start).unwrap();
         let records = (1..=3).map(record).collect();
         let next = Some(PageToken("2".to_owned()));
-        let gone = vec![NativeId::try_new("9").unwrap()];
+        let gone = vec![stage::native("9")];
         assert!(world.answer(pass, Ok(Page { records, next, gone, ..Page::default() })).is_some());
         assert_eq!(world.answer(pass, Ok(Page::default())), None);
         world.seconds += 10;
         let at = world.wait(3_700).0;
         // The first came back since, the second is gone; of the third nothing is said.
-        let gone = [1, 2].map(|n| NativeId::try_new(n.to_string()).unwrap()).to_vec();
+        let gone = [1, 2].map(|n| stage::native(&n.to_string())).to_vec();
         let records = vec![record(1), record(3)];
         let page = Page { records, gone, partial: true, ..Page::default() };
         assert_eq!(world.answer(at, Ok(page)), None);

@@ -1,0 +1,19 @@
+//! The machine, step by step: what it asks for and writes down in one situation each. What all of
+//! them are set up with is in `stage`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests may panic"
+)]
+
+mod stage;
+mod erasure;
+mod forgetting;
+mod going_on;
+mod ids;
+mod portions;
+mod recovered;
+mod sweeps;
+mod taken_up;
