@@ -5,6 +5,7 @@
 //! but the collection's rules, so a replay of the log gives what was there.
 
 use crate::brake::flips_with;
+use crate::closed::folds;
 use crate::image::image_after;
 use crate::observe::is_of_shape;
 use crate::project::keeps_its_own;
@@ -147,6 +148,9 @@ impl RecordState {
         let Some(side) = edit.actor().as_side() else {
             if edit.actor().author == Author::Engine {
                 self.settled(edit);
+                if folds(edit) {
+                    self.close_epochs();
+                }
             }
             return;
         };

@@ -25,6 +25,7 @@ mod fold;
 mod project;
 mod altered;
 mod brake;
+mod closed;
 mod unaware;
 mod earlier;
 mod regression;

@@ -7,6 +7,7 @@
 //! collections, `observe` makes events of what was seen, `deliver` brings
 //! records to sides, `handle` calls handlers, `operate` serves people.
 
+use crate::closed::closing;
 use crate::contract::Strangers;
 use crate::erase::finish_erasures;
 use crate::error::EngineError;
@@ -338,7 +339,8 @@ impl Machine {
         Ok(())
     }
 
-    /// Writes down what all sides have seen and agree on, field by field.
+    /// Writes down what all sides have seen and agree on, field by field; where nothing is left
+    /// of that, that epochs which are over are folded.
     fn settle(
         &mut self,
         collection: &CollectionPlan,
@@ -349,10 +351,13 @@ impl Machine {
         if is_back(Fault::NeverSettled) {
             return Ok(());
         }
-        let fields = settled_fields(collection, &entry.state);
+        let mut fields = settled_fields(collection, &entry.state);
+        let closing = if fields.is_empty() { closing(collection, &entry.state) } else { None };
+        let folds = closing.as_ref().is_some_and(Vec::is_empty);
+        fields.extend(closing.into_iter().flatten());
         let merged = &entry.state.merged;
         // Whether the record is there is a person's to say: an edit of ours would say it.
-        if fields.is_empty() || merged.presence(&collection.rules) == Presence::Undecided {
+        if fields.is_empty() && !folds || merged.presence(&collection.rules) == Presence::Undecided {
             return Ok(());
         }
         let mut changes = VecMap::new();
@@ -367,7 +372,7 @@ impl Machine {
             stamp = winner.unwrap_or_default().max(stamp);
             changes.insert(field, Change { before: decision.value.clone(), after: decision.value });
         }
-        if changes.is_empty() {
+        if changes.is_empty() && !folds {
             return Ok(());
         }
         let who = (Author::Engine, self.floor);

@@ -13,10 +13,10 @@ use crate::told::{Teller, Told, Unseen};
 use hms_sync_engine::{CollectionPlan, Plan, RecordState, SideState, Standing, begins_with, kind_name};
 use hms_sync_model::{
     Actor, Author, Body, Dot, Edit, Event, EventId, FieldMap, FieldName, ParkReason, RecordId, SideName,
-    Source, Value, VecMap,
+    Source, Stamp, Value, VecMap,
 };
 use hms_sync_resolver::{Conflict, Decision, Reason, Rules, Sibling};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use writes::Writes;
 
 /// Most edits in one explanation.
@@ -104,6 +104,20 @@ struct Made {
     hint: Option<String>,
     /// Whether it was the first that was heard of the record, or since it was taken up.
     first: Option<&'static str>,
+}
+
+impl Made {
+    fn edit(&self) -> Option<&Edit> {
+        match &self.event.body {
+            Body::Edited { edit, .. } => Some(edit),
+            _ => None,
+        }
+    }
+}
+
+/// What a value's edit goes by, whether its epoch was folded or not.
+fn name_of(sibling: &Sibling) -> (Author, Stamp) {
+    (sibling.dot.actor.author.clone(), sibling.stamp)
 }
 
 struct Walk<'a> {
@@ -261,7 +275,7 @@ impl<'a> Walk<'a> {
         stands: bool,
         decision: &Decision,
     ) -> (ValueStory, FieldMap, bool) {
-        let made = self.made.get(&sibling.dot);
+        let made = self.made_of(sibling);
         let (mut left, mut deletes) = (FieldMap::new(), sibling.change.after == Value::Bool(false));
         if let Some(Body::Edited { edit, .. }) = made.map(|made| &made.event.body) {
             deletes = edit.deletes;
@@ -326,6 +340,14 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// The edit that a value came with. Where its epoch was folded it goes by another dot.
+    fn made_of(&self, sibling: &Sibling) -> Option<&Made> {
+        let is_it = |made: &&Made| {
+            made.edit().is_some_and(|edit| (edit.actor().author.clone(), edit.stamp) == name_of(sibling))
+        };
+        self.made.get(&sibling.dot).filter(is_it).or_else(|| self.made.values().find(is_it))
+    }
+
     /// Lets go of edits that no value comes from any more.
     fn prune(&mut self) {
         if self.made.len() <= RECENT_MAX * 2 {
@@ -338,11 +360,14 @@ impl<'a> Walk<'a> {
         let over =
             self.over.values().flat_map(|(conflict, _)| conflict.decision.siblings.iter().map(|(s, _)| s));
         let all = standing.chain(settled).chain(over).chain(merged.presence_siblings());
-        let live: std::collections::BTreeSet<Dot> = all.map(|sibling| sibling.dot.clone()).collect();
+        let live: BTreeSet<(Author, Stamp)> = all.map(name_of).collect();
         let mut versions: Vec<u64> = self.made.values().map(|made| made.event.version).collect();
         versions.sort_unstable();
         let recent = versions.iter().rev().nth(RECENT_MAX).copied().unwrap_or(0);
-        self.made.retain(|dot, made| made.event.version > recent || live.contains(dot));
+        let is_live = |made: &Made| {
+            made.edit().is_some_and(|edit| live.contains(&(edit.actor().author.clone(), edit.stamp)))
+        };
+        self.made.retain(|_, made| made.event.version > recent || is_live(made));
     }
 
     fn end(self, collection: Option<&CollectionPlan>) -> Explained {
@@ -401,16 +426,14 @@ impl<'a> Walk<'a> {
             value: sibling.change.after.to_json(),
             by: who(&sibling.dot.actor.author),
             edit: self
-                .made
-                .get(&sibling.dot)
+                .made_of(sibling)
                 .map(|made| made.story(Some(field), &self.came_later(made, field, others))),
         }
     }
 
     /// Those of the values that met which were not known yet when an edit came in.
     fn came_later(&self, made: &Made, field: &FieldName, others: &[(Sibling, bool)]) -> Vec<Unseen> {
-        let others =
-            others.iter().filter_map(|(other, _)| Some((&other.dot, &self.made.get(&other.dot)?.event)));
+        let others = others.iter().filter_map(|(other, _)| Some((&other.dot, &self.made_of(other)?.event)));
         let later = others.filter(|(_, event)| event.version > made.event.version);
         let unseen = later.map(|(dot, event)| Unseen {
             by: dot.actor.author.clone(),
@@ -448,7 +471,7 @@ impl<'a> Walk<'a> {
                 stands: says == there,
                 value: says.into(),
                 by: who(&sibling.dot.actor.author),
-                edit: self.made.get(&sibling.dot).map(|made| made.story(None, &[])),
+                edit: self.made_of(sibling).map(|made| made.story(None, &[])),
             }
         };
         siblings.iter().map(value).collect()

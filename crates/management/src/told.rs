@@ -237,6 +237,10 @@ impl Teller {
     fn remember(&mut self, event: &Event, edit: &Edit) {
         let author = edit.actor();
         if matches!(author.author, Author::Engine) {
+            if edit.changes.is_empty() {
+                // Epochs that are over were folded: everybody has seen all of them.
+                self.latest.retain(|(of, _), latest| latest.n > edit.context.count(of));
+            }
             return;
         }
         let latest = Latest { n: edit.dot.n, at: event.at, version: event.version };
@@ -296,6 +300,9 @@ fn changes(edit: &Edit, fresh: bool, id: Option<&str>) -> String {
     }
     let settled = matches!(edit.actor().author, Author::Engine);
     let known_as = id.filter(|_| fresh).map_or_else(String::new, |id| format!(" as its {id}"));
+    if edit.changes.is_empty() && settled {
+        return "noted that everybody has seen what came before the last link".to_owned();
+    }
     if edit.changes.is_empty() {
         return format!("has it{known_as}, with nothing new");
     }

@@ -192,6 +192,7 @@ impl Told {
             Author::Side(side) => (side.as_str(), source_word(source), verb),
             Author::Operator => ("operator", "command", verb),
             Author::Join => ("engine", "join", "joined"),
+            Author::Engine if edit.changes.is_empty() => ("engine", "fold", "closed epochs folded"),
             Author::Engine => ("engine", "settle", "settled"),
         };
         let mut outcome = format!("-> {verb} #{n}");

@@ -82,6 +82,14 @@ impl Elements {
         std::iter::once(&self.edits).chain(self.by_key.values().flat_map(Element::regs))
     }
 
+    pub(crate) fn regs_mut(&mut self) -> impl Iterator<Item = &mut Reg> {
+        let members = self.by_key.iter_mut().flat_map(|(_, element)| {
+            let Element { whole, members } = element;
+            std::iter::once(whole).chain(members.iter_mut().map(|(_, reg)| reg))
+        });
+        std::iter::once(&mut self.edits).chain(members)
+    }
+
     pub(crate) fn seen(&self) -> Clock {
         self.regs().fold(Clock::new(), |seen, reg| seen.merged(&reg.seen()))
     }

@@ -6,6 +6,7 @@
 //! alone, never on what is there already: that is what makes the order of
 //! arrival invisible also for owners and locks.
 
+use crate::closed::Closed;
 use crate::elements::Elements;
 use crate::fault::{Fault, is_back};
 use crate::reg::{Reg, Seen, Sibling};
@@ -104,6 +105,31 @@ impl FieldState {
                 Self::Counter(join_maps(a, b, later))
             }
             _ => self.clone(),
+        }
+    }
+
+    /// Every register there is; a counter has none.
+    pub(crate) fn regs(&self) -> Vec<&Reg> {
+        match self {
+            Self::Value { last, first } => std::iter::once(last).chain(first.as_deref()).collect(),
+            Self::Set(elements) => elements.values().collect(),
+            Self::Elements(elements) => elements.regs().collect(),
+            Self::Counter(_) => Vec::new(),
+        }
+    }
+
+    /// Folds closed epochs.
+    pub(crate) fn close(&mut self, closed: &Closed) {
+        match self {
+            Self::Value { last, first } => {
+                last.close(closed);
+                if let Some(first) = first {
+                    first.close(closed);
+                }
+            }
+            Self::Set(elements) => elements.iter_mut().for_each(|(_, reg)| reg.close(closed)),
+            Self::Elements(elements) => elements.regs_mut().for_each(|reg| reg.close(closed)),
+            Self::Counter(sums) => close_counter(sums, closed),
         }
     }
 
@@ -218,4 +244,15 @@ fn put_counter(sums: &mut VecMap<Actor, Sum>, put: &Put<'_>) {
     let delta = crate::number::difference(&put.change.before, &put.change.after);
     sum.total = crate::number::sum([&sum.total, &delta].into_iter());
     sum.upto = put.dot.n;
+}
+
+/// An author's sums of all epochs are one sum.
+fn close_counter(sums: &mut VecMap<Actor, Sum>, closed: &Closed) {
+    for (actor, sum) in std::mem::take(sums) {
+        let last = closed.goes_on_as(&actor);
+        let (actor, upto) = last.map_or((actor, sum.upto), |last| (last.actor.clone(), last.n));
+        let all = sums.entry_or(actor, Sum::default);
+        all.total = crate::number::sum([&all.total, &sum.total].into_iter());
+        all.upto = all.upto.max(upto);
+    }
 }

@@ -8,6 +8,7 @@
 //! What never happens here: I/O, reading a clock, randomness, async. The laws are
 //! in `tests/laws`, one test for each, by the names of the specification.
 
+mod closed;
 mod reg;
 mod rules;
 mod elements;
@@ -25,6 +26,7 @@ mod reason;
 #[doc(hidden)]
 pub mod fault;
 
+pub use closed::Closed;
 pub use decide::{Conflict, ConflictKind, Decision};
 pub use elements::Elements;
 pub use expression::{Expression, ExpressionError};

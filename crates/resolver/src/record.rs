@@ -1,5 +1,6 @@
 //! A record: its fields, whether it is there, and what it has seen.
 
+use crate::closed::Closed;
 use crate::decide::{Conflict, Decision, conflicts, decide};
 use crate::fault::{Fault, is_back, none_is_back};
 use crate::field::{FieldState, Put};
@@ -246,6 +247,41 @@ impl Record {
     /// seen of the record stays.
     pub fn forget(&mut self, field: &FieldName) {
         self.change(|open| drop(open.fields.remove(field)));
+    }
+
+    /// The epochs that are over.
+    pub fn closed(&self) -> Closed {
+        Closed::of(&self.clock)
+    }
+
+    /// Whether no two values stand beside each other anywhere: nothing is left to decide.
+    pub fn is_single(&self) -> bool {
+        let Open { presence, fields } = self.open();
+        let mut regs = fields.values().flat_map(FieldState::regs).chain([presence]);
+        regs.all(|reg| reg.siblings().len() < 2)
+    }
+
+    /// Fields that are locked since a closed epoch. Their authors' own past is all that an edit
+    /// of theirs sees of a lock, and it must not become more: they are to be settled first.
+    pub fn locked_before(&self, rules: &Rules, closed: &Closed) -> Vec<FieldName> {
+        let is_closed = |sibling: &Sibling| closed.dot(&sibling.dot).is_some();
+        let locked = self.fields().iter().filter(|(field, state)| match state {
+            FieldState::Value { first: Some(first), .. } => {
+                !rules.rule(field).locks.is_empty() && first.siblings().iter().any(is_closed)
+            }
+            _ => false,
+        });
+        locked.map(|(field, _)| field.clone()).collect()
+    }
+
+    /// Folds closed epochs into those that go on. It changes no answer, now or later, where
+    /// everybody has seen all of them, [`Self::is_single`], and nothing is [`Self::locked_before`].
+    pub fn close(&mut self, closed: &Closed) {
+        self.change(|open| {
+            open.presence.close(closed);
+            open.fields.iter_mut().for_each(|(_, state)| state.close(closed));
+        });
+        self.clock = closed.clock(&self.clock);
     }
 
     /// Two replicas of the same record together: the least upper bound.

@@ -6,6 +6,7 @@
 //! register has seen of an actor that has a sibling in it is that sibling and what
 //! came before; only what it has seen of others is kept beside them.
 
+use crate::closed::Closed;
 use hms_sync_model::{Actor, Change, Clock, Dot, Stamp};
 use serde::{Deserialize, Serialize};
 use std::cell::OnceCell;
@@ -162,6 +163,21 @@ impl Reg {
         let mut siblings: Vec<Sibling> = ours.chain(theirs).cloned().collect();
         siblings.sort_by(|a, b| a.dot.cmp(&b.dot));
         Self::of(siblings, &self.seen().merged(&other.seen()))
+    }
+
+    /// Folds closed epochs. Of one author's values that of the last epoch stays.
+    pub(crate) fn close(&mut self, closed: &Closed) {
+        let mut siblings: Vec<Sibling> = Vec::new();
+        for mut sibling in std::mem::take(&mut self.siblings) {
+            if let Some(last) = closed.dot(&sibling.dot) {
+                sibling.dot = last.clone();
+            }
+            // In order of their dots: an author's last epoch comes last.
+            siblings.retain(|other| other.dot.actor != sibling.dot.actor);
+            siblings.push(sibling);
+        }
+        siblings.sort_by(|a, b| a.dot.cmp(&b.dot));
+        *self = Self::of(siblings, &closed.clock(&self.others));
     }
 
     /// The concurrent values.

@@ -162,6 +162,8 @@ struct History {
     no: usize,
     edits: Vec<Edit>,
     said: HashMap<(Actor, Option<FieldName>), Clock>,
+    /// Edits that folded epochs which are over: who has seen one has seen what it had seen.
+    folded: Vec<Edit>,
 }
 
 pub struct World {

@@ -237,3 +237,45 @@ async fn a_delete_is_told_with_who_made_it() {
     assert_eq!((edit.by.as_str(), edit.words.as_str()), ("clerk", "deleted the record"));
     assert_eq!(edit.source_words, "missing from the full listing");
 }
+
+/// Epochs that are over were folded: a value keeps the edit that it came with, and nobody is
+/// said not to have seen what everybody has seen.
+#[tokio::test]
+async fn an_edit_of_an_epoch_that_was_folded_is_still_found() {
+    let (mut world, of) = begun();
+    world.edit(&of, &by("marshal", 2, &[("clerk", 1)]), &[("status", "pending".into(), "approved".into())]);
+    world.wait(1_000_000);
+    let clock = |world: &World| world.fold(&of, |_| true).merged.clock;
+    let now = |world: &World, actor: Actor, n: u64, changes: &[(&str, &str, &str)]| {
+        let Body::Edited { edit, .. } = settled(world, &of, "status") else { panic!("no edit") };
+        let change = |(name, before, after): &(&str, &str, &str)| {
+            (field(name), Change { before: (*before).into(), after: (*after).into() })
+        };
+        let changes = changes.iter().map(change).collect();
+        let edit = Edit { dot: Dot { actor, n }, changes, stamp: Stamp::at(Time(n.cast_signed())), ..edit };
+        Body::Edited { edit, id: None, tag: None, source: Source::Page, raw: None }
+    };
+    let again = Actor { epoch: 1, ..Actor::side(side("marshal")) };
+    let body = now(&world, again.clone(), 1, &[("no", "P-1", "P-2")]);
+    world.add(&of, body);
+    world.wait(1_000_000);
+    let body = now(&world, Actor { author: Author::Engine, epoch: 0 }, 1, &[]);
+    world.add(&of, body);
+    let marshals: Vec<Actor> = (clock(&world).iter().map(|(actor, _)| actor.clone()))
+        .filter(|actor| actor.as_side() == Some(&side("marshal")))
+        .collect();
+    assert_eq!(marshals, [again]);
+    world.wait(1_000_000);
+    let body = now(&world, Actor::side(side("clerk")), 2, &[("no", "P-2", "P-3")]);
+    world.add(&of, body);
+    let found = story(&world, &of, "status").await;
+    let made = found.values[0].edit.as_ref().unwrap();
+    assert_eq!((made.version, made.by.as_str()), (3, "marshal"));
+    assert_eq!(made.words, "set status to approved (was pending)");
+    let last = story(&world, &of, "no").await;
+    let made = last.values[0].edit.as_ref().unwrap();
+    assert!(!made.context_words.contains("not yet seen"), "{}", made.context_words);
+    let told = world.desk().explain(of.as_str(), None, None).await.unwrap();
+    let words: Vec<&str> = told.edits.iter().map(|edit| edit.words.as_str()).collect();
+    assert!(words.iter().any(|words| words.contains("everybody has seen")), "{words:?}");
+}

@@ -3,7 +3,7 @@
 use crate::scene::{Scene, permit, side};
 use crate::story::{Story, words};
 use hms_sync_engine::{OnMissing, Reply, Tied};
-use hms_sync_model::{Author, RecordId};
+use hms_sync_model::{Author, Clock, RecordId};
 
 /// Permit 7, taken apart from what marshal has.
 fn apart() -> Story {
@@ -75,6 +75,37 @@ fn what_is_relinked_is_as_at_the_first_link_and_its_differences_are_concurrent()
     assert_eq!(story.play.state(&own).unwrap().joined, Some(record.clone()));
     assert_eq!(story.record_at("marshal", &id), record);
     story.all_hold("no=7 note=c status=revoked");
+}
+
+#[test]
+fn epochs_that_are_over_are_folded_once_everybody_has_seen_them() {
+    let mut story = Story::of(Scene::new(), &[("status", "pending"), ("note", "a")]);
+    let (record, id) = (story.record(), story.id("marshal"));
+    for n in 1..=4 {
+        story.tie(&record, Tied::Unlink(side("marshal")));
+        story.settle();
+        let note = format!("m{n}");
+        story.play.edit_id(&permit(), &side("marshal"), &id, &fields("note", &note)).unwrap();
+        story.settle();
+        story.tie(&record, Tied::Relink(side("marshal"), None));
+        story.settle();
+        story.edit("marshal", &[("note", &format!("{note}!"))]).settle();
+        story.all_hold(&format!("no=7 note={note}! status=pending"));
+        story.stays_quiet();
+        let state = story.play.state(&record).unwrap();
+        let epochs =
+            |clock: &Clock| clock.iter().filter(|(a, _)| a.as_side() == Some(&side("marshal"))).count();
+        assert_eq!(epochs(&state.merged.clock), 1, "{:?}", state.merged.clock);
+        assert!(state.sides.values().all(|part| epochs(&part.acked) <= 1), "{:?}", state.sides);
+        assert!(state.sides.get(&side("marshal")).unwrap().epoch >= n);
+    }
+    assert!(story.play.timeline().contains("closed epochs folded"), "{}", story.play.timeline());
+    // What is after the fold is after all before it, and a replay comes to the same.
+    let before = story.play.state(&record).unwrap();
+    story.play.restart(None).unwrap();
+    assert_eq!(story.play.state(&record).unwrap(), before);
+    story.edit("clerk", &[("note", "last")]).settle();
+    story.all_hold("no=7 note=last status=pending");
 }
 
 #[test]

@@ -207,7 +207,7 @@ impl<'a> Unpacker<'a> {
         };
         let dot = Dot { actor, n };
         let stamp = if (head >> 4) & 1 == 1 {
-            self.known.iter().find(|(known, _)| *known == dot)?.1
+            self.known.iter().rev().find(|(known, _)| *known == dot)?.1
         } else {
             let stamp = self.stamp()?;
             self.known.push((dot.clone(), stamp));

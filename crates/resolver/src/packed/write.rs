@@ -47,19 +47,9 @@ struct Packer {
 
 /// All registers of a record.
 fn regs(record: &Record) -> Vec<&Reg> {
-    let mut all = vec![record.presence_reg()];
-    for state in record.fields().values() {
-        match state {
-            FieldState::Value { last, first } => {
-                all.push(last);
-                all.extend(first.as_deref());
-            }
-            FieldState::Set(elements) => all.extend(elements.values()),
-            FieldState::Elements(elements) => all.extend(elements.regs()),
-            FieldState::Counter(_) => {}
-        }
-    }
-    all
+    std::iter::once(record.presence_reg())
+        .chain(record.fields().values().flat_map(FieldState::regs))
+        .collect()
 }
 
 /// From the latest time back. Exact whatever the two are.
@@ -225,7 +215,9 @@ impl Packer {
     fn sibling(&mut self, sibling: &Sibling) {
         let Sibling { dot, change, stamp } = sibling;
         let place = self.place(&dot.actor);
-        let known = self.known.iter().any(|(at, n, of)| (*at, *n, *of) == (place, dot.n, *stamp));
+        // Edits of epochs that were folded share a dot: the stamp is that of the last one.
+        let last = self.known.iter().rev().find(|(at, n, _)| (*at, *n) == (place, dot.n));
+        let known = last.is_some_and(|(_, _, of)| of == stamp);
         let before = match &change.before {
             Value::Absent => 0,
             same if *same == change.after => 1,

@@ -5,8 +5,9 @@ use crate::edit;
 use crate::history::{History, UNITS, all_fields, engine, field, operator};
 use crate::oracle::{Oracle, tuple};
 use fastrand::Rng;
-use hms_sync_model::{Actor, Author, Change, Dot, Edit, FieldName, Stamp, Time, Value, VecMap};
-use hms_sync_resolver::{Presence, Reason, Record, Rules};
+use hms_sync_model::{Actor, Author, Change, Clock, Dot, Edit, FieldName, Stamp, Time, Value, VecMap};
+use hms_sync_resolver::{Closed, Presence, Reason, Record, Rules, Sibling};
+use std::collections::BTreeSet;
 
 /// What hms-sync writes down once all agree: nothing changes, except that
 /// nothing can turn it any more but a new edit.
@@ -186,4 +187,86 @@ fn settle(record: &Record, rules: &Rules, names: &[FieldName]) -> Edit {
         stamp: Stamp::at(Time(1_000)),
         certain: true,
     }
+}
+
+/// Epochs that everybody has seen are folded away: neither now nor after whatever comes later,
+/// be it by somebody who is linked anew and has seen nothing, is any answer another one.
+pub(crate) fn closed_epochs_change_no_answer(rng: &mut Rng, history: &History) -> u64 {
+    let begun = history.edits.iter().position(|edit| edit.dot.actor.epoch > 0).unwrap_or(history.edits.len());
+    let mut beginnings = (begun..history.edits.len()).rev().map(|last| &history.edits[..=last]);
+    let Some((mut whole, closed)) = beginnings.find_map(|edits| all_seen(history, edits)) else {
+        return 0;
+    };
+    let mut folded = whole.clone();
+    folded.close(&closed);
+    let authors: BTreeSet<&Author> = folded.clock.iter().map(|(actor, _)| &actor.author).collect();
+    assert_eq!(folded.clock.iter().count(), authors.len(), "one epoch each: {:?}", folded.clock);
+    let encoded = rmp_serde::to_vec_named(&folded).unwrap();
+    assert_eq!(rmp_serde::from_slice::<Record>(&encoded).unwrap(), folded);
+    same_answers(&history.rules, &whole, &folded);
+    let mut shown = vec![whole.clock.clone()];
+    for step in 0..rng.i64(1..6) {
+        let later = later(rng, history, &whole, &shown, step * 20 + 200);
+        let renamed = Edit { context: closed.clock(&later.context), ..later.clone() };
+        whole.apply(&history.rules, &later).unwrap();
+        folded.apply(&history.rules, &renamed).unwrap();
+        shown.push(whole.clock.clone());
+        same_answers(&history.rules, &whole, &folded);
+    }
+    1
+}
+
+/// A record of which everybody has seen everything, and the epochs that can be folded, if there
+/// are any: what waits for a person waits.
+fn all_seen(history: &History, edits: &[Edit]) -> Option<(Record, Closed)> {
+    let mut record = history.fold(edits);
+    let decided = |name: &FieldName| record.decide(&history.rules, name).reason != Reason::Manual;
+    let locked = record.locked_before(&history.rules, &record.closed());
+    let names = [to_settle(history, &record), locked.into_iter().filter(decided).collect()].concat();
+    let settle = settle(&record, &history.rules, &names);
+    record.apply(&history.rules, &settle).unwrap();
+    let closed = record.closed();
+    let foldable =
+        !closed.is_empty() && record.is_single() && record.locked_before(&history.rules, &closed).is_empty();
+    foldable.then_some((record, closed))
+}
+
+/// An edit by somebody who has been shown the record since it was folded, or by somebody who
+/// is linked anew: that one has seen nothing of it.
+fn later(rng: &mut Rng, history: &History, record: &Record, shown: &[Clock], at: i64) -> Edit {
+    let mut made = rng.choice(&history.edits).unwrap().clone();
+    let author = made.dot.actor.author.clone();
+    let last = record.clock.iter().filter(|(actor, _)| actor.author == author).map(|(actor, _)| actor.epoch);
+    let last = last.max().unwrap_or(made.dot.actor.epoch);
+    let mut who = Actor { author, epoch: last };
+    let mut context = rng.choice(shown).unwrap().clone();
+    if rng.u8(0..3) == 0 {
+        (who.epoch, context) = (who.epoch + 1, Clock::new());
+    }
+    let n = record.clock.count(&who);
+    context.see(&who, n);
+    for (name, change) in made.changes.iter_mut() {
+        change.before = record.value(&history.rules, name);
+    }
+    let stamp = Stamp { low: Time(at - rng.i64(0..40)), high: Time(at) };
+    Edit { dot: Dot { actor: who, n: n + 1 }, context, but: VecMap::new(), stamp, ..made }
+}
+
+fn same_answers(rules: &Rules, one: &Record, other: &Record) {
+    assert_eq!(one.presence(rules), other.presence(rules));
+    for name in all_fields() {
+        let (one, other) = (one.decide(rules, &name), other.decide(rules, &name));
+        let told = |decision: &hms_sync_resolver::Decision| {
+            let by =
+                |(s, wins): &(Sibling, bool)| (s.dot.actor.author.clone(), s.change.clone(), s.stamp, *wins);
+            decision.siblings.iter().map(by).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (&one.value, &one.reason, told(&one)),
+            (&other.value, &other.reason, told(&other)),
+            "{name}"
+        );
+    }
+    let places = |record: &Record| record.conflicts(rules).into_iter().map(|c| c.field).collect::<Vec<_>>();
+    assert_eq!(places(one), places(other));
 }

@@ -85,6 +85,7 @@ laws! {
     later::settled_survives_policy_change in 10_000,
     later::refold_equals_live_after_policy_change in 10_000,
     later::join_records_redots in 10_000,
+    later::closed_epochs_change_no_answer in 1_000,
     later::stale_choice_is_refused in 10_000,
 }
 

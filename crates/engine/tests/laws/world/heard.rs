@@ -6,7 +6,9 @@ use crate::screen::{beyond, upto};
 use crate::side::{BY, FIELDS, Shown};
 use hms_sync_changelog::Sealed;
 use hms_sync_engine::SideState;
-use hms_sync_model::{Body, Clock, Edit, Event, FieldMap, FieldName, FieldResult, Operation, Source, Value};
+use hms_sync_model::{
+    Author, Body, Clock, Edit, Event, FieldMap, FieldName, FieldResult, Operation, Source, Value,
+};
 use hms_sync_resolver::Record;
 use std::collections::BTreeSet;
 
@@ -135,10 +137,21 @@ impl World {
         }
         let history = self.histories.get_mut(&event.record).unwrap();
         history.edits.push(edit.clone());
+        if edit.actor().author == Author::Engine && edit.changes.is_empty() {
+            history.folded.push(edit.clone());
+        }
+        let whole = |mut seen: Clock| {
+            for folded in history.folded.iter().rev().filter(|folded| folded.dot != edit.dot) {
+                if seen.has(&folded.dot) {
+                    seen.merge(&folded.context);
+                }
+            }
+            seen
+        };
         let mut back = false;
         // What each edit says of the record, and of the fields that it touches.
         for f in edit.changes.keys().map(Some).chain([None]) {
-            let seen = f.map_or_else(|| edit.context.clone(), |f| edit.context_of(f));
+            let seen = whole(f.map_or_else(|| edit.context.clone(), |f| edit.context_of(f)));
             let before = history.said.insert((edit.dot.actor.clone(), f.cloned()), seen.clone());
             back |= before.is_some_and(|before| !seen.covers(&before));
         }
