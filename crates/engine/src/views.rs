@@ -686,7 +686,7 @@ impl Views {
 
     /// Keys that wait to be saved.
     pub fn unsaved(&self) -> usize {
-        self.fresh.len()
+        self.fresh.len() + self.streams.unsaved()
     }
 
     /// Takes what has changed, to be saved; nothing while a save is under way or

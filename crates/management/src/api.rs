@@ -26,6 +26,10 @@ use std::time::Duration;
 /// How long `/healthz` waits for the engine.
 const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
 
+/// Where the numbers are. They name sides and collections and say nothing of records, so
+/// no token is asked for: whoever watches would need a new one after each start.
+const METRICS: &str = "/metrics";
+
 pub(crate) type Answer<T> = Result<Json<T>, Refusal>;
 pub(crate) type Ask = State<Arc<Room>>;
 
@@ -69,9 +73,9 @@ pub fn api_routes() -> Vec<(String, &'static str)> {
     routes().into_iter().map(|(method, path, _)| (method.to_string(), path)).collect()
 }
 
-/// The whole router: API, health, and webhooks for all that is left.
+/// The whole router: API, health, numbers, and webhooks for all that is left.
 pub(crate) fn router(room: Arc<Room>) -> Router {
-    let mut router = Router::new().route("/healthz", get(healthz));
+    let mut router = Router::new().route("/healthz", get(healthz)).route(METRICS, get(metrics));
     for (_, path, method) in routes() {
         router = router.route(path, method.fallback(other_method));
     }
@@ -88,13 +92,17 @@ async fn other_method() -> Refusal {
 /// led here under another host's name.
 async fn guard(State(room): Ask, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if path != "/api" && !path.starts_with("/api/") {
+    let open = path == METRICS;
+    if !open && path != "/api" && !path.starts_with("/api/") {
         return next.run(request).await;
     }
     if !host_fits(&request, room.address.ip()) {
         let hint = "use the address that `hms-sync run` shows";
         return Refusal::new(StatusCode::MISDIRECTED_REQUEST, "this is not the host asked for", hint)
             .into_response();
+    }
+    if open {
+        return next.run(request).await;
     }
     let given = request.headers().get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes);
     let given = given.and_then(|value| value.strip_prefix(b"Bearer "));
@@ -161,6 +169,14 @@ async fn healthz(State(room): Ask) -> Response {
 
 async fn status(State(room): Ask) -> Answer<crate::StatusReport> {
     in_time(&room, room.desk.status()).await
+}
+
+async fn metrics(State(room): Ask) -> Result<Response, Refusal> {
+    let Json(report) = in_time(&room, room.desk.status()).await?;
+    match crate::metrics::text(&report.status) {
+        Ok(text) => Ok(([(header::CONTENT_TYPE, crate::metrics::CONTENT_TYPE)], text).into_response()),
+        Err(_) => Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "no text", "ask `/api/status`")),
+    }
 }
 
 #[derive(Deserialize)]

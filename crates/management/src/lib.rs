@@ -27,6 +27,7 @@ mod offline;
 mod token;
 mod body;
 mod hooks;
+mod metrics;
 mod api;
 mod serve;
 

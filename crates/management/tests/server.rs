@@ -29,6 +29,17 @@ async fn every_api_route_wants_the_token() {
 }
 
 #[tokio::test]
+async fn numbers_are_told_without_the_token_and_under_no_other_name() {
+    let bench = Bench::start(limits()).await;
+    let answer = bench.ask("GET", "/metrics", TOKENLESS, "").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert!(answer.body.contains("state=\"open\"} 0\n"), "{}", answer.body);
+    assert!(answer.body.ends_with("# EOF\n"), "{}", answer.body);
+    let led = "GET /metrics HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
+    assert_eq!(bench.raw(led.as_bytes()).await.status, 421);
+}
+
+#[tokio::test]
 async fn a_get_route_takes_no_other_method_and_the_other_way_round() {
     let bench = Bench::start(limits()).await;
     assert_eq!(bench.ask("POST", "/api/status", &bench.auth(), "{}").await.status, 405);

@@ -19,6 +19,11 @@ pub(super) struct Streams {
 }
 
 impl Streams {
+    /// How many wait to be saved.
+    pub(super) fn unsaved(&self) -> usize {
+        self.unsaved.len()
+    }
+
     /// Hands over what is to be saved.
     pub(super) fn save(&mut self, fresh: &mut Changes) {
         for stream in self.unsaved.drain() {
