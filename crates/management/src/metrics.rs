@@ -1,5 +1,5 @@
 //! The status in numbers, for whoever watches many syncs: the text of `GET /metrics`, in the
-//! form of OpenMetrics 1.0, which Prometheus reads.
+//! form of `OpenMetrics` 1.0, which Prometheus reads.
 //!
 //! What never happens here: a record's id, or anything else that grows with the records, in a
 //! label.
