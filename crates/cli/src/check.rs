@@ -8,11 +8,12 @@ use crate::library;
 use crate::screen::{Screen, Tone};
 use crate::words::count;
 use futures_util::future::join_all;
-use hms_sync_connector::{Abilities, Connector, ReadError, ReadRequest, Scope};
+use hms_sync_connector::{Abilities, Connector, Content, Observation, ReadError, ReadRequest, Scope};
 use hms_sync_engine::{CollectionSide, Plan, Shape};
 use hms_sync_management::one_line;
-use hms_sync_model::{CollectionName, SideName};
+use hms_sync_model::{CollectionName, FieldName, NativeId, SideName};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// What was found at one side for one collection.
@@ -49,9 +50,11 @@ pub(crate) async fn check(screen: Screen, options: &FileArgs) -> Result<(), Fail
         let hook = hooked.contains(&(side.clone(), name.clone()));
         Some(async move {
             let answer = connector.check(name).await;
-            let tags =
-                if answer.is_ok() { tags(connector.as_ref(), name, part.abilities).await } else { None };
-            found(side, name, part, Seen { hook, tags }, answer)
+            let looked = if answer.is_ok() { look(connector.as_ref(), name, part).await } else { None };
+            let (tags, unsteady) = looked.unwrap_or_default();
+            let mut found = found(side, name, part, Seen { hook, tags }, answer);
+            found.warnings.extend(unsteady);
+            found
         })
     });
     let report = Report { sync: plan.name.clone(), data_dir, sides: join_all(asked).await };
@@ -88,16 +91,58 @@ struct Tags {
     took_ms: u128,
 }
 
-/// Reads one record by its id, to see whether its version comes with it.
-async fn tags(connector: &dyn Connector, collection: &CollectionName, can: Abilities) -> Option<Tags> {
-    if !(can.read && can.fetch && (can.update || can.delete)) {
+/// Reads the first page twice, and one of its records by its id: whether versions come with
+/// records, and what is shown in another form each time.
+async fn look(
+    connector: &dyn Connector,
+    collection: &CollectionName,
+    part: &CollectionSide,
+) -> Option<(Option<Tags>, Vec<String>)> {
+    let can = part.abilities;
+    if !can.read {
         return None;
     }
-    let request = ReadRequest { collection: collection.clone(), scope: Scope::Everything, after: None };
-    let first = connector.read(request).await.ok()?.records.into_iter().next()?;
+    let page = || ReadRequest { collection: collection.clone(), scope: Scope::Everything, after: None };
+    let first = connector.read(page()).await.ok()?.records;
+    let again = connector.read(page()).await.ok()?.records;
+    let unsteady = unsteady(part, &first, &again);
+    let one = first.into_iter().next().filter(|_| can.fetch && (can.update || can.delete));
+    let Some(one) = one else { return Some((None, unsteady)) };
     let began = Instant::now();
-    let record = connector.fetch(collection.clone(), first.id).await.ok()?;
-    Some(Tags { shown: record.tag.is_some(), took_ms: began.elapsed().as_millis() })
+    let record = connector.fetch(collection.clone(), one.id).await.ok();
+    let tags =
+        record.map(|record| Tags { shown: record.tag.is_some(), took_ms: began.elapsed().as_millis() });
+    Some((tags, unsteady))
+}
+
+/// Fields that a record showed otherwise when it was read again at once, though neither its
+/// version nor its time of change is another. Each would be taken for an edit.
+fn unsteady(part: &CollectionSide, first: &[Observation], again: &[Observation]) -> Vec<String> {
+    let mut found = BTreeMap::new();
+    for one in first {
+        let same = |other: &&Observation| {
+            (&other.id, &other.tag, other.modified) == (&one.id, &one.tag, one.modified)
+        };
+        let Some(other) = again.iter().find(same) else { continue };
+        let (Content::Whole(before), Content::Whole(after)) = (&one.content, &other.content) else {
+            continue;
+        };
+        let (Ok(before), Ok(after)) = (part.shape.read(before, false), part.shape.read(after, false)) else {
+            continue;
+        };
+        for (field, _) in before.iter().filter(|(field, value)| after.get(*field) != Some(*value)) {
+            found.entry(field.clone()).or_insert(&one.id);
+        }
+    }
+    let told = |(field, id): (FieldName, &NativeId)| {
+        let id = one_line(id.as_str());
+        format!(
+            "field `{field}` of record {id} differs between two reads, with nothing changed in between: each \
+             would be taken for an edit; give it a type or `normalize` under which both are the same, or map \
+             another field"
+        )
+    };
+    found.into_iter().map(told).collect()
 }
 
 fn found(

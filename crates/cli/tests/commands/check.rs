@@ -2,6 +2,8 @@
 
 use crate::bench::{Bench, Ran, hms_sync};
 use hms_sync_doubles::Down;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 
 const BROKEN: &str = "\
 sync: PermitSync
@@ -39,6 +41,59 @@ fn every_mistake_is_shown_with_its_place_and_a_hint() {
     let left: Vec<_> =
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["sync.yaml"]);
+}
+
+const PLANS: &str = "\
+sync: Plans
+data_dir: ./plans
+collections:
+  plan:
+    identity: [title]
+    sides:
+      drafts: { read: { path: /a } }
+      office: { read: { path: /b }, create: { method: POST, path: /b }, update: { method: PUT, path: '/b/{{ id }}' } }
+    fields:
+      title: { type: text, drafts: { path: title, direction: from_side }, office: title }
+      rank: { type: integer, drafts: { path: rank, direction: from_side } }
+";
+
+/// A side whose one record shows another `rank` in each answer.
+fn shaky() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for (n, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.unwrap();
+            let mut asked = BufReader::new(stream.try_clone().unwrap()).lines();
+            while asked.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            let body = format!("[{{\"id\":\"1\",\"title\":\"Plan\",\"rank\":{n}}}]");
+            let length = body.len();
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close";
+            // Whoever asked may have gone.
+            let _gone = write!(stream, "{head}\r\nContent-Length: {length}\r\n\r\n{body}");
+        }
+    });
+    url
+}
+
+#[test]
+fn what_a_side_shows_otherwise_each_time_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sync.yaml");
+    let yaml = format!(
+        "{PLANS}sides:\n  drafts: {{ connector: http, url: \"{}\" }}\n  office: {{ connector: http, url: \"{}\" }}\n",
+        shaky(),
+        shaky()
+    );
+    std::fs::write(&file, yaml).unwrap();
+    let ran = hms_sync(&["check", &file.display().to_string(), "--json"]);
+    assert_eq!(ran.code, 0, "{} {}", ran.out, ran.err);
+    let found = ran.json();
+    let warned = |side: &str| {
+        let of = found["sides"].as_array().unwrap().iter().find(|of| of["side"] == side).unwrap();
+        of["warnings"].to_string().contains("field `rank` of record 1 differs between two reads")
+    };
+    assert!(warned("drafts") && !warned("office"), "{found}");
 }
 
 /// What is found, with the time of a read taken out.
