@@ -1,13 +1,11 @@
 //! A Kinto of our own: a REST server with entity tags, patches and batches, that keeps all
 //! in memory. A child on a free loopback port, gone with the handle.
 
-use crate::program::root;
+use crate::program::{free_port, server};
 use crate::wait::until;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value as Json, json};
-use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::Stdio;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -22,14 +20,6 @@ pub struct Kinto {
     http: Client,
     _server: Child,
     folder: TempDir,
-}
-
-fn program() -> PathBuf {
-    let bin =
-        std::env::var_os("HMS_SYNC_SERVERS").map_or_else(|| root().join("target/servers/bin"), PathBuf::from);
-    let program = bin.join("kinto");
-    assert!(program.is_file(), "{} is missing: `cargo xtask servers` gets it", program.display());
-    program
 }
 
 fn settings(port: u16) -> String {
@@ -51,12 +41,11 @@ impl Kinto {
     /// Starts one.
     pub async fn start() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        let port =
-            TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+        let port = free_port();
         let file = folder.path().join("kinto.ini");
         std::fs::write(&file, settings(port)).expect("a file for its settings");
         let log = std::fs::File::create(folder.path().join("log")).expect("a log file");
-        let server = Command::new(program())
+        let server = Command::new(server("kinto"))
             .args(["start", "--ini"])
             .arg(&file)
             .stdout(Stdio::null())

@@ -1,12 +1,10 @@
 //! A PocketBase of our own: a child on a free loopback port, its data in a
 //! temporary folder, both gone with the handle.
 
-use crate::program::root;
+use crate::program::{free_port, server};
 use crate::wait::until;
 use reqwest::{Client, Method};
 use serde_json::{Value as Json, json};
-use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::Stdio;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -23,14 +21,6 @@ pub struct PocketBase {
     _folder: TempDir,
 }
 
-fn program() -> PathBuf {
-    let bin =
-        std::env::var_os("HMS_SYNC_SERVERS").map_or_else(|| root().join("target/servers/bin"), PathBuf::from);
-    let program = bin.join("pocketbase");
-    assert!(program.is_file(), "{} is missing: `cargo xtask servers` gets it", program.display());
-    program
-}
-
 impl PocketBase {
     /// Starts one that is empty.
     pub async fn start() -> Self {
@@ -39,7 +29,7 @@ impl PocketBase {
         let data = folder.path().join("data");
         // Its own, so that no other instance can be taken for this one.
         let password = format!("{:032x}", fastrand::u128(..));
-        let made = Command::new(program())
+        let made = Command::new(server("pocketbase"))
             .args(["superuser", "upsert", USER, &password, "--dir"])
             .arg(&data)
             .stdout(Stdio::null())
@@ -47,10 +37,9 @@ impl PocketBase {
             .await
             .expect("PocketBase can be started");
         assert!(made.success(), "the superuser cannot be made");
-        let port =
-            TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+        let port = free_port();
         let address = format!("127.0.0.1:{port}");
-        let server = Command::new(program())
+        let server = Command::new(server("pocketbase"))
             .args(["serve", "--http", &address, "--dir"])
             .arg(&data)
             .stdout(Stdio::null())

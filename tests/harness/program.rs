@@ -1,6 +1,7 @@
 //! The real `hms-sync` binary, as a child that ends with its handle.
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
@@ -14,6 +15,20 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The workspace's folder.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace").to_owned()
+}
+
+/// The program of a server from a registry.
+pub(crate) fn server(name: &str) -> PathBuf {
+    let bin =
+        std::env::var_os("HMS_SYNC_SERVERS").map_or_else(|| root().join("target/servers/bin"), PathBuf::from);
+    let program = bin.join(name);
+    assert!(program.is_file(), "{} is missing: `cargo xtask servers` gets it", program.display());
+    program
+}
+
+/// A loopback port that nobody listens at.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port()
 }
 
 /// The binary beside this test's own, built with the same profile if cargo is at hand.

@@ -2,12 +2,10 @@
 //! iCalendar text. A child on a free loopback port, its files in a temporary folder, both gone
 //! with the handle.
 
-use crate::program::root;
+use crate::program::{free_port, server};
 use crate::wait::until;
 use reqwest::header::{CONTENT_TYPE, HeaderValue, IF_MATCH};
 use reqwest::{Client, Method, StatusCode};
-use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::Stdio;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -19,14 +17,6 @@ pub struct Radicale {
     http: Client,
     _server: Child,
     _folder: TempDir,
-}
-
-fn program() -> PathBuf {
-    let bin =
-        std::env::var_os("HMS_SYNC_SERVERS").map_or_else(|| root().join("target/servers/bin"), PathBuf::from);
-    let program = bin.join("radicale");
-    assert!(program.is_file(), "{} is missing: `cargo xtask servers` gets it", program.display());
-    program
 }
 
 /// An event as Radicale writes it.
@@ -42,8 +32,7 @@ impl Radicale {
     /// Starts one.
     pub async fn start() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        let port =
-            TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+        let port = free_port();
         let file = folder.path().join("config");
         let settings = format!(
             "[server]\nhosts = 127.0.0.1:{port}\n[auth]\ntype = none\n[web]\ntype = none\n\
@@ -51,7 +40,7 @@ impl Radicale {
             folder.path().join("files").display()
         );
         std::fs::write(&file, settings).expect("a file for its settings");
-        let server = Command::new(program())
+        let server = Command::new(server("radicale"))
             .arg("--config")
             .arg(&file)
             .stdout(Stdio::null())
