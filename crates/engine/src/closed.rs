@@ -5,8 +5,9 @@
 //! a configuration: a replay folds where it was written down, and nowhere else.
 
 use crate::plan::CollectionPlan;
-use crate::state::{RecordState, SideState};
-use hms_sync_model::{Edit, FieldName, SideName};
+use crate::project::is_behind;
+use crate::state::RecordState;
+use hms_sync_model::{Edit, FieldName};
 use hms_sync_resolver::{Closed, Presence};
 
 /// Whether an edit folds closed epochs.
@@ -23,18 +24,11 @@ pub(crate) fn closing(collection: &CollectionPlan, state: &RecordState) -> Optio
     let closed = merged.closed();
     let ready = !closed.is_empty() && merged.is_single() && merged.presence(rules) == Presence::Present;
     let all_seen = collection.sides.iter().all(|(side, plan)| match state.sides.get(side) {
-        Some(part) if part.has_it() => has_seen_all(state, part, side),
+        Some(part) if part.has_it() => part.write.is_none() && !is_behind(rules, state, side),
         Some(part) if part.unlinked => true,
         Some(_) | None => !plan.abilities.create,
     });
     (ready && all_seen).then(|| merged.locked_before(rules, &closed))
-}
-
-/// Whether a side's people have been shown all there is, or did it themselves.
-fn has_seen_all(state: &RecordState, part: &SideState, side: &SideName) -> bool {
-    let (mut seen, actor) = (part.acked.clone(), part.actor(side));
-    seen.see(&actor, state.merged.clock.count(&actor));
-    part.write.is_none() && part.but.is_empty() && seen.covers(&state.merged.clock)
 }
 
 impl RecordState {

@@ -13,7 +13,7 @@
 //! `n` identity to record, `t` records with work to do, `k` records with
 //! something parked, `c` those with conflicts that go on, `h` those that have had some,
 //! `s` the sync's own streams, `w` webhook messages taken in, `b` what
-//! the blocks of the log hold.
+//! the blocks of the log hold, `q` the schema contract that a side was last read under.
 
 use crate::blocks::Block;
 use crate::carry::{self, Look};
