@@ -155,6 +155,18 @@ impl FieldState {
         }
     }
 
+    /// Whether concurrent edits left different values; in a set of objects, in a member of
+    /// one of them.
+    pub(crate) fn is_contested(&self) -> bool {
+        if let Self::Elements(elements) = self {
+            return elements.contested().next().is_some();
+        }
+        match self.siblings() {
+            [] | [_] => false,
+            [first, rest @ ..] => rest.iter().any(|sibling| sibling.change.after != first.change.after),
+        }
+    }
+
     /// The owner's or the locked values, if they stand before everybody's.
     pub(crate) fn standing(&self, rule: &FieldRule) -> Option<&[Sibling]> {
         match self {

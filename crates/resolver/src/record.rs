@@ -148,6 +148,9 @@ pub enum Unfit {
 /// Whether an edit leaves `field` at a locked value; nothing if it has none. A
 /// group is locked as a whole, by its lead.
 fn reaches_lock(rules: &Rules, edit: &Edit, field: &FieldName, change: &Change) -> Option<bool> {
+    if rules.are_plain() {
+        return None;
+    }
     let (rule, change) = match rules.group_of(field) {
         Some(group) => (rules.rule(&group.lead), edit.changes.get(&group.lead)),
         None => (rules.rule(field), Some(change)),
@@ -164,16 +167,20 @@ fn passes_unseen(actor: &Actor) -> bool {
 impl Open {
     fn put(&mut self, rules: &Rules, edit: &Edit) {
         let (stamp, all) = (edit.stamp, Seen::of(&edit.dot, &edit.context));
-        if self.fields.is_empty() {
+        let first = self.fields.is_empty();
+        if first {
             self.fields.reserve(edit.changes.len());
         }
         for (field, change) in edit.changes.iter() {
             let rule = rules.rule(field);
             let locks = reaches_lock(rules, edit, field, change);
-            let state = match self.fields.get_mut(field) {
-                Some(state) => state,
-                None => self.fields.entry_or(field.clone(), || FieldState::new(rule)),
+            // Of the first edit every field is new.
+            let known = if first { None } else { self.fields.get_mut(field) };
+            let (known, mut new) = match known {
+                Some(state) => (Some(state), None),
+                None => (None, Some(FieldState::new(rule))),
             };
+            let Some(state) = known.or(new.as_mut()) else { continue };
             let dot = &edit.dot;
             if edit.but.contains_key(field) && !is_back(Fault::OneContext) {
                 let context = edit.context_of(field);
@@ -181,6 +188,9 @@ impl Open {
                 state.put(rule, &Put { dot, context: &context, seen: &seen, change, stamp, locks });
             } else {
                 state.put(rule, &Put { dot, context: &edit.context, seen: &all, change, stamp, locks });
+            }
+            if let Some(new) = new {
+                self.fields.insert(field.clone(), new);
             }
         }
         let present = Change { before: Value::Absent, after: Value::Bool(!edit.deletes) };
@@ -397,13 +407,12 @@ impl Record {
     /// Whether concurrent edits left different values in a field; in a set of objects, in a
     /// member of one of them.
     pub fn is_conflicted(&self, field: &FieldName) -> bool {
-        if let Some(FieldState::Elements(elements)) = self.field(field) {
-            return elements.contested().next().is_some();
-        }
-        match self.siblings(field) {
-            [] | [_] => false,
-            [first, rest @ ..] => rest.iter().any(|sibling| sibling.change.after != first.change.after),
-        }
+        self.field(field).is_some_and(FieldState::is_contested)
+    }
+
+    /// Whether any field is: whoever asks of many asks this first, as mostly none is.
+    pub fn any_conflicted(&self) -> bool {
+        self.fields().values().any(FieldState::is_contested)
     }
 
     /// Every conflict there is now.
