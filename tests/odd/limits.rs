@@ -4,6 +4,7 @@
 use crate::api::{Moods, Wait};
 use crate::for_each_seed;
 use crate::pair::{Ways, pair};
+use crate::slips::{Slip, slipped};
 use hms_sync_engine::Command;
 use hms_sync_model::{CollectionName, Released, SideName};
 use std::time::Duration;
@@ -12,31 +13,32 @@ use std::time::Duration;
 const STORM: i64 = 40;
 
 /// `Retry-After` in seconds, as a date of a clock that is right or an hour off, or not at all.
+pub(crate) async fn storm(seed: u64) {
+    let wait = [Wait::Seconds, Wait::Date, Wait::Nothing][usize::try_from(seed % 3).unwrap()];
+    let skew = [0, 3_600, -3_600][usize::try_from(seed / 3 % 3).unwrap()];
+    let mut world = pair(seed, Ways::default(), [Moods::default(), Moods { skew, ..Moods::default() }]).await;
+    world.work(20).await;
+    let (began, ends) = (world.now, world.now + STORM * 1_000_000);
+    world.apis[1].state().storm = Some((ends, wait));
+    for n in 0..10 {
+        world.apis[0].state().edit(&format!("P-{n}"), "status", "new");
+    }
+    world.work(STORM + 100).await;
+    let state = world.apis[1].state();
+    // What was under way when the first was refused is of no account.
+    let first = state.limited.first().copied().unwrap_or(i64::MAX);
+    let asked = state.limited.iter().filter(|at| **at > first + 2_000_000).count();
+    let back = state.served.iter().find(|at| **at > began).expect("it is asked again") - ends;
+    let (most, late) = if wait == Wait::Nothing { (80, 61_000_000) } else { (1, 4_000_000) };
+    assert!(asked <= most, "seed {seed}, {wait:?}, {skew} s: asked {asked} times in the storm");
+    assert!(back <= late, "seed {seed}, {wait:?}, {skew} s: came back {back} µs after it");
+    drop(state);
+    assert_eq!(world.apis[0].items(), world.apis[1].items(), "seed {seed}");
+}
+
 #[test]
 fn row_21_a_side_is_left_alone_until_it_wants_us_back() {
-    for_each_seed(45, |seed| async move {
-        let wait = [Wait::Seconds, Wait::Date, Wait::Nothing][usize::try_from(seed % 3).unwrap()];
-        let skew = [0, 3_600, -3_600][usize::try_from(seed / 3 % 3).unwrap()];
-        let mut world =
-            pair(seed, Ways::default(), [Moods::default(), Moods { skew, ..Moods::default() }]).await;
-        world.work(20).await;
-        let (began, ends) = (world.now, world.now + STORM * 1_000_000);
-        world.apis[1].state().storm = Some((ends, wait));
-        for n in 0..10 {
-            world.apis[0].state().edit(&format!("P-{n}"), "status", "new");
-        }
-        world.work(STORM + 100).await;
-        let state = world.apis[1].state();
-        // What was under way when the first was refused is of no account.
-        let first = state.limited.first().copied().unwrap_or(i64::MAX);
-        let asked = state.limited.iter().filter(|at| **at > first + 2_000_000).count();
-        let back = state.served.iter().find(|at| **at > began).expect("it is asked again") - ends;
-        let (most, late) = if wait == Wait::Nothing { (80, 61_000_000) } else { (1, 4_000_000) };
-        assert!(asked <= most, "seed {seed}, {wait:?}, {skew} s: asked {asked} times in the storm");
-        assert!(back <= late, "seed {seed}, {wait:?}, {skew} s: came back {back} µs after it");
-        drop(state);
-        assert_eq!(world.apis[0].items(), world.apis[1].items(), "seed {seed}");
-    });
+    for_each_seed(45, storm);
 }
 
 /// So many requests in any such time, by the side's own count.
@@ -47,10 +49,14 @@ const WINDOW: Duration = Duration::from_millis(100);
 /// them share one budget. This runs by the clock on the wall, as budgets do.
 #[tokio::test]
 async fn row_22_live_replay_and_backfill_share_one_budget() {
+    budget(1).await;
+}
+
+pub(crate) async fn budget(seed: u64) {
     let budget =
         ", api_budget: { policies: [ { type: moving_window, rates: [ { limit: 10, interval: 100ms } ] } ] }";
-    let mut world =
-        pair(1, Ways { side: budget, ..Ways::default() }, [Moods::default(), Moods::default()]).await;
+    let ways = Ways { side: slipped(Slip::NoBudget, budget, ""), ..Ways::default() };
+    let mut world = pair(seed, ways, [Moods::default(), Moods::default()]).await;
     for n in 0..12 {
         world.apis[0].state().edit(&format!("P-{n}"), "status", "new");
     }

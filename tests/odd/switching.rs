@@ -41,47 +41,53 @@ fn tell(world: &mut World, n: usize, id: u64) {
     assert!(world.deliver("/hooks/clerk", &raw).unwrap());
 }
 
+pub(crate) async fn switches(seed: u64) {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut world = pair(seed, ways(0), [Moods::default(), Moods::default()]).await;
+    let mut hooked = false;
+    for n in 0..40 {
+        if rng.u8(..6) == 0 {
+            let way = rng.usize(..4);
+            hooked = way == 1;
+            world.restart(seed + n, &yaml(ways(way)));
+        }
+        let (no, field) = (format!("P-{}", rng.u8(..9)), ["status", "note"][rng.usize(..2)]);
+        let id = world.apis[0].state().edit(&no, field, &format!("v{n}"));
+        if let Some(id) = id.filter(|_| hooked && rng.u8(..10) < 7) {
+            tell(&mut world, usize::try_from(n).unwrap(), id);
+        }
+        world.work(rng.i64(0..12)).await;
+    }
+    world.restart(seed, &yaml(ways(0)));
+    world.work(300).await;
+    assert_eq!(world.apis[0].items(), world.apis[1].items(), "seed {seed}");
+    for api in &world.apis {
+        let done = api.state().done.clone();
+        assert!(done.iter().all(|done| done.method != "DELETE"), "seed {seed}: {done:?}");
+    }
+    assert_eq!(world.apis[1].len(), world.apis[1].items().len(), "seed {seed}: something is there twice");
+}
+
 #[test]
 fn row_27_switching_loses_and_deletes_nothing() {
-    for_each_seed(30, |seed| async move {
-        let mut rng = fastrand::Rng::with_seed(seed);
-        let mut world = pair(seed, ways(0), [Moods::default(), Moods::default()]).await;
-        let mut hooked = false;
-        for n in 0..40 {
-            if rng.u8(..6) == 0 {
-                let way = rng.usize(..4);
-                hooked = way == 1;
-                world.restart(seed + n, &yaml(ways(way)));
-            }
-            let (no, field) = (format!("P-{}", rng.u8(..9)), ["status", "note"][rng.usize(..2)]);
-            let id = world.apis[0].state().edit(&no, field, &format!("v{n}"));
-            if let Some(id) = id.filter(|_| hooked && rng.u8(..10) < 7) {
-                tell(&mut world, usize::try_from(n).unwrap(), id);
-            }
-            world.work(rng.i64(0..12)).await;
-        }
-        world.restart(seed, &yaml(ways(0)));
-        world.work(300).await;
-        assert_eq!(world.apis[0].items(), world.apis[1].items(), "seed {seed}");
-        for api in &world.apis {
-            let done = api.state().done.clone();
-            assert!(done.iter().all(|done| done.method != "DELETE"), "seed {seed}: {done:?}");
-        }
-        assert_eq!(world.apis[1].len(), world.apis[1].items().len(), "seed {seed}: something is there twice");
-    });
+    for_each_seed(30, switches);
 }
 
 /// A cursor is shown, and what is read again from the beginning writes nothing where nothing
 /// differs; what was missed behind its back is found.
 #[tokio::test]
 async fn row_28_reading_from_the_beginning_again_writes_nothing() {
+    rewound(1).await;
+}
+
+pub(crate) async fn rewound(seed: u64) {
     const ONCE: &str = "read: { path: /items, record_selector: { field_path: [items] }, \
          paginator: { type: offset, page_size: 5 }, incremental_sync: { cursor_field: updated_at, \
          datetime_format: epoch_s, start_time_option: { field_name: since }, lookback_window: 1s }, \
          poll_interval: 5s }";
     assert_ne!(ONCE, POLLS);
     let late = Moods { late_max: 0, ..Moods::default() };
-    let mut world = pair(1, Ways { learns: ONCE, ..Ways::default() }, [late, Moods::default()]).await;
+    let mut world = pair(seed, Ways { learns: ONCE, ..Ways::default() }, [late, Moods::default()]).await;
     for n in 0..20 {
         world.apis[0].state().edit(&format!("P-{n}"), "status", "new");
         world.work(1).await;
