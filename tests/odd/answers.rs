@@ -2,8 +2,8 @@
 //! somebody else has changed meanwhile.
 
 use crate::api::{Moods, START};
-use crate::for_each_seed;
 use crate::pair::{Ways, calm, pair};
+use crate::{SCHEDULES, for_each_seed};
 use std::collections::BTreeMap;
 
 const KEYS: &str = "        idempotency_key: { header: Idempotency-Key }\n";
@@ -40,7 +40,7 @@ pub(crate) async fn lost_answers(seed: u64) {
 
 #[test]
 fn row_9_a_lost_answer_doubles_nothing() {
-    for_each_seed(40, lost_answers);
+    for_each_seed(SCHEDULES, lost_answers);
 }
 
 /// Listings that stop in the middle as if that were their end, break off, or repeat
@@ -77,7 +77,7 @@ pub(crate) async fn broken_listings(seed: u64) {
 
 #[test]
 fn row_12_what_a_listing_does_not_show_is_not_deleted_for_that() {
-    for_each_seed(24, broken_listings);
+    for_each_seed(SCHEDULES, broken_listings);
 }
 
 /// Both sides change the same records at the same time, each another field, and refuse what
@@ -120,7 +120,7 @@ pub(crate) async fn refused_versions(seed: u64) -> usize {
 #[test]
 fn row_19_a_412_is_read_and_merged_again() {
     let refused = std::sync::atomic::AtomicUsize::new(0);
-    for_each_seed(30, |seed| {
+    for_each_seed(SCHEDULES, |seed| {
         let refused = &refused;
         async move {
             let met = refused_versions(seed).await;

@@ -2,9 +2,9 @@
 //! collection is listed in full once, at the start, and never again.
 
 use crate::api::{Api, Moods, START};
-use crate::for_each_seed;
 use crate::slips::{Slip, slipped};
 use crate::world::World;
+use crate::{SCHEDULES, for_each_seed};
 
 /// As far as polls look back, in seconds: no change is shown later.
 const LOOKBACK: i64 = 10;
@@ -94,5 +94,5 @@ pub(crate) async fn schedule(seed: u64) {
 /// lengths that are wrong, and clocks an hour off.
 #[test]
 fn row_1_final_sets_are_equal_after_every_schedule() {
-    for_each_seed(1_000, schedule);
+    for_each_seed(SCHEDULES, schedule);
 }

@@ -21,6 +21,9 @@ mod limits;
 mod switching;
 mod teeth;
 
+/// Schedules that each row is played with.
+const SCHEDULES: u64 = 1_000;
+
 /// Plays the schedules of so many seeds, half of them beside the other half.
 fn for_each_seed<F: Future<Output = ()>>(seeds: u64, play: impl Fn(u64) -> F + Sync) {
     let half = |first: u64| {
