@@ -402,7 +402,7 @@ impl Record {
         }
         match self.siblings(field) {
             [] | [_] => false,
-            [first, rest @ ..] => rest.iter().any(|sibling| sibling.change.after != first.change.after),
+            [first, rest @ ..] => rest.iter().any(|other| !other.change.after.says_what(&first.change.after)),
         }
     }
 
