@@ -41,11 +41,7 @@ pub(crate) async fn discover(screen: Screen, options: &DiscoverArgs) -> Result<(
         proposals.extend(tour.sample(place).await);
     }
     tour.said.iter().filter(|_| !options.json).for_each(|line| screen.note(line));
-    let start = starting(&asked, &proposals).map_err(|why| match tour.shut_out {
-        true => Failure::new(Exit::Side, "the side does not let us in")
-            .hint("say who asks: --bearer VARIABLE, --basic USER:VARIABLE or --header NAME:VARIABLE"),
-        false => Failure::new(Exit::Failed, why).hint("name the paths of its listings: --path /permits"),
-    })?;
+    let start = starting(&asked, &proposals).map_err(|why| tour.nothing_found(why))?;
     answer(screen, options, &proposals, &start, &tour)
 }
 
@@ -193,6 +189,15 @@ impl Tour {
                 None
             }
         }
+    }
+
+    /// Why there is nothing to propose.
+    fn nothing_found(&self, why: String) -> Failure {
+        if self.shut_out {
+            return Failure::new(Exit::Side, "the side does not let us in")
+                .hint("say who asks: --bearer VARIABLE, --basic USER:VARIABLE or --header NAME:VARIABLE");
+        }
+        Failure::new(Exit::Failed, why).hint("name the paths of its listings: --path /permits")
     }
 
     /// Where listings may be.
