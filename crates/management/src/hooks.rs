@@ -55,7 +55,8 @@ impl Intake {
 /// Everything that is no route of ours: a webhook, or nothing.
 pub(crate) async fn hook(State(room): State<Arc<Room>>, request: Request) -> Response {
     let Some(route) = room.hooks.get(request.uri().path()) else {
-        let hint = "webhooks come in at the paths that the configuration names";
+        let hint = "the API is at /api/status and others, for who has its token; /metrics and /healthz for all who watch; \
+                    webhooks come in at the paths that the configuration names";
         return Refusal::new(StatusCode::NOT_FOUND, "there is nothing here", hint).into_response();
     };
     match take_in(&room, route, request).await {

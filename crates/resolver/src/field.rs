@@ -163,7 +163,7 @@ impl FieldState {
         }
         match self.siblings() {
             [] | [_] => false,
-            [first, rest @ ..] => rest.iter().any(|sibling| sibling.change.after != first.change.after),
+            [first, rest @ ..] => rest.iter().any(|other| !other.change.after.says_what(&first.change.after)),
         }
     }
 
