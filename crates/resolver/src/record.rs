@@ -156,6 +156,11 @@ fn reaches_lock(rules: &Rules, edit: &Edit, field: &FieldName, change: &Change) 
     (!rule.locks.is_empty()).then(reaches)
 }
 
+/// Whether an edit is of fields alone that have one value which everybody may write.
+fn is_plain(rules: &Rules, edit: &EditRef<'_>) -> bool {
+    rules.are_plain() || edit.changes().all(|change| rules.is_plain(change.field.as_str()))
+}
+
 /// Whether an edit without its author's own past is let in.
 fn passes_unseen(actor: &Actor) -> bool {
     is_back(Fault::OwnPastLeftOut) || is_back(Fault::OneOperator) && actor.author == Author::Operator
@@ -202,10 +207,8 @@ impl Record {
 
     /// Takes in one edit as it lies in the log, with the same outcome.
     pub fn apply_ref(&mut self, rules: &Rules, edit: &EditRef<'_>) -> Result<(), Unfit> {
-        let plain = || rules.are_plain() || edit.changes().all(|change| rules.is_plain(change.field));
-        let flat = self.open.get().is_none() && none_is_back() && plain();
-        let blind = flat && edit.saw_only_its_own() && edit.generation == self.generation;
-        if blind && self.flat.take(&mut self.clock, edit).is_some() {
+        let flat = self.is_flat() && is_plain(rules, edit);
+        if flat && self.is_blind(edit) && self.flat.take(&mut self.clock, edit).is_some() {
             return Ok(());
         }
         let edit = edit.to_edit().ok_or(Unfit::Unread)?;
@@ -214,6 +217,28 @@ impl Record {
             return Ok(());
         }
         Ok(self.apply(rules, &edit)?)
+    }
+
+    /// Takes in edits as they lie in the log, with the outcome of one after the other: if one
+    /// is refused, those before it have been taken in, and those behind it have not. What a
+    /// later edit replaces is never written.
+    pub fn apply_batch(&mut self, rules: &Rules, edits: &[EditRef<'_>]) -> Result<(), Unfit> {
+        let flat = edits.len() > 1 && self.is_flat();
+        let plain = flat && edits.iter().all(|edit| is_plain(rules, edit) && self.is_blind(edit));
+        if plain && self.flat.take_all(&mut self.clock, edits).is_some() {
+            return Ok(());
+        }
+        edits.iter().try_for_each(|edit| self.apply_ref(rules, edit))
+    }
+
+    /// Whether the registers lie in one piece.
+    fn is_flat(&self) -> bool {
+        self.open.get().is_none() && none_is_back()
+    }
+
+    /// Whether an edit is of this life, and its author had seen nothing but its own past.
+    fn is_blind(&self, edit: &EditRef<'_>) -> bool {
+        edit.saw_only_its_own() && edit.generation == self.generation
     }
 
     fn check(&self, edit: &Edit) -> Result<(), Malformed> {
