@@ -279,11 +279,11 @@ impl Record {
         Closed::of(&self.clock)
     }
 
-    /// Whether no two values stand beside each other anywhere: nothing is left to decide.
-    pub fn is_single(&self) -> bool {
+    /// Whether nothing is left to decide that folding could decide: no two values stand beside each
+    /// other but those of several authors who added and took out an element of a set.
+    pub fn is_decided(&self) -> bool {
         let Open { presence, fields } = self.open();
-        let mut regs = fields.values().flat_map(FieldState::regs).chain([presence]);
-        regs.all(|reg| reg.siblings().len() < 2)
+        presence.siblings().len() < 2 && fields.values().all(FieldState::is_decided)
     }
 
     /// Fields that are locked since a closed epoch. Their authors' own past is all that an edit
@@ -300,7 +300,7 @@ impl Record {
     }
 
     /// Folds closed epochs into those that go on. It changes no answer, now or later, where
-    /// everybody has seen all of them, [`Self::is_single`], and nothing is [`Self::locked_before`].
+    /// everybody has seen all of them, [`Self::is_decided`], and nothing is [`Self::locked_before`].
     pub fn close(&mut self, closed: &Closed) {
         self.change(|open| {
             open.presence.close(closed);
