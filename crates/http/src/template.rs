@@ -70,6 +70,14 @@ impl Compiled {
         Self::new(source, known, Environment::new())
     }
 
+    /// All of a body: it keeps its last line break, which the language takes away.
+    pub(crate) fn whole(source: &str, known: &[&str]) -> Result<Self, TemplateError> {
+        if is_plain(source) || !source.ends_with('\n') {
+            return Self::text(source, known);
+        }
+        Self::text(&format!("{source}\n"), known)
+    }
+
     /// Each value is one segment of a path or a part of one.
     pub(crate) fn path(source: &str, known: &[&str]) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
