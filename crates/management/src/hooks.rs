@@ -71,11 +71,10 @@ pub(crate) async fn hook(State(room): State<Arc<Room>>, request: Request) -> Res
         }
         Err(refusal) => {
             let (status, why) = (refusal.status.as_u16(), &refusal.error);
-            match route {
-                Some(HookRoute { side, collection, .. }) => {
-                    tracing::warn!(%side, %collection, status, why, "webhook not taken in");
-                }
-                None => tracing::debug!(status, "webhook to a path that no configuration names"),
+            if let Some(HookRoute { side, collection, .. }) = route {
+                tracing::warn!(%side, %collection, status, why, "webhook not taken in");
+            } else {
+                tracing::debug!(status, "webhook to a path that no configuration names");
             }
             let mut response = refusal.into_response();
             if response.status() == StatusCode::METHOD_NOT_ALLOWED {
