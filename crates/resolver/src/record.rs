@@ -159,6 +159,11 @@ fn reaches_lock(rules: &Rules, edit: &Edit, field: &FieldName, change: &Change) 
     (!rule.locks.is_empty()).then(reaches)
 }
 
+/// Whether an edit is of fields alone that have one value which everybody may write.
+fn is_plain(rules: &Rules, edit: &EditRef<'_>) -> bool {
+    rules.are_plain() || edit.changes().all(|change| rules.is_plain(change.field.as_str()))
+}
+
 /// Whether an edit without its author's own past is let in.
 fn passes_unseen(actor: &Actor) -> bool {
     is_back(Fault::OwnPastLeftOut) || is_back(Fault::OneOperator) && actor.author == Author::Operator
@@ -212,10 +217,8 @@ impl Record {
 
     /// Takes in one edit as it lies in the log, with the same outcome.
     pub fn apply_ref(&mut self, rules: &Rules, edit: &EditRef<'_>) -> Result<(), Unfit> {
-        let plain = || rules.are_plain() || edit.changes().all(|change| rules.is_plain(change.field));
-        let flat = self.open.get().is_none() && none_is_back() && plain();
-        let blind = flat && edit.saw_only_its_own() && edit.generation == self.generation;
-        if blind && self.flat.take(&mut self.clock, edit).is_some() {
+        let flat = self.is_flat() && is_plain(rules, edit);
+        if flat && self.is_blind(edit) && self.flat.take(&mut self.clock, edit).is_some() {
             return Ok(());
         }
         let edit = edit.to_edit().ok_or(Unfit::Unread)?;
@@ -224,6 +227,28 @@ impl Record {
             return Ok(());
         }
         Ok(self.apply(rules, &edit)?)
+    }
+
+    /// Takes in edits as they lie in the log, with the outcome of one after the other: if one
+    /// is refused, those before it have been taken in, and those behind it have not. What a
+    /// later edit replaces is never written.
+    pub fn apply_batch(&mut self, rules: &Rules, edits: &[EditRef<'_>]) -> Result<(), Unfit> {
+        let flat = edits.len() > 1 && self.is_flat();
+        let plain = flat && edits.iter().all(|edit| is_plain(rules, edit) && self.is_blind(edit));
+        if plain && self.flat.take_all(&mut self.clock, edits).is_some() {
+            return Ok(());
+        }
+        edits.iter().try_for_each(|edit| self.apply_ref(rules, edit))
+    }
+
+    /// Whether the registers lie in one piece.
+    fn is_flat(&self) -> bool {
+        self.open.get().is_none() && none_is_back()
+    }
+
+    /// Whether an edit is of this life, and its author had seen nothing but its own past.
+    fn is_blind(&self, edit: &EditRef<'_>) -> bool {
+        edit.saw_only_its_own() && edit.generation == self.generation
     }
 
     fn check(&self, edit: &Edit) -> Result<(), Malformed> {
@@ -264,11 +289,11 @@ impl Record {
         Closed::of(&self.clock)
     }
 
-    /// Whether no two values stand beside each other anywhere: nothing is left to decide.
-    pub fn is_single(&self) -> bool {
+    /// Whether nothing is left to decide that folding could decide: no two values stand beside each
+    /// other but those of several authors who added and took out an element of a set.
+    pub fn is_decided(&self) -> bool {
         let Open { presence, fields } = self.open();
-        let mut regs = fields.values().flat_map(FieldState::regs).chain([presence]);
-        regs.all(|reg| reg.siblings().len() < 2)
+        presence.siblings().len() < 2 && fields.values().all(FieldState::is_decided)
     }
 
     /// Fields that are locked since a closed epoch. Their authors' own past is all that an edit
@@ -285,7 +310,7 @@ impl Record {
     }
 
     /// Folds closed epochs into those that go on. It changes no answer, now or later, where
-    /// everybody has seen all of them, [`Self::is_single`], and nothing is [`Self::locked_before`].
+    /// everybody has seen all of them, [`Self::is_decided`], and nothing is [`Self::locked_before`].
     pub fn close(&mut self, closed: &Closed) {
         self.change(|open| {
             open.presence.close(closed);

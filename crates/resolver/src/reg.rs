@@ -7,6 +7,7 @@
 //! came before; only what it has seen of others is kept beside them.
 
 use crate::closed::Closed;
+use crate::fault::{Fault, is_back};
 use crate::few::Few;
 use hms_sync_model::{Actor, Change, Clock, Dot, Stamp};
 use serde::{Deserialize, Serialize};
@@ -170,11 +171,23 @@ impl Reg {
         Self::of(siblings, &self.seen().merged(&other.seen()))
     }
 
+    /// Whether no author left different values in different epochs.
+    pub(crate) fn each_says_one_thing(&self) -> bool {
+        let agree = |one: &Sibling, next: &Sibling| {
+            one.dot.actor.author != next.dot.actor.author || one.change.after == next.change.after
+        };
+        // In order of their dots: an author's epochs lie side by side.
+        self.siblings.iter().zip(self.siblings.iter().skip(1)).all(|(one, next)| agree(one, next))
+    }
+
     /// Folds closed epochs. Of one author's values that of the last epoch stays.
     pub(crate) fn close(&mut self, closed: &Closed) {
         let mut siblings: Vec<Sibling> = Vec::new();
         for mut sibling in std::mem::take(&mut self.siblings).into_vec() {
             if let Some(last) = closed.dot(&sibling.dot) {
+                if is_back(Fault::FoldForgets) {
+                    continue;
+                }
                 sibling.dot = last.clone();
             }
             // In order of their dots: an author's last epoch comes last.
