@@ -10,6 +10,7 @@
 
 mod stage;
 mod erasure;
+mod filling;
 mod forgetting;
 mod going_on;
 mod ids;
