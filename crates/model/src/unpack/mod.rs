@@ -113,6 +113,7 @@ impl<'a, T: Copy> Many<'a, T> {
 impl<'a> EditRef<'a> {
     /// The edit in `bytes`, if it stands there as the log keeps it and nothing else does.
     /// Nothing means that serde is to be asked, not that there is none.
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "a closure becomes part of its caller")]
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut bytes = Bytes(bytes);
         let mut left = bytes.map()?;

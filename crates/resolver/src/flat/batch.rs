@@ -165,8 +165,8 @@ impl<'a> Grid<'a> {
     }
 }
 
-/// The clock with the authors that it has not seen; nothing if it has seen them all.
-fn with_authors(clock: &Clock, edits: &[EditRef<'_>]) -> Option<Option<Clock>> {
+/// The clock with all authors; nothing if one cannot be one.
+fn with_authors(clock: &Clock, edits: &[EditRef<'_>]) -> Option<Clock> {
     let mut new: Vec<&EditRef<'_>> = Vec::new();
     for edit in edits {
         if !new.iter().any(|known| known.actor == edit.actor) && clock.place_of(edit.actor).is_none() {
@@ -174,14 +174,14 @@ fn with_authors(clock: &Clock, edits: &[EditRef<'_>]) -> Option<Option<Clock>> {
         }
     }
     if new.is_empty() {
-        return Some(None);
+        return Some(clock.clone());
     }
     let mut pairs: Vec<(Actor, u64)> = Vec::with_capacity(new.len() + clock.len());
     for edit in new {
         pairs.push((edit.dot()?.actor, edit.n));
     }
     pairs.extend(clock.iter().map(|(actor, n)| (actor.clone(), n)));
-    Some(Some(pairs.into_iter().collect()))
+    Some(pairs.into_iter().collect())
 }
 
 /// Where the places of a clock are in one that has more authors.
@@ -198,11 +198,10 @@ impl Flat {
     /// Takes in edits whose authors had seen only their own past. If the answer is nothing,
     /// none has been taken in.
     pub(crate) fn take_all(&mut self, clock: &mut Clock, edits: &[EditRef<'_>]) -> Option<()> {
-        let with = with_authors(clock, edits)?;
-        let now = with.as_ref().unwrap_or(clock);
+        let now = with_authors(clock, edits)?;
         let mut grid = Grid::new(now.len(), edits.len());
         if !self.0.is_empty() {
-            let (moved, mut at) = (moved(clock, now), 0);
+            let (moved, mut at) = (moved(clock, &now), 0);
             while let Some(reg) = self.reg(at) {
                 grid.old(self, &reg, &moved)?;
                 at += reg.len;
@@ -212,9 +211,7 @@ impl Flat {
             grid.new_edit(edit, now.place_of(edit.actor)?)?;
         }
         let bytes = grid.written()?;
-        if let Some(with) = with {
-            *clock = with;
-        }
+        *clock = now;
         // Every edit says that the record is there or not: the last ones of all authors stand there.
         for (place, stands) in grid.standing(0) {
             clock.see_at(place, stands.n().into());

@@ -107,7 +107,7 @@ pub(crate) fn apply_batch_equals_apply_ref(rng: &mut Rng, history: &History) -> 
         let again = rest.get(rng.usize(0..rest.len())).unwrap().clone();
         rest.insert(rng.usize(0..rest.len()), again);
         while !rest.is_empty() {
-            let mut part: Vec<Vec<u8>> = rest.drain(..rng.usize(1..rest.len() + 1)).collect();
+            let mut part: Vec<Vec<u8>> = rest.drain(..rng.usize(1..=rest.len())).collect();
             if rng.u8(0..4) == 0 {
                 let bytes = rng.choice(&mut part).unwrap();
                 let place = rng.usize(0..bytes.len());
