@@ -33,8 +33,6 @@ pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
 pub(crate) enum Count {
     /// Webhooks taken in.
     Webhooks,
-    /// Records looked at.
-    Observations,
 }
 
 /// How to ask a sync whose change log is in `data`.
@@ -98,7 +96,6 @@ impl Sync {
         let status: serde_json::Value = asked.error_for_status()?.json().await?;
         let name = match what {
             Count::Webhooks => "/counts/webhooks",
-            Count::Observations => "/counts/observations",
         };
         let count = status.pointer(name).and_then(serde_json::Value::as_u64);
         Ok(usize::try_from(count.with_context(|| format!("the status has no {name}"))?)?)

@@ -5,11 +5,13 @@ mod client;
 mod feed;
 mod intake;
 mod page;
+mod peer;
 mod reading;
 
 pub use feed::{FEED, feed_server};
 pub use intake::{BARE, Intake, bare_server, intake};
 pub use page::{Pages, pages};
+pub use peer::Peer;
 pub use reading::{Memory, Race, memory, race};
 
 use anyhow::Context;

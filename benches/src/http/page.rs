@@ -7,9 +7,9 @@
 
 use super::feed::Feed;
 use crate::median;
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use hms_sync_changelog::{Log, Options};
-use hms_sync_connector::{Abilities, Connector, ReadRequest};
+use hms_sync_connector::{Abilities, Connector, ReadRequest, Scope};
 use hms_sync_engine::{
     CollectionPlan, CollectionSide, Effect, Guard, Machine, Now, OnAltered, OnMissing, Plan, Recreate, Shape,
     SidePlan, Wake,
@@ -95,6 +95,37 @@ async fn timed(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result
     Ok(began.elapsed().as_secs_f64())
 }
 
+fn connector(feed: &Feed, read: &Json) -> anyhow::Result<HttpConnector> {
+    let permits = [(collection()?, serde_json::from_value(json!({ "read": read }))?)];
+    Ok(HttpConnector::new(&side()?, serde_json::from_value(json!({ "url": feed.url }))?, permits.into())?)
+}
+
+/// Reads `records` records, `page` at a time, with the connector alone. Answers with records a second.
+pub(super) async fn source(feed: &Feed, records: usize, page: usize) -> anyhow::Result<f64> {
+    let connector = connector(
+        feed,
+        &json!({
+            "path": format!("/records/{records}"),
+            "record_selector": { "field_path": ["items"] },
+            "paginator": { "type": "offset", "page_size": page },
+        }),
+    )?;
+    let (began, mut after, mut ids) = (Instant::now(), None, BTreeSet::new());
+    loop {
+        let request = ReadRequest { collection: collection()?, scope: Scope::Everything, after };
+        let page = connector.read(request).await?;
+        ids.extend(page.records.into_iter().map(|seen| seen.id));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    ensure!(ids.len() == records, "{} of {records} records were read", ids.len());
+    #[expect(clippy::cast_precision_loss, reason = "counts of records are far below 2^52")]
+    let records = records as f64;
+    Ok(records / began.elapsed().as_secs_f64())
+}
+
 /// A connector and a machine.
 struct Reader {
     connector: HttpConnector,
@@ -142,14 +173,12 @@ fn plan() -> anyhow::Result<Arc<Plan>> {
 
 impl Reader {
     fn open(feed: &Feed, records: usize, folder: &std::path::Path) -> anyhow::Result<Self> {
-        let of = json!({ "url": feed.url });
         let read = json!({
             "path": format!("/records/{records}"),
             "request_parameters": { "offset": "0", "limit": records.to_string() },
             "record_selector": { "field_path": ["items"] },
         });
-        let permits = [(collection()?, serde_json::from_value(json!({ "read": read }))?)];
-        let connector = HttpConnector::new(&side()?, serde_json::from_value(of)?, permits.into())?;
+        let connector = connector(feed, &read)?;
         let log = Log::open(&folder.join("data"), Options::default())?;
         let machine = Machine::open(plan()?, log.clone(), 1)?;
         let mut reader = Self {
@@ -202,7 +231,7 @@ impl Reader {
             self.step(Wake::Timer)?;
         }
         let read = self.machine.status()?.counts.observations - before;
-        anyhow::ensure!(read == self.records, "{read} of {} records were read", self.records);
+        ensure!(read == self.records, "{read} of {} records were read", self.records);
         Ok(())
     }
 }

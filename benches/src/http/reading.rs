@@ -1,19 +1,18 @@
 //! A collection read from its first page to its last: how fast, beside dlt's source for REST
 //! APIs, and how much memory a million records leave behind.
 //!
-//! Ours is the `hms-sync` binary: what it reads is in its change log on the disk before the
-//! next page is asked for. It has nobody to pass the records on to. dlt loads into files.
+//! Ours is the `hms-sync` binary, and what counts is what is in its change log on the disk. It
+//! has nobody to pass the records on to.
 
 use super::feed::Feed;
-use crate::sync::{Count, Sync};
+use super::peer::{self, Peer};
+use crate::sync::Sync;
 use crate::{rate, seconds};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde_json::Value as Json;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::process::Command;
 
 /// Records in a page.
 const PAGE: usize = 1_000;
@@ -21,58 +20,36 @@ const PAGE: usize = 1_000;
 const LOOK: Duration = Duration::from_millis(10);
 /// No run takes longer.
 const PATIENCE: Duration = Duration::from_mins(3);
-/// Where the Python with dlt is; `cargo xtask bench http` says so.
-const PYTHON: &str = "HMS_SYNC_BENCH_PYTHON";
 
 /// Records a second, each in one run.
 #[derive(Debug)]
 pub struct Race {
     /// Ours: from the start of the process to the last record in the log.
     pub ours: f64,
-    /// The same, all read again where nothing has changed.
+    /// The same, all read again where nothing has changed, to the end of the listing.
     pub again: f64,
-    /// dlt's whole run: extract, normalise and load; without the start of Python.
-    pub dlt: f64,
-    /// Its extract alone, which keeps records as they came in files of its own.
-    pub extract: f64,
+    /// Our connector alone: the pages read and taken apart to records, and nothing kept.
+    pub source: f64,
+    /// dlt.
+    pub dlt: Peer,
 }
 
 /// Reads `records` records with both.
 pub async fn race(records: usize) -> anyhow::Result<Race> {
     let feed = Feed::start().await?;
     let folder = super::folder()?;
-    let (dlt, extract) = with_dlt(&feed, records, folder.path()).await?;
-    let reading = Reading::start(&feed, records, folder)?;
+    let dlt = peer::dlt(&feed, records, PAGE, folder.path()).await?;
+    let source = super::page::source(&feed, records, PAGE).await?;
+    let mut reading = Reading::start(&feed, records, folder)?;
     let first = reading.until(records).await?;
+    let listed = reading.listing_after(None).await?;
     reading.ask_all_again().await?;
     let asked = crate::now();
-    let second = reading.until(2 * records).await?;
-    let race =
-        Race { ours: rate(records, reading.began, first), again: rate(records, asked, second), dlt, extract };
+    reading.listing_after(Some(&listed)).await?;
+    let again = rate(records, asked, crate::now());
+    let race = Race { ours: rate(records, reading.began, first), again, source, dlt };
     reading.sync.stop().await?;
     Ok(race)
-}
-
-async fn with_dlt(feed: &Feed, records: usize, folder: &Path) -> anyhow::Result<(f64, f64)> {
-    let python = std::env::var_os(PYTHON).with_context(|| format!("{PYTHON} names no Python with dlt"))?;
-    let script = folder.join("with_dlt.py");
-    std::fs::write(&script, include_str!("with_dlt.py"))?;
-    let mut command = Command::new(python);
-    command.arg(script).arg(&feed.url).args([records.to_string(), PAGE.to_string()]).arg(folder);
-    command
-        .env("RUNTIME__LOG_LEVEL", "CRITICAL")
-        .env("RUNTIME__DLTHUB_TELEMETRY", "false")
-        .kill_on_drop(true);
-    let ran = tokio::time::timeout(PATIENCE, command.output()).await.context("dlt takes too long")??;
-    if !ran.status.success() {
-        bail!("dlt ended with {}: {}", ran.status, String::from_utf8_lossy(&ran.stderr));
-    }
-    let told: Json = serde_json::from_slice(&ran.stdout).context("dlt did not say what it did")?;
-    let number = |name: &str| told.get(name).and_then(Json::as_f64).context("dlt did not say what it did");
-    #[expect(clippy::cast_precision_loss, reason = "counts of records are far below 2^52")]
-    let all = records as f64;
-    anyhow::ensure!((number("records")? - all).abs() < 0.5, "dlt loaded other records: {told}");
-    Ok((all / number("seconds")?, all / number("extract")?))
 }
 
 /// Memory of the process, in MiB.
@@ -89,7 +66,7 @@ pub struct Memory {
 /// Reads `records` records and looks at what memory that takes.
 pub async fn memory(records: usize) -> anyhow::Result<Memory> {
     let feed = Feed::start().await?;
-    let reading = Reading::start(&feed, records, super::folder()?)?;
+    let mut reading = Reading::start(&feed, records, super::folder()?)?;
     reading.until(records / 10).await?;
     let at_tenth = reading.sync.peak_rss_mib()?;
     let ended = reading.until(records).await?;
@@ -105,6 +82,9 @@ struct Reading {
     folder: TempDir,
     /// When its process was started.
     began: i64,
+    client: reqwest::Client,
+    /// What lets us in, once it has said so.
+    token: Option<String>,
 }
 
 impl Reading {
@@ -119,27 +99,58 @@ impl Reading {
         let yaml = super::alone(data, port, &feed.url, &read);
         let config = folder.path().join("reading.yaml");
         std::fs::write(&config, yaml)?;
+        // One for all looks: to make one takes longer than a look.
+        let client = reqwest::Client::builder().no_proxy().build()?;
         let began = crate::now();
         let url = format!("http://127.0.0.1:{port}");
         let sync = Sync::start(&config, &folder.path().join("log"), url, &[])?;
-        Ok(Self { sync, folder, began })
+        Ok(Self { sync, folder, began, client, token: None })
     }
 
-    /// When so many records had been looked at, by a look at least 10 ms later.
-    async fn until(&self, records: usize) -> anyhow::Result<i64> {
-        let data = self.folder.path().join("data");
+    /// What it answers, if it does so far.
+    async fn look(&mut self, path: &str) -> Option<Json> {
+        if self.token.is_none() {
+            let access = std::fs::read(self.folder.path().join("data/management.json")).ok()?;
+            let access: Json = serde_json::from_slice(&access).ok()?;
+            self.token = Some(access.get("token")?.as_str()?.to_owned());
+        }
+        let asked = self.client.get(format!("{}{path}", self.sync.url()));
+        let answer = asked.bearer_auth(self.token.as_ref()?).send().await.ok()?;
+        answer.error_for_status().ok()?.json().await.ok()
+    }
+
+    /// Looks every 10 ms until there is what is waited for.
+    async fn wait<T>(&mut self, path: &str, found: impl Fn(&Json) -> Option<T>) -> anyhow::Result<T> {
         let all = async {
             loop {
-                if self.sync.count(&data, Count::Observations).await.is_ok_and(|read| read >= records) {
-                    return crate::now();
+                if let Some(found) = self.look(path).await.as_ref().and_then(&found) {
+                    return found;
                 }
                 tokio::time::sleep(LOOK).await;
             }
         };
-        tokio::time::timeout(PATIENCE, all).await.with_context(|| {
+        let ended = tokio::time::timeout(PATIENCE, all).await;
+        ended.with_context(|| {
             let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            format!("the sync did not read {records} records: {log}")
+            format!("the sync takes too long: {log}")
         })
+    }
+
+    /// When so many records were durable, by a look at least 10 ms later.
+    async fn until(&mut self, records: usize) -> anyhow::Result<i64> {
+        let durable = |stats: &Json| stats.get("records")?.as_u64();
+        self.wait("/api/log/stats", |stats| durable(stats).filter(|n| *n >= records as u64)).await?;
+        Ok(crate::now())
+    }
+
+    /// Waits until a listing has ended that is another than the one given; answers which.
+    async fn listing_after(&mut self, last: Option<&str>) -> anyhow::Result<String> {
+        let listed = |status: &Json| {
+            let of = status.pointer("/sides/0/collections/0")?;
+            let began = of.get("last_read")?.as_str()?;
+            (of.get("listed")?.as_bool()? && Some(began) != last).then(|| began.to_owned())
+        };
+        self.wait("/api/status", listed).await
     }
 
     async fn ask_all_again(&self) -> anyhow::Result<()> {

@@ -38,6 +38,10 @@ const QUEUE_DEPTH: usize = 16;
 /// they need is on its way while the others are looked at.
 const LEFT_OVER_STEP: usize = 64;
 
+/// Events not yet durable with which no more of a listing is taken in: each of them is in
+/// memory, and so is its record.
+const UNDURABLE_MAX: u64 = 2_048;
+
 /// Events of one step for which room is made as the step before needed it.
 const BATCH_ROOM_MAX: usize = 64;
 
@@ -143,7 +147,7 @@ impl Machine {
     /// machine must be dropped: the log is what counts.
     pub fn step(&mut self, wake: Wake, now: Now) -> Result<Vec<Effect>, EngineError> {
         let now = self.steady.tick(now);
-        if !self.stopping && !matches!(wake, Wake::Page { .. }) {
+        if !self.stopping && !matches!(wake, Wake::Page { .. }) && self.log_keeps_up() {
             self.read_on(now)?;
         }
         match wake {
@@ -220,7 +224,8 @@ impl Machine {
 
     /// When to wake the machine if nothing else does.
     pub fn next_timer(&self, now: Time) -> Option<Time> {
-        if (!self.left_over.is_empty() || self.passes.are_in_page()) && !self.stopping {
+        let reads_on = self.passes.are_in_page() && self.log_keeps_up();
+        if (!self.left_over.is_empty() || reads_on) && !self.stopping {
             return Some(now);
         }
         let gates = self.gates.iter().filter(|(side, _)| {
@@ -231,6 +236,11 @@ impl Machine {
         let passes = if self.stopping { None } else { self.passes.next_due() };
         let again = if self.stopping { None } else { self.retells_at(now) };
         [self.lanes.next_alarm(), gates, passes, again].into_iter().flatten().min()
+    }
+
+    /// Whether so little waits to become durable that more of a listing may be taken in.
+    fn log_keeps_up(&self) -> bool {
+        self.next_seq.saturating_sub(1).saturating_sub(self.views.log().head()) < UNDURABLE_MAX
     }
 
     /// Whether a stop may end now: nothing is in flight and nothing being saved.

@@ -114,6 +114,9 @@ struct Running {
     /// What it has shown, if that will be asked: by a listing's end, or where a side tells of
     /// deletes and cannot be asked for a record.
     seen: Seen,
+    /// It is a listing that began when no id of the side was known: what is known at its end
+    /// was heard of since, and nothing can be missing.
+    blank: bool,
     records: usize,
     /// Parts of the collection that it could not read.
     unread: Vec<Part>,
@@ -125,6 +128,8 @@ struct Running {
     cursor: Option<Cursor>,
     /// What is still to be taken in of its last page.
     left: Option<Left>,
+    /// What came of the page after that, which was asked for meanwhile.
+    came: Option<Came>,
     /// What is put by until it has ended.
     put_by: Vec<PutBy>,
     /// The earliest time at which something stood otherwise that was put by.
@@ -150,6 +155,12 @@ pub(crate) struct Many {
     pub(crate) all: Option<usize>,
 }
 
+/// Records that were not shown, and how many there are in all.
+type Missing = (Vec<(RecordId, NativeId)>, usize);
+
+/// A page, or why there is none.
+type Came = Box<Result<Page, ReadError>>;
+
 /// The rest of a page.
 #[derive(Debug)]
 struct Left {
@@ -160,6 +171,8 @@ struct Left {
     began: Time,
     next: Option<PageToken>,
     cursor: Option<Cursor>,
+    /// Whether the next page need not be asked for any more.
+    ahead: bool,
 }
 
 /// Records of a first listing taken in at once: what the first of a page need leaves
@@ -332,7 +345,7 @@ impl Passes {
 impl Pass {
     /// Whether some of a page is still to be taken in.
     fn is_in_page(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| running.left.is_some())
+        self.running.as_ref().is_some_and(|running| running.left.is_some() || running.came.is_some())
     }
 
     pub(crate) fn cursor(&self) -> Option<&str> {
@@ -380,7 +393,45 @@ impl Pass {
     }
 }
 
+/// What a pass is like from its beginning on, as [`Running`] has it.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    full: bool,
+    scheduled: bool,
+    blank: bool,
+}
+
 impl Running {
+    /// A pass that begins with the page asked for, or goes on from a place.
+    fn begin(id: u64, kind: Kind, place: Option<&Place>, asked: ReadRequest, now: Now) -> Self {
+        let Kind { full, scheduled, blank } = kind;
+        Self {
+            id,
+            full,
+            scheduled,
+            blank,
+            began: place.map_or(now.wall, |place| place.began),
+            began_mono: now.mono,
+            page_began: now.wall,
+            page_came: now.wall,
+            asked,
+            again_at: None,
+            seen: Seen::default(),
+            records: 0,
+            unread: Vec::new(),
+            news: 0,
+            // What it showed before it was cut short is no longer known.
+            sound: place.is_none(),
+            empty_is_meant: false,
+            cursor: None,
+            left: None,
+            came: None,
+            put_by: Vec::new(),
+            put_by_until: Time::MIN,
+            all: None,
+        }
+    }
+
     /// The page that failed, if it may be asked for again: in the middle of a pass whose last
     /// page came lately.
     fn again(&mut self, why: &ReadError, now: Time) -> Option<ReadRequest> {
@@ -467,29 +518,14 @@ impl Machine {
                 .filter(|place| full && !pass.listed && now.wall < place.at.plus(PLACE_AGE_MAX));
             let after = place.as_ref().map(|place| PageToken(place.next.clone()));
             let request = ReadRequest { collection: collection.clone(), scope, after };
-            pass.running = Some(Running {
-                id,
-                full,
-                scheduled,
-                began: place.as_ref().map_or(now.wall, |place| place.began),
-                began_mono: now.mono,
-                page_began: now.wall,
-                page_came: now.wall,
-                asked: request.clone(),
-                again_at: None,
-                seen: Seen::default(),
-                records: 0,
-                unread: Vec::new(),
-                news: 0,
-                // What it showed before it was cut short is no longer known.
-                sound: place.is_none(),
-                empty_is_meant: false,
-                cursor: None,
-                left: None,
-                put_by: Vec::new(),
-                put_by_until: Time::MIN,
-                all: None,
-            });
+            // Where it may tell of deletes and cannot be asked for a record, what it has shown is asked.
+            let part = self.plan.collections.get(collection).and_then(|of| of.sides.get(side));
+            let may = part.is_some_and(|part| part.abilities.fetch || !part.abilities.incremental);
+            let knows_none =
+                || self.views.links(side, collection, None, 1).is_ok_and(|known| known.is_empty());
+            let blank = may && full && place.is_none() && knows_none();
+            let kind = Kind { full, scheduled, blank };
+            pass.running = Some(Running::begin(id, kind, place.as_ref(), request.clone(), now));
             effects.push(Effect::Read { side: side.clone(), pass: id, request });
         }
         for effect in effects {
@@ -507,19 +543,37 @@ impl Machine {
         now: Now,
     ) -> Result<(), EngineError> {
         let key = (side.clone(), collection.clone());
-        let Some(pass) = self.passes.all.get(&key) else { return Ok(()) };
-        let Some(running) = pass.running.as_ref().filter(|running| running.id == id) else { return Ok(()) };
-        let (began, full) = (running.page_began, running.full);
+        let Some(pass) = self.passes.all.get_mut(&key) else { return Ok(()) };
+        let Some(running) = pass.running.as_mut().filter(|running| running.id == id) else { return Ok(()) };
+        if running.left.is_some() {
+            // It was asked for ahead: first all of the page before it.
+            running.came = Some(Box::new(result));
+            return Ok(());
+        }
+        self.page_came(&key, result, now)
+    }
+
+    /// A page is to be taken in, or was not to be had.
+    fn page_came(
+        &mut self,
+        key: &(SideName, CollectionName),
+        result: Result<Page, ReadError>,
+        now: Now,
+    ) -> Result<(), EngineError> {
+        let running = self.passes.all.get(key).and_then(|pass| pass.running.as_ref());
+        let Some((began, full)) = running.map(|running| (running.page_began, running.full)) else {
+            return Ok(());
+        };
         match result {
-            Ok(page) => match self.frozen(side, collection, &page.records) {
+            Ok(page) => match self.frozen(&key.0, &key.1, &page.records) {
                 Some(why) => {
-                    self.page_failed(&key, &why, now);
+                    self.page_failed(key, &why, now);
                     Ok(())
                 }
-                None => self.page_read(&key, page, began, full, now),
+                None => self.page_read(key, page, began, full, now),
             },
             Err(why) => {
-                self.page_failed(&key, &why, now);
+                self.page_failed(key, &why, now);
                 Ok(())
             }
         }
@@ -556,21 +610,37 @@ impl Machine {
         running.sound &= unreadable == 0 && !page.partial && known;
         running.unread.extend(unread);
         running.empty_is_meant |= page.empty_is_meant;
-        if full {
+        if full && !running.blank {
             // What is passed over is there all the same.
             let links = page.passed_over.iter().map(|id| link_hash(side, collection.as_str(), id));
             links.for_each(|link| running.seen.put(link));
         }
         let Page { records, gone, next, cursor, .. } = page;
-        running.left = Some(Left { records: records.into_iter(), gone, began, next, cursor });
-        self.take_in(key, now)
+        // Of what is listed as a whole the next page is on its way while this one is taken in.
+        let ahead = full && next.is_some();
+        if ahead {
+            let (collection, after) = (collection.clone(), next.clone());
+            pass.waiting = Some(ReadRequest { collection, scope: Scope::Everything, after });
+        }
+        running.left = Some(Left { records: records.into_iter(), gone, began, next, cursor, ahead });
+        // What is not taken in by portions waits until the next page has been asked for.
+        if ahead && !first { Ok(()) } else { self.take_in(key, now) }
     }
 
     /// Goes on with the pages of which some is left.
     pub(crate) fn read_on(&mut self, now: Now) -> Result<(), EngineError> {
         let left = self.passes.all.iter().filter(|(_, pass)| pass.is_in_page());
         let left: Vec<(SideName, CollectionName)> = left.map(|(key, _)| key.clone()).collect();
-        left.iter().try_for_each(|key| self.take_in(key, now))
+        left.iter().try_for_each(|key| self.go_on(key, now))
+    }
+
+    /// Takes in more of a page, or begins with the one that came meanwhile.
+    fn go_on(&mut self, key: &(SideName, CollectionName), now: Now) -> Result<(), EngineError> {
+        let running = self.passes.all.get_mut(key).and_then(|pass| pass.running.as_mut());
+        match running.filter(|running| running.left.is_none()).and_then(|running| running.came.take()) {
+            Some(came) => self.page_came(key, *came, now),
+            None => self.take_in(key, now),
+        }
     }
 
     /// Takes in what is left of a page; of a first listing a portion.
@@ -581,7 +651,7 @@ impl Machine {
         let Some(mut left) = running.left.take() else { return Ok(()) };
         let (full, first, began) = (running.full, running.full && !pass.listed, left.began);
         let part = self.plan.collections.get(collection).and_then(|of| of.sides.get(side));
-        let keeps = full || part.is_none_or(|part| !part.abilities.fetch);
+        let keeps = !running.blank && (full || part.is_none_or(|part| !part.abilities.fetch));
         let (mut seen, events, edits) = (Vec::new(), self.counts.events, self.counts.edits);
         for record in left.records.by_ref().take(if first { PAGE_STEP } else { usize::MAX }) {
             let link = link_hash(side, collection.as_str(), &record.id);
@@ -619,11 +689,13 @@ impl Machine {
         }
         match left.next {
             Some(next) => {
-                let scope = if running.full { None } else { pass.cursor.clone() };
-                let scope = scope.map_or(Scope::Everything, Scope::Since);
                 let first = running.full && !pass.listed;
                 let token = next.0.clone();
-                pass.waiting = Some(ReadRequest { collection: collection.clone(), scope, after: Some(next) });
+                if !left.ahead {
+                    let scope = pass.cursor.clone().map_or(Scope::Everything, Scope::Since);
+                    let collection = collection.clone();
+                    pass.waiting = Some(ReadRequest { collection, scope, after: Some(next) });
+                }
                 // What is put by is still to be taken in: after a crash it is read again.
                 let all_in = running.put_by.is_empty();
                 match left.cursor {
@@ -846,25 +918,7 @@ impl Machine {
         now: Now,
     ) -> Result<bool, EngineError> {
         let (side, collection) = key;
-        let (mut missing, mut all, mut after) = (Vec::new(), 0, None);
-        loop {
-            let links = self.views.links(side, collection, after.as_deref(), 1_024)?;
-            let Some((last, _)) = links.last() else { break };
-            after = Some(last.clone());
-            for (key, value) in links {
-                if running.seen.has(hash_of(&key)) {
-                    all += 1;
-                    continue;
-                }
-                let Some(record) = record_in(&value) else { continue };
-                let known = self.views.peek_if(&record, |state| has_since(state, side, running))?;
-                let Some(judged) = known else { continue };
-                all += 1;
-                // An entry of the index may be stale: the record has another id by now.
-                let absent = judged.filter(|id| !running.seen.has(link_hash(side, collection.as_str(), id)));
-                missing.extend(absent.map(|id| (record, id)));
-            }
-        }
+        let (missing, all) = self.unshown(key, running)?;
         let stream = stream_of(side, collection)?;
         let state = self.views.stream(&stream)?;
         if state.told.is_some_and(|told| told.ours) {
@@ -883,6 +937,34 @@ impl Machine {
             self.missing(side, collection, &record, id, now)?;
         }
         Ok(true)
+    }
+
+    /// The records that a listing did not show and should have, and how many there are in all.
+    fn unshown(&self, key: &(SideName, CollectionName), running: &Running) -> Result<Missing, EngineError> {
+        let (side, collection) = key;
+        let (mut missing, mut all, mut after) = (Vec::new(), 0, None);
+        if running.blank {
+            return Ok((missing, all));
+        }
+        loop {
+            let links = self.views.links(side, collection, after.as_deref(), 1_024)?;
+            let Some((last, _)) = links.last() else { break };
+            after = Some(last.clone());
+            for (key, value) in links {
+                if running.seen.has(hash_of(&key)) {
+                    all += 1;
+                    continue;
+                }
+                let Some(record) = record_in(&value) else { continue };
+                let known = self.views.peek_if(&record, |state| has_since(state, side, running))?;
+                let Some(judged) = known else { continue };
+                all += 1;
+                // An entry of the index may be stale: the record has another id by now.
+                let absent = judged.filter(|id| !running.seen.has(link_hash(side, collection.as_str(), id)));
+                missing.extend(absent.map(|id| (record, id)));
+            }
+        }
+        Ok((missing, all))
     }
 
     fn hold_deletes(
@@ -933,7 +1015,7 @@ impl Machine {
         let link = link_hash(side, collection.as_str(), &id);
         let running = self.passes.all.get(key).and_then(|pass| pass.running.as_ref());
         // It came back since: the list says nothing of that.
-        if !can_ask && running.is_some_and(|running| running.seen.has(link)) {
+        if !can_ask && running.is_some_and(|running| running.blank || running.seen.has(link)) {
             return Ok(());
         }
         self.missing(side, collection, &record, id, now)

