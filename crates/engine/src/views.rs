@@ -93,6 +93,8 @@ pub struct Views {
     oldest_so_far: Option<Time>,
     /// Links that were asked for lately.
     near: Near,
+    /// How many times an event of a record was found to tell of a webhook message.
+    messages_noted: u64,
 }
 
 /// A set of records, all of it in memory, and how it differs from what is saved.
@@ -176,6 +178,7 @@ impl Views {
             oldest: Time::MIN,
             oldest_so_far: None,
             near: Near::default(),
+            messages_noted: 0,
         }
     }
 
@@ -242,6 +245,7 @@ impl Views {
             if event.record.is_own_stream() {
                 self.fold_stream(*id, event)?;
             } else {
+                self.note_message(event);
                 self.replay(*id, event)?;
                 touched.insert(event.record.clone(), event.seq);
             }
@@ -437,6 +441,7 @@ impl Views {
 
     /// Folds one event into a record's state and keeps the indexes in step.
     pub fn fold(&mut self, state: &mut RecordState, id: EventId, event: &Event) {
+        self.note_message(event);
         let plan = Arc::clone(&self.plan);
         let rules = rules_of(&plan, &event.record);
         let collection = plan.collections.get(event.record.collection());
