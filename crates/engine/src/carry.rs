@@ -216,7 +216,9 @@ impl Machine {
         if [KEYS_STREAM, ARCHIVES_STREAM].contains(&record.as_str()) {
             return self.tell_again(record, last, now);
         }
-        let messages = stream::messages_since(self.log(), record, last, now.wall)?;
+        // Also those that events of records tell of, which are dropped as well.
+        let until = self.log().events(last, 1)?.first().map_or(now.wall, |(_, event)| event.at);
+        let messages = self.views.messages(record, now.wall.minus(stream::REMEMBERED), until)?;
         let mut parts: Vec<&[stream::Message]> = messages.chunks(stream::MESSAGES_MAX).collect();
         if parts.is_empty() {
             parts.push(&[]);

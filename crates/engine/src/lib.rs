@@ -64,6 +64,7 @@ mod raw;
 mod steady;
 mod happening;
 mod report;
+mod hooks;
 mod driver;
 mod way;
 mod error;

@@ -25,25 +25,38 @@ impl Machine {
         now: Now,
     ) -> Result<(), EngineError> {
         let stream = stream_of(side, collection)?;
-        if let Some(message) = &delivery.message {
-            if self.views.received(&stream, message)?.is_some() {
-                self.counts.duplicate_webhooks += 1;
-                self.reply(reply, Reply::Done);
-                return Ok(());
-            }
-            self.emit_stream(&stream, Body::Received { message: message.clone() }, now)?;
+        let message = delivery.message;
+        if let Some(message) = &message
+            && self.views.received(&stream, message)?.is_some()
+        {
+            self.counts.duplicate_webhooks += 1;
+            self.reply(reply, Reply::Done);
+            return Ok(());
         }
         self.counts.webhooks += 1;
         self.passes.hooked(&(side.clone(), collection.clone()), now);
         if self.counts.webhooks.is_multiple_of(FORGET_EVERY) {
             self.views.forget_messages(now.wall.minus(REMEMBERED), now.wall, FORGET_AT_ONCE)?;
         }
+        // Of one record alone its own event tells of the message, and both are durable or neither.
+        // The stream begins with the first message, so that what is carried over finds it.
+        let alone = delivery.records.len() + delivery.hints.len() == 1 && self.views.has_stream(&stream)?;
+        if let Some(message) = message.as_ref().filter(|_| !alone) {
+            self.emit_stream(&stream, Body::Received { message: message.clone() }, now)?;
+        }
+        let noted = self.views.messages_noted();
         for record in delivery.records {
-            let source = Source::Webhook(delivery.message.clone());
+            let source = Source::Webhook(message.clone());
             self.intake(side, collection, record, source, now.wall, now)?;
         }
         for id in delivery.hints {
-            self.hint(side, collection, id, delivery.message.clone(), now)?;
+            self.hint(side, collection, id, message.clone(), now)?;
+        }
+        if alone
+            && self.views.messages_noted() == noted
+            && let Some(message) = message
+        {
+            self.emit_stream(&stream, Body::Received { message }, now)?;
         }
         self.reply(reply, Reply::Done);
         Ok(())

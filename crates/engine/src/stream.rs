@@ -1,11 +1,9 @@
 //! The sync's own streams in the log: how far a collection of a side has been
 //! read, which webhooks came in, and what the brakes hold back.
 
-use crate::error::EngineError;
-use hms_sync_changelog::Log;
 use hms_sync_model::{
     Body, CollectionName, Digest, Event, EventId, FieldName, InvalidName, ParkReason, Parked, RecordId,
-    Released, SideName, Time,
+    Released, SideName, Source, Time,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -182,26 +180,18 @@ pub(crate) fn message_hash(message: &str) -> Digest {
     Digest(*blake3::hash(message.as_bytes()).as_bytes())
 }
 
-/// Messages of a stream's events up to `last` that were taken in not long before `now`.
-pub(crate) fn messages_since(
-    log: &Log,
-    stream: &RecordId,
-    last: u64,
-    now: Time,
-) -> Result<Vec<Message>, EngineError> {
-    let (mut found, mut from) = (Vec::new(), 1);
-    loop {
-        let mut page = log.history(stream, from, PAGE_EVENTS)?;
-        page.retain(|(_, event)| event.seq <= last);
-        let Some((_, newest)) = page.last() else { return Ok(found) };
-        from = newest.version.saturating_add(1);
-        for (_, event) in page {
-            found.extend(messages_in(&event).into_iter().filter(|of| now.since(of.1) <= REMEMBERED));
+/// The webhook message that an event of a record was made of. What it says makes a
+/// [`Body::Received`] needless.
+pub(crate) fn message_told(body: &Body) -> Option<&str> {
+    match body {
+        Body::Edited { source: Source::Webhook(message), .. } | Body::Doubted { message, .. } => {
+            message.as_deref()
         }
+        _ => None,
     }
 }
 
-/// The messages that an event says were taken in.
+/// The messages that an event of a stream says were taken in.
 pub(crate) fn messages_in(event: &Event) -> Vec<Message> {
     match &event.body {
         Body::Received { message } => vec![Message(message_hash(message), event.at)],
@@ -211,9 +201,6 @@ pub(crate) fn messages_in(event: &Event) -> Vec<Message> {
         _ => Vec::new(),
     }
 }
-
-/// Events of a stream read at once.
-const PAGE_EVENTS: usize = 1_024;
 
 /// The stream of one side's collection.
 pub fn stream_of(side: &SideName, collection: &CollectionName) -> Result<RecordId, InvalidName> {

@@ -94,6 +94,8 @@ pub struct Views {
     oldest_so_far: Option<Time>,
     /// Links that were asked for lately.
     near: Near,
+    /// How many times an event of a record was found to tell of a webhook message.
+    messages_noted: u64,
 }
 
 /// A set of records, all of it in memory, and how it differs from what is saved.
@@ -177,6 +179,7 @@ impl Views {
             oldest: Time::MIN,
             oldest_so_far: None,
             near: Near::default(),
+            messages_noted: 0,
         }
     }
 
@@ -243,6 +246,7 @@ impl Views {
             if event.record.is_own_stream() {
                 self.fold_stream(*id, event)?;
             } else {
+                self.note_message(event);
                 self.replay(*id, event)?;
                 touched.insert(event.record.clone(), event.seq);
             }
@@ -447,6 +451,7 @@ impl Views {
         id: EventId,
         event: &Event,
     ) -> Option<(SideName, NativeId)> {
+        self.note_message(event);
         let plan = Arc::clone(&self.plan);
         let rules = rules_of(&plan, &event.record);
         let collection = plan.collections.get(event.record.collection());

@@ -43,6 +43,8 @@ pub(crate) struct Hook {
     payload: Payload,
     batch: Option<FieldPath>,
     selector: Option<FieldPath>,
+    /// Where records are that stand neither alone nor where a selector says.
+    data: FieldPath,
     can_fetch: bool,
 }
 
@@ -138,6 +140,7 @@ impl Hook {
             payload: spec.payload,
             batch: spec.batch.clone(),
             selector: spec.record_selector.as_ref().map(|selector| selector.field_path.clone()),
+            data: FieldPath::dotted("data"),
             can_fetch,
         })
     }
@@ -282,11 +285,7 @@ impl Hook {
             }
             (None, json) => {
                 let inside = json.get("data").is_some_and(|data| data.is_object() || data.is_array());
-                if inside && !lens.key.is_in(&json) {
-                    FieldPath::dotted("data").take(json).unwrap_or_default()
-                } else {
-                    json
-                }
+                if inside && !lens.key.is_in(&json) { self.data.take(json).unwrap_or_default() } else { json }
             }
         };
         Ok(match found {

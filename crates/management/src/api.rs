@@ -28,7 +28,7 @@ const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where the numbers are. They name sides and collections and say nothing of records, so
 /// no token is asked for: whoever watches would need a new one after each start.
-const METRICS: &str = "/metrics";
+pub(crate) const METRICS: &str = "/metrics";
 
 pub(crate) type Answer<T> = Result<Json<T>, Refusal>;
 pub(crate) type Ask = State<Arc<Room>>;
@@ -73,14 +73,14 @@ pub fn api_routes() -> Vec<(String, &'static str)> {
     routes().into_iter().map(|(method, path, _)| (method.to_string(), path)).collect()
 }
 
-/// The whole router: API, health, numbers, and webhooks for all that is left.
+/// The whole router but for webhooks, which do not come by it: API, health and numbers.
 pub(crate) fn router(room: Arc<Room>) -> Router {
     let mut router = Router::new().route("/healthz", get(healthz)).route(METRICS, get(metrics));
     for (_, path, method) in routes() {
         router = router.route(path, method.fallback(other_method));
     }
     let guard = axum::middleware::from_fn_with_state(Arc::clone(&room), guard);
-    router.fallback(crate::hooks::hook).layer(guard).with_state(room)
+    router.fallback(crate::hooks::nothing_here).layer(guard).with_state(room)
 }
 
 async fn other_method() -> Refusal {

@@ -2,7 +2,7 @@
 //! the one form that all errors have: `{"error": …, "hint": …}`.
 
 use crate::error::DeskError;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
@@ -131,7 +131,7 @@ pub(crate) async fn read(body: Body, bytes_max: usize, patience: Duration) -> Re
 /// The same within a budget that all bodies share: what has come of each takes its part
 /// of it, for as long as the second value lives.
 pub(crate) async fn read_within(
-    mut body: Body,
+    mut body: impl HttpBody<Data = Bytes> + Unpin,
     bytes_max: usize,
     patience: Duration,
     kibibytes: &Semaphore,

@@ -6,12 +6,13 @@
 
 use crate::body::{Refusal, read_within};
 use crate::serve::{Limits, Peer, Room};
-use axum::extract::{Request, State};
+use axum::body::HttpBody;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use hms_sync_connector::{Connector, RawWebhook, WebhookError};
-use hms_sync_engine::{Reply, Wake};
+use hms_sync_engine::Reply;
 use hms_sync_model::{CollectionName, SideName, Time};
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -53,17 +54,26 @@ impl Intake {
 }
 
 /// Where webhooks usually are: who has no secret is not told which of these paths there are.
-const USUAL: &str = "/hooks/";
+pub(crate) const USUAL: &str = "/hooks/";
 
-/// Everything that is no route of ours: a webhook, or nothing.
-pub(crate) async fn hook(State(room): State<Arc<Room>>, request: Request) -> Response {
-    let route = room.hooks.get(request.uri().path());
-    if route.is_none() && !request.uri().path().starts_with(USUAL) {
-        let hint = "the API is at /api/status and others, for who has its token; /metrics and /healthz for all who watch; \
-                    webhooks come in at the paths that the configuration names";
-        return Refusal::new(StatusCode::NOT_FOUND, "there is nothing here", hint).into_response();
-    }
-    match take_in(&room, route, request).await {
+/// What is neither a route of the API nor where webhooks come in.
+pub(crate) async fn nothing_here() -> Refusal {
+    let hint = "the API is at /api/status and others, for who has its token; /metrics and /healthz for all who watch; \
+                webhooks come in at the paths that the configuration names";
+    Refusal::new(StatusCode::NOT_FOUND, "there is nothing here", hint)
+}
+
+/// Answers a webhook that came to `route`, or to where one could be.
+pub(crate) async fn hook<B>(
+    room: &Room,
+    route: Option<&HookRoute>,
+    peer: Peer,
+    request: Request<B>,
+) -> Response
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    match take_in(room, route, peer, request).await {
         Ok(Told::Durable) => StatusCode::OK.into_response(),
         Ok(Told::Challenge(text)) => {
             // Text of a stranger's: not to be taken for anything else.
@@ -94,7 +104,15 @@ enum Told {
     Challenge(String),
 }
 
-async fn take_in(room: &Room, route: Option<&HookRoute>, request: Request) -> Result<Told, Refusal> {
+async fn take_in<B>(
+    room: &Room,
+    route: Option<&HookRoute>,
+    peer: Peer,
+    request: Request<B>,
+) -> Result<Told, Refusal>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
     let Ok(_place) = room.intake.places.try_acquire() else { return Err(Refusal::busy()) };
     let Limits { body_bytes_max, body_patience, answer_patience, .. } = room.limits;
     let (parts, body) = request.into_parts();
@@ -102,7 +120,7 @@ async fn take_in(room: &Room, route: Option<&HookRoute>, request: Request) -> Re
     let raw = RawWebhook {
         method: parts.method,
         query: parts.uri.query().map(str::to_owned),
-        peer: parts.extensions.get::<Peer>().map(|peer| peer.0),
+        peer: Some(peer.0),
         ..RawWebhook::new(parts.headers, body, now())
     };
     if let Some(route) = route
@@ -121,8 +139,7 @@ async fn take_in(room: &Room, route: Option<&HookRoute>, request: Request) -> Re
     }
     let Some(engine) = room.desk.engine() else { return Err(Refusal::later()) };
     let (side, collection) = (route.side.clone(), route.collection.clone());
-    let durable = engine.ask(move |reply| Wake::Webhook { side, collection, delivery, reply });
-    match tokio::time::timeout(answer_patience, durable).await {
+    match tokio::time::timeout(answer_patience, engine.webhook(side, collection, delivery)).await {
         Ok(Ok(Reply::Done | Reply::Count(_) | Reply::Made(_) | Reply::Stale(_))) => Ok(Told::Durable),
         Ok(Ok(Reply::Refused(why))) => {
             Err(Refusal::new(StatusCode::BAD_REQUEST, why, "see the sync's configuration"))

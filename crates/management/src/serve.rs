@@ -6,14 +6,18 @@
 mod addresses;
 mod patient;
 
+use crate::api::METRICS;
 use crate::desk::Desk;
 use crate::error::ServeError;
-use crate::hooks::{HookRoute, Hooks, Intake};
+use crate::hooks::{HookRoute, Hooks, Intake, USUAL, hook};
 use crate::token::{Access, AccessFile};
 use addresses::{Addresses, Guest};
 use axum::Router;
+use axum::response::Response;
+use futures_util::future::Either;
 use http::HeaderValue;
 use http::header::{CONNECTION, TRANSFER_ENCODING};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -174,14 +178,15 @@ pub async fn serve(options: Options) -> Result<Serving, ServeError> {
     let room =
         Arc::new(Room { desk, hooks, intake, access: access_of, address, limits, verifying, exporting });
     let (stop, stopped) = watch::channel(false);
-    let ended = tokio::spawn(accept(listener, crate::api::router(room), limits, stopped));
+    let ended = tokio::spawn(accept(listener, room, limits, stopped));
     Ok(Serving { address, access, file, stop, ended })
 }
 
 fn by_path(routes: Vec<HookRoute>) -> Result<Hooks, ServeError> {
     let mut hooks = Hooks::new();
     for route in routes {
-        let reserved = route.path == "/healthz" || route.path == "/api" || route.path.starts_with("/api/");
+        let reserved = ["/healthz", METRICS, "/api"].contains(&route.path.as_str());
+        let reserved = reserved || route.path.starts_with("/api/");
         if reserved || hooks.contains_key(&route.path) {
             return Err(ServeError::SamePath { path: route.path });
         }
@@ -200,7 +205,8 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-async fn accept(listener: TcpListener, router: Router, limits: Limits, mut stopped: watch::Receiver<bool>) {
+async fn accept(listener: TcpListener, room: Arc<Room>, limits: Limits, mut stopped: watch::Receiver<bool>) {
+    let router = crate::api::router(Arc::clone(&room));
     let slots = Arc::new(Semaphore::new(limits.connections_max.max(1)));
     let addresses = Addresses::new(limits.connections_per_address_max, limits.spares_loopback);
     let mut connections = JoinSet::new();
@@ -215,7 +221,8 @@ async fn accept(listener: TcpListener, router: Router, limits: Limits, mut stopp
                 // Who has too many already is not even told so: that would cost us more than him.
                 let Some(guest) = addresses.enter(peer) else { continue };
                 let seat = Seat { peer, _slot: slot, _guest: guest };
-                connections.spawn(connection(stream, seat, router.clone(), limits, stopped.clone()));
+                let ways = (Arc::clone(&room), router.clone());
+                connections.spawn(connection(stream, seat, ways, limits, stopped.clone()));
             }
             Err(why) => {
                 tracing::warn!(%why, "a connection could not be taken");
@@ -249,7 +256,7 @@ async fn one(
 async fn connection(
     stream: TcpStream,
     seat: Seat,
-    router: Router,
+    (room, router): (Arc<Room>, Router),
     limits: Limits,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -260,12 +267,21 @@ async fn connection(
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(limits.head_patience).max_buf_size(HEAD_BYTES_MAX);
     let (peer, router) = (Peer(seat.peer), TowerToHyperService::new(router));
-    let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(peer);
+    // Webhooks are many: they go straight to where they are taken in.
+    let service = service_fn(move |request: http::Request<Incoming>| {
         let chunked = request.headers().contains_key(TRANSFER_ENCODING);
-        let answering = router.call(request);
+        let path = request.uri().path();
+        let answering = if room.hooks.contains_key(path) || path.starts_with(USUAL) {
+            let room = Arc::clone(&room);
+            Either::Right(async move {
+                let route = room.hooks.get(request.uri().path());
+                Ok(hook(&room, route, peer, request).await)
+            })
+        } else {
+            Either::Left(router.call(request))
+        };
         async move {
-            let mut answer = answering.await;
+            let mut answer: Result<Response, _> = answering.await;
             // A proxy that took another header for the length would see what comes next as a
             // request of somebody else: nothing comes next.
             if let (Ok(answer), true) = (&mut answer, chunked) {

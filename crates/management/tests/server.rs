@@ -85,6 +85,25 @@ async fn a_webhook_is_durable_when_its_sender_hears_of_it() {
 }
 
 #[tokio::test]
+async fn of_webhooks_that_come_together_each_has_its_own_answer() {
+    let bench = Bench::start(limits()).await;
+    let one = |n: usize| {
+        let signature = if n == 7 { "wrong" } else { "right" };
+        let (headers, body) = (format!("X-Signature: {signature}\r\n"), format!(r#"{{"id":"{n}"}}"#));
+        let bench = &bench;
+        async move { bench.ask("POST", "/hooks/clerk", &headers, &body).await.status }
+    };
+    let answers = futures_util::future::join_all((0..40).map(one)).await;
+    let refused: Vec<usize> = (0..40).filter(|n| answers[*n] != 200).collect();
+    assert_eq!((refused, answers[7]), (vec![7], 401));
+    // The power goes this moment; nothing unsynced survives.
+    bench.disk.crash(0);
+    let events = Log::on(bench.disk.clone()).unwrap().events(1, 100).unwrap();
+    let records: std::collections::BTreeSet<_> = events.iter().map(|(_, event)| &event.record).collect();
+    assert_eq!(records.len(), 39, "each is on the disk");
+}
+
+#[tokio::test]
 async fn what_cannot_be_made_durable_is_not_acknowledged() {
     let bench = Bench::start(limits()).await;
     bench.disk.fail_next_sync();
@@ -341,7 +360,7 @@ async fn those_who_dribble_hold_up_nobody_for_long() {
 
 #[tokio::test]
 async fn two_webhooks_cannot_share_a_path() {
-    for path in ["/hooks/clerk", "/api/status", "/healthz"] {
+    for path in ["/hooks/clerk", "/api/status", "/healthz", "/metrics"] {
         let why = Bench::with_hooks(&["/hooks/clerk", path]).await.unwrap_err();
         assert!(why.to_string().contains(path), "{why}");
     }

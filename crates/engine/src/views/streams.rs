@@ -1,16 +1,17 @@
 //! The sync's own streams, and which webhook messages came in by them.
 //!
-//! There are few streams, and each webhook changes one: those that have changed stay in
-//! memory, and are encoded when views are saved.
+//! There are few streams, and they change often: those that have changed stay in memory,
+//! and are encoded when views are saved.
 
 use super::{Views, key};
 use crate::error::EngineError;
-use crate::stream::{Message, StreamState, message_hash, messages_in};
+use crate::fold::side_of;
+use crate::stream::{Message, StreamState, message_hash, message_told, messages_in};
 use hms_sync_changelog::Changes;
 use hms_sync_model::{Digest, Event, EventId, RecordId, Time};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-/// The streams that have changed in this process.
+/// The streams that have changed or were asked for in this process.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     known: FxHashMap<RecordId, StreamState>,
@@ -52,11 +53,23 @@ impl Views {
         }
     }
 
+    /// Whether a stream has any event.
+    pub(crate) fn has_stream(&mut self, stream: &RecordId) -> Result<bool, EngineError> {
+        if let Some(state) = self.streams.known.get(stream) {
+            return Ok(state.version > 0);
+        }
+        let state = self.stream(stream)?;
+        let there = state.version > 0;
+        self.streams.known.insert(stream.clone(), state);
+        Ok(there)
+    }
+
     /// Folds one event of a stream of the sync's own.
     pub fn fold_stream(&mut self, id: EventId, event: &Event) -> Result<(), EngineError> {
         let mut state = self.stream(&event.record)?;
         for Message(hash, at) in messages_in(event) {
-            self.set(message_key(&event.record, &hash), Some(at.0.to_be_bytes().into()));
+            let key = message_key(&[event.record.as_str().as_bytes()], &hash);
+            self.set(key, Some(at.0.to_be_bytes().into()));
         }
         if event.version > state.version {
             state.fold(id, event);
@@ -66,9 +79,45 @@ impl Views {
         Ok(())
     }
 
+    /// Takes note of the webhook message that an event of a record tells of, if it does.
+    pub(super) fn note_message(&mut self, event: &Event) {
+        let Some((message, side)) = message_told(&event.body).zip(side_of(&event.body)) else { return };
+        let stream: [&[u8]; 4] =
+            [b"@sync/", side.as_str().as_bytes(), b"/", event.record.collection().as_bytes()];
+        let key = message_key(&stream, &message_hash(message));
+        self.set(key, Some(event.at.0.to_be_bytes().into()));
+        self.messages_noted += 1;
+    }
+
+    /// How many times an event of a record was found to tell of a webhook message.
+    pub(crate) fn messages_noted(&self) -> u64 {
+        self.messages_noted
+    }
+
+    /// The messages of a stream that are remembered and were taken in from `since` to `until`.
+    pub(crate) fn messages(
+        &self,
+        stream: &RecordId,
+        since: Time,
+        until: Time,
+    ) -> Result<Vec<Message>, EngineError> {
+        let prefix = message_prefix(&[stream.as_str().as_bytes()]);
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.scan(&prefix, after.as_deref(), PAGE_MESSAGES)?;
+            let Some((last, _)) = page.last() else { return Ok(found) };
+            after = Some(last.clone());
+            let messages = page.iter().filter_map(|(key, at)| {
+                let hash = key.strip_prefix(prefix.as_slice())?.try_into().ok()?;
+                Some(Message(Digest(hash), Time(i64::from_be_bytes(at.as_slice().try_into().ok()?))))
+            });
+            found.extend(messages.filter(|message| message.1 >= since && message.1 <= until));
+        }
+    }
+
     /// Whether a webhook message has been taken in, and when.
     pub fn received(&self, stream: &RecordId, message: &str) -> Result<Option<Time>, EngineError> {
-        let found = self.get(&message_key(stream, &message_hash(message)))?;
+        let found = self.get(&message_key(&[stream.as_str().as_bytes()], &message_hash(message)))?;
         Ok(found.and_then(|bytes| bytes.try_into().ok()).map(|at| Time(i64::from_be_bytes(at))))
     }
 
@@ -105,6 +154,20 @@ impl Views {
     }
 }
 
-fn message_key(stream: &RecordId, hash: &Digest) -> Vec<u8> {
-    [b"w", stream.as_str().as_bytes(), b"\0", hash.0.as_slice()].concat()
+/// Messages read at once.
+const PAGE_MESSAGES: usize = 4_096;
+
+/// What the keys of a stream's messages begin with; the stream's name comes in parts.
+fn message_prefix(stream: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(stream.iter().map(|part| part.len()).sum::<usize>() + 2 + 32);
+    key.push(b'w');
+    stream.iter().for_each(|part| key.extend_from_slice(part));
+    key.push(0);
+    key
+}
+
+fn message_key(stream: &[&[u8]], hash: &Digest) -> Vec<u8> {
+    let mut key = message_prefix(stream);
+    key.extend_from_slice(&hash.0);
+    key
 }

@@ -1,10 +1,11 @@
-//! A webhook that is sent again is known by its id for thirty days, and forgotten then.
+//! A webhook that is sent again is known by its id for thirty days, and forgotten then. It
+//! leaves one event, whichever: so it is durable whole or not at all.
 
 use crate::stage::{self, item, native, side};
-use hms_sync_changelog::{Log, MemoryDisk};
+use hms_sync_changelog::{Archived, Log, MemoryDisk};
 use hms_sync_connector::{Abilities, Content, Delivery, Observation};
 use hms_sync_engine::{Effect, Machine, Now, Plan, ReplyTo, Wake};
-use hms_sync_model::Time;
+use hms_sync_model::{Kind, Time};
 use serde_json::json;
 use std::time::Duration;
 
@@ -15,6 +16,11 @@ fn plan() -> Plan {
     stage::plan(item(), stage::collection([(side("a"), part)]))
 }
 
+fn record(id: usize, n: usize) -> Observation {
+    let content = Content::Whole(json!({ "id": id, "n": n }));
+    Observation { id: native(&id.to_string()), tag: None, modified: None, content }
+}
+
 struct World {
     machine: Machine,
     log: Log,
@@ -22,24 +28,66 @@ struct World {
 }
 
 impl World {
+    fn on(log: Log, mono: Time) -> Self {
+        Self { machine: Machine::open(plan().into(), log.clone(), 1).unwrap(), log, mono }
+    }
+
+    /// The next life of it, on nothing but the log.
+    fn anew(self) -> Self {
+        drop(self.machine);
+        self.log.drop_views().unwrap();
+        Self::on(self.log, self.mono)
+    }
+
+    fn now(&self) -> Now {
+        Now { wall: Time(1_790_000_000_000_000 + self.mono.0), mono: self.mono }
+    }
+
     /// Takes in the message of this number; answers whether it was known.
     fn hear(&mut self, n: usize) -> bool {
         let before = self.machine.status().unwrap().counts.duplicate_webhooks;
-        let id = native(&(n % 5).to_string());
-        let content = Content::Whole(json!({ "id": n % 5, "n": n }));
-        let record = Observation { id, tag: None, modified: None, content };
-        let delivery = Delivery { message: Some(format!("m{n}")), records: vec![record], hints: Vec::new() };
+        self.take_in(n, vec![record(n % 5, n)]);
+        self.machine.status().unwrap().counts.duplicate_webhooks > before
+    }
+
+    /// Takes in the message of this number, with these records.
+    fn take_in(&mut self, n: usize, records: Vec<Observation>) {
+        let delivery = Delivery { message: Some(format!("m{n}")), records, hints: Vec::new() };
         let wake = Wake::Webhook { side: side("a"), collection: item(), delivery, reply: ReplyTo(n as u64) };
         self.mono = self.mono.plus(Duration::from_millis(1));
-        let now = Now { wall: Time(1_790_000_000_000_000 + self.mono.0), mono: self.mono };
-        for effect in self.machine.step(wake, now).unwrap() {
+        for effect in self.machine.step(wake, self.now()).unwrap() {
             match effect {
                 Effect::Append(events) => self.log.append(&events).unwrap(),
                 Effect::Reply { .. } | Effect::Tell(_) | Effect::Save(_) => {}
                 other => panic!("{other:?}"),
             }
         }
-        self.machine.status().unwrap().counts.duplicate_webhooks > before
+    }
+
+    /// What kinds of events came after the first `after`.
+    fn kinds(&self, after: u64) -> Vec<Kind> {
+        let events = self.log.events(after + 1, 100).unwrap();
+        events.iter().map(|(_, event)| event.body.kind()).collect()
+    }
+
+    /// Drops the first events, up to `last` or a few fewer, as if they were archived.
+    fn archive(&mut self, last: u64) {
+        let (last, now) = (self.log.last_to_drop(last).unwrap().unwrap(), self.now());
+        let mut after = None;
+        loop {
+            let (events, next) = self.machine.carry(last, after.as_ref(), 7, now).unwrap();
+            self.log.append(&events).unwrap();
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let root = self.log.prover().head(last).unwrap().root.0;
+        let until = self.log.event(last).unwrap().unwrap().1.at;
+        let range =
+            Archived { first: 1, last, at: now.wall, until, hash: [7; 32], root, file: "to-there".into() };
+        let approval = self.machine.approve(&range, "me".into(), "asked".into(), now).unwrap().unwrap();
+        self.log.drop_archived(&range, &approval).unwrap();
     }
 
     fn pass(&mut self, days: u32) {
@@ -49,9 +97,7 @@ impl World {
 
 #[test]
 fn what_was_heard_is_known_for_thirty_days_and_forgotten_then() {
-    let log = Log::on(MemoryDisk::new()).unwrap();
-    let machine = Machine::open(plan().into(), log.clone(), 1).unwrap();
-    let mut world = World { machine, log, mono: Time(1) };
+    let mut world = World::on(Log::on(MemoryDisk::new()).unwrap(), Time(1));
     // More than are looked at in one go, so that a round takes several.
     (0..1_000).for_each(|n| assert!(!world.hear(n)));
     assert!(world.hear(0) && world.hear(999));
@@ -63,4 +109,41 @@ fn what_was_heard_is_known_for_thirty_days_and_forgotten_then() {
     (2_000..3_000).for_each(|n| assert!(!world.hear(n)));
     assert!(!world.hear(0) && !world.hear(999), "they are forgotten");
     assert!(world.hear(1_000), "what is younger is not");
+}
+
+#[test]
+fn a_webhook_of_one_record_leaves_one_event_and_is_known_by_it() {
+    let mut world = World::on(Log::on(MemoryDisk::new()).unwrap(), Time(1));
+    assert!(!world.hear(0));
+    assert_eq!(world.kinds(0), [Kind::Received, Kind::Edited], "the stream begins with the first");
+    assert!(!world.hear(1) && !world.hear(2));
+    assert_eq!(world.kinds(2), [Kind::Edited, Kind::Edited]);
+    assert!(world.hear(0) && world.hear(1) && world.hear(2));
+    world = world.anew();
+    assert!(world.hear(0) && world.hear(1) && world.hear(2), "the log alone says so");
+    assert_eq!(world.log.head(), 4);
+}
+
+#[test]
+fn a_webhook_that_no_event_of_a_record_tells_of_is_known_by_its_own() {
+    let mut world = World::on(Log::on(MemoryDisk::new()).unwrap(), Time(1));
+    assert!(!world.hear(0));
+    let head = world.log.head();
+    world.take_in(1, vec![record(0, 0)]);
+    assert_eq!(world.kinds(head), [Kind::Received], "it says what is known");
+    world.take_in(2, vec![record(0, 7), record(1, 7)]);
+    assert_eq!(world.kinds(head + 1), [Kind::Received, Kind::Edited, Kind::Edited], "it says two things");
+    world = world.anew();
+    assert!(world.hear(1) && world.hear(2));
+}
+
+#[test]
+fn what_archived_events_told_of_is_known_all_the_same() {
+    let mut world = World::on(Log::on(MemoryDisk::new()).unwrap(), Time(1));
+    (0..60).for_each(|n| assert!(!world.hear(n)));
+    let mut world = world.anew();
+    world.archive(world.log.head());
+    assert!(world.log.dropped_upto() > 40, "up to {}", world.log.dropped_upto());
+    let mut world = world.anew();
+    (0..60).for_each(|n| assert!(world.hear(n), "{n}"));
 }
