@@ -1,5 +1,6 @@
 //! A sync beside an API that misbehaves on demand, in a time of its own: what goals 1, 9, 12,
-//! 19, 21, 22, 27 and 28 promise, each with many schedules drawn from seeds.
+//! 19, 21, 22, 27 and 28 promise, each with many schedules drawn from seeds. And slips that a
+//! natural first draft makes there, each of which has to be noticed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,12 +12,17 @@
 
 mod server;
 mod api;
+mod slips;
 mod world;
 mod cursors;
 mod pair;
 mod answers;
 mod limits;
 mod switching;
+mod teeth;
+
+/// Schedules that each row is played with.
+const SCHEDULES: u64 = 1_000;
 
 /// Plays the schedules of so many seeds, half of them beside the other half.
 fn for_each_seed<F: Future<Output = ()>>(seeds: u64, play: impl Fn(u64) -> F + Sync) {

@@ -14,6 +14,10 @@ pub(crate) struct Ways {
     pub(crate) side: &'static str,
     /// More fields than `no` and `status`.
     pub(crate) fields: &'static str,
+    /// How a single record is asked for; sides need not offer that.
+    pub(crate) fetch: &'static str,
+    /// What an update sends: `changed` or `whole`.
+    pub(crate) body: &'static str,
 }
 
 /// Polls for changes, and lists everything from time to time.
@@ -29,20 +33,21 @@ impl Default for Ways {
             part: "",
             side: "",
             fields: "      note: { type: string, clerk: note, marshal: note }\n",
+            fetch: "        fetch: { path: \"/items/{{ id }}\" }\n",
+            body: "changed",
         }
     }
 }
 
 pub(crate) fn yaml(ways: Ways) -> String {
-    let Ways { learns, part, side, fields } = ways;
+    let Ways { learns, part, side, fields, fetch, body } = ways;
     let means = |learns: &str| {
         format!(
             "        {learns}
-        fetch: {{ path: \"/items/{{{{ id }}}}\" }}
-        lookup: {{ path: /items, request_parameters: {{ no: \"{{{{ identity.no }}}}\" }}, \
+{fetch}        lookup: {{ path: /items, request_parameters: {{ no: \"{{{{ identity.no }}}}\" }}, \
              record_selector: {{ field_path: [items] }} }}
         create: {{ method: POST, path: /items }}
-        update: {{ method: PATCH, path: \"/items/{{{{ id }}}}\", body: changed }}
+        update: {{ method: PATCH, path: \"/items/{{{{ id }}}}\", body: {body} }}
         delete: {{ method: DELETE, path: \"/items/{{{{ id }}}}\" }}
 {part}"
         )

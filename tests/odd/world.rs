@@ -2,6 +2,7 @@
 //! over real sockets, one request at a time. What is waited for is passed over.
 
 use crate::api::{Api, START};
+use crate::slips;
 use hms_sync::{Assembly, Connectors, assemble};
 use hms_sync_changelog::{Log, MemoryDisk};
 use hms_sync_connector::{RawWebhook, WebhookError};
@@ -142,11 +143,12 @@ impl World {
         let wake = match effect {
             Effect::Read { side, pass, request } => {
                 let collection = request.collection.clone();
-                let result = connectors[&side].read(request).await;
+                let result = connectors[&side].read(request.clone()).await;
+                let result = slips::read(&request, there - START, result);
                 Wake::Page { side, collection, pass, result }
             }
             Effect::Fetch { record, side, collection, id } => {
-                let result = connectors[&side].fetch(collection, id).await;
+                let result = slips::fetched(connectors[&side].fetch(collection, id).await);
                 Wake::Fetched { record, side, began, result }
             }
             Effect::LookUp { record, side, request } => {
@@ -155,7 +157,7 @@ impl World {
             }
             Effect::Write { record, side, version, request } => {
                 self.writes += 1;
-                let outcome = connectors[&side].write(request).await;
+                let outcome = slips::wrote(connectors[&side].write(slips::write(request)).await);
                 Wake::Wrote { record, side, version, outcome }
             }
             Effect::Save((changes, upto)) => {

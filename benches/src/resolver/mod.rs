@@ -6,8 +6,7 @@
 //! every field of every record, because some do work then that others do at once.
 //!
 //! What each does with a message, one by one and batched (all of a record at once):
-//! - ours: `EditRef::read` and `Record::apply_ref`; many by the same call, the newest first
-//!   where the rules take any order. The registers of a record lie in one piece until
+//! - ours: `EditRef::read` and `Record::apply_ref`, or `Record::apply_batch`. The registers of a record lie in one piece until
 //!   somebody reads them, and are opened then.
 //! - crdts: MessagePack to its `Op`, `apply`; it has no other call for many.
 //! - yrs: `Update::decode_v1`, a transaction for each message, or one for all.

@@ -84,10 +84,14 @@ impl Library for Ours {
     }
 
     fn take_all(&self, doc: &mut Record, messages: &[&[u8]]) -> anyhow::Result<()> {
-        if self.rules.take_any_order() {
-            return messages.iter().rev().try_for_each(|message| self.take(doc, message));
+        let mut edits = Vec::with_capacity(messages.len());
+        for message in messages {
+            match EditRef::read(message) {
+                Some(edit) => edits.push(edit),
+                None => return messages.iter().try_for_each(|message| self.take(doc, message)),
+            }
         }
-        messages.iter().try_for_each(|message| self.take(doc, message))
+        Ok(doc.apply_batch(&self.rules, &edits)?)
     }
 
     fn read(&self, doc: &Record) -> usize {

@@ -78,8 +78,12 @@ pub fn seal(event: &Event) -> Result<Sealed, LogError> {
         msgpack::check(payload).map_err(|why| failed(why.to_string()))?;
     }
     let id = EventId(*blake3::hash(payload).as_bytes());
-    let parts: [&[u8]; 4] = [&MAGIC, &[VERSION], &length.to_be_bytes(), &id.0];
-    head.iter_mut().zip(parts.into_iter().flatten()).for_each(|(place, byte)| *place = *byte);
+    let mut rest = head;
+    for part in [MAGIC.as_slice(), &[VERSION], &length.to_be_bytes(), &id.0] {
+        let Some((place, after)) = rest.split_at_mut_checked(part.len()) else { break };
+        place.copy_from_slice(part);
+        rest = after;
+    }
     let (record, leaf) = (event.record.clone(), TreeHash::leaf(&id.0));
     Ok(Sealed { seq: event.seq, record, version: event.version, id, frame, leaf })
 }

@@ -14,8 +14,7 @@ use crate::storage::{Order, Span, Storage, Value};
 use crate::table::{Building, Shape, Table};
 use crate::tally::Tally;
 use hms_sync_model::RecordId;
-use std::collections::BTreeMap;
-use std::ops::Bound;
+use rustc_hash::FxHashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -28,23 +27,7 @@ const RUN_MAX: usize = 300;
 
 /// Entries of one record, by version.
 type Entries = Vec<(u64, Slot)>;
-type Layer = BTreeMap<Known, Entries>;
-
-/// A record in a layer. Its first bytes lie in the map itself, so that most
-/// comparisons need not look further. In the order of the ids, which have no zero byte.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Known {
-    begins: u128,
-    record: RecordId,
-}
-
-impl Known {
-    fn by(record: &RecordId) -> Self {
-        let mut begins = [0; 16];
-        begins.iter_mut().zip(record.as_str().bytes()).for_each(|(place, byte)| *place = byte);
-        Self { begins: u128::from_be_bytes(begins), record: record.clone() }
-    }
-}
+type Layer = FxHashMap<RecordId, Entries>;
 
 /// The index: a table in the store, and what is newer in memory.
 #[derive(Debug)]
@@ -78,6 +61,8 @@ struct Layers {
 #[derive(Debug)]
 struct Flush {
     layer: Layer,
+    /// Its records, in order.
+    order: Vec<RecordId>,
     upto: u64,
     /// What has been written of it.
     building: Mutex<Option<Building>>,
@@ -92,7 +77,10 @@ impl Layers {
     fn turn(&mut self) {
         if self.old.is_none() && self.gathered > 0 {
             let layer = std::mem::take(&mut self.young);
-            self.old = Some(Arc::new(Flush { layer, upto: self.last, building: Mutex::default() }));
+            let mut order: Vec<RecordId> = layer.keys().cloned().collect();
+            order.sort_unstable();
+            let (upto, building) = (self.last, Mutex::default());
+            self.old = Some(Arc::new(Flush { layer, order, upto, building }));
             self.gathered = 0;
         }
     }
@@ -213,13 +201,14 @@ impl Index {
         let Some(flush) = due else { return Ok(false) };
         let mut building = flush.building.lock().unwrap_or_else(PoisonError::into_inner);
         let run = building.get_or_insert_with(|| self.table.begin(flush.layer.len()));
-        let after = run.after().and_then(|after| Some(Known::by(&keys::read_index(after)?.0)));
-        let from = after.as_ref().map_or(Bound::Unbounded, Bound::Included);
+        let after = run.after().and_then(|after| Some(keys::read_index(after)?.0));
+        let from = after.map_or(0, |after| flush.order.partition_point(|record| *record < after));
         let written = run.after().map(<[u8]>::to_vec);
-        let entries =
-            flush.layer.range((from, Bound::Unbounded)).flat_map(|(Known { record, .. }, entries)| {
-                runs(entries).into_iter().map(|(version, run)| (keys::index(record, version), Some(run)))
-            });
+        let rest = flush.order.iter().skip(from);
+        let entries = rest.filter_map(|record| Some((record, flush.layer.get(record)?)));
+        let entries = entries.flat_map(|(record, entries)| {
+            runs(entries).into_iter().map(|(version, run)| (keys::index(record, version), Some(run)))
+        });
         let entries = entries.filter(|(key, _)| written.as_ref().is_none_or(|written| key > written)).map(Ok);
         if !self.table.write(store, run, entries, blocks)? {
             return Ok(true);
@@ -247,6 +236,12 @@ impl Index {
         }
     }
 
+    /// Whether there may be entries of a record; never false if there are. Reads nothing.
+    pub(crate) fn may_have(&self, record: &RecordId) -> bool {
+        let in_memory = self.read().each().any(|layer| layer.contains_key(record));
+        in_memory || self.table.may_have(record.as_str().as_bytes())
+    }
+
     /// Where up to `limit` of a record's events are, from version `from` on.
     pub(crate) fn entries(
         &self,
@@ -266,8 +261,7 @@ impl Index {
             }
             Ok(found.len() < limit)
         })?;
-        let known = Known::by(record);
-        for entries in layers.each().filter_map(|layer| layer.get(&known)) {
+        for entries in layers.each().filter_map(|layer| layer.get(record)) {
             let room = limit.saturating_sub(found.len());
             let there = |(version, slot): &&(u64, Slot)| *version >= next && slot.seq() > dropped;
             found.extend(entries.iter().filter(there).take(room));
@@ -317,8 +311,7 @@ impl Index {
         let (layers, dropped) = (self.read(), self.dropped());
         let there = dropped.saturating_add(1)..=head;
         let fits = |(_, slot): &&(u64, Slot)| there.contains(&slot.seq());
-        let known = Known::by(record);
-        let mut newest = layers.each().rev().filter_map(|layer| layer.get(&known));
+        let mut newest = layers.each().rev().filter_map(|layer| layer.get(record));
         if let Some(last) = newest.find_map(|entries| entries.iter().rev().find(fits)) {
             return Ok(Some(*last));
         }
@@ -341,23 +334,25 @@ impl Index {
     ) -> Result<Vec<RecordId>, LogError> {
         let (layers, dropped) = (self.read(), self.dropped());
         let there = dropped.saturating_add(1)..=head;
-        let mut found: Vec<RecordId> = Vec::new();
-        let mut last = after.cloned();
-        let mut stored = self.next_stored(store, last.as_ref(), head)?;
+        let comes = |(record, entries): &(&RecordId, &Entries)| {
+            after.is_none_or(|after| *record > after)
+                && entries.iter().any(|(_, slot)| there.contains(&slot.seq()))
+        };
+        let mut fresh: Vec<&RecordId> =
+            layers.each().flat_map(|layer| layer.iter().filter(comes)).map(|(record, _)| record).collect();
+        fresh.sort_unstable();
+        fresh.dedup();
+        let (mut found, mut fresh) = (Vec::new(), fresh.into_iter().peekable());
+        let mut stored = self.next_stored(store, after, head)?;
         while found.len() < limit {
-            let known = last.as_ref().map(Known::by);
-            let from = known.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-            let fresh = layers.each().filter_map(|layer| {
-                let mut later = layer.range((from, Bound::Unbounded));
-                let has = |entries: &Entries| entries.iter().any(|(_, slot)| there.contains(&slot.seq()));
-                later.find(|(_, entries)| has(entries)).map(|(known, _)| &known.record)
-            });
-            let Some(next) = fresh.chain(stored.as_ref()).min().cloned() else { break };
+            let Some(next) = fresh.peek().copied().into_iter().chain(stored.as_ref()).min().cloned() else {
+                break;
+            };
+            fresh.next_if(|record| **record == next);
             if stored.as_ref() == Some(&next) {
                 stored = self.next_stored(store, Some(&next), head)?;
             }
-            found.push(next.clone());
-            last = Some(next);
+            found.push(next);
         }
         Ok(found)
     }
@@ -424,7 +419,10 @@ impl Layers {
         self.last = self.last.max(slot.seq());
         self.gathered += 1;
         // A version that comes twice is damage; the later one stands, as it would in the store.
-        let entries = self.young.entry(Known::by(record)).or_default();
+        let entries = match self.young.get_mut(record) {
+            Some(entries) => entries,
+            None => self.young.entry(record.clone()).or_default(),
+        };
         match entries.binary_search_by_key(&version, |(version, _)| *version) {
             Ok(at) => entries.iter_mut().skip(at).take(1).for_each(|entry| entry.1 = slot),
             Err(at) => entries.insert(at, (version, slot)),

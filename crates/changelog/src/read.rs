@@ -314,6 +314,12 @@ impl Log {
         Ok(found)
     }
 
+    /// Whether there may be events of a record, also dropped ones; never false if there are.
+    /// Reads nothing, and of a record that is new answers mostly at once that there are none.
+    pub fn may_know(&self, record: &RecordId) -> bool {
+        self.inner.index.may_have(record) || self.dropped_upto() > 0
+    }
+
     /// The version and the id of a record's last durable event.
     ///
     /// # Errors

@@ -280,6 +280,13 @@ impl Table {
         Ok(None)
     }
 
+    /// Whether it may have an entry whose key is known by this; never false if it has one.
+    /// Reads nothing.
+    pub(crate) fn may_have(&self, known_by: &[u8]) -> bool {
+        let (runs, hash) = (self.read(), KeyHash::of(known_by));
+        runs.list.iter().any(|run| run.filter.has(hash))
+    }
+
     /// What one run says of `key`, if anything.
     #[expect(clippy::option_option, reason = "not in this run, or removed by it")]
     fn find(&self, store: &dyn Storage, run: u64, key: &[u8]) -> Result<Option<Option<Vec<u8>>>, LogError> {

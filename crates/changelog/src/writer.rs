@@ -30,9 +30,9 @@ const GROUP_BYTES_MAX: usize = 16 << 20;
 
 /// After a commit of [`BUSY_EVENTS`] the next waits a little for company, as PostgreSQL's
 /// `commit_delay` does. A single change never waits. How many are company enough.
-const COMPANY_EVENTS: usize = 224;
+const COMPANY_EVENTS: usize = 512;
 /// The longest wait for it.
-const COMPANY_WAIT: Duration = Duration::from_micros(2_500);
+const COMPANY_WAIT: Duration = Duration::from_millis(5);
 /// The longest wait for the next of it: once nobody has come for so long, all who could
 /// come may be waiting for this commit.
 const COMPANY_GAP: Duration = Duration::from_micros(250);

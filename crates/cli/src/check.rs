@@ -10,6 +10,7 @@ use crate::words::count;
 use futures_util::future::join_all;
 use hms_sync_connector::{Abilities, Connector, Content, Observation, ReadError, ReadRequest, Scope};
 use hms_sync_engine::{CollectionSide, Plan, Shape};
+use hms_sync_http::spec::FieldPath;
 use hms_sync_management::one_line;
 use hms_sync_model::{CollectionName, FieldName, NativeId, SideName};
 use serde::Serialize;
@@ -39,7 +40,7 @@ struct Report {
 pub(crate) async fn check(screen: Screen, options: &FileArgs) -> Result<(), Failure> {
     let config = library::load(&options.file)?;
     let data_dir = config.data_dir.display().to_string();
-    let hooked = library::hooked(&config);
+    let (hooked, cursors) = (library::hooked(&config), library::cursor_fields(&config));
     let (plan, connectors, _) = library::assemble(config)?;
     let places = plan
         .collections
@@ -48,12 +49,14 @@ pub(crate) async fn check(screen: Screen, options: &FileArgs) -> Result<(), Fail
     let asked = places.filter_map(|(side, name, part)| {
         let connector = connectors.get(side)?;
         let hook = hooked.contains(&(side.clone(), name.clone()));
+        let cursor = cursors.get(&(side.clone(), name.clone()));
         Some(async move {
             let answer = connector.check(name).await;
-            let looked = if answer.is_ok() { look(connector.as_ref(), name, part).await } else { None };
-            let (tags, unsteady) = looked.unwrap_or_default();
+            let looked =
+                if answer.is_ok() { look(connector.as_ref(), name, part, cursor).await } else { None };
+            let (tags, doubts) = looked.unwrap_or_default();
             let mut found = found(side, name, part, Seen { hook, tags }, answer);
-            found.warnings.extend(unsteady);
+            found.warnings.extend(doubts);
             found
         })
     });
@@ -97,6 +100,7 @@ async fn look(
     connector: &dyn Connector,
     collection: &CollectionName,
     part: &CollectionSide,
+    cursor: Option<&FieldPath>,
 ) -> Option<(Option<Tags>, Vec<String>)> {
     let can = part.abilities;
     if !can.read {
@@ -105,14 +109,48 @@ async fn look(
     let page = || ReadRequest { collection: collection.clone(), scope: Scope::Everything, after: None };
     let first = connector.read(page()).await.ok()?.records;
     let again = connector.read(page()).await.ok()?.records;
-    let unsteady = unsteady(part, &first, &again);
+    let doubts = unseen(part, cursor, &first).into_iter().chain(unsteady(part, &first, &again)).collect();
     let one = first.into_iter().next().filter(|_| can.fetch && (can.update || can.delete));
-    let Some(one) = one else { return Some((None, unsteady)) };
+    let Some(one) = one else { return Some((None, doubts)) };
     let began = Instant::now();
     let record = connector.fetch(collection.clone(), one.id).await.ok();
     let tags =
         record.map(|record| Tags { shown: record.tag.is_some(), took_ms: began.elapsed().as_millis() });
-    Some((tags, unsteady))
+    Some((tags, doubts))
+}
+
+/// Places that are configured and that no record read has: misspelt, most likely.
+fn unseen(part: &CollectionSide, cursor: Option<&FieldPath>, records: &[Observation]) -> Vec<String> {
+    let docs: Vec<&serde_json::Value> = records.iter().filter_map(whole).collect();
+    let [first, rest @ ..] = docs.as_slice() else { return Vec::new() };
+    let Shape::Fields(map) = &part.shape else { return Vec::new() };
+    let mut lacking = map.lacking(first);
+    for doc in rest {
+        let also = map.lacking(doc);
+        lacking.retain(|field| also.contains(field));
+    }
+    let names = first.as_object().map(|members| members.keys().map(String::as_str).collect::<Vec<_>>());
+    let names = one_line(&names.unwrap_or_default().join(", "));
+    let read = match docs.len() {
+        1 => "the one record that was read has no".to_owned(),
+        many => format!("none of the {many} records that were read has"),
+    };
+    let fields = lacking.iter().filter_map(|field| {
+        let path = map.path(field)?;
+        Some(format!("{read} `{path}` (field `{field}`); the first has {names}"))
+    });
+    let cursor = cursor.filter(|path| docs.iter().all(|doc| path.get(doc).is_none()));
+    let cursor = cursor.map(|path| {
+        format!("{read} `{path}` (`cursor_field`): every poll would read everything; the first has {names}")
+    });
+    fields.chain(cursor).collect()
+}
+
+fn whole(shown: &Observation) -> Option<&serde_json::Value> {
+    match &shown.content {
+        Content::Whole(json) => Some(json),
+        Content::Partial(_) | Content::Gone => None,
+    }
 }
 
 /// Fields that a record showed otherwise when it was read again at once, though neither its
@@ -124,9 +162,7 @@ fn unsteady(part: &CollectionSide, first: &[Observation], again: &[Observation])
             (&other.id, &other.tag, other.modified) == (&one.id, &one.tag, one.modified)
         };
         let Some(other) = again.iter().find(same) else { continue };
-        let (Content::Whole(before), Content::Whole(after)) = (&one.content, &other.content) else {
-            continue;
-        };
+        let (Some(before), Some(after)) = (whole(one), whole(other)) else { continue };
         let (Ok(before), Ok(after)) = (part.shape.read(before, false), part.shape.read(after, false)) else {
             continue;
         };
@@ -258,7 +294,7 @@ fn show(screen: Screen, options: &FileArgs, plan: &Plan, report: &Report) {
         screen.paint(Tone::Head, &plan.name)
     ));
     for found in &report.sides {
-        let (tone, mark) = if found.answers { (Tone::Good, "ok") } else { (Tone::Bad, "no") };
+        let (tone, mark) = if found.answers { (Tone::Good, "ok") } else { (Tone::Bad, "FAIL") };
         let place = screen.paint(Tone::Head, &format!("{} {}", found.side, found.collection));
         screen.out(&format!("{} {place}: {}", screen.paint(tone, mark), found.words));
     }

@@ -144,6 +144,8 @@ fn tell_value(screen: Screen, story: &ConflictStory, met: &MetValue) {
     let of = &met.story;
     let (tone, mark) = match met.loser {
         None => (Tone::Good, "stands".to_owned()),
+        // Nobody has decided yet.
+        Some(n) if story.values.iter().all(|met| met.loser.is_some()) => (Tone::Warn, format!("choice {n}")),
         Some(n) => (Tone::Warn, format!("loser {n}")),
     };
     let what = match (&story.field, of.value.as_bool()) {

@@ -17,6 +17,7 @@ mod summary;
 use crate::args::DemoArgs;
 use crate::exit::{Exit, Failure};
 use crate::screen::Screen;
+use crate::signals::Signals;
 use stage::Stage;
 use std::time::Duration;
 
@@ -24,16 +25,12 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_mins(3);
 
 pub(crate) async fn demo(screen: Screen, options: &DemoArgs) -> Result<(), Failure> {
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
+    let mut signals = Signals::listen()?;
     let mut stage = Stage::set(screen).await?;
     let told = stage.told.clone();
     let ended = tokio::select! {
         played = play(&mut stage, options) => played,
-        () = interrupted => Err(Failure::new(Exit::Interrupted, "interrupted")),
+        () = signals.next() => Err(Failure::new(Exit::Interrupted, "interrupted")),
         () = told.reader_gone() => Ok(()),
     };
     // First the process, if it is still there, then the folder that it works in.

@@ -32,17 +32,16 @@ const SINCE: [&str; 7] = [
 const TIMEOUT: &str = "10s";
 
 pub(crate) async fn discover(screen: Screen, options: &DiscoverArgs) -> Result<(), Failure> {
-    let (spec, asked) = place(options)?;
+    let Place { spec, asked, listings } = place(options)?;
     let probe = Probe::new(&spec).map_err(|why| Failure::new(Exit::Config, why.to_string()))?;
-    let mut tour = Tour { probe, left: options.max_requests, made: 0, said: Vec::new() };
+    let mut tour = Tour { probe, left: options.max_requests, made: 0, said: Vec::new(), shut_out: false };
     let mut proposals = Vec::new();
-    for place in tour.places(&options.path).await? {
+    let paths = if options.path.is_empty() { &listings } else { &options.path };
+    for place in tour.places(paths).await? {
         proposals.extend(tour.sample(place).await);
     }
     tour.said.iter().filter(|_| !options.json).for_each(|line| screen.note(line));
-    let start = starting(&asked, &proposals).map_err(|why| {
-        Failure::new(Exit::Failed, why).hint("name the paths of its listings: --path /permits")
-    })?;
+    let start = starting(&asked, &proposals).map_err(|why| tour.nothing_found(why))?;
     answer(screen, options, &proposals, &start, &tour)
 }
 
@@ -89,8 +88,16 @@ fn paged(proposal: &Proposal) -> &'static str {
     }
 }
 
-/// What is asked, and how it stands in a configuration.
-fn place(options: &DiscoverArgs) -> Result<(HttpSpec, Asked), Failure> {
+/// What is asked.
+struct Place {
+    spec: HttpSpec,
+    /// How it stands in a configuration.
+    asked: Asked,
+    /// The paths of listings that are known already.
+    listings: Vec<String>,
+}
+
+fn place(options: &DiscoverArgs) -> Result<Place, Failure> {
     let wrong = |why: String| Failure::new(Exit::Config, why);
     if options.place.starts_with("http://") || options.place.starts_with("https://") {
         let url = BaseUrl::try_new(&options.place).map_err(|why| wrong(why.to_string()))?;
@@ -103,7 +110,8 @@ fn place(options: &DiscoverArgs) -> Result<(HttpSpec, Asked), Failure> {
             spec.extend(keys);
         }
         let spec = serde_json::from_value(spec).map_err(|why| wrong(why.to_string()))?;
-        return Ok((spec, Asked::at_url(&name, url.prefix(), &shown)));
+        let asked = Asked::at_url(&name, url.prefix(), &shown);
+        return Ok(Place { spec, asked, listings: Vec::new() });
     }
     let file = Path::new(&options.place);
     let Some(side) = &options.side else {
@@ -117,9 +125,13 @@ fn place(options: &DiscoverArgs) -> Result<(HttpSpec, Asked), Failure> {
     let text = std::fs::read_to_string(file).map_err(|why| wrong(format!("{}: {why}", options.place)))?;
     let tree = hms_sync_config::tree(&options.place, &text).map_err(|why| wrong(why.to_string()))?;
     let written = tree.get("sides").and_then(|sides| sides.get(side));
-    written
-        .map(|node| (spec, Asked::in_file(side, node)))
-        .ok_or_else(|| wrong(format!("there is no side `{side}`")))
+    let node = written.ok_or_else(|| wrong(format!("there is no side `{side}`")))?;
+    let parts = config.collections.values().filter_map(|of| {
+        of.sides.iter().find(|(name, _)| name.as_str() == side).and_then(|(_, part)| part.http.read.as_ref())
+    });
+    let paths = parts.map(|read| read.path.as_str().to_owned());
+    let listings = paths.filter(|path| usable(path) && !path.contains(['{', '?', '#'])).collect();
+    Ok(Place { spec, asked: Asked::in_file(side, node), listings })
 }
 
 /// Who we are: the variable for the configuration, its value for the requests.
@@ -158,6 +170,8 @@ struct Tour {
     made: u32,
     /// What was met on the way.
     said: Vec<String>,
+    /// Whether an answer was that we are not let in.
+    shut_out: bool,
 }
 
 impl Tour {
@@ -175,6 +189,15 @@ impl Tour {
                 None
             }
         }
+    }
+
+    /// Why there is nothing to propose.
+    fn nothing_found(&self, why: String) -> Failure {
+        if self.shut_out {
+            return Failure::new(Exit::Side, "the side does not let us in")
+                .hint("say who asks: --bearer VARIABLE, --basic USER:VARIABLE or --header NAME:VARIABLE");
+        }
+        Failure::new(Exit::Failed, why).hint("name the paths of its listings: --path /permits")
     }
 
     /// Where listings may be.
@@ -231,6 +254,7 @@ impl Tour {
     /// A listing, looked at from all sides.
     async fn sample(&mut self, place: Described) -> Option<Proposal> {
         let answer = self.ask(&place.path).await?;
+        self.shut_out |= matches!(answer.status, 401 | 403);
         let shape = answer.json.as_ref().filter(|_| answer.status == 200).and_then(shape);
         let (Some(shape), Some(body)) = (shape, answer.json) else {
             self.said.push(format!(

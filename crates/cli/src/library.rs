@@ -6,10 +6,11 @@ use hms_sync::{Assembly, Connectors, Options, Running, SyncError};
 use hms_sync_changelog::{Log, LogError};
 use hms_sync_config::Config;
 use hms_sync_engine::{EngineError, Plan, Watcher};
+use hms_sync_http::spec::FieldPath;
 use hms_sync_management::{Access, HookRoute};
 use hms_sync_model::{CollectionName, SideName};
 use hms_sync_vault::Vault;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Reads and checks a configuration.
@@ -27,7 +28,9 @@ pub(crate) fn schema() -> serde_json::Value {
 pub(crate) fn open_log(config: &Config, access: Option<&Access>) -> Result<Log, Failure> {
     let dir = &config.data_dir;
     if !dir.is_dir() {
-        let error = format!("there is no change log in {}: {} has not run yet", dir.display(), config.sync);
+        let place = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+        let error =
+            format!("there is no change log in {}: {} has not run there", place.display(), config.sync);
         return Err(Failure::new(Exit::Failed, error).hint("start it with `hms-sync run FILE`"));
     }
     Log::open(dir, hms_sync_changelog::Options::default()).map_err(|why| store_failure(&why, access))
@@ -92,6 +95,8 @@ pub(crate) fn start_failure(why: &SyncError) -> Failure {
         SyncError::Engine(_) => Failure::new(Exit::Store, in_one_line(why)),
         SyncError::Keys { .. } => Failure::new(Exit::Store, in_one_line(why))
             .hint("the folder `keys` belongs to the change log beside it: put back the one that does"),
+        SyncError::Listen { .. } => Failure::new(Exit::Failed, in_one_line(why))
+            .hint("another sync may listen there: give this one an address of its own, as `management: \"127.0.0.1:7071\"`"),
         _ => Failure::new(Exit::Failed, in_one_line(why)),
     }
 }
@@ -101,6 +106,17 @@ pub(crate) fn hooked(config: &Config) -> BTreeSet<(SideName, CollectionName)> {
     let all = config.collections.iter().flat_map(|(name, of)| {
         let told = of.sides.iter().filter(|(_, part)| part.http.webhook.is_some());
         told.map(move |(side, _)| (side.clone(), name.clone()))
+    });
+    all.collect()
+}
+
+/// The field by which each place's changes are asked for.
+pub(crate) fn cursor_fields(config: &Config) -> BTreeMap<(SideName, CollectionName), FieldPath> {
+    let all = config.collections.iter().flat_map(|(name, of)| {
+        let field = |part: &hms_sync_config::CollectionSide| {
+            part.http.read.as_ref()?.incremental_sync.as_ref()?.cursor_field.clone()
+        };
+        of.sides.iter().filter_map(move |(side, part)| Some(((side.clone(), name.clone()), field(part)?)))
     });
     all.collect()
 }

@@ -17,6 +17,7 @@ mod check;
 mod import;
 mod discover;
 mod test;
+mod signals;
 mod status;
 mod subscribers;
 mod record;

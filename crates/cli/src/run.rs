@@ -7,6 +7,7 @@ use crate::args::RunArgs;
 use crate::exit::{Exit, Failure};
 use crate::library;
 use crate::screen::{Screen, Tone};
+use crate::signals::Signals;
 use hms_sync_engine::{Happening, Watcher, What};
 use serde_json::{Map, Value as Json, json};
 use std::io::{Read, Write};
@@ -58,8 +59,7 @@ fn announce(screen: Screen, name: &str, url: &str, hooks: &[String]) {
 fn stops(with_stdin: bool) -> Result<watch::Receiver<u32>, Failure> {
     let (tell, told) = watch::channel(0);
     let tell = Arc::new(tell);
-    let signals =
-        signals().map_err(|why| Failure::new(Exit::Failed, format!("signals cannot be heard: {why}")))?;
+    let signals = Signals::listen()?;
     let heard = Arc::clone(&tell);
     tokio::spawn(async move {
         let mut signals = signals;
@@ -82,45 +82,6 @@ fn stops(with_stdin: bool) -> Result<watch::Receiver<u32>, Failure> {
 async fn stopped(stops: &mut watch::Receiver<u32>, times: u32) {
     // The sender lives as long as the process.
     let _gone = stops.wait_for(|n| *n >= times).await;
-}
-
-#[cfg(unix)]
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-fn signals() -> std::io::Result<Signals> {
-    use tokio::signal::unix::{SignalKind, signal};
-    Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-}
-
-#[cfg(unix)]
-impl Signals {
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-fn signals() -> std::io::Result<Signals> {
-    Ok(Signals)
-}
-
-#[cfg(not(unix))]
-impl Signals {
-    async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
 }
 
 /// One thing that happened, as a JSON line on standard output.

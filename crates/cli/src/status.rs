@@ -28,14 +28,14 @@ pub(crate) async fn status(screen: Screen, options: &FileArgs) -> Result<(), Fai
         count(met.open, "conflict", "conflicts"),
         met.decided,
     ));
-    let rows = status
-        .sides
-        .iter()
-        .flat_map(|side| side.collections.iter().map(move |of| row(report.running, side, of)));
-    screen.table(
-        &["side", "", "collection", "last read", "all read", "cursor", "ready", "in flight"],
-        rows.collect(),
-    );
+    let mut rows = Vec::new();
+    for side in &status.sides {
+        rows.extend(side.collections.iter().map(|of| row(report.running, side, of)));
+        if side.collections.is_empty() {
+            rows.push(told_row(report.running, side));
+        }
+    }
+    screen.table(&["side", "", "collection", "last read", "all read", "cursor", "ready", "in flight"], rows);
     for side in &status.sides {
         subscription(screen, side);
         for of in &side.collections {
@@ -46,8 +46,15 @@ pub(crate) async fn status(screen: Screen, options: &FileArgs) -> Result<(), Fai
     for line in signing {
         screen.out(&line);
     }
+    let mut hints = Vec::new();
     if parked > 0 {
-        screen.out(&screen.paint(Tone::Faint, "\n`hms-sync parked FILE list` shows what is parked"));
+        hints.push("`hms-sync parked FILE list` shows what is parked");
+    }
+    if met.open > 0 {
+        hints.push("`hms-sync conflicts FILE list` shows the conflicts that wait");
+    }
+    if !hints.is_empty() {
+        screen.out(&screen.paint(Tone::Faint, &format!("\n{}", hints.join("\n"))));
     }
     Ok(())
 }
@@ -67,16 +74,28 @@ fn headline(screen: Screen, source: &Source, report: &StatusReport) -> String {
     }
 }
 
-fn row(running: Running, side: &SideStatus, of: &CollectionStatus) -> Vec<(Tone, String)> {
-    let state = match (running, side.away) {
+fn state(running: Running, side: &SideStatus) -> (Tone, String) {
+    let (tone, word) = match (running, side.away) {
         (Running::Live, true) => (Tone::Bad, "away"),
         (Running::Live, false) => (Tone::Good, "here"),
-        (Running::Stopped, _) => (Tone::Faint, "not asked"),
+        (Running::Stopped, _) => (Tone::Faint, "stopped"),
     };
+    (tone, word.to_owned())
+}
+
+/// A side that is told and never read.
+fn told_row(running: Running, side: &SideStatus) -> Vec<(Tone, String)> {
+    let nothing = || (Tone::Faint, "-".to_owned());
+    let counts = [side.ready, side.in_flight].map(|n| (Tone::Plain, n.to_string()));
+    let head = [(Tone::Head, side.side.clone()), state(running, side)];
+    head.into_iter().chain([nothing(), nothing(), nothing(), nothing()]).chain(counts).collect()
+}
+
+fn row(running: Running, side: &SideStatus, of: &CollectionStatus) -> Vec<(Tone, String)> {
     let read = of.last_read.as_ref().map_or_else(|| "never".to_owned(), |at| ago(at, Utc::now()));
     vec![
         (Tone::Head, side.side.clone()),
-        (state.0, state.1.to_owned()),
+        state(running, side),
         (Tone::Plain, of.collection.clone()),
         (Tone::Plain, read),
         (Tone::Plain, if of.listed { "yes" } else { "not yet" }.to_owned()),

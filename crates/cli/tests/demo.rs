@@ -44,6 +44,10 @@ fn the_story_ends_well_within_a_minute() {
     }
     assert!(!out.contains('\u{1b}'), "colours although nobody watches");
     assert_eq!(err, "");
+    // What is told of the first act after it has ended is no part of the second.
+    let second = out.split("A new permit becomes an inspection").nth(1).unwrap();
+    let lines = second.split("The marshal sets a date").next().unwrap().lines().count();
+    assert!(lines < 20, "the second act has {lines} lines:\n{out}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the demo's folder is still there");
 }
 
@@ -57,6 +61,20 @@ fn a_reader_who_has_had_enough_leaves_nothing_behind() {
     assert_eq!(lines.map_while(Result::ok).take(8).count(), 8);
     let status = child.wait().unwrap();
     assert!(status.success(), "{status}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the demo's folder is still there");
+}
+
+#[cfg(unix)]
+#[test]
+fn whoever_stops_it_finds_nothing_left_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = demo().env("TMPDIR", folder.path()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.by_ref().map_while(Result::ok).take(8).count(), 8);
+    let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    lines.map_while(Result::ok).for_each(drop);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the demo's folder is still there");
 }
 

@@ -115,7 +115,7 @@ impl Stop {
             }
             Why::Wrong { message, unquoted } => {
                 let hint = unquoted.then(|| "put it in quotes".to_owned());
-                problems.push(at, format!("{place}: {message}"), hint);
+                problems.push(at, format!("{place}: {}", plainly(message)), hint);
             }
         }
         if let Some(next) = inner.and_then(|index| step(node, index, &mut path)) {
@@ -123,6 +123,15 @@ impl Stop {
             return;
         }
         node.kind = Kind::Spoilt;
+    }
+}
+
+/// What serde says, without the names of the program's types.
+fn plainly(message: String) -> String {
+    let numbers = ["u8", "u16", "u32", "u64", "usize", "i64"];
+    match numbers.iter().find_map(|ty| message.strip_suffix(&format!("expected {ty}"))) {
+        Some(found) => format!("{found}expected a whole number"),
+        None => message,
     }
 }
 

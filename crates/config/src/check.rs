@@ -19,14 +19,20 @@ use std::path::{Path, PathBuf};
 /// Where the management API listens if the config does not say.
 pub const MANAGEMENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7070);
 
-/// Reads and checks a config file. `env` answers for environment variables.
+/// Reads and checks a config file. `env` answers for environment variables. Its folder for data is
+/// beside the file, whatever folder the process is in.
 ///
 /// # Errors
 /// With every mistake in the file, each with its place and what to do.
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigErrors> {
     let name = path.display().to_string();
     match text_of(path) {
-        Ok(yaml) => parse(&name, &yaml, env),
+        Ok(yaml) => {
+            let mut config = parse(&name, &yaml, env)?;
+            // An absolute one stays as it is.
+            config.data_dir = path.parent().unwrap_or(Path::new("")).join(&config.data_dir);
+            Ok(config)
+        }
         Err(why) => {
             let mut problems = Problems::new(&name, "");
             problems.add(At::default(), format!("cannot be read: {why}"));

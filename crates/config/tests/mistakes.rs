@@ -28,6 +28,16 @@ fn every_kind_of_mistake_in_one_run() {
     insta::assert_snapshot!(text);
 }
 
+/// In the words of who writes the file, not of the program.
+#[test]
+fn a_word_where_a_number_belongs() {
+    let side = "sync: a\nsides: { clerk: { connector: http, url: 127.0.0.1:8080, api_budget: { policies: [ { type: \
+                moving_window, rates: [ { limit: ten, interval: 1s } ] } ] } } }\ncollections: {}\n";
+    let text = errors(side);
+    assert!(text.contains("expected a whole number"), "{text}");
+    assert!(text.contains("starts with http:// or https://"), "{text}");
+}
+
 #[test]
 fn what_is_no_config_at_all() {
     let long_line = format!("sync: {}", "x".repeat(100_000));

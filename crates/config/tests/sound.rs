@@ -47,6 +47,20 @@ fn all_examples_are_right() {
     assert!(found >= 2, "{found} examples");
 }
 
+/// Whoever asks from another folder asks the same log.
+#[test]
+fn data_lies_beside_the_file_whatever_folder_the_process_is_in() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples");
+    let config = load(&folder.join("permit-sync.yaml"), &nothing).unwrap();
+    assert_eq!(config.data_dir, folder.join("./permit-sync"));
+    let elsewhere = |name: &str| match name {
+        "DATA_DIR" => Some("/var/lib/permits".to_owned()),
+        name => name.ends_with("_TOKEN").then(|| "t0ken".to_owned()),
+    };
+    let config = load(&folder.join("pocketbase.yaml"), &elsewhere).unwrap();
+    assert_eq!(config.data_dir, Path::new("/var/lib/permits"));
+}
+
 #[test]
 fn the_permit_example_says_what_it_seems_to() {
     let yaml = include_str!("../../../docs/examples/permit-sync.yaml");

@@ -216,14 +216,18 @@ pub(crate) fn new_record_id(
     id: &NativeId,
     after: Option<&RecordId>,
 ) -> Result<RecordId, InvalidName> {
-    let mut hasher = blake3::Hasher::new();
     let parts = [sync, name.as_str(), side.as_str(), id.as_str(), after.map_or("", RecordId::as_str)];
+    let mut bytes = Vec::with_capacity(parts.iter().map(|part| part.len() + 8).sum());
     for part in parts {
-        hasher.update(&(part.len() as u64).to_be_bytes()).update(part.as_bytes());
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part.as_bytes());
     }
-    let hash = hasher.finalize();
+    let hash = blake3::hash(&bytes);
     let digits = b"0123456789abcdefghjkmnpqrstvwxyz";
     let letters = hash.as_bytes().iter().take(16).filter_map(|byte| digits.get(usize::from(byte % 32)));
-    let short: String = letters.map(|b| char::from(*b)).collect();
-    RecordId::try_new(format!("{name}/{short}"))
+    let mut text = String::with_capacity(name.as_str().len() + 17);
+    text.push_str(name.as_str());
+    text.push('/');
+    text.extend(letters.map(|b| char::from(*b)));
+    RecordId::try_new(text)
 }

@@ -6,7 +6,7 @@
 //! edit keeps what it has there until a person looks. Its other fields go on.
 
 use crate::state::{RecordState, SideState};
-use hms_sync_model::{Edit, FieldName, ParkReason, Time, VecMap};
+use hms_sync_model::{Change, Edit, FieldName, ParkReason, Time, VecMap};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -30,7 +30,8 @@ pub struct Flips {
 /// What an edit, not yet taken in, makes of the flips.
 pub(crate) fn flips_with(state: &RecordState, edit: &Edit, at: Time) -> VecMap<FieldName, Flips> {
     let mut flips = state.flips.clone();
-    if edit.actor().as_side().is_none() {
+    // Nothing can be put back in a record that is new.
+    if edit.actor().as_side().is_none() || state.merged.clock.is_empty() && flips.is_empty() {
         return flips;
     }
     for (field, change) in edit.changes.iter().filter(|(_, change)| change.before != change.after) {
@@ -52,9 +53,10 @@ pub(crate) fn flips_with(state: &RecordState, edit: &Edit, at: Time) -> VecMap<F
 }
 
 /// The fields of an edit that have gone to and fro too often.
-pub(crate) fn flapping(state: &RecordState, touched: &[FieldName]) -> Vec<FieldName> {
-    let often = |field: &&FieldName| state.flips.get(*field).is_some_and(|flips| flips.count > FLIPS_MAX);
-    touched.iter().filter(often).cloned().collect()
+pub(crate) fn flapping(state: &RecordState, changes: &VecMap<FieldName, Change>) -> Vec<FieldName> {
+    let often =
+        |(field, flips): &(&FieldName, &Flips)| flips.count > FLIPS_MAX && changes.contains_key(*field);
+    state.flips.iter().filter(often).map(|(field, _)| field.clone()).collect()
 }
 
 /// Whether the side keeps what it has in some field, because it fights over it.

@@ -22,7 +22,7 @@ pub(crate) fn closing(collection: &CollectionPlan, state: &RecordState) -> Optio
         return None;
     }
     let closed = merged.closed();
-    let ready = !closed.is_empty() && merged.is_single() && merged.presence(rules) == Presence::Present;
+    let ready = !closed.is_empty() && merged.is_decided() && merged.presence(rules) == Presence::Present;
     let all_seen = collection.sides.iter().all(|(side, plan)| match state.sides.get(side) {
         Some(part) if part.has_it() => part.write.is_none() && !is_behind(rules, state, side),
         Some(part) if part.unlinked => true,

@@ -45,6 +45,9 @@ pub type Touched = Option<FieldName>;
 impl RecordState {
     /// Where an edit that comes next touches a conflict.
     pub(crate) fn touched_conflicts(&self, edit: &Edit) -> Vec<Touched> {
+        if !is_disputed(self) && !self.merged.any_conflicted() {
+            return Vec::new();
+        }
         let fields = edit.changes.keys().filter(|field| self.merged.is_conflicted(field));
         let presence = is_disputed(self).then_some(None);
         fields.map(|field| Some(field.clone())).chain(presence).collect()

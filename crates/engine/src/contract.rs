@@ -15,6 +15,7 @@ use hms_sync_mapping::Known;
 use hms_sync_model::{CollectionName, FieldMap, FieldName, NativeId, SideName, Value};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 /// What is done about something that was not agreed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -169,6 +170,9 @@ impl Strangers {
 
 impl Machine {
     fn contract_of(&self, side: &SideName, name: &CollectionName) -> Option<&Contract> {
+        if self.plan.contracts.is_empty() {
+            return None;
+        }
         self.plan.contracts.get(&(side.clone(), name.clone()))
     }
 
@@ -179,8 +183,8 @@ impl Machine {
 
     /// What of a record is taken in, under the contract.
     pub(crate) fn fit(&self, place: Place<'_>, doc: &Json, partial: bool) -> Result<Fit, Refused> {
-        let plain = Contract::default();
-        let contract = self.contract_of(place.side, place.name).unwrap_or(&plain);
+        static PLAIN: LazyLock<Contract> = LazyLock::new(Contract::default);
+        let contract = self.contract_of(place.side, place.name).unwrap_or(&PLAIN);
         fit(contract, &place.collection.identity, place.plan, doc, partial)
     }
 

@@ -245,17 +245,18 @@ impl SideState {
         }
         // What an edit names and does not change was not seen anew: the rest of a group.
         for (field, change) in edit.changes.iter().filter(|(_, change)| change.before != change.after) {
-            let (after, before) = (change.after.clone(), self.shown_of(field));
-            let old = self.held.get(field).and_then(|held| Some((&held.sent, held.shown.as_ref()?)));
-            let shown = old.and_then(|(sent, shown)| image_after(&after, sent, shown));
-            self.held.insert(field.clone(), Held { sent: after, shown, not_kept: false });
+            let after = change.after.clone();
             if let Some(last) = &mut self.last_write {
+                let before = self.held.get(field).map(Held::as_shown).filter(|_| told);
                 last.before.remove(field);
                 last.told.remove(field);
                 if told {
-                    last.told.insert(field.clone(), before);
+                    last.told.insert(field.clone(), before.unwrap_or_default());
                 }
             }
+            let old = self.held.get(field).and_then(|held| Some((&held.sent, held.shown.as_ref()?)));
+            let shown = old.and_then(|(sent, shown)| image_after(&after, sent, shown));
+            self.held.insert(field.clone(), Held { sent: after, shown, not_kept: false });
         }
         if !is_back(Fault::OwnPastLeftOut) {
             self.acked.see(edit.actor(), edit.dot.n);
@@ -304,10 +305,7 @@ impl SideState {
             self.deleted(&write.clock, answer.at);
             return;
         }
-        let shown_before = write.fields.keys().map(|f| (f.clone(), self.shown_of(f)));
-        // Before an update nothing may have stood there, and may still.
-        let there = |value: &Value| *value != Value::Absent || write.operation == Operation::Update;
-        let before = shown_before.filter(|(_, value)| there(value)).collect();
+        let before = self.shown_before(&write);
         if write.operation == Operation::Create {
             self.made = Some(answer.at);
         }
@@ -323,11 +321,27 @@ impl SideState {
         // What they did not keep, now or before, the answer does not show them.
         let lost: Vec<FieldName> =
             self.held.iter().filter(|(_, held)| held.not_kept).map(|(field, _)| field.clone()).collect();
+        let all = answer.whole && lost.is_empty() && write.kept.is_empty() && !merged.any_conflicted();
+        if all && self.but.is_empty() {
+            self.acked.merge(&write.clock);
+            return;
+        }
         self.acknowledge(merged, &write.clock, |field| {
             let written = write.fields.contains_key(field);
             let shown = answer.whole && !withheld(field) && !write.kept.contains(field);
             !lost.contains(field) && (written || shown)
         });
+    }
+
+    /// What stood in the fields of a write before it, of which it says something now.
+    fn shown_before(&self, write: &Write) -> FieldMap {
+        // Before an update nothing may have stood there, and may still.
+        let updates = write.operation == Operation::Update;
+        if self.held.is_empty() && !updates {
+            return FieldMap::new();
+        }
+        let before = write.fields.keys().map(|field| (field.clone(), self.shown_of(field)));
+        before.filter(|(_, value)| updates || *value != Value::Absent).collect()
     }
 
     /// What was there is another life: its numbers are not given again.
@@ -533,10 +547,7 @@ impl SideState {
 
     /// What the side shows of `field` in canonical form, lossy sides aside.
     pub fn shown_of(&self, field: &FieldName) -> Value {
-        match self.held.get(field) {
-            Some(held) => held.shown.clone().unwrap_or_else(|| held.sent.clone()),
-            None => Value::Absent,
-        }
+        self.held.get(field).map(Held::as_shown).unwrap_or_default()
     }
 
     /// The write that is under way to `side`, by the version of its event.

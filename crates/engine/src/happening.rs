@@ -208,6 +208,9 @@ impl fmt::Display for What {
                 write!(f, "{side} {}d", operation.as_str())?;
                 fields(f, map)
             }
+            Self::Delayed { side, reason, wait_ms: 0 } => {
+                write!(f, "{side} again as soon as it may be: {reason}")
+            }
             Self::Delayed { side, reason, wait_ms } => write!(f, "{side} again in {wait_ms} ms: {reason}"),
             Self::Parked { lane, reason } => write!(f, "{lane} parked: {reason}"),
             Self::SideAway { side, reason } => write!(f, "{side} is away: {reason}"),

@@ -44,7 +44,7 @@ impl Machine {
                 Some(shown) => original(&view, &place.plan.shape.image(&field, &before), shown),
                 None => view,
             };
-            let after = place.plan.shape.put(&field, &view, &before);
+            let after = place.plan.shape.put_owned(&field, view, &before);
             (field, Change { before, after })
         };
         let low = part.unchanged_until(pass.map(super::pass::Pass::last));
@@ -80,7 +80,6 @@ impl Machine {
             dot: Dot { n: n.saturating_add(1), actor },
         };
         self.counts.edits += 1;
-        let touched: Vec<FieldName> = edit.changes.keys().cloned().collect();
         let raw = self.raw_of(place, record, entry, &seen.doc)?;
         let body = Body::Edited {
             edit,
@@ -89,9 +88,10 @@ impl Machine {
             source: seen.source.clone(),
             raw,
         };
-        self.emit(record, entry, body, now)?;
-        self.tell_decisions(place.collection, record, entry, &touched, now);
-        match flapping(&entry.state, &touched) {
+        let event = self.emit_event(record, entry, body, now)?;
+        let Body::Edited { edit, .. } = &event.body else { return Ok(()) };
+        self.tell_decisions(place.collection, record, entry, &edit.changes, now);
+        match flapping(&entry.state, &edit.changes) {
             fields if fields.is_empty() => Ok(()),
             fields => self.park_flapping(place, record, entry, fields, now),
         }
@@ -151,11 +151,14 @@ impl Machine {
         collection: &CollectionPlan,
         record: &RecordId,
         entry: &Entry,
-        fields: &[FieldName],
+        changes: &VecMap<FieldName, Change>,
         now: Now,
     ) {
         let merged = &entry.state.merged;
-        for field in fields.iter().filter(|field| merged.is_conflicted(field)) {
+        if !merged.any_conflicted() {
+            return;
+        }
+        for field in changes.keys().filter(|field| merged.is_conflicted(field)) {
             let decision = merged.decide(&collection.rules, field);
             self.counts.conflicts += 1;
             let lost = decision.siblings.iter().filter(|(_, wins)| !wins);

@@ -6,7 +6,7 @@
 
 use hms_sync_model::{JobName, RecordId, SideName, Time, VecMap};
 use rustc_hash::FxHashMap;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// One record's way to one place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,7 +71,7 @@ pub(crate) struct Lane {
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
     lanes: FxHashMap<RecordId, VecMap<Track, Lane>>,
-    ready: HashMap<Track, VecDeque<RecordId>>,
+    ready: FxHashMap<Track, VecDeque<RecordId>>,
     alarms: BTreeMap<(Time, u64), (RecordId, Track)>,
     alarm_count: u64,
     ready_count: usize,
@@ -151,6 +151,9 @@ impl Lanes {
 
     /// The next record in the queue before a place.
     pub(crate) fn next(&mut self, track: &Track) -> Option<RecordId> {
+        if self.ready_count == 0 {
+            return None;
+        }
         let record = self.ready.get_mut(track)?.pop_front()?;
         self.ready_count = self.ready_count.saturating_sub(1);
         if let Some(lane) = self.get_mut(&record, track) {

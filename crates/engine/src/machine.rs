@@ -11,7 +11,6 @@ use crate::closed::closing;
 use crate::contract::Strangers;
 use crate::erase::finish_erasures;
 use crate::error::EngineError;
-use crate::fold::side_of;
 use crate::gate::{Gate, Health, Turn};
 use crate::happening::{Happening, What};
 use crate::lane::{Lanes, Track};
@@ -20,7 +19,6 @@ use crate::plan::{CollectionPlan, Plan, Retry};
 use crate::project::settled_fields;
 use crate::raw::RawHasher;
 use crate::retell::Retelling;
-use crate::state::RecordState;
 use crate::steady::Steady;
 use crate::views::{Entry, Views, is_parked};
 use crate::wake::{Effect, Now, Reply, ReplyTo, Wake};
@@ -282,6 +280,17 @@ impl Machine {
         body: Body,
         now: Now,
     ) -> Result<u64, EngineError> {
+        self.emit_event(record, entry, body, now).map(|event| event.version)
+    }
+
+    /// The same. Answers with all of it.
+    pub(crate) fn emit_event(
+        &mut self,
+        record: &RecordId,
+        entry: &mut Entry,
+        body: Body,
+        now: Now,
+    ) -> Result<Event, EngineError> {
         let mut event = Event {
             seq: self.next_seq,
             record: record.clone(),
@@ -297,18 +306,15 @@ impl Machine {
         if std::mem::take(&mut entry.noted) {
             self.quiet.forget(record, &entry.state);
         }
-        let id_of = |state: &RecordState| state.sides.get(side_of(&event.body)?)?.id.clone();
-        let old_id = id_of(&entry.state);
         self.views.sum_up(&event);
-        self.views.fold(&mut entry.state, sealed.id, &event);
-        entry.changed_by(event.seq);
-        if id_of(&entry.state) != old_id {
+        if let Some((side, id)) = self.views.fold(&mut entry.state, sealed.id, &event) {
             // What is shown under its new id was noted for another record, if at all.
-            self.quiet.forget(record, &entry.state);
+            self.quiet.forget_link(&side, record, &id);
         }
+        entry.changed_by(event.seq);
         self.counts.events += 1;
         self.batch.push(sealed);
-        Ok(event.version)
+        Ok(event)
     }
 
     /// The same for a stream of the sync's own.

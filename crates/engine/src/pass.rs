@@ -31,8 +31,8 @@ const READ_RETRY: Retry =
     Retry { max_attempts: u32::MAX, initial: Duration::from_millis(500), max: Duration::from_secs(30) };
 
 /// How many times as long as the last poll took it is until the next, if it brought
-/// nothing new while the side is being filled.
-const ECHO_REST: u32 = 4;
+/// nothing new, as long as the side is being filled.
+const ECHO_REST: u32 = 9;
 
 /// How old the place of a listing may be for it to go on from there, after a start or
 /// after a page that could not be read. In a longer time too much may have moved to other
@@ -43,6 +43,9 @@ const PLACE_AGE_MAX: Duration = Duration::from_mins(1);
 /// there before it is read again: no older than it may be between two polls, and
 /// never more than this.
 const KNOWN_AGE_MAX: Duration = Duration::from_secs(10);
+
+/// So few are looked through one by one.
+const FEW: usize = 8;
 
 /// All collections of all sides that are read.
 #[derive(Debug)]
@@ -65,6 +68,8 @@ pub(crate) struct Pass {
     running: Option<Running>,
     next_poll: Option<Time>,
     next_full: Option<Time>,
+    /// No poll before that, as long as the side is being filled.
+    rests_until: Time,
     pub(crate) failures: u32,
     pub(crate) trouble: Option<String>,
     /// A page that is not asked for until deliveries have caught up.
@@ -199,6 +204,7 @@ impl Passes {
                     next_poll: first.filter(|_| part.poll_interval.is_some()),
                     next_full: first
                         .filter(|_| !state.listed || part.full_interval.is_some() || state.told.is_some()),
+                    rests_until: Time::MIN,
                     listed_at: state.listed_at,
                     full_began: None,
                     complete_began: None,
@@ -229,7 +235,11 @@ impl Passes {
     }
 
     pub(crate) fn get(&self, side: &SideName, collection: &CollectionName) -> Option<&Pass> {
-        self.all.get(&(side.clone(), collection.clone()))
+        if self.all.len() > FEW {
+            return self.all.get(&(side.clone(), collection.clone()));
+        }
+        // It is asked for several times for each record: among few no key need be made.
+        self.all.iter().find(|((s, c), _)| s == side && c == collection).map(|(_, pass)| pass)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&SideName, &CollectionName, &Pass)> {
@@ -325,8 +335,8 @@ impl Passes {
         let due =
             self.all.values().filter_map(|pass| match (&pass.running, pass.next_poll, pass.next_full) {
                 (Some(running), ..) => running.again_at,
-                (None, Some(poll), Some(full)) => Some(poll.min(full)),
-                (None, poll, full) => poll.or(full),
+                (None, Some(poll), Some(full)) => Some(poll.max(pass.rests_until).min(full)),
+                (None, poll, full) => poll.map(|poll| poll.max(pass.rests_until)).or(full),
             });
         due.min()
     }
@@ -489,6 +499,10 @@ impl Machine {
             let due = |at: Option<Time>| at.is_some_and(|at| at <= now.mono);
             let full = due(pass.next_full) || due(pass.next_poll) && pass.cursor.is_none();
             if !full && !due(pass.next_poll) {
+                continue;
+            }
+            let filled = || self.lanes.ready_for(&Track::Deliver(side.clone())) > 0;
+            if !due(pass.next_full) && pass.rests_until > now.mono && filled() {
                 continue;
             }
             let scheduled = due(pass.next_full);
@@ -791,12 +805,14 @@ impl Machine {
         // While a side is being filled, most of what a poll reads is what we wrote
         // just now: then reading gets a share of the time, not all of it.
         let took = now.mono.since(running.began_mono);
-        let echo = running.news == 0 && self.lanes.ready_for(&Track::Deliver(side.clone())) > 0;
-        let rest = if echo { took.saturating_mul(ECHO_REST) } else { Duration::ZERO };
+        pass.rests_until = match running.news {
+            0 => now.mono.plus(took.saturating_mul(ECHO_REST)),
+            _ => Time::MIN,
+        };
         // While its webhooks come there is less to be found.
         let told = |within: &&Duration| pass.hooked_at.is_some_and(|at| now.mono.since(at) < **within);
         let pace = self.plan.sweeps.get(key).filter(told).copied();
-        pass.next_poll = poll.map(|poll| now.mono.plus(pace.unwrap_or(poll).max(poll).max(rest)));
+        pass.next_poll = poll.map(|poll| now.mono.plus(pace.unwrap_or(poll).max(poll)));
         let told = pass.regression.told;
         let mut first_listing = false;
         let mut caught_up = !std::mem::replace(&mut pass.current, true);

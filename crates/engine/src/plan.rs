@@ -273,6 +273,14 @@ impl Shape {
             Self::Document => view.clone(),
         }
     }
+
+    /// The same of a view that nobody else needs.
+    pub(crate) fn put_owned(&self, field: &FieldName, view: Value, source: &Value) -> Value {
+        match self {
+            Self::Fields(map) => map.put_owned(field, view, source),
+            Self::Document => view,
+        }
+    }
 }
 
 /// How much at once is believed without asking.

@@ -97,6 +97,16 @@ impl Quiet {
         self.young.insert(link, shown);
     }
 
+    /// An id of a side leads to another record from now on.
+    pub(crate) fn forget_link(&mut self, side: &SideName, record: &RecordId, id: &NativeId) {
+        if self.young.is_empty() && self.old.is_empty() {
+            return;
+        }
+        let link = link_hash(side, record.collection(), id);
+        self.young.remove(&link);
+        self.old.remove(&link);
+    }
+
     /// Something happened to a record.
     pub(crate) fn forget(&mut self, record: &RecordId, state: &RecordState) {
         if self.young.is_empty() && self.old.is_empty() {

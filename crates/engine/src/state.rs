@@ -156,6 +156,11 @@ impl Held {
     pub fn plain(value: Value) -> Self {
         Self { sent: value, shown: None, not_kept: false }
     }
+
+    /// What the side shows of it in canonical form, lossy sides aside.
+    pub(crate) fn as_shown(&self) -> Value {
+        self.shown.as_ref().unwrap_or(&self.sent).clone()
+    }
 }
 
 /// A write without a final outcome.

@@ -33,6 +33,7 @@ use hms_sync_resolver::{Presence, Rules};
 use hms_sync_vault::Vault;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, LazyLock};
@@ -330,6 +331,9 @@ impl Views {
     /// A record's state, from its last snapshot and the events since; and the
     /// version of that snapshot.
     fn load(&self, record: &RecordId) -> Result<(RecordState, u64), EngineError> {
+        if !self.log.may_know(record) {
+            return Ok((RecordState::default(), 0));
+        }
         let mut state = match self.get(&snapshot_key(record))? {
             Some(bytes) => snapshot::decode(self.vault.as_ref(), record, &bytes)?.unwrap_or_default(),
             None => RecordState::default(),
@@ -435,8 +439,14 @@ impl Views {
         }
     }
 
-    /// Folds one event into a record's state and keeps the indexes in step.
-    pub fn fold(&mut self, state: &mut RecordState, id: EventId, event: &Event) {
+    /// Folds one event into a record's state and keeps the indexes in step. Answers with the
+    /// id that a side has for the record from now on, if that is another one.
+    pub fn fold(
+        &mut self,
+        state: &mut RecordState,
+        id: EventId,
+        event: &Event,
+    ) -> Option<(SideName, NativeId)> {
         let plan = Arc::clone(&self.plan);
         let rules = rules_of(&plan, &event.record);
         let collection = plan.collections.get(event.record.collection());
@@ -447,7 +457,8 @@ impl Views {
         };
         let before =
             if touches_identity { identity_key(&event.record, state, rules, identity) } else { None };
-        let old_id = side_of(&event.body).and_then(|s| state.sides.get(s)?.id.clone());
+        let side = side_of(&event.body);
+        let old_id = side.and_then(|side| state.sides.get(side)?.id.clone());
         let past = state.past_conflicts();
         state.fold(rules, id, event);
         if state.past_conflicts() > past {
@@ -466,12 +477,13 @@ impl Views {
                 self.set(after, Some(event.record.as_str().into()));
             }
         }
-        if let Some(side) = side_of(&event.body) {
-            let new_id = state.sides.get(side).and_then(|part| part.id.clone());
-            if new_id != old_id {
-                self.relink(&event.record, side, old_id.as_ref(), new_id.as_ref());
-            }
+        let side = side?;
+        let new_id = state.sides.get(side).and_then(|part| part.id.as_ref());
+        if new_id == old_id.as_ref() {
+            return None;
         }
+        self.relink(&event.record, side, old_id.as_ref(), new_id);
+        new_id.map(|id| (side.clone(), id.clone()))
     }
 
     /// Whether an identity is carried by no record but this one. What cannot be read is not.
@@ -480,12 +492,12 @@ impl Views {
     }
 
     fn relink(&mut self, record: &RecordId, side: &SideName, old: Option<&NativeId>, new: Option<&NativeId>) {
-        let collection = record.collection().to_owned();
+        let collection = record.collection();
         if let Some(old) = old {
-            self.set(link_key(side, &collection, old), None);
+            self.set(link_key(side, collection, old), None);
         }
         if let Some(new) = new {
-            self.set(link_key(side, &collection, new), Some(record.as_str().into()));
+            self.set(link_key(side, collection, new), Some(record.as_str().into()));
         }
     }
 
@@ -763,27 +775,48 @@ fn key(letter: u8, rest: &[u8]) -> Vec<u8> {
 
 fn link_prefix(side: &SideName, collection: &str, room: usize) -> Vec<u8> {
     let mut key = Vec::with_capacity(side.as_str().len() + collection.len() + 3 + room);
-    for part in [b"l", side.as_str().as_bytes(), b"/", collection.as_bytes(), b"\0"] {
-        key.extend_from_slice(part);
-    }
+    put_link_prefix(&mut key, side, collection);
     key
 }
 
-/// Native ids may be long; a long one stands as its hash, which the record's state confirms.
+fn put_link_prefix(key: &mut Vec<u8>, side: &SideName, collection: &str) {
+    for part in [b"l", side.as_str().as_bytes(), b"/", collection.as_bytes(), b"\0"] {
+        key.extend_from_slice(part);
+    }
+}
+
 fn link_key(side: &SideName, collection: &str, id: &NativeId) -> Vec<u8> {
-    let mut key = link_prefix(side, collection, id.as_str().len().min(200));
-    if id.as_str().len() <= 200 {
+    let mut key = link_prefix(side, collection, id.as_str().len().min(ID_BYTES_MAX));
+    put_id(&mut key, id);
+    key
+}
+
+/// The longest native id that stands in a key as it is.
+const ID_BYTES_MAX: usize = 200;
+
+/// Native ids may be long; a long one stands as its hash, which the record's state confirms.
+fn put_id(key: &mut Vec<u8>, id: &NativeId) {
+    if id.as_str().len() <= ID_BYTES_MAX {
         key.extend_from_slice(id.as_str().as_bytes());
     } else {
         key.push(0);
         key.extend_from_slice(blake3::hash(id.as_str().as_bytes()).as_bytes());
     }
-    key
+}
+
+thread_local! {
+    /// Room for a key that is made only to be hashed.
+    static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A number for a side's id of a record: a listing remembers these, not the ids.
 pub(crate) fn link_hash(side: &SideName, collection: &str, id: &NativeId) -> u64 {
-    hash_of(&link_key(side, collection, id))
+    ROOM.with_borrow_mut(|key| {
+        key.clear();
+        put_link_prefix(key, side, collection);
+        put_id(key, id);
+        hash_of(key)
+    })
 }
 
 /// The same, from its key in the index.

@@ -6,7 +6,7 @@ use crate::keys::open_keys;
 use hms_sync_changelog::{Log, Options as LogOptions};
 use hms_sync_config::Config;
 use hms_sync_engine::{Engine, Handler, Parts, Watcher};
-use hms_sync_management::{Desk, Limits, Options as ServerOptions, Serving, serve};
+use hms_sync_management::{Desk, Limits, Options as ServerOptions, ServeError, Serving, serve};
 use hms_sync_model::JobName;
 use hms_sync_notary::{Notary, Settings as AuditSettings, Signing};
 use std::collections::BTreeMap;
@@ -151,7 +151,11 @@ pub(crate) async fn start(
                 signing.stop().await;
             }
             engine.stop().await?;
-            Err(SyncError::Listen { address: address.to_string(), why: why.to_string() })
+            let why = match &why {
+                ServeError::Listen { source, .. } => source.to_string(),
+                other => other.to_string(),
+            };
+            Err(SyncError::Listen { address: address.to_string(), why })
         }
     }
 }

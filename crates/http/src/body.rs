@@ -48,7 +48,7 @@ impl Body {
             (Some(_), _) if spec.wrap.parts().next() == Some("0") => {}
             (Some(_), _) => return Err(bad("add", &"must be a map")),
         }
-        let text = spec.text.as_ref().map(|text| Compiled::text(text.as_str(), known)).transpose();
+        let text = spec.text.as_ref().map(|text| Compiled::whole(text.as_str(), known)).transpose();
         let text = text.map_err(|e| bad("text", &e))?;
         match (&text, spec.format) {
             (None, BodyFormat::Text) => return Err(bad("text", &"is what a body of this format is made of")),

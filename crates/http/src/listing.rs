@@ -459,7 +459,7 @@ fn text(key: &str, spec: &ReadSpec, known: &[&str]) -> Result<Option<Compiled>, 
     if spec.request_body_json.is_some() {
         return Err(bad("does not go with `request_body_json`: a request has one body".to_owned()));
     }
-    Compiled::text(template.as_str(), known).map(Some).map_err(|e| bad(e.to_string()))
+    Compiled::asking(template.as_str(), known).map(Some).map_err(|e| bad(e.to_string()))
 }
 
 /// A method of `WebDAV`.

@@ -54,7 +54,10 @@ impl Ask {
         let path = Compiled::path(source, known).map_err(|e| bad("path", &e))?;
         let mut parameters = Vec::new();
         for (name, template) in parts.parameters {
-            let compiled = Compiled::text(template.as_str(), known);
+            // What writes, and may be tried again, does not look at the clock.
+            let reads = matches!(method.as_str(), "GET" | "PROPFIND" | "REPORT") || known.contains(&"cursor");
+            let new = if reads { Compiled::asking } else { Compiled::text };
+            let compiled = new(template.as_str(), known);
             parameters
                 .push((name.clone(), compiled.map_err(|e| bad(&format!("request_parameters.{name}"), &e))?));
         }

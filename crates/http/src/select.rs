@@ -305,6 +305,30 @@ mod tests {
         }
     }
 
+    /// On the small stack that a task of the runtime has, also in a build that is not optimised.
+    #[test]
+    fn hostile_answers_end_in_words_or_values() {
+        let digits = "9".repeat(100_000);
+        let hostile = [
+            "[".repeat(1_000_000),
+            "{\"a\":".repeat(1_000_000),
+            "[{\"a\":".repeat(500_000),
+            format!("[{{\"id\":{digits}}}]"),
+            format!("[{{\"id\":1e{digits}}}]"),
+            format!("[{{\"id\":\"{}\"}}]", "\\ud800".repeat(1_000)),
+            format!("{{{}}}", vec!["\"a\":1"; 100_000].join(",")),
+        ];
+        let read = move || hostile.map(|body| parse(body.as_bytes()).err());
+        let said = std::thread::Builder::new().stack_size(2 << 20).spawn(read).unwrap().join().unwrap();
+        for deep in &said[..3] {
+            assert!(deep.as_ref().is_some_and(|why| why.contains("deeper than 128")), "{said:?}");
+        }
+        assert!(said.iter().flatten().all(|why| why.len() < 400), "{said:?}");
+        // Digits are kept as they came, and are no id: it would be too long.
+        let long = serde_json::from_str(&digits).unwrap();
+        scalar_id(&long).unwrap_err();
+    }
+
     #[test]
     fn finds_the_records() {
         let found =

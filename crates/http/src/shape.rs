@@ -1,7 +1,7 @@
 //! The JSON of a request: a shape with templates in its texts.
 
 use crate::formula::{self, Formula, single};
-use crate::template::Compiled;
+use crate::template::{Compiled, times};
 use minijinja::Value;
 use serde_json::{Map, Value as Json};
 
@@ -22,8 +22,10 @@ impl Shape {
     pub(crate) fn new(json: &Json, known: &[&str]) -> Result<Self, String> {
         Ok(match json {
             Json::String(text) => match single(text) {
-                Some(_) => Self::Typed(Formula::new(text, known).map_err(|e| e.to_string())?),
-                None => Self::Text(Compiled::text(text, known).map_err(|e| e.to_string())?),
+                Some(inner) if !times::called(inner) => {
+                    Self::Typed(Formula::new(text, known).map_err(|e| e.to_string())?)
+                }
+                _ => Self::Text(Compiled::asking(text, known).map_err(|e| e.to_string())?),
             },
             Json::Array(elements) => Self::List(
                 elements.iter().map(|element| Self::new(element, known)).collect::<Result<_, _>>()?,

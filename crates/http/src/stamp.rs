@@ -16,6 +16,24 @@ use serde_json::Value as Json;
 use std::cmp::Ordering;
 use std::time::Duration;
 
+/// An instant in a form of Airbyte's or ours; the error says what is wrong with it.
+pub(crate) fn write_time(at: DateTime<Utc>, format: &str) -> Result<String, String> {
+    Format::new(format)?.write(at).ok_or_else(|| format!("a time cannot be written as `{format}`"))
+}
+
+/// A time as text, in that form or in any that is told by its looks; a number is seconds.
+pub(crate) fn read_time(text: &str, format: Option<&str>) -> Option<DateTime<Utc>> {
+    let format = format.map(Format::new).transpose().ok()?;
+    let count = |unit: i128| {
+        let n = text.parse::<i128>().ok()?.checked_mul(1_000_000 / unit)?;
+        DateTime::from_timestamp_micros(i64::try_from(n).ok()?)
+    };
+    match &format {
+        Some(format) => format.parse(text).or_else(|| count(format.unit()?)),
+        None => Form::read(text).map(|(at, _)| at).or_else(|| count(1)),
+    }
+}
+
 /// How far each poll goes back if nothing is configured and the value is a time.
 pub(crate) const LOOKBACK: Duration = Duration::from_secs(2);
 
@@ -147,6 +165,22 @@ impl Scale {
         let patterned = self.formats().any(|format| format.pattern().is_some());
         let number = if patterned && self.parse(text).is_some() { None } else { number() };
         number.or_else(|| self.read(&Json::String(text.to_owned())))
+    }
+
+    /// A bound that a person wrote: in the form of the cursor, or as a day or a time that is
+    /// told by its looks, and then brought into that form.
+    pub(crate) fn bound(&self, text: &str) -> Option<Stamp> {
+        let given = self.of_text(text)?;
+        let foreign = match (&given, &self.format) {
+            (Stamp::Text(_), _) => true,
+            (Stamp::Time { .. }, Some(format)) => format.parse(text).is_none(),
+            (Stamp::Time { .. }, None) | (Stamp::Number(_), _) => false,
+        };
+        let written = || self.format.as_ref()?.write(Form::read(text)?.0);
+        match written().filter(|_| foreign) {
+            Some(text) => self.of_text(&text),
+            None => Some(given),
+        }
     }
 
     /// The instant, if the value is one.

@@ -4,6 +4,8 @@
 //! filled into a path is percent-encoded as a part of one segment: no value can
 //! leave its place. A name that nothing provides is an error, never empty text.
 
+pub(crate) mod times;
+
 use minijinja::{Environment, UndefinedBehavior, Value};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashSet};
@@ -68,6 +70,21 @@ impl Compiled {
     /// Text as it is.
     pub(crate) fn text(source: &str, known: &[&str]) -> Result<Self, TemplateError> {
         Self::new(source, known, Environment::new())
+    }
+
+    /// All of a body: it keeps its last line break, which the language takes away.
+    pub(crate) fn whole(source: &str, known: &[&str]) -> Result<Self, TemplateError> {
+        if is_plain(source) || !source.ends_with('\n') {
+            return Self::text(source, known);
+        }
+        Self::text(&format!("{source}\n"), known)
+    }
+
+    /// Text of a request that reads: it may look at the clock.
+    pub(crate) fn asking(source: &str, known: &[&str]) -> Result<Self, TemplateError> {
+        let mut environment = Environment::new();
+        times::teach(&mut environment);
+        Self::new(source, known, environment)
     }
 
     /// Each value is one segment of a path or a part of one.

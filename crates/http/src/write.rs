@@ -160,7 +160,7 @@ impl Put {
         };
         let answer = match answer {
             Ok(answer) => answer,
-            Err(lost) => return unanswered(&self.ask.label, &lost),
+            Err(lost) => return unanswered(&self.label(id), &lost),
         };
         if answer.is_success() {
             return self.applied(means.lens, id, (request, &names), &answer);
@@ -168,7 +168,7 @@ impl Put {
         if let Some(told) = self.told(means.manner, doing, &answer, fresh) {
             return told;
         }
-        match refused(&self.ask.label, doing, &answer, &means.manner.exists_when) {
+        match refused(&self.label(id), doing, &answer, &means.manner.exists_when) {
             Outcome::Rejected { reason } => {
                 let around: Vec<&str> = self.body.wrap().parts().collect();
                 let body = answer.body.as_deref().unwrap_or_default();
@@ -177,6 +177,14 @@ impl Put {
             }
             other => other,
         }
+    }
+
+    /// What was asked, with the id that it was asked for. Nothing else is filled in: this stands in
+    /// the log for good, where a record's values may have to be erased.
+    fn label(&self, id: Option<&NativeId>) -> String {
+        let Some(id) = id else { return self.ask.label.clone() };
+        let id = quote(id.as_str().as_bytes(), 60);
+        self.ask.label.replace("{{ id }}", &id).replace("{{id}}", &id)
     }
 
     fn names(&self, lens: &Lens, request: &WriteRequest, id: Option<&NativeId>) -> Names {

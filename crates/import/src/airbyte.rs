@@ -35,6 +35,9 @@ use words::Variables;
 /// The most streams that are taken over.
 const MAX_STREAMS: usize = 500;
 
+/// The most reasons that are told where nothing could be taken over.
+const MAX_REASONS: usize = 40;
+
 /// What is known while a manifest is read.
 #[derive(Debug)]
 struct Import {
@@ -77,7 +80,7 @@ pub fn airbyte(file: &str, name: &str, yaml: &str) -> Result<Start, ImportError>
     };
     let (sides, collections) = import.whole(&manifest, &name).map_err(bad)?;
     if collections.is_empty() {
-        return Err(unusable(manifest.at, "there is no stream in it that can be read over HTTP".to_owned()));
+        return Err(unusable(manifest.at, nothing(file, import.notes)));
     }
     let streams = collections.len();
     let head = head(&name, file, streams);
@@ -169,13 +172,31 @@ impl Import {
     }
 }
 
+/// That nothing came of it, and why.
+fn nothing(file: &str, notes: Notes) -> String {
+    let notes: Vec<crate::Note> = notes.sorted().into_iter().filter(|note| note.lost).collect();
+    let told =
+        notes.iter().take(MAX_REASONS).map(|note| format!("\n{file}:{}:{}: {note}", note.line, note.column));
+    format!("there is no stream in it that can be read over HTTP{}", told.collect::<String>())
+}
+
 /// What stands in for variables without a default while what came of it is read.
 fn stubs(variables: &Variables, items: &[Item]) -> BTreeMap<String, String> {
     let urls: Vec<&str> = texts(items, "url");
+    let times: Vec<&str> =
+        ["start_datetime", "end_datetime"].iter().flat_map(|key| texts(items, key)).collect();
     let unset = variables.used.iter().filter(|(_, told)| told.default.is_none());
     let value = |name: &str| {
         let whole = urls.iter().any(|url| url.starts_with(&format!("${{{name}")));
-        if whole { "https://stub.example" } else { "stub" }
+        let names =
+            |text: &&str| text.contains(&format!("${{{name}}}")) || text.contains(&format!("${{{name}:"));
+        if whole {
+            "https://stub.example"
+        } else if times.iter().any(names) {
+            "2020-01-01T00:00:00Z"
+        } else {
+            "stub"
+        }
     };
     unset.map(|(name, _)| (name.clone(), value(name).to_owned())).collect()
 }

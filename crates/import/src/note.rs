@@ -51,9 +51,39 @@ impl Notes {
         }
     }
 
-    /// All of them, by line.
+    /// All of them, by line. What is the same for many streams, as what they all refer to
+    /// is, is said once.
     pub(crate) fn sorted(mut self) -> Vec<Note> {
         self.all.sort_by_key(|note| (note.line, note.column));
-        self.all
+        let mut told: Vec<(Note, String, usize)> = Vec::new();
+        for note in self.all {
+            let same = |there: &Note, way: &str| {
+                (there.line, there.column, there.lost) == (note.line, note.column, note.lost)
+                    && there.instead == note.instead
+                    && way == nameless(&note.place)
+            };
+            match told.iter_mut().rev().find(|(there, way, _)| same(there, way)) {
+                Some((_, _, more)) => *more += 1,
+                None => {
+                    let way = nameless(&note.place);
+                    told.push((note, way, 0));
+                }
+            }
+        }
+        let counted = |(mut note, _, more): (Note, String, usize)| {
+            if more > 0 {
+                let streams = if more == 1 { "stream" } else { "streams" };
+                note.place = format!("{} (and {more} more {streams})", note.place);
+            }
+            note
+        };
+        told.into_iter().map(counted).collect()
     }
+}
+
+/// A place without the name of its stream.
+fn nameless(place: &str) -> String {
+    let Some((before, after)) = place.rsplit_once("stream `") else { return place.to_owned() };
+    let after = after.split_once('`').map_or("", |(_, after)| after);
+    format!("{before}stream{after}")
 }

@@ -16,10 +16,13 @@ fn import(name: &str) -> Start {
     let unset =
         |variable: &str| start.variables.iter().find(|(name, _)| name == variable).and_then(|(v, _)| set(v));
     let taken = hms_sync_config::parse("out.yaml", &start.yaml, &|name| {
-        // In the middle of a URL a host is wanted.
-        unset(name).map(
-            |value| if start.yaml.contains(&format!("//${{{name}")) { "x.example".into() } else { value },
-        )
+        let stands = |before: &str| start.yaml.contains(&format!("{before}${{{name}"));
+        unset(name).map(|value| match () {
+            // In the middle of a URL a host is wanted.
+            () if stands("//") => "x.example".into(),
+            () if stands("start_datetime: \"") => "2026-01-31".into(),
+            () => value,
+        })
     });
     taken.unwrap_or_else(|errors| panic!("{errors}\n{}", start.yaml));
     start
@@ -108,7 +111,6 @@ fn what_is_not_known_is_named_with_its_line() {
     names(&start, 3, "`dynamic_streams`");
     names(&start, 11, "`no_such_key`");
     names(&start, 13, "`AddFields`");
-    names(&start, 21, "today_utc");
     names(&start, 23, "`request_parameters.many`");
     names(&start, 24, ".replace()");
     names(&start, 25, "`error_handler`");
@@ -116,8 +118,54 @@ fn what_is_not_known_is_named_with_its_line() {
     names(&start, 31, "`advanced_auth`");
     says(
         &start,
-        &[r#"kind: "${UNKNOWN_KIND:-}/${UNKNOWN_SUB_KIND}""#, "# Not taken over from unknown.yaml:"],
+        &[
+            "today: \"{{ today_utc() }}\"",
+            r#"kind: "${UNKNOWN_KIND:-}/${UNKNOWN_SUB_KIND}""#,
+            "# Not taken over from unknown.yaml:",
+        ],
     );
+}
+
+/// What real connectors are full of: addresses by choice, code beside what is declared, days
+/// from today, and what one line means for all streams.
+#[test]
+fn what_connectors_commonly_say_is_taken_over() {
+    let start = import("choices.yaml");
+    says(
+        &start,
+        &[
+            r#"url: "${CHOICES_BASE_URL:?The URL that all requests go below}""#,
+            "path: /visits",
+            "path: /fees",
+            r#"start_datetime: "${CHOICES_START_DATE:?From when on}""#,
+            r#"datetime_format: "%Y-%m-%dT%H:%M:%S.%3fZ""#,
+            r#"step: "30d""#,
+            r#"url: "https://duties.example""#,
+            r#"path: "/offices/{{ stream_partition['office'] }}/duties""#,
+            r#"since: "{{ day_delta(-30, format='%Y-%m-%d') }}""#,
+            r#"until: "{{ now_utc().strftime('%Y-%m-%d') }}""#,
+        ],
+    );
+    let lost = lost(&start);
+    assert_eq!(
+        lost,
+        [
+            "7: `class_name` of stream `visits` (and 1 more stream): left out: it is code of Airbyte's; what stands beside it is taken as usual",
+            "11: `max_retries` of `error_handler` of stream `visits` (and 1 more stream): left out: a write is repeated as `retry` of the side says, a read at its next turn",
+        ]
+    );
+    let variables: Vec<&str> = start.variables.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(variables, ["CHOICES_BASE_URL", "CHOICES_START_DATE"]);
+}
+
+/// Where nothing can be taken over, each stream's reason is told with its line.
+#[test]
+fn a_manifest_of_which_nothing_comes_says_why() {
+    let yaml = "streams:\n  - name: a\n    retriever: { type: CustomRetriever }\n  - name: b\n    retriever:\n      type: SimpleRetriever\n      requester: { type: CustomRequester }\n";
+    let why = refused(yaml);
+    assert!(why.contains("no stream in it that can be read over HTTP\nm.yaml:3:"), "{why}");
+    assert!(why.contains("stream `a`: left out: `CustomRetriever` is no plain listing"), "{why}");
+    assert!(why.contains("m.yaml:7:") && why.contains("stream `b`: left out: its requester"), "{why}");
 }
 
 #[test]

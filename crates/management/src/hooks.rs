@@ -52,12 +52,17 @@ impl Intake {
     }
 }
 
+/// Where webhooks usually are: who has no secret is not told which of these paths there are.
+const USUAL: &str = "/hooks/";
+
 /// Everything that is no route of ours: a webhook, or nothing.
 pub(crate) async fn hook(State(room): State<Arc<Room>>, request: Request) -> Response {
-    let Some(route) = room.hooks.get(request.uri().path()) else {
-        let hint = "webhooks come in at the paths that the configuration names";
+    let route = room.hooks.get(request.uri().path());
+    if route.is_none() && !request.uri().path().starts_with(USUAL) {
+        let hint = "the API is at /api/status and others, for who has its token; /metrics and /healthz for all who watch; \
+                    webhooks come in at the paths that the configuration names";
         return Refusal::new(StatusCode::NOT_FOUND, "there is nothing here", hint).into_response();
-    };
+    }
     match take_in(&room, route, request).await {
         Ok(Told::Durable) => StatusCode::OK.into_response(),
         Ok(Told::Challenge(text)) => {
@@ -67,7 +72,11 @@ pub(crate) async fn hook(State(room): State<Arc<Room>>, request: Request) -> Res
         }
         Err(refusal) => {
             let (status, why) = (refusal.status.as_u16(), &refusal.error);
-            tracing::warn!(side = %route.side, collection = %route.collection, status, why, "webhook not taken in");
+            if let Some(HookRoute { side, collection, .. }) = route {
+                tracing::warn!(%side, %collection, status, why, "webhook not taken in");
+            } else {
+                tracing::debug!(status, "webhook to a path that no configuration names");
+            }
             let mut response = refusal.into_response();
             if response.status() == StatusCode::METHOD_NOT_ALLOWED {
                 response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
@@ -85,7 +94,7 @@ enum Told {
     Challenge(String),
 }
 
-async fn take_in(room: &Room, route: &HookRoute, request: Request) -> Result<Told, Refusal> {
+async fn take_in(room: &Room, route: Option<&HookRoute>, request: Request) -> Result<Told, Refusal> {
     let Ok(_place) = room.intake.places.try_acquire() else { return Err(Refusal::busy()) };
     let Limits { body_bytes_max, body_patience, answer_patience, .. } = room.limits;
     let (parts, body) = request.into_parts();
@@ -96,12 +105,15 @@ async fn take_in(room: &Room, route: &HookRoute, request: Request) -> Result<Tol
         peer: parts.extensions.get::<Peer>().map(|peer| peer.0),
         ..RawWebhook::new(parts.headers, body, now())
     };
-    if let Some(answer) = route.connector.handshake(&route.collection, &raw) {
+    if let Some(route) = route
+        && let Some(answer) = route.connector.handshake(&route.collection, &raw)
+    {
         return answer.map(Told::Challenge).map_err(refusal);
     }
     if raw.method != Method::POST {
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "webhooks are sent with POST", "use POST"));
     }
+    let Some(route) = route else { return Err(refusal(WebhookError::Unauthorised)) };
     let delivery = route.connector.webhook(&route.collection, &raw).map_err(refusal)?;
     drop(raw);
     if delivery.records.is_empty() && delivery.hints.is_empty() && delivery.message.is_none() {

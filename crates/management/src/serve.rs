@@ -12,6 +12,8 @@ use crate::hooks::{HookRoute, Hooks, Intake};
 use crate::token::{Access, AccessFile};
 use addresses::{Addresses, Guest};
 use axum::Router;
+use http::HeaderValue;
+use http::header::{CONNECTION, TRANSFER_ENCODING};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -260,7 +262,17 @@ async fn connection(
     let (peer, router) = (Peer(seat.peer), TowerToHyperService::new(router));
     let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer);
-        router.call(request)
+        let chunked = request.headers().contains_key(TRANSFER_ENCODING);
+        let answering = router.call(request);
+        async move {
+            let mut answer = answering.await;
+            // A proxy that took another header for the length would see what comes next as a
+            // request of somebody else: nothing comes next.
+            if let (Ok(answer), true) = (&mut answer, chunked) {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            answer
+        }
     });
     let stream = Patient::new(stream, limits.write_patience);
     let connection = server.serve_connection(TokioIo::new(stream), service);

@@ -100,14 +100,25 @@ async fn what_cannot_be_made_durable_is_not_acknowledged() {
 #[tokio::test]
 async fn the_connector_judges_a_webhook() {
     let bench = Bench::start(limits()).await;
-    assert_eq!(
-        bench.ask("POST", "/hooks/clerk", "X-Signature: wrong\r\n", r#"{"id":"7"}"#).await.status,
-        401
-    );
+    let forged = "X-Signature: wrong\r\n";
+    let refused = bench.ask("POST", "/hooks/clerk", forged, r#"{"id":"7"}"#).await;
+    assert_eq!(refused.status, 401);
+    // Which paths there are is not found out by trying.
+    for (method, body, status) in
+        [("POST", r#"{"id":"7"}"#, 401), ("GET", "", 405), ("POST", &"x".repeat(5_000), 413)]
+    {
+        let there = bench.ask(method, "/hooks/clerk", forged, body).await;
+        let nowhere = bench.ask(method, "/hooks/other", forged, body).await;
+        assert_eq!((there.status, &there.body), (status, &nowhere.body));
+        let undated = |head: &str| {
+            head.lines().filter(|line| !line.starts_with("date:")).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(undated(&there.head), undated(&nowhere.head));
+    }
     let malformed = bench.hook("not json").await;
     assert_eq!(malformed.status, 400);
     assert!(malformed.body.contains("is not JSON"), "{}", malformed.body);
-    assert_eq!(bench.ask("POST", "/hooks/other", TOKENLESS, "{}").await.status, 404);
+    assert_eq!(bench.ask("POST", "/other", TOKENLESS, "{}").await.status, 404);
     assert_eq!(bench.ask("GET", "/hooks/clerk", TOKENLESS, "").await.status, 405);
     assert_eq!(bench.engine.log().unwrap().head(), 0);
 }
@@ -125,6 +136,77 @@ async fn bodies_are_bounded_whatever_their_length_claims() {
     }
     assert_eq!(bench.raw(&chunked).await.status, 413);
     assert_eq!(bench.engine.log().unwrap().head(), 0);
+}
+
+/// A request within the body of another, as a proxy that counts otherwise would pass it on,
+/// and requests that one may read in two ways: none of them is a webhook.
+#[tokio::test]
+async fn what_can_be_read_in_two_ways_is_not_taken_in() {
+    const HIDDEN: &str = "POST /hooks/clerk HTTP/1.1\r\nHost: h\r\nX-Signature: right\r\nContent-Length: 10\r\n\r\n{\"id\":\"9\"}";
+    let bench = Bench::start(limits()).await;
+    let mut cases = Vec::new();
+    for headers in [
+        "Transfer-Encoding: chunked\r\nContent-Length: 5",
+        "Content-Length: 5\r\nTransfer-Encoding: chunked",
+        "Content-Length: 0\r\nTransfer-Encoding: chunked",
+        "Content-Length: 999\r\nTransfer-Encoding: Chunked",
+        "Transfer-Encoding: gzip, chunked\r\nContent-Length: 5",
+        "Transfer-Encoding: chunked",
+        "Transfer-Encoding: chunked, identity",
+        "Transfer-Encoding: identity\r\nContent-Length: 5",
+        "Transfer-Encoding: xchunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+        "Transfer-Encoding : chunked\r\nContent-Length: 5",
+        "Transfer-Encoding:\u{b}chunked\r\nContent-Length: 5",
+        " Transfer-Encoding: chunked\r\nContent-Length: 5",
+        "X-A: b\r\n Transfer-Encoding: chunked",
+        "Transfer-Encoding\r\n : chunked",
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Content-Length: 5, 6",
+        "Content-Length: +5",
+        "Content-Length: -5",
+        "Content-Length: 0x5",
+        "Content-Length: 5 5",
+        "Content-Length: 99999999999999999999",
+        "Content-Length: \u{665}",
+    ] {
+        cases.push(format!("POST /hooks/clerk HTTP/1.1\r\nHost: h\r\n{headers}\r\n\r\n0\r\n\r\n{HIDDEN}"));
+    }
+    for size in ["-1", "0x0", "FFFFFFFFFFFFFFFFF0", "g", ""] {
+        let head =
+            "POST /hooks/clerk HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nX-Signature: right";
+        cases.push(format!("{head}\r\n\r\n{size}\r\n\r\n{HIDDEN}"));
+    }
+    for line in [
+        "POST /hooks/clerk HTTP/1.1 x",
+        "POST /hooks/clerk HTTP/3.0",
+        "POST /hooks/clerk",
+        "POST /hooks/clerk\0 HTTP/1.1",
+        "PO ST /hooks/clerk HTTP/1.1",
+        "post /hooks/clerk HTTP/1.1",
+        "POST http://h/hooks/other HTTP/1.1",
+        "POST //hooks/clerk HTTP/1.1",
+        "POST /hooks/./clerk HTTP/1.1",
+        "POST /hooks/clerk/ HTTP/1.1",
+        "POST /hooks%2Fclerk HTTP/1.1",
+        "CONNECT h:80 HTTP/1.1",
+    ] {
+        cases.push(HIDDEN.replace("POST /hooks/clerk HTTP/1.1", line));
+    }
+    for signature in ["X-Signature : right", "X-A: b\r\n X-Signature: right", "X-Signature: right\rX-A: b"] {
+        cases.push(HIDDEN.replace("X-Signature: right", signature));
+    }
+    assert!(cases.len() >= 40);
+    for case in cases {
+        let answer = bench.raw(case.as_bytes()).await;
+        assert!((400..500).contains(&answer.status), "{case:?}: {}", answer.head);
+        assert!(!answer.body.contains("HTTP/1.1 200"), "{case:?}: {}", answer.body);
+        assert_eq!(bench.engine.log().unwrap().head(), 0, "{case:?}");
+    }
+    assert_eq!(
+        bench.raw(HIDDEN.replace("Host: h", "Host: h\r\nConnection: close").as_bytes()).await.status,
+        200
+    );
 }
 
 #[tokio::test]

@@ -298,6 +298,7 @@ impl SideMap {
     /// [`Self::read_partial`], without ending at the first.
     pub fn read_each(&self, doc: &Json, partial: bool) -> (FieldMap, Vec<UnreadableField>) {
         let (mut fields, mut unfit) = (FieldMap::new(), Vec::new());
+        fields.reserve(self.fields.len());
         for mapped in self.fields.iter().filter(|mapped| mapped.gives()) {
             match mapped.read(doc) {
                 Ok(Some(value)) => drop(fields.insert(mapped.field.clone(), value)),
@@ -391,5 +392,13 @@ impl SideMap {
     /// before: what the side cannot hold survives its edit.
     pub fn put(&self, field: &FieldName, view: &Value, source: &Value) -> Value {
         self.get(field).map_or_else(|| view.clone(), |mapped| mapped.codec.put(view, source))
+    }
+
+    /// The same of a view that nobody else needs: mostly it is the value.
+    pub fn put_owned(&self, field: &FieldName, view: Value, source: &Value) -> Value {
+        match self.get(field).filter(|mapped| !mapped.codec.is_lossless()) {
+            Some(mapped) => mapped.codec.put(&view, source),
+            None => view,
+        }
     }
 }

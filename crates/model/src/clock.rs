@@ -5,7 +5,7 @@
 //! or below the clock's entry for its actor, because an actor's own past is
 //! always part of what it has seen.
 
-use crate::{InvalidName, SideName, VecMap};
+use crate::{InvalidName, SideName, TextRef, VecMap};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -47,11 +47,19 @@ impl Actor {
     }
 
     /// Whether this is how it is written.
-    fn is_written(&self, text: &str) -> bool {
+    #[inline]
+    fn is_written(&self, text: TextRef<'_>) -> bool {
         match (&self.author, self.epoch) {
-            (Author::Side(side), 0) => side.as_str() == text,
-            _ => self.to_string() == text,
+            (Author::Side(side), 0) => side.as_str().as_bytes() == text.as_bytes(),
+            _ => self.is_written_at_length(text),
         }
+    }
+
+    /// The same for all that do not merely have the name of a side.
+    #[inline(never)]
+    fn is_written_at_length(&self, text: TextRef<'_>) -> bool {
+        let marked = text.as_bytes().iter().any(|byte| matches!(byte, b'@' | b'#'));
+        marked && self.to_string() == text.as_str()
     }
 
     /// The side, if it is one.
@@ -260,7 +268,7 @@ impl Clock {
 
     /// The place of an actor that it has seen, given as one is written.
     #[inline]
-    pub fn place_of(&self, actor: &str) -> Option<usize> {
+    pub fn place_of(&self, actor: TextRef<'_>) -> Option<usize> {
         self.entries().iter().position(|(known, _)| known.is_written(actor))
     }
 
@@ -350,13 +358,21 @@ impl Clock {
     }
 }
 
+/// Entries for which room is made before they have come.
+const ROOM_MAX: usize = 64;
+
 impl FromIterator<(Actor, u64)> for Clock {
     fn from_iter<I: IntoIterator<Item = (Actor, u64)>>(pairs: I) -> Self {
-        let mut clock = Self::new();
-        for (actor, n) in pairs {
-            clock.see(&actor, n);
+        let pairs = pairs.into_iter();
+        let mut entries: Vec<(Actor, u64)> = Vec::with_capacity(pairs.size_hint().0.min(ROOM_MAX));
+        for (actor, n) in pairs.filter(|(_, n)| *n > 0) {
+            let at = entries.partition_point(|(known, _)| *known < actor);
+            match entries.get_mut(at).filter(|(known, _)| *known == actor) {
+                Some((_, seen)) => *seen = n.max(*seen),
+                None => entries.insert(at, (actor, n)),
+            }
         }
-        clock
+        Self((!entries.is_empty()).then(|| entries.into()))
     }
 }
 

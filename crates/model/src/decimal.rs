@@ -34,6 +34,9 @@ impl Decimal {
     /// whatever the exponent says.
     pub fn parse(text: &str) -> Result<Self, InvalidDecimal> {
         use InvalidDecimal::{NotANumber, TooLong};
+        if Self::is_canonical(text) {
+            return Ok(Self(text.into()));
+        }
         let (negative, rest) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, text.strip_prefix('+').unwrap_or(text)),

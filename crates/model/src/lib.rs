@@ -34,7 +34,7 @@ pub use names::{
 pub use raw::RawHash;
 pub use sealed::{KeyId, Sealed};
 pub use time::Time;
-pub use unpack::{ChangeRef, EditRef, ValueRef};
+pub use unpack::{ChangeRef, EditRef, TextRef, ValueRef};
 pub use value::{Date, FieldType, Value};
 pub use vecmap::VecMap;
 pub use write::{FieldResult, Operation, Outcome, Written};

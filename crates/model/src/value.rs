@@ -124,6 +124,11 @@ impl Value {
         }
     }
 
+    /// Whether both say the same to a person: null and absent do.
+    pub fn says_what(&self, other: &Self) -> bool {
+        self == other || [self, other].iter().all(|value| matches!(value, Self::Absent | Self::Null))
+    }
+
     /// What it takes in the change log, in bytes; a little more rather than less.
     pub fn kept_bytes(&self) -> usize {
         const AROUND: usize = 12;

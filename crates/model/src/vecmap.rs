@@ -82,6 +82,11 @@ impl<K: Ord, V> VecMap<K, V> {
         }
     }
 
+    /// Most callers put keys in in ascending order, so the end is tried first.
+    fn is_after_all(&self, key: &K) -> bool {
+        self.entries.last().is_none_or(|(last, _)| last < key)
+    }
+
     /// Makes room at one go for `more` pairs that are about to come.
     pub fn reserve(&mut self, more: usize) {
         self.entries.reserve_exact(more);
@@ -89,8 +94,7 @@ impl<K: Ord, V> VecMap<K, V> {
 
     /// Puts `value` at `key` and returns what stood there.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
-        // Most callers insert in ascending order, so the end is tried first.
-        if self.entries.last().is_none_or(|(last, _)| *last < key) {
+        if self.is_after_all(&key) {
             self.make_room();
             self.entries.push((key, value));
             return None;
@@ -116,7 +120,8 @@ impl<K: Ord, V> VecMap<K, V> {
 
     /// The value at `key`; `make` fills the place if it is empty.
     pub fn entry_or(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
-        let at = match self.find(&key) {
+        let at = if self.is_after_all(&key) { Err(self.entries.len()) } else { self.find(&key) };
+        let at = match at {
             Ok(at) => at,
             Err(at) => {
                 self.make_room();

@@ -5,7 +5,7 @@
 //! no product is built with, makes the answer anything but no; without it the question
 //! is answered while compiling. What never happens here: a fault in a product.
 
-/// A fault, by its number in the specification of merging.
+/// A fault: thirteen by their numbers in the specification of merging, and those found since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// F1: what an author had seen leaves out the author's own earlier edits.
@@ -34,11 +34,13 @@ pub enum Fault {
     PresenceUntouched,
     /// F13: operators are one author, who has always seen what another of them chose.
     OneOperator,
+    /// F14: folding drops what was done in epochs that are over.
+    FoldForgets,
 }
 
 impl Fault {
     /// All of them, in order of number.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::OwnPastLeftOut,
         Self::StaleReadBelieved,
         Self::AnswerSwallowed,
@@ -52,6 +54,7 @@ impl Fault {
         Self::NeverSettled,
         Self::PresenceUntouched,
         Self::OneOperator,
+        Self::FoldForgets,
     ];
 }
 

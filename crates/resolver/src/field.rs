@@ -118,6 +118,17 @@ impl FieldState {
         }
     }
 
+    /// Whether folding closed epochs drops no value that another answer came of. Whether an
+    /// element is in a set follows from what each author said last, and folding keeps that.
+    pub(crate) fn is_decided(&self) -> bool {
+        match self {
+            Self::Set(elements) => elements.values().all(Reg::each_says_one_thing),
+            Self::Value { .. } | Self::Elements(_) | Self::Counter(_) => {
+                self.regs().iter().all(|reg| reg.siblings().len() < 2)
+            }
+        }
+    }
+
     /// Folds closed epochs.
     pub(crate) fn close(&mut self, closed: &Closed) {
         match self {
@@ -152,6 +163,18 @@ impl FieldState {
             Self::Value { last, .. } => last.siblings(),
             Self::Elements(elements) => elements.edits.siblings(),
             Self::Set(_) | Self::Counter(_) => &[],
+        }
+    }
+
+    /// Whether concurrent edits left different values; in a set of objects, in a member of
+    /// one of them.
+    pub(crate) fn is_contested(&self) -> bool {
+        if let Self::Elements(elements) = self {
+            return elements.contested().next().is_some();
+        }
+        match self.siblings() {
+            [] | [_] => false,
+            [first, rest @ ..] => rest.iter().any(|other| !other.change.after.says_what(&first.change.after)),
         }
     }
 
@@ -249,6 +272,9 @@ fn put_counter(sums: &mut VecMap<Actor, Sum>, put: &Put<'_>) {
 /// An author's sums of all epochs are one sum.
 fn close_counter(sums: &mut VecMap<Actor, Sum>, closed: &Closed) {
     for (actor, sum) in std::mem::take(sums) {
+        if is_back(Fault::FoldForgets) && closed.goes_on_as(&actor).is_some() {
+            continue;
+        }
         let last = closed.goes_on_as(&actor);
         let (actor, upto) = last.map_or((actor, sum.upto), |last| (last.actor.clone(), last.n));
         let all = sums.entry_or(actor, Sum::default);

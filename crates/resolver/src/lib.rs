@@ -9,6 +9,7 @@
 //! in `tests/laws`, one test for each, by the names of the specification.
 
 mod closed;
+mod few;
 mod reg;
 mod rules;
 mod elements;

@@ -148,12 +148,20 @@ pub enum Unfit {
 /// Whether an edit leaves `field` at a locked value; nothing if it has none. A
 /// group is locked as a whole, by its lead.
 fn reaches_lock(rules: &Rules, edit: &Edit, field: &FieldName, change: &Change) -> Option<bool> {
+    if rules.are_plain() {
+        return None;
+    }
     let (rule, change) = match rules.group_of(field) {
         Some(group) => (rules.rule(&group.lead), edit.changes.get(&group.lead)),
         None => (rules.rule(field), Some(change)),
     };
     let reaches = || change.is_some_and(|change| rule.locks.contains(&change.after));
     (!rule.locks.is_empty()).then(reaches)
+}
+
+/// Whether an edit is of fields alone that have one value which everybody may write.
+fn is_plain(rules: &Rules, edit: &EditRef<'_>) -> bool {
+    rules.are_plain() || edit.changes().all(|change| rules.is_plain(change.field.as_str()))
 }
 
 /// Whether an edit without its author's own past is let in.
@@ -164,16 +172,20 @@ fn passes_unseen(actor: &Actor) -> bool {
 impl Open {
     fn put(&mut self, rules: &Rules, edit: &Edit) {
         let (stamp, all) = (edit.stamp, Seen::of(&edit.dot, &edit.context));
-        if self.fields.is_empty() {
+        let first = self.fields.is_empty();
+        if first {
             self.fields.reserve(edit.changes.len());
         }
         for (field, change) in edit.changes.iter() {
             let rule = rules.rule(field);
             let locks = reaches_lock(rules, edit, field, change);
-            let state = match self.fields.get_mut(field) {
-                Some(state) => state,
-                None => self.fields.entry_or(field.clone(), || FieldState::new(rule)),
+            // Of the first edit every field is new.
+            let known = if first { None } else { self.fields.get_mut(field) };
+            let (known, mut new) = match known {
+                Some(state) => (Some(state), None),
+                None => (None, Some(FieldState::new(rule))),
             };
+            let Some(state) = known.or(new.as_mut()) else { continue };
             let dot = &edit.dot;
             if edit.but.contains_key(field) && !is_back(Fault::OneContext) {
                 let context = edit.context_of(field);
@@ -181,6 +193,9 @@ impl Open {
                 state.put(rule, &Put { dot, context: &context, seen: &seen, change, stamp, locks });
             } else {
                 state.put(rule, &Put { dot, context: &edit.context, seen: &all, change, stamp, locks });
+            }
+            if let Some(new) = new {
+                self.fields.insert(field.clone(), new);
             }
         }
         let present = Change { before: Value::Absent, after: Value::Bool(!edit.deletes) };
@@ -202,10 +217,8 @@ impl Record {
 
     /// Takes in one edit as it lies in the log, with the same outcome.
     pub fn apply_ref(&mut self, rules: &Rules, edit: &EditRef<'_>) -> Result<(), Unfit> {
-        let plain = || rules.are_plain() || edit.changes().all(|change| rules.is_plain(change.field));
-        let flat = self.open.get().is_none() && none_is_back() && plain();
-        let blind = flat && edit.saw_only_its_own() && edit.generation == self.generation;
-        if blind && self.flat.take(&mut self.clock, edit).is_some() {
+        let flat = self.is_flat() && is_plain(rules, edit);
+        if flat && self.is_blind(edit) && self.flat.take(&mut self.clock, edit).is_some() {
             return Ok(());
         }
         let edit = edit.to_edit().ok_or(Unfit::Unread)?;
@@ -214,6 +227,28 @@ impl Record {
             return Ok(());
         }
         Ok(self.apply(rules, &edit)?)
+    }
+
+    /// Takes in edits as they lie in the log, with the outcome of one after the other: if one
+    /// is refused, those before it have been taken in, and those behind it have not. What a
+    /// later edit replaces is never written.
+    pub fn apply_batch(&mut self, rules: &Rules, edits: &[EditRef<'_>]) -> Result<(), Unfit> {
+        let flat = edits.len() > 1 && self.is_flat();
+        let plain = flat && edits.iter().all(|edit| is_plain(rules, edit) && self.is_blind(edit));
+        if plain && self.flat.take_all(&mut self.clock, edits).is_some() {
+            return Ok(());
+        }
+        edits.iter().try_for_each(|edit| self.apply_ref(rules, edit))
+    }
+
+    /// Whether the registers lie in one piece.
+    fn is_flat(&self) -> bool {
+        self.open.get().is_none() && none_is_back()
+    }
+
+    /// Whether an edit is of this life, and its author had seen nothing but its own past.
+    fn is_blind(&self, edit: &EditRef<'_>) -> bool {
+        edit.saw_only_its_own() && edit.generation == self.generation
     }
 
     fn check(&self, edit: &Edit) -> Result<(), Malformed> {
@@ -254,11 +289,11 @@ impl Record {
         Closed::of(&self.clock)
     }
 
-    /// Whether no two values stand beside each other anywhere: nothing is left to decide.
-    pub fn is_single(&self) -> bool {
+    /// Whether nothing is left to decide that folding could decide: no two values stand beside each
+    /// other but those of several authors who added and took out an element of a set.
+    pub fn is_decided(&self) -> bool {
         let Open { presence, fields } = self.open();
-        let mut regs = fields.values().flat_map(FieldState::regs).chain([presence]);
-        regs.all(|reg| reg.siblings().len() < 2)
+        presence.siblings().len() < 2 && fields.values().all(FieldState::is_decided)
     }
 
     /// Fields that are locked since a closed epoch. Their authors' own past is all that an edit
@@ -275,7 +310,7 @@ impl Record {
     }
 
     /// Folds closed epochs into those that go on. It changes no answer, now or later, where
-    /// everybody has seen all of them, [`Self::is_single`], and nothing is [`Self::locked_before`].
+    /// everybody has seen all of them, [`Self::is_decided`], and nothing is [`Self::locked_before`].
     pub fn close(&mut self, closed: &Closed) {
         self.change(|open| {
             open.presence.close(closed);
@@ -397,13 +432,12 @@ impl Record {
     /// Whether concurrent edits left different values in a field; in a set of objects, in a
     /// member of one of them.
     pub fn is_conflicted(&self, field: &FieldName) -> bool {
-        if let Some(FieldState::Elements(elements)) = self.field(field) {
-            return elements.contested().next().is_some();
-        }
-        match self.siblings(field) {
-            [] | [_] => false,
-            [first, rest @ ..] => rest.iter().any(|sibling| sibling.change.after != first.change.after),
-        }
+        self.field(field).is_some_and(FieldState::is_contested)
+    }
+
+    /// Whether any field is: whoever asks of many asks this first, as mostly none is.
+    pub fn any_conflicted(&self) -> bool {
+        self.fields().values().any(FieldState::is_contested)
     }
 
     /// Every conflict there is now.

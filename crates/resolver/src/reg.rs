@@ -7,6 +7,8 @@
 //! came before; only what it has seen of others is kept beside them.
 
 use crate::closed::Closed;
+use crate::fault::{Fault, is_back};
+use crate::few::Few;
 use hms_sync_model::{Actor, Change, Clock, Dot, Stamp};
 use serde::{Deserialize, Serialize};
 use std::cell::OnceCell;
@@ -49,7 +51,7 @@ impl<'a> Seen<'a> {
 #[serde(from = "Kept")]
 pub struct Reg {
     /// Concurrent values, in order of their dots.
-    siblings: Vec<Sibling>,
+    siblings: Few<Sibling>,
     /// What it has seen, or seen covered, of actors that have no sibling here.
     others: Clock,
 }
@@ -74,7 +76,7 @@ impl Reg {
     pub(crate) fn of(siblings: Vec<Sibling>, seen: &Clock) -> Self {
         let has = |actor: &Actor| siblings.iter().any(|sibling| sibling.dot.actor == *actor);
         let others = seen.without(has);
-        Self { siblings, others }
+        Self { siblings: siblings.into(), others }
     }
 
     /// Takes in one edit whose author had seen `context`. Taking it in twice, or
@@ -86,6 +88,12 @@ impl Reg {
     /// The same, with what other registers may have seen as well.
     pub(crate) fn put_seen(&mut self, seen: &Seen<'_>, change: Change, stamp: Stamp) {
         let dot = seen.dot;
+        if self.siblings.is_empty() && self.others.is_empty() && dot.n > 0 {
+            // Nothing to compare with.
+            self.siblings.insert(0, Sibling { dot: dot.clone(), change, stamp });
+            self.others.clone_from(seen.others());
+            return;
+        }
         let had = self.has(dot);
         // Also of one that is covered: whoever covers it need not have said all that it had seen.
         self.cover(seen);
@@ -94,8 +102,6 @@ impl Reg {
         }
         let sibling = Sibling { dot: dot.clone(), change, stamp };
         let at = self.siblings.partition_point(|other| other.dot < sibling.dot);
-        // One is the rule.
-        self.siblings.reserve_exact(1);
         self.siblings.insert(at, sibling);
         if !self.others.is_empty() && self.others.count(&dot.actor) > 0 {
             self.others = self.others.without(|actor| *actor == dot.actor);
@@ -118,8 +124,8 @@ impl Reg {
         }
         seen.merge(context);
         self.siblings.retain(|s| locks.contains(&s.change.after) || !context.has(&s.dot));
-        self.siblings.push(Sibling { dot: dot.clone(), change: change.clone(), stamp });
-        self.siblings.sort_by(|a, b| a.dot.cmp(&b.dot));
+        let at = self.siblings.partition_point(|other| other.dot < *dot);
+        self.siblings.insert(at, Sibling { dot: dot.clone(), change: change.clone(), stamp });
         self.others = seen.without(|actor| self.siblings.iter().any(|sibling| sibling.dot.actor == *actor));
     }
 
@@ -165,11 +171,23 @@ impl Reg {
         Self::of(siblings, &self.seen().merged(&other.seen()))
     }
 
+    /// Whether no author left different values in different epochs.
+    pub(crate) fn each_says_one_thing(&self) -> bool {
+        let agree = |one: &Sibling, next: &Sibling| {
+            one.dot.actor.author != next.dot.actor.author || one.change.after == next.change.after
+        };
+        // In order of their dots: an author's epochs lie side by side.
+        self.siblings.iter().zip(self.siblings.iter().skip(1)).all(|(one, next)| agree(one, next))
+    }
+
     /// Folds closed epochs. Of one author's values that of the last epoch stays.
     pub(crate) fn close(&mut self, closed: &Closed) {
         let mut siblings: Vec<Sibling> = Vec::new();
-        for mut sibling in std::mem::take(&mut self.siblings) {
+        for mut sibling in std::mem::take(&mut self.siblings).into_vec() {
             if let Some(last) = closed.dot(&sibling.dot) {
+                if is_back(Fault::FoldForgets) {
+                    continue;
+                }
                 sibling.dot = last.clone();
             }
             // In order of their dots: an author's last epoch comes last.
@@ -199,7 +217,7 @@ impl Reg {
 
     /// As it was kept: `others` are of nobody who has a sibling.
     pub(crate) fn kept(siblings: Vec<Sibling>, others: Clock) -> Self {
-        Self { siblings, others }
+        Self { siblings: siblings.into(), others }
     }
 
     /// Whether there is no value.

@@ -109,14 +109,19 @@ impl<'a> Merged<'a> {
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Pair>, LogError> {
-        let Some(least) = self.cursors.iter().filter_map(|(_, head)| head.as_ref().map(|(k, _)| k)).min()
-        else {
-            return Ok(None);
-        };
-        let least = least.clone();
-        let mut newest = None;
-        for (cursor, head) in &mut self.cursors {
-            if head.as_ref().is_some_and(|(key, _)| *key == least) {
+        let mut least: Option<(usize, &[u8])> = None;
+        for (at, (_, head)) in self.cursors.iter().enumerate() {
+            if let Some((key, _)) = head
+                && least.is_none_or(|(_, least)| key.as_slice() < least)
+            {
+                least = Some((at, key));
+            }
+        }
+        let Some((first, _)) = least else { return Ok(None) };
+        let mut newest: Option<Pair> = None;
+        for (cursor, head) in self.cursors.iter_mut().skip(first) {
+            let key = |pair: &Pair| newest.as_ref().is_none_or(|(key, _)| *key == pair.0);
+            if head.as_ref().is_some_and(key) {
                 newest = std::mem::replace(head, cursor.next()?);
             }
         }

@@ -22,8 +22,10 @@ fn a_record_id_of_any_letters_keeps_its_own_history() {
         for id in &ids {
             let history = log.history(id, 1, 1_000).unwrap();
             assert_eq!(history.len(), 40, "{id}");
-            assert!(history.iter().all(|(_, event)| event.record == *id));
+            assert!(history.iter().all(|(_, event)| event.record == *id) && log.may_know(id));
         }
+        let others = (0..1_000).map(|n| RecordId::try_new(format!("permit/other-{n}")).unwrap());
+        assert!(others.filter(|other| log.may_know(other)).count() < 50, "most are known to be new");
         assert_eq!(log.records(None, 1_000).unwrap().len(), ids.len());
         assert_eq!(log.counts().unwrap()["permit"].records, ids.len() as u64);
         assert!(log.verify(|_| {}).unwrap().is_sound());

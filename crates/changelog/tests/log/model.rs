@@ -110,6 +110,7 @@ impl Model {
         }
         for (record, history) in &by_record {
             assert_eq!(log.history(record, 1, usize::MAX).unwrap(), *history);
+            assert!(log.may_know(record));
             assert_eq!(
                 log.history(record, 3, 2).unwrap(),
                 history[history.len().min(2)..history.len().min(4)]

@@ -1,11 +1,14 @@
 //! What the sync's process tells, one JSON object a line (`run --events`).
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
 /// One thing that happened.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Heard {
+    /// When.
+    pub(crate) at: DateTime<Utc>,
     /// To which record, by its id in hms-sync.
     pub(crate) record: Option<String>,
     #[serde(flatten)]
@@ -96,7 +99,8 @@ mod tests {
         let Kind::Delivered { side, after_us, .. } = heard.kind else { panic!("{heard:?}") };
         assert_eq!((side.as_str(), after_us), ("marshal", 1_200));
         let later: Heard =
-            serde_json::from_str(r#"{"at":"…","record":null,"kind":"dreamt","of":7}"#).unwrap();
+            serde_json::from_str(r#"{"at":"2026-01-01T00:00:00Z","record":null,"kind":"dreamt","of":7}"#)
+                .unwrap();
         assert!(matches!(later.kind, Kind::Other));
     }
 }

@@ -89,6 +89,8 @@ async fn first_load(stage: &mut Stage) -> Result<(), Failure> {
     stage.until("200 inspections", |stage| stage.marshal.len() as u64 == PERMITS).await?;
     stage.connect().await?;
     stage.until_status("the first load to settle", |s| s.status.pending == 0).await?;
+    let heard = |stage: &Stage| stage.told.counts().delivered as u64 >= PERMITS;
+    stage.until("the sync to tell of each", heard).await?;
     let took = began.elapsed().as_secs_f64();
     stage.told.good(&format!("200 inspections in {took:.1} s, from the start of the process on"));
     Ok(())

@@ -2,6 +2,7 @@
 
 use crate::demo::heard::{Heard, Kind};
 use crate::screen::{Screen, Tone};
+use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,6 +44,8 @@ pub(crate) struct Timeline {
 #[derive(Debug)]
 struct Shared {
     detail: Detail,
+    /// When the act began that is being played.
+    since: DateTime<Utc>,
     acts: usize,
     /// The permit number of each record that has one.
     names: HashMap<String, String>,
@@ -69,6 +72,7 @@ impl Timeline {
     pub(crate) fn new(screen: Screen) -> Self {
         let shared = Shared {
             detail: Detail::Each,
+            since: Utc::now(),
             acts: 0,
             names: HashMap::new(),
             counts: Counts::default(),
@@ -106,7 +110,7 @@ impl Timeline {
         let mut shared = self.shared();
         shared.flush(self);
         shared.acts += 1;
-        shared.detail = detail;
+        (shared.detail, shared.since) = (detail, Utc::now());
         let number = self.screen.paint(Tone::Faint, &format!("{:>2}", shared.acts));
         self.show(&format!("\n{number}  {}", self.screen.paint(Tone::Head, headline)));
         self.show(&format!("    {}\n", self.screen.paint(Tone::Faint, sentence)));
@@ -168,13 +172,14 @@ impl Timeline {
         let mut shared = self.shared();
         let permit = shared.name(heard);
         shared.count(heard, &permit);
-        if let (Detail::Every(size), Kind::Delivered { side, operation, .. }) = (shared.detail, &heard.kind) {
+        let detail = shared.detail_of(heard);
+        if let (Detail::Every(size), Kind::Delivered { side, operation, .. }) = (detail, &heard.kind) {
             if shared.bundled(side, operation, &permit) >= size {
                 shared.flush(self);
             }
             return;
         }
-        if self.words(heard, shared.detail).is_none() {
+        if self.words(heard, detail).is_none() {
             return;
         }
         // The edit comes first, then what was decided about it.
@@ -186,7 +191,7 @@ impl Timeline {
         if matches!(heard.kind, Kind::Decided { .. }) {
             shared.held = Some(heard.clone());
         } else {
-            self.draw_heard(heard, &permit, shared.detail);
+            self.draw_heard(heard, &permit, detail);
         }
     }
 
@@ -246,6 +251,11 @@ impl Shared {
         self.names.get(record).cloned().unwrap_or_default()
     }
 
+    /// How much of it is shown: what is told late is of an act that has ended.
+    fn detail_of(&self, heard: &Heard) -> Detail {
+        if heard.at < self.since { Detail::Every(usize::MAX) } else { self.detail }
+    }
+
     fn count(&mut self, heard: &Heard, permit: &str) {
         match &heard.kind {
             Kind::Decided { .. } => {
@@ -276,7 +286,7 @@ impl Shared {
     fn flush(&mut self, timeline: &Timeline) {
         if let Some(heard) = self.held.take() {
             let permit = self.name(&heard);
-            timeline.draw_heard(&heard, &permit, self.detail);
+            timeline.draw_heard(&heard, &permit, self.detail_of(&heard));
         }
         for ((side, operation), (count, first)) in std::mem::take(&mut self.bundle) {
             let side = timeline.screen.paint(tone_of(&side), &side);

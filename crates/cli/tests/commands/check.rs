@@ -96,6 +96,26 @@ fn what_a_side_shows_otherwise_each_time_is_told() {
     assert!(warned("drafts") && !warned("office"), "{found}");
 }
 
+/// A place, or a cursor, that no record has is misspelt, most likely; what is there is told.
+#[test]
+fn what_no_record_has_is_told() {
+    let bench = Bench::with(|yaml| {
+        yaml.replace("clerk: notes", "clerk: ntoes")
+            .replace("cursor_field: updated_at", "cursor_field: updatedat")
+    });
+    bench.clerk.seed_records(1, 3);
+    let json = bench.ask(&["check", "--json"]).json();
+    let warnings = json["sides"][0]["warnings"].to_string();
+    for told in [
+        "none of the 3 records that were read has `ntoes` (field `notes`); the first has ",
+        "none of the 3 records that were read has `updatedat` (`cursor_field`): every poll would read everything",
+    ] {
+        assert!(warnings.contains(told), "{warnings}");
+    }
+    assert!(warnings.contains("permit_no"), "{warnings}");
+    assert!(!json["sides"][1]["warnings"].to_string().contains("records that were read"), "{json}");
+}
+
 /// What is found, with the time of a read taken out.
 fn steady(text: &str) -> String {
     let words = text.split(' ').collect::<Vec<_>>();
@@ -127,7 +147,7 @@ fn a_side_that_is_away_is_named() {
     let ran = bench.ask(&["check"]);
     assert_eq!(ran.code, 4, "{ran:?}");
     assert!(ran.out.contains("ok clerk permit"), "{}", ran.out);
-    assert!(ran.out.contains("no marshal permit: "), "{}", ran.out);
+    assert!(ran.out.contains("FAIL marshal permit: "), "{}", ran.out);
     assert!(ran.err.contains("1 place of 2"), "{}", ran.err);
     let json = bench.ask(&["check", "--json"]);
     assert_eq!(json.code, 4);
@@ -140,7 +160,7 @@ fn a_side_that_does_not_let_us_in_is_named() {
     let bench = Bench::with(|yaml| yaml.replace("api_token: demo", "api_token: wrong"));
     let ran = bench.ask(&["check"]);
     assert_eq!(ran.code, 4);
-    assert!(ran.out.contains("no clerk permit: ") && ran.out.contains("401"), "{}", ran.out);
+    assert!(ran.out.contains("FAIL clerk permit: ") && ran.out.contains("401"), "{}", ran.out);
     assert!(!ran.out.contains("wrong") && !ran.err.contains("wrong"), "the token was shown");
 }
 

@@ -27,7 +27,7 @@ fn a_sync_that_has_not_run_is_1_and_nothing_is_made() {
     for args in [&["status"][..], &["history", "permit/1"], &["parked", "list"], &["audit", "verify"]] {
         let ran = bench.ask(args);
         assert_eq!(ran.code, 1, "{ran:?}");
-        assert!(ran.err.contains("has not run yet") && ran.err.contains("hint"), "{}", ran.err);
+        assert!(ran.err.contains("has not run there") && ran.err.contains("hint"), "{}", ran.err);
     }
     assert!(!bench.data().exists());
 }

@@ -130,7 +130,19 @@ fn a_side_of_a_configuration_is_sampled_as_it_is_written_there() {
     assert!(found["yaml"].as_str().unwrap().contains("username: sync"), "{found}");
     let nobody = hms_sync(&["discover", &file, "nobody"]);
     assert_eq!(nobody.code, 3, "{nobody:?}");
-    let nothing = hms_sync(&["discover", &file, "marshal"]);
+    // The listings that it names are known.
+    let known = hms_sync(&["discover", &file, "marshal", "--json"]);
+    assert_eq!(known.json()["collections"][0]["path"], "/inspections", "{known:?}");
+    let url = bench.clerk.url();
+    let nothing = hms_sync(&["discover", &url, "--path", "/nowhere", "--bearer", "PATH"]);
+    assert_eq!(nothing.code, 4, "{nothing:?}");
+    assert!(
+        nothing.err.contains("does not let us in") && nothing.err.contains("--bearer"),
+        "{}",
+        nothing.err
+    );
+    let args = ["discover", &url, "--path", "/nowhere", "--bearer", "TOKEN"];
+    let nothing = discovered(&args, &[("TOKEN", "demo")]);
     assert_eq!(nothing.code, 1, "{nothing:?}");
     assert!(nothing.err.contains("--path"), "{}", nothing.err);
 }

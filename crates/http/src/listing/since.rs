@@ -206,8 +206,10 @@ fn scale(bad: &impl Fn(&str, String) -> SpecError, sync: &IncrementalSync) -> Re
 }
 
 fn bound(scale: &Scale, text: Option<&Template>) -> Result<Option<Stamp>, String> {
-    let Some(text) = text.map(Template::as_str) else { return Ok(None) };
-    let stamp = scale.of_text(text).ok_or_else(|| format!("{text:.60?} is nothing to begin or end at"))?;
+    let Some(text) = text.map(Template::as_str).filter(|text| !text.trim().is_empty()) else {
+        return Ok(None);
+    };
+    let stamp = scale.bound(text).ok_or_else(|| format!("{text:.60?} is nothing to begin or end at"))?;
     if matches!(stamp, Stamp::Text(_)) {
         return Err(format!("{text:.60?} is neither a number nor a time in the form of the cursor"));
     }

@@ -18,8 +18,8 @@ pub struct ReadSpec {
     #[serde(default)]
     pub http_method: ReadMethod,
     /// What follows the `?`. Templates know `cursor`, `cursor_end`, `cursor_id`, `page_size`,
-    /// `next_page_token` and, with a `partition_router`, `stream_partition`; a parameter that
-    /// comes out empty is left out.
+    /// `next_page_token` and, with a `partition_router`, `stream_partition`, and
+    /// Airbyte's words for times (`day_delta(-7)`); a parameter that comes out empty is left out.
     #[serde(default)]
     pub request_parameters: BTreeMap<String, Template>,
     /// Headers sent with these requests.
@@ -168,8 +168,9 @@ pub struct IncrementalSync {
     #[serde(default)]
     #[schemars(example = &["%d.%m.%Y"])]
     pub cursor_datetime_formats: Vec<String>,
-    /// From where on anything is read at all. A listing is then not complete, and deletes
-    /// are not concluded from it. Default: from the beginning.
+    /// From where on anything is read at all: in the form of the cursor, or as a day or a time,
+    /// which is brought into it; empty text is nothing. A listing is then not complete, and
+    /// deletes are not concluded from it. Default: from the beginning.
     #[serde(default, alias = "start_value")]
     #[schemars(example = &"2026-01-01T00:00:00Z")]
     pub start_datetime: Option<Template>,

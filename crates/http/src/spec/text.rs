@@ -142,7 +142,10 @@ pub enum InvalidUrl {
 impl BaseUrl {
     /// Reads one. A slash at the end makes no difference.
     pub fn try_new(text: &str) -> Result<Self, InvalidUrl> {
-        let mut url = Url::parse(text).map_err(InvalidUrl::Unreadable)?;
+        let mut url = Url::parse(text).map_err(|why| match why {
+            url::ParseError::RelativeUrlWithoutBase => InvalidUrl::Scheme,
+            why => InvalidUrl::Unreadable(why),
+        })?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err(InvalidUrl::Scheme);
         }
@@ -468,7 +471,8 @@ mod tests {
         assert_eq!(BaseUrl::try_new("http://u:p@h/"), Err(InvalidUrl::Secret));
         assert_eq!(BaseUrl::try_new("http://h/?token=1"), Err(InvalidUrl::Query));
         assert_eq!(BaseUrl::try_new("file:///etc/passwd"), Err(InvalidUrl::Scheme));
-        assert!(matches!(BaseUrl::try_new("clerk"), Err(InvalidUrl::Unreadable(_))));
+        assert_eq!(BaseUrl::try_new("127.0.0.1:8080"), Err(InvalidUrl::Scheme));
+        assert!(matches!(BaseUrl::try_new("http://["), Err(InvalidUrl::Unreadable(_))));
     }
 
     #[test]

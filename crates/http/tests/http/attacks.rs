@@ -78,6 +78,40 @@ async fn no_redirect_is_followed_by_any_request() {
     assert_eq!((asked, came.load(Ordering::SeqCst)), (200, 0));
 }
 
+/// What asks for tokens, logs in or asks for webhooks is no other client: it follows nothing,
+/// and what it shows goes nowhere else.
+#[tokio::test]
+async fn neither_tokens_nor_logins_nor_registrations_follow_redirects() {
+    let (at, came) = elsewhere().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    for status in [301_u16, 302, 303, 307, 308] {
+        let answer = (StatusCode::from_u16(status).unwrap(), [("location", format!("http://{at}/"))], "");
+        let count = Arc::clone(&asked);
+        let url = serve(Router::new().fallback(move || async move {
+            count.fetch_add(1, Ordering::SeqCst);
+            answer.clone()
+        }))
+        .await;
+        let oauth = json!({ "type": "oauth", "token_refresh_endpoint": format!("{url}/token"),
+            "client_id": "hms", "client_secret": "canary-client-secret" });
+        let session = json!({ "type": "session_token", "session_token_path": "token",
+            "login_requester": { "url": format!("{url}/login"), "request_body": { "password": "canary" } } });
+        for authenticator in [oauth, session] {
+            let side = connector(&json!({ "url": url, "authenticator": authenticator }), &permits());
+            let why = first(&side).await.unwrap_err().to_string();
+            assert!(why.contains(&status.to_string()) && !why.contains("canary"), "{why}");
+        }
+        let mut hooked = permits();
+        hooked["webhook"] = json!({ "path": "/h", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "subscribe": { "callback_url": "https://sync.example/h",
+                "create": { "method": "POST", "path": "/subscriptions", "json": { "key": "{{ secret }}" } } } });
+        let side = connector(&json!({ "url": url }), &hooked);
+        let why = side.register(collection(), None, hms_sync_model::Time(0)).await.unwrap_err().to_string();
+        assert!(why.contains(&status.to_string()) && !why.contains("MfKQ"), "{why}");
+    }
+    assert_eq!((asked.load(Ordering::SeqCst), came.load(Ordering::SeqCst)), (15, 0));
+}
+
 /// Neither ids nor handlers' paths lead to another host.
 #[tokio::test]
 async fn what_comes_from_data_stays_below_the_url() {

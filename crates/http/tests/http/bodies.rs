@@ -70,6 +70,12 @@ async fn a_body_has_the_form_that_is_asked_for() {
         assert_eq!(heard.headers["content-type"], content_type);
         assert_eq!(serde_json::from_str::<Json>(&heard.body).unwrap(), sent);
     }
+    let text = json!({ "format": "text", "content_type": "text/calendar", "fields": "whole",
+        "text": "UID:{{ id }}\r\nLOCATION:{{ record.location.address }}\r\n" });
+    let parrot = Parrot::new(change(text)).await;
+    let heard = parrot.hear(permit(Target::Update(id("7"), None))).await;
+    assert_eq!(heard.headers["content-type"], "text/calendar");
+    assert_eq!(heard.body, "UID:7\r\nLOCATION:1 O'Hara St\r\n");
     let parrot = Parrot::new(change(json!({ "format": "form", "wrap": "permit" }))).await;
     let heard = parrot.hear(permit(Target::Update(id("7"), None))).await;
     assert_eq!(heard.headers["content-type"], "application/x-www-form-urlencoded");
@@ -253,6 +259,12 @@ fn mistakes_name_their_key() {
             "`permit.create.body.add`: the template names `id`",
         ),
         (create(json!({ "body": { "format": "json_patch", "add": {} } })), "must be a list of operations"),
+        (create(json!({ "body": { "format": "text" } })), "is what a body of this format is made of"),
+        (create(json!({ "body": { "text": "x" } })), "is for `format: text`"),
+        (
+            create(json!({ "body": { "format": "text", "text": "x", "wrap": "a" } })),
+            "it goes with neither `wrap` nor `add`",
+        ),
         (create(json!({ "body": { "content_type": "a\nb" } })), "`permit.create.body.content_type`"),
         (create(json!({ "id_from": { "template": "x" } })), "`permit.create.id_from.template`: is the same"),
         (create(json!({ "request_headers": { "X-A": "{{ no }}" } })), "`permit.create.request_headers.x-a`"),

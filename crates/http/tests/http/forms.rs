@@ -38,6 +38,49 @@ async fn every_form_brings_the_same_records() {
     }
 }
 
+/// As calendars and address books are asked: by methods of their own, with XML.
+#[tokio::test]
+async fn listings_are_asked_for_by_the_methods_of_webdav() {
+    let side = Answering::with(|_| (Vec::new(), "<r><p><id>1</id></p></r>".to_owned())).await;
+    for (method, text, sent) in [
+        (
+            "PROPFIND",
+            "<propfind xmlns='DAV:'><allprop/></propfind>",
+            "<propfind xmlns='DAV:'><allprop/></propfind>",
+        ),
+        ("REPORT", "<since>{{ cursor }}</since>", "<since></since>"),
+        ("POST", "permits since ever", "permits since ever"),
+    ] {
+        let spec = json!({ "path": "/p", "http_method": method, "request_body_text": text,
+            "request_headers": { "Content-Type": "application/xml", "Depth": "1" },
+            "decoder": { "type": "xml" }, "record_selector": { "field_path": "r.p" } });
+        assert_eq!(read(&side, &spec).await.unwrap(), [json!({ "id": "1" })]);
+        let heard = side.heard().pop().unwrap();
+        assert_eq!((heard.method.as_str(), heard.text.as_str()), (method, sent));
+        assert_eq!(
+            (heard.header("content-type"), heard.header("depth")),
+            (Some("application/xml"), Some("1"))
+        );
+    }
+    for (spec, told) in [
+        (
+            json!({ "request_body_text": "x" }),
+            "`permit.read.request_body_text`: needs another `http_method` than GET",
+        ),
+        (
+            json!({ "http_method": "POST", "request_body_text": "x", "request_body_json": {} }),
+            "a request has one body",
+        ),
+        (json!({ "http_method": "REPORT", "request_body_text": "{{ id }}" }), "the template names `id`"),
+        (json!({ "http_method": "MKCOL" }), "unknown variant `MKCOL`"),
+    ] {
+        let mut read = json!({ "path": "/p" });
+        read.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        let why = try_connector(&json!({ "url": side.url }), &json!({ "read": read })).unwrap_err();
+        assert!(why.contains(told), "{why}");
+    }
+}
+
 #[tokio::test]
 async fn another_form_than_configured_is_told_with_its_place() {
     fn answer(heard: &Heard) -> Said {

@@ -110,6 +110,45 @@ async fn long_ranges_are_asked_for_in_slices() {
     );
 }
 
+/// People write a day or a time as they are used to; the side hears its own form.
+#[tokio::test]
+async fn a_beginning_may_be_written_in_any_form() {
+    let side = Answering::with(|_| plain(json!([]))).await;
+    for (format, given, sent) in [
+        ("%d.%m.%Y", "2026-11-15", Some("15.11.2026")),
+        ("%d.%m.%Y", "15.11.2026", Some("15.11.2026")),
+        ("%Y-%m-%dT%H:%M:%S.%f%z", "2026-11-15T02:00:00+02:00", Some("2026-11-15T00:00:00.000000+0000")),
+        ("%s", "2026-11-15", Some("1794700800")),
+        ("%ms", "1794700800000", Some("1794700800000")),
+        ("%s", "", None),
+    ] {
+        let sync = json!({ "cursor_field": "at", "datetime_format": format, "start_datetime": given,
+            "start_time_option": { "field_name": "from" } });
+        let read = side.read(&json!({ "path": "/p", "incremental_sync": sync }));
+        let request = ReadRequest { collection: collection(), scope: Scope::Everything, after: None };
+        let page = read.read(request).await.unwrap();
+        assert_eq!(page.partial, sent.is_some(), "{given}");
+        let heard = side.heard().pop().unwrap();
+        assert_eq!(heard.query.get("from").map(String::as_str), sent, "{given} as {format}");
+    }
+}
+
+/// Airbyte's words for times stand in templates as they are.
+#[tokio::test]
+async fn requests_may_name_days_from_today() {
+    let side = Answering::with(|_| plain(json!([]))).await;
+    let day = || (chrono::Utc::now() - chrono::TimeDelta::days(30)).format("%Y-%m-%d").to_string();
+    let word = "{{ day_delta(-30, format='%Y-%m-%d') }}";
+    let read = json!({ "path": "/p", "http_method": "POST", "request_parameters": { "from": word },
+        "request_body_json": { "from": word, "both": format!("{word}/") } });
+    let before = day();
+    pass(&side.read(&read), Scope::Everything, || {}).await.unwrap();
+    let heard = side.heard().pop().unwrap();
+    let from = &heard.query["from"];
+    assert!([before, day()].contains(from), "{from}");
+    assert_eq!(heard.body, json!({ "from": from, "both": format!("{from}/") }));
+}
+
 /// What lies outside the range is not shown, and not gone.
 #[tokio::test]
 async fn a_listing_of_a_range_proves_nothing_about_the_rest() {

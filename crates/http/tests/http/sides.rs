@@ -119,9 +119,12 @@ pub(crate) async fn pass(
 /// What a side was asked.
 #[derive(Debug, Clone)]
 pub(crate) struct Heard {
+    pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) query: HashMap<String, String>,
     pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+    /// The same as JSON, if it is that.
     pub(crate) body: Json,
 }
 
@@ -157,8 +160,10 @@ impl Answering {
         let handle = move |Query(query): Query<HashMap<String, String>>, request: Request| async move {
             let (parts, body) = request.into_parts();
             let body = to_bytes(body, 1 << 20).await.unwrap();
-            let body = if body.is_empty() { Json::Null } else { serde_json::from_slice(&body).unwrap() };
-            let heard = Heard { path: parts.uri.path().to_owned(), query, headers: parts.headers, body };
+            let text = String::from_utf8(body.to_vec()).unwrap();
+            let (method, path) = (parts.method.to_string(), parts.uri.path().to_owned());
+            let body = serde_json::from_str(&text).unwrap_or(Json::Null);
+            let heard = Heard { method, path, query, headers: parts.headers, text, body };
             log.lock().unwrap().push(heard.clone());
             let (said, body) = answer(&heard);
             let mut headers = HeaderMap::new();

@@ -1,7 +1,7 @@
 //! `incremental_sync`: how to ask for what changed only.
 
 use super::refs::{BadRef, Part};
-use super::words::Said;
+use super::words::{Said, argument};
 use super::{Import, keys};
 use crate::out::{Item, Out};
 
@@ -83,21 +83,7 @@ impl Import {
 
     fn lookback(&mut self, given: &Part<'_>, place: &str) -> Result<Option<Item>, BadRef> {
         let Some(window) = given.own("lookback_window")? else { return Ok(None) };
-        let text = window.text().unwrap_or_default();
-        let said = match self.variables.say(&text, &window) {
-            Said::Plain(text) => text,
-            Said::Template(text) | Said::Cannot(text) => text,
-        };
-        // `P${X_DAYS:-3}D`: what stands in for it is taken.
-        let plain = match (said.split_once("${"), said.rsplit_once('}')) {
-            (Some((before, rest)), Some((_, after))) => {
-                let default =
-                    rest.split_once(":-").and_then(|(_, rest)| rest.split_once('}')).map(|(d, _)| d);
-                format!("{before}{}{after}", default.unwrap_or_default())
-            }
-            _ => said.clone(),
-        };
-        match span(&plain) {
+        match self.length(&window) {
             Some(span) => {
                 Ok((span != "0s").then(|| Item::new(window.at, "lookback_window", Out::Text(span))))
             }
@@ -107,6 +93,24 @@ impl Import {
                 Ok(None)
             }
         }
+    }
+
+    /// A length of time that is known now.
+    fn length(&mut self, part: &Part<'_>) -> Option<String> {
+        let text = part.text().unwrap_or_default();
+        let said = match self.variables.say(&text, part) {
+            Said::Plain(text) | Said::Template(text) | Said::Cannot(text) => text,
+        };
+        // `P${X_DAYS:-3}D`: what stands in for it is taken.
+        let plain = match (said.split_once("${"), said.rsplit_once('}')) {
+            (Some((before, rest)), Some((_, after))) => {
+                let default =
+                    rest.split_once(":-").and_then(|(_, rest)| rest.split_once('}')).map(|(d, _)| d);
+                format!("{before}{}{after}", default.unwrap_or_default())
+            }
+            _ => said,
+        };
+        span(&plain)
     }
 
     /// Where the first read begins, and how a range is cut: where we have the word, it is
@@ -144,7 +148,7 @@ impl Import {
 
     fn bound(&mut self, key: &str, part: &Part<'_>, place: &str) -> Result<Option<Out>, BadRef> {
         match key {
-            "step" => Ok(part.text().and_then(|text| span(&text)).map(Out::Text)),
+            "step" => Ok(self.length(part).map(Out::Text)),
             "end_time_option" => {
                 let Some(name) = part.own("field_name")? else { return Ok(None) };
                 let Some(name) = self.plain(&name, place) else { return Ok(None) };
@@ -152,7 +156,12 @@ impl Import {
             }
             _ => {
                 let inner = part.own("datetime")?.unwrap_or_else(|| part.clone());
-                match inner.text().map(|text| self.variables.say(&text, &inner)) {
+                // Our `start_datetime` brings what is written into the form of the cursor itself.
+                let bare = |text: String| match argument(&text, "format_datetime") {
+                    Some(first) => format!("{{{{ {first} }}}}"),
+                    None => text,
+                };
+                match inner.text().map(bare).map(|text| self.variables.say(&text, &inner)) {
                     Some(Said::Plain(text)) => Ok(Some(Out::Text(text))),
                     _ => Ok(None),
                 }
@@ -171,11 +180,17 @@ fn ours(format: &str) -> Option<String> {
     match format {
         "%s" => return Some("epoch_s".to_owned()),
         "%ms" => return Some("epoch_ms".to_owned()),
+        "%epoch_microseconds" => return Some("epoch_us".to_owned()),
         _ => {}
     }
     let (mut out, mut rest) = (String::new(), format);
     while let Some((before, after)) = rest.split_once('%') {
         out.push_str(before);
+        if let Some(after) = after.strip_prefix("_ms") {
+            out.push_str("%3f");
+            rest = after;
+            continue;
+        }
         let letter = after.chars().next()?;
         out.push_str(match letter {
             'Y' => "%Y",
@@ -244,6 +259,8 @@ mod tests {
     fn times_and_durations() {
         assert_eq!(ours("%Y-%m-%dT%H:%M:%S.%fZ").as_deref(), Some("%Y-%m-%dT%H:%M:%S.%6fZ"));
         assert_eq!(ours("%s").as_deref(), Some("epoch_s"));
+        assert_eq!(ours("%epoch_microseconds").as_deref(), Some("epoch_us"));
+        assert_eq!(ours("%Y-%m-%dT%H:%M:%S.%_msZ").as_deref(), Some("%Y-%m-%dT%H:%M:%S.%3fZ"));
         assert_eq!(ours("%s_as_float"), None);
         assert_eq!(span("P3DT2H").as_deref(), Some("74h"));
         assert_eq!(span("PT90S").as_deref(), Some("90s"));

@@ -2,8 +2,17 @@
 //! change nothing for us; the others are named one by one.
 
 /// Keys that may stand anywhere and change nothing.
-pub(super) const EVERYWHERE: &[&str] =
-    &["type", "$parameters", "$options", "name", "path", "primary_key", "cursor_field"];
+pub(super) const EVERYWHERE: &[&str] = &[
+    "type",
+    "$parameters",
+    "$options",
+    "name",
+    "path",
+    "primary_key",
+    "cursor_field",
+    "description",
+    "$comment",
+];
 
 pub(super) const MANIFEST: &[&str] = &[
     "version",
@@ -112,6 +121,7 @@ pub(super) const JWT: &[&str] = &[
 
 /// What is done instead of some keys.
 pub(super) const INSTEAD: &[(&str, &str)] = &[
+    ("class_name", "left out: it is code of Airbyte's; what stands beside it is taken as usual"),
     ("max_retries", "left out: a write is repeated as `retry` of the side says, a read at its next turn"),
     ("max_time", "left out: a write is repeated as `retry` of the side says, a read at its next turn"),
     ("regex", "left out: the header is read as seconds or as a date"),

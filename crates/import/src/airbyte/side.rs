@@ -127,17 +127,6 @@ impl Import {
             self.notes.lost(requester.at, of, "left out: its requester has neither `url` nor `url_base`");
             return Ok(None);
         };
-        let url = match self.variables.say(&base.text().unwrap_or_default(), &base) {
-            Said::Plain(url) => url,
-            Said::Template(_) => {
-                self.notes.lost(base.at, of, "left out: its URL is another for each record");
-                return Ok(None);
-            }
-            Said::Cannot(why) => {
-                self.notes.lost(base.at, of, format!("left out: its URL cannot be told, {why}"));
-                return Ok(None);
-            }
-        };
         let path = match requester.get("path")? {
             Some(path) => match self.variables.say(&path.text().unwrap_or_default(), &path) {
                 Said::Plain(path) | Said::Template(path) => path,
@@ -148,7 +137,7 @@ impl Import {
             },
             None => String::new(),
         };
-        let (url, path) = joined(&url, &path);
+        let Some((url, path)) = self.place(&base, &path, of) else { return Ok(None) };
         let mut items =
             vec![Item::own("connector", Out::text("http")), Item::new(base.at, "url", Out::text(url))];
         if let Some(authenticator) = requester.get("authenticator")? {
@@ -160,6 +149,34 @@ impl Import {
         let handler = requester.get("error_handler")?;
         let handler = handler.map(|handler| self.error_handler(&handler, of)).transpose()?.flatten();
         Ok(Some(Place { items, path, handler }))
+    }
+
+    /// A URL and the path below it. What is another for each request belongs to the path; a URL
+    /// that depends on what people chose is for them to say.
+    fn place(&mut self, base: &Part<'_>, path: &str, of: &str) -> Option<(String, String)> {
+        let text = base.text().unwrap_or_default();
+        let why = match self.variables.say(&text, base) {
+            Said::Plain(url) => return Some(joined(&url, path)),
+            Said::Template(url) => {
+                let path = path.trim_start_matches('/');
+                let whole =
+                    if path.is_empty() { url } else { format!("{}/{path}", url.trim_end_matches('/')) };
+                let (host, path) = joined(&whole, "");
+                if !host.contains("{{") && !host.contains("{%") {
+                    return Some((host, path));
+                }
+                "it is one of several".to_owned()
+            }
+            Said::Cannot(why) => why,
+        };
+        if ["stream_", "next_page_token", "record"].iter().any(|name| text.contains(name)) {
+            self.notes.lost(base.at, of, "left out: its URL is another for each record");
+            return None;
+        }
+        let url = self.variables.url(&text);
+        let instead = format!("{why}: write it into the variable");
+        self.notes.chose(base.at, format!("the URL of {of}"), instead);
+        Some(joined(&url, if path.is_empty() { "/" } else { path }))
     }
 
     /// A map of texts, as headers and parameters are.

@@ -41,7 +41,8 @@ impl Import {
             self.notes.lost(retriever.at, of, instead);
             return Ok(None);
         };
-        if requester.kind()?.starts_with("Custom") {
+        let custom = requester.kind()?.starts_with("Custom");
+        if custom && requester.get("url")?.or(requester.get("url_base")?).is_none() {
             self.notes.lost(requester.at, of, "left out: its requester is code of Airbyte's");
             return Ok(None);
         }

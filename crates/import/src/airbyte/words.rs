@@ -12,6 +12,8 @@ pub(crate) struct Variables {
     told: BTreeMap<String, Told>,
     /// Those that are used: the variable, and what it is if it must be set.
     pub(crate) used: BTreeMap<String, Told>,
+    /// URLs that only people can say.
+    urls: Vec<String>,
 }
 
 /// What is said of a key of the configuration.
@@ -65,6 +67,19 @@ impl Variables {
         reference
     }
 
+    /// The reference to a variable for a whole URL, which the manifest makes of choices.
+    pub(crate) fn url(&mut self, text: &str) -> String {
+        let known = self.urls.iter().position(|there| there == text);
+        let number = known.unwrap_or_else(|| {
+            self.urls.push(text.to_owned());
+            self.urls.len() - 1
+        });
+        let key = if number == 0 { "base_url".to_owned() } else { format!("base_url_{}", number + 1) };
+        let title = "The URL that all requests go below".to_owned();
+        self.told.entry(key.clone()).or_insert(Told { title, default: None, required: true });
+        self.of(&[key], None)
+    }
+
     /// A text of the manifest as ours.
     pub(crate) fn say(&mut self, text: &str, of: &Part<'_>) -> Said {
         let mut out = String::new();
@@ -101,6 +116,11 @@ impl Variables {
         if bare.contains("{{") || bare.contains("{%") {
             return Err("it is more than one expression".to_owned());
         }
+        // Templates of requests look at the clock, and nothing else does.
+        refuse(
+            bare,
+            &["now_utc(", "today_utc(", "day_delta(", "format_datetime(", "timestamp(", "strftime("],
+        )?;
         self.live(bare.trim(), of)
     }
 
@@ -168,21 +188,7 @@ impl Variables {
 
     /// An expression with what is known put in, and our names for a poll.
     fn live(&mut self, inside: &str, of: &Part<'_>) -> Result<String, String> {
-        for word in [
-            "now_utc(",
-            "today_utc(",
-            "day_delta(",
-            "format_datetime(",
-            "duration(",
-            "timestamp(",
-            "str_to_datetime(",
-            "hash(",
-            "base64",
-        ] {
-            if inside.contains(word) {
-                return Err(format!("it calls `{}`, which we have no word for", word.trim_end_matches('(')));
-            }
-        }
+        refuse(inside, &["duration(", "str_to_datetime(", "hash(", "base64"])?;
         if let Some(method) = method(inside) {
             return Err(format!("it calls `.{method}()`, which we have no word for"));
         }
@@ -376,7 +382,25 @@ fn split<'t>(text: &'t str, separators: &[&str]) -> Vec<&'t str> {
     parts
 }
 
-/// A method of Python's that is called, other than `get`.
+/// Methods that templates of requests have too.
+const OURS: [&str; 3] = ["get", "strftime", "isoformat"];
+
+/// The reason if any of these is called.
+fn refuse(inside: &str, words: &[&str]) -> Result<(), String> {
+    let called = words.iter().find(|word| inside.contains(**word));
+    called.map_or(Ok(()), |word| {
+        Err(format!("it calls `{}`, which we have no word for", word.trim_end_matches('(')))
+    })
+}
+
+/// The first argument of a call of `name`, if a text is nothing else.
+pub(super) fn argument<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let inside = text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
+    let inside = inside.strip_prefix(name)?.trim_start().strip_prefix('(')?.strip_suffix(')')?;
+    split(inside, &[","]).first().map(|first| first.trim())
+}
+
+/// A method of Python's that is called and that we do not have.
 fn method(text: &str) -> Option<&str> {
     let mut quote = None;
     for (at, c) in text.char_indices() {
@@ -388,7 +412,7 @@ fn method(text: &str) -> Option<&str> {
                 let rest = text.get(at + 1..).unwrap_or_default();
                 let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
                 let (name, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
-                if !name.is_empty() && name != "get" && after.starts_with('(') {
+                if !name.is_empty() && !OURS.contains(&name) && after.starts_with('(') {
                     return Some(name);
                 }
             }

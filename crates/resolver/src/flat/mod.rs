@@ -15,10 +15,16 @@
 //! A value: a byte 0 absent, 1 null, 2 false, 3 true, 4 number, 5 date, 6 instant, 7 JSON,
 //! 8 text; what is a text has its length, u32, before it, but for short ones: 9 + length.
 
+mod batch;
 mod open;
+mod slot;
 
 use crate::reg::Seen;
-use hms_sync_model::{Change, ChangeRef, Clock, Dot, Edit, EditRef, FieldName, Stamp, Time, Value, ValueRef};
+use hms_sync_model::{
+    Change, ChangeRef, Clock, Dot, Edit, EditRef, FieldName, Stamp, TextRef, Time, Value, ValueRef,
+};
+use slot::{Slot, value_len};
+use std::hint::black_box;
 use std::ops::Range;
 
 /// Of a register, up to its name.
@@ -49,6 +55,7 @@ struct Place {
 }
 
 /// Whose an edit is, and when.
+#[derive(Clone, Copy)]
 struct Mark {
     place: u8,
     n: u32,
@@ -73,19 +80,36 @@ impl Mark {
 
 impl Flat {
     /// Takes in one edit whose author had seen only its own past. If the answer is nothing,
-    /// it has been taken in in part or not at all, and doing it all again is right.
+    /// doing it all again is right: nothing has been taken in of what cannot be an edit, and
+    /// of others a part at most.
     pub(crate) fn take(&mut self, clock: &mut Clock, edit: &EditRef<'_>) -> Option<()> {
-        let place = match clock.place_of(edit.actor) {
-            Some(place) => place,
-            None => self.meet(clock, &edit.dot()?)?,
+        self.touch();
+        let known = clock.place_of(edit.actor);
+        let dot = if known.is_none() { Some(edit.dot()?) } else { None };
+        let only = edit.only_change();
+        if only.is_none() && !edit.changes().all(|change| self.can_have(change.field)) {
+            return None;
+        }
+        self.begin();
+        let first = match &only {
+            Some(change) => self.find_or_add(change.field)?,
+            None => 0,
+        };
+        let place = match (known, dot) {
+            (None, Some(dot)) => self.meet(clock, &dot)?,
+            (known, _) => known?,
         };
         let mark = Mark::of(place, edit.n, edit.stamp)?;
-        let presence = self.presence();
-        self.put(presence, &mark, ValueRef::Absent, ValueRef::Bool(!edit.deletes))?;
-        for ChangeRef { field, before, after } in edit.changes() {
-            let at = self.find_or_add(field)?;
-            self.put(at, &mark, before, after)?;
+        match only {
+            Some(ChangeRef { before, after, .. }) => self.put(first, &mark, before, after)?,
+            None => {
+                for ChangeRef { field, before, after } in edit.changes() {
+                    let at = self.find_or_add(field)?;
+                    self.put(at, &mark, before, after)?;
+                }
+            }
         }
+        self.put(PRESENCE, &mark, ValueRef::Absent, ValueRef::Bool(!edit.deletes))?;
         clock.see_at(place, edit.n);
         Some(())
     }
@@ -94,11 +118,11 @@ impl Flat {
     pub(crate) fn take_seen(&mut self, clock: &mut Clock, edit: &Edit) -> Option<()> {
         self.meet(clock, &edit.dot)?;
         let seen = Seen::of(&edit.dot, &edit.context);
-        let presence = self.presence();
+        self.begin();
         let present = Change { before: Value::Absent, after: Value::Bool(!edit.deletes) };
-        self.put_seen(presence, clock, &seen, present, edit.stamp)?;
+        self.put_seen(PRESENCE, clock, &seen, present, edit.stamp)?;
         for (field, change) in edit.changes.iter() {
-            let at = self.find_or_add(field.as_str())?;
+            let at = self.find_or_add(field.as_str().into())?;
             self.put_seen(at, clock, &seen, change.clone(), edit.stamp)?;
         }
         clock.see(&edit.dot.actor, edit.dot.n);
@@ -155,26 +179,48 @@ impl Flat {
         Some(Place { at, len, name: name.into(), siblings, others })
     }
 
-    /// Where presence is; with a place made for it in a record that nobody has edited.
-    fn presence(&mut self) -> usize {
+    /// Asks for the memory that is about to be gone through, line by line, so that it is on its
+    /// way while the author is looked up: of many records most are in no cache.
+    #[inline]
+    fn touch(&self) {
+        for at in (0..self.0.len().min(TOUCHED_MAX)).step_by(LINE) {
+            black_box(self.0.get(at));
+        }
+    }
+
+    /// Makes a place for presence in a record that nobody has edited.
+    fn begin(&mut self) {
         if self.0.is_empty() {
             self.0.reserve_exact(ROOM_MIN);
             self.0.extend_from_slice(&[7, 0, 0, 0, 0, 0, 0]);
         }
-        0
     }
 
-    fn find_or_add(&mut self, field: &str) -> Option<usize> {
-        let mut at = self.number(0)?;
+    /// Where a field is; if it is not there, where it would be.
+    fn find(&self, field: TextRef<'_>) -> Result<usize, usize> {
+        let mut at = 0;
         while let Some(reg) = self.reg(at) {
             if reg.name == field.len()
                 && self.0.get(at + HEAD..at + HEAD + reg.name) == Some(field.as_bytes())
             {
-                return Some(at);
+                return Ok(at);
             }
             at += reg.len;
         }
-        FieldName::check(field).ok()?;
+        Err(at)
+    }
+
+    /// Whether a field is there or can be.
+    fn can_have(&self, field: TextRef<'_>) -> bool {
+        !field.is_empty() && self.find(field).is_ok() || FieldName::check(field.as_str()).is_ok()
+    }
+
+    fn find_or_add(&mut self, field: TextRef<'_>) -> Option<usize> {
+        let at = match self.find(field) {
+            Ok(at) => return (at > PRESENCE).then_some(at),
+            Err(end) => end,
+        };
+        FieldName::check(field.as_str()).ok()?;
         let name = u8::try_from(field.len()).ok()?;
         self.make_room(at..at, HEAD + field.len());
         let mut to = Slot(self.0.get_mut(at..)?);
@@ -275,8 +321,15 @@ impl Flat {
     }
 }
 
+/// Bytes that come from memory at once, and how many are asked for before they are needed.
+const LINE: usize = 64;
+const TOUCHED_MAX: usize = 512;
+
+/// Where presence is.
+const PRESENCE: usize = 0;
+
 /// Room is made for so many bytes at least, and no more than so many at once, or a quarter.
-const ROOM_MIN: usize = 96;
+const ROOM_MIN: usize = 256;
 const DOUBLED_MAX: usize = 512;
 
 impl Place {
@@ -288,77 +341,5 @@ impl Place {
     /// Where its siblings begin.
     fn inside(&self) -> usize {
         self.behind_name() + usize::from(self.others) * OTHER
-    }
-}
-
-/// Where to write.
-struct Slot<'a>(&'a mut [u8]);
-
-impl Slot<'_> {
-    #[inline]
-    fn put(&mut self, bytes: &[u8]) -> Option<()> {
-        let (to, rest) = std::mem::take(&mut self.0).split_at_mut_checked(bytes.len())?;
-        to.copy_from_slice(bytes);
-        self.0 = rest;
-        Some(())
-    }
-
-    #[inline]
-    fn array<const N: usize>(&mut self, bytes: [u8; N]) -> Option<()> {
-        let (to, rest) = std::mem::take(&mut self.0).split_first_chunk_mut()?;
-        *to = bytes;
-        self.0 = rest;
-        Some(())
-    }
-
-    #[inline]
-    fn number(&mut self, n: u32) -> Option<()> {
-        self.array(n.to_le_bytes())
-    }
-
-    fn sibling(&mut self, mark: &Mark, before: ValueRef<'_>, after: ValueRef<'_>) -> Option<()> {
-        let len = SIBLING + value_len(after) + value_len(before);
-        self.number(u32::try_from(len).ok()?)?;
-        self.array([mark.place])?;
-        self.number(mark.n)?;
-        self.array(mark.high.to_le_bytes())?;
-        self.number(mark.width)?;
-        self.value(after)?;
-        self.value(before)
-    }
-
-    fn text(&mut self, kind: u8, text: &str) -> Option<()> {
-        self.array([kind])?;
-        self.number(u32::try_from(text.len()).ok()?)?;
-        self.put(text.as_bytes())
-    }
-
-    #[inline]
-    fn value(&mut self, value: ValueRef<'_>) -> Option<()> {
-        match value {
-            ValueRef::Absent => self.array([0]),
-            ValueRef::Null => self.array([1]),
-            ValueRef::Bool(b) => self.array([2 + u8::from(b)]),
-            ValueRef::Number(text) => self.text(4, text),
-            ValueRef::Date(day) => self.array([5]).and_then(|()| self.array(day.0.to_le_bytes())),
-            ValueRef::Datetime(at) => self.array([6]).and_then(|()| self.array(at.0.to_le_bytes())),
-            ValueRef::Json(text) => self.text(7, text),
-            ValueRef::Text(text) if text.len() > SHORT_MAX => self.text(8, text),
-            ValueRef::Text(text) => {
-                self.array([SHORT + u8::try_from(text.len()).ok()?])?;
-                self.put(text.as_bytes())
-            }
-        }
-    }
-}
-
-#[inline]
-fn value_len(value: ValueRef<'_>) -> usize {
-    match value {
-        ValueRef::Absent | ValueRef::Null | ValueRef::Bool(_) => 1,
-        ValueRef::Date(_) => 5,
-        ValueRef::Datetime(_) => 9,
-        ValueRef::Text(text) if text.len() <= SHORT_MAX => 1 + text.len(),
-        ValueRef::Number(text) | ValueRef::Json(text) | ValueRef::Text(text) => 5 + text.len(),
     }
 }

@@ -89,11 +89,11 @@ fn value(value: &Value) -> Option<ValueRef<'_>> {
         Value::Absent => ValueRef::Absent,
         Value::Null => ValueRef::Null,
         Value::Bool(b) => ValueRef::Bool(*b),
-        Value::Number(n) => ValueRef::Number(n.as_str()),
-        Value::Text(text) => ValueRef::Text(text),
+        Value::Number(n) => ValueRef::Number(n.as_str().into()),
+        Value::Text(text) => ValueRef::Text((&**text).into()),
         Value::Date(day) => ValueRef::Date(*day),
         Value::Datetime(at) => ValueRef::Datetime(*at),
-        Value::Json(text) => ValueRef::Json(text),
+        Value::Json(text) => ValueRef::Json((&**text).into()),
         Value::Set(_) | Value::Sealed(_) => return None,
     })
 }

@@ -5,8 +5,10 @@ use crate::edit;
 use crate::history::{History, UNITS, all_fields, engine, field, operator};
 use crate::oracle::{Oracle, tuple};
 use fastrand::Rng;
-use hms_sync_model::{Actor, Author, Change, Clock, Dot, Edit, FieldName, Stamp, Time, Value, VecMap};
-use hms_sync_resolver::{Closed, Presence, Reason, Record, Rules, Sibling};
+use hms_sync_model::{
+    Actor, Author, Change, Clock, Dot, Edit, FieldName, SideName, Stamp, Time, Value, VecMap,
+};
+use hms_sync_resolver::{Closed, FieldRule, Kind, Policy, Presence, Reason, Record, Rules, Sibling};
 use std::collections::BTreeSet;
 
 /// What hms-sync writes down once all agree: nothing changes, except that
@@ -216,6 +218,70 @@ pub(crate) fn closed_epochs_change_no_answer(rng: &mut Rng, history: &History) -
     1
 }
 
+/// An element that one added while another took it out does not keep closed epochs: it is in or
+/// out for ever after as it is now. One that an author says two things of in two epochs does.
+#[test]
+fn an_element_met_by_add_and_remove_is_folded() {
+    let set = |all: &[&str]| Value::set(all.iter().map(|element| Value::from(*element)));
+    let change = |dot, context: &[(&str, u64)], epoch, before: &[&str], after: &[&str]| {
+        let mut made = edit(dot, context, "tags", Value::Absent, 100);
+        made.dot.actor.epoch = epoch;
+        made.changes.insert(field("tags"), Change { before: set(before), after: set(after) });
+        made
+    };
+    for remove_wins in [false, true] {
+        let kind = FieldRule { kind: Kind::Set { remove_wins }, ..FieldRule::default() };
+        let rules = Rules::builder().field(field("tags"), kind).build().unwrap();
+        let mut record = Record::default();
+        let removes = [change(("b", 1), &[], 0, &[], &["x"]), change(("b", 2), &[("b", 1)], 0, &["x"], &[])];
+        let add = change(("a", 1), &[], 0, &[], &["x"]);
+        removes.iter().chain([&add]).for_each(|edit| record.apply(&rules, edit).unwrap());
+        let value = record.value(&rules, &field("tags"));
+        assert_eq!(value, if remove_wins { set(&[]) } else { set(&["x"]) });
+
+        let mut linked_anew = edit(("a", 1), &[("a", 1), ("b", 2)], "plain", "y", 200);
+        linked_anew.dot.actor.epoch = 1;
+        let mut split = record.clone();
+        record.apply(&rules, &linked_anew).unwrap();
+        let closed = record.closed();
+        assert!(record.is_decided());
+        record.close(&closed);
+        assert_eq!(record.clock.to_string(), "a#1:1 b:2");
+        assert_eq!(record.value(&rules, &field("tags")), value);
+        let mut again = change(("b", 3), &[("b", 2)], 0, &["x"], &[]);
+        again.context.see(&linked_anew.dot.actor, 1);
+        record.apply(&rules, &again).unwrap();
+        assert_eq!(record.value(&rules, &field("tags")), set(&[]), "what was folded can be taken out");
+
+        split.apply(&rules, &change(("a", 1), &[], 1, &["x"], &[])).unwrap();
+        assert!(!split.is_decided(), "of two things that an author said folding would drop one");
+    }
+}
+
+/// A side was put back from a backup, and a person says that its values are to be taken. As edits of
+/// the epoch in which it was shown the others they win; as edits of a new one that has seen nothing
+/// they lose to a policy, and the person's word is turned over; as edits of a new one that has seen
+/// what the side had been shown they are the same as the first, with an author more to carry.
+#[test]
+fn taken_from_a_backup_comes_after_what_was_shown() {
+    let prefers = |name| SideName::try_new(name).unwrap();
+    let rule = FieldRule { resolve: vec![Policy::Prefer(vec![prefers("b")])], ..FieldRule::default() };
+    let rules = Rules::builder().field(field("plain"), rule).build().unwrap();
+    let mut shown = Record::default();
+    shown.apply(&rules, &edit(("a", 1), &[], "plain", "backed up", 100)).unwrap();
+    shown.apply(&rules, &edit(("b", 1), &[("a", 1)], "plain", "newer", 200)).unwrap();
+    let taken = |dot, context: &[(&str, u64)], epoch| {
+        let mut made = edit(dot, context, "plain", "backed up", 300);
+        made.dot.actor.epoch = epoch;
+        let mut record = shown.clone();
+        record.apply(&rules, &made).unwrap();
+        (record.value(&rules, &field("plain")), record.clock.len())
+    };
+    assert_eq!(taken(("a", 2), &[("a", 1), ("b", 1)], 0), ("backed up".into(), 2));
+    assert_eq!(taken(("a", 1), &[], 1), ("newer".into(), 3));
+    assert_eq!(taken(("a", 1), &[("a", 1), ("b", 1)], 1), ("backed up".into(), 3));
+}
+
 /// A record of which everybody has seen everything, and the epochs that can be folded, if there
 /// are any: what waits for a person waits.
 fn all_seen(history: &History, edits: &[Edit]) -> Option<(Record, Closed)> {
@@ -227,7 +293,7 @@ fn all_seen(history: &History, edits: &[Edit]) -> Option<(Record, Closed)> {
     record.apply(&history.rules, &settle).unwrap();
     let closed = record.closed();
     let foldable =
-        !closed.is_empty() && record.is_single() && record.locked_before(&history.rules, &closed).is_empty();
+        !closed.is_empty() && record.is_decided() && record.locked_before(&history.rules, &closed).is_empty();
     foldable.then_some((record, closed))
 }
 

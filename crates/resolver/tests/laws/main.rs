@@ -54,6 +54,8 @@ laws! {
     order::own_past_always in 10_000,
     order::apply_commutes in 10_000,
     order::apply_ref_equals_apply in 5_000,
+    order::apply_batch_equals_apply_ref in 5_000,
+    order::unread_leaves_nothing in 2_000,
     order::apply_idempotent in 10_000,
     order::join_is_lattice in 10_000,
     order::join_equals_apply in 10_000,

@@ -9,13 +9,14 @@ use hms_sync_resolver::fault::{Fault, is_back, with};
 const HISTORIES: usize = 600;
 
 /// The faults that live in the resolver; the engine's laws have the others.
-const HERE: [Fault; 6] = [
+const HERE: [Fault; 7] = [
     Fault::OwnPastLeftOut,
     Fault::LockNotPruned,
     Fault::KindsAtReadTime,
     Fault::OneContext,
     Fault::PresenceUntouched,
     Fault::OneOperator,
+    Fault::FoldForgets,
 ];
 
 /// The laws that fail with `fault` put back.

@@ -39,14 +39,16 @@ pub(crate) fn apply_commutes(rng: &mut Rng, history: &History) -> u64 {
     1
 }
 
+/// The same edit by an author who had seen nothing but its own past.
+fn blind(made: &Edit) -> Edit {
+    let dot = made.dot.clone();
+    Edit { context: Clock::of(dot.actor, dot.n - 1), but: VecMap::new(), ..made.clone() }
+}
+
 /// Edits as they lie in the log come to what they come to in memory, in any order and twice,
 /// whether the record was looked at meanwhile or not; and so does what lies there damaged.
 pub(crate) fn apply_ref_equals_apply(rng: &mut Rng, history: &History) -> u64 {
     let history = history.without_counter();
-    let blind = |made: &Edit| {
-        let dot = made.dot.clone();
-        Edit { context: Clock::of(dot.actor, dot.n - 1), but: VecMap::new(), ..made.clone() }
-    };
     let edits: Vec<Edit> = history.any_order(rng).into_iter().cloned().collect();
     let blind: Vec<Edit> = edits.iter().map(blind).collect();
     let plain = Rules::default();
@@ -88,6 +90,67 @@ pub(crate) fn apply_ref_equals_apply(rng: &mut Rng, history: &History) -> u64 {
         assert_eq!(lying, straight);
     }
     u64::from(lay > 0)
+}
+
+/// Many edits at once, as they lie in the log, come to what they come to one by one, in any order,
+/// with some of them twice and some damaged, into a record that has some of them already or has
+/// been looked at; what is refused is refused at the same place.
+pub(crate) fn apply_batch_equals_apply_ref(rng: &mut Rng, history: &History) -> u64 {
+    let history = history.without_counter();
+    let edits: Vec<Edit> = history.any_order(rng).into_iter().cloned().collect();
+    let blind: Vec<Edit> = edits.iter().map(blind).collect();
+    let (plain, mut at_once) = (Rules::default(), 0);
+    for (rules, edits) in [(&history.rules, &edits), (&plain, &edits), (&plain, &blind), (&plain, &blind)] {
+        let (mut one_by_one, mut batched) = (Record::default(), Record::default());
+        let mut rest: Vec<Vec<u8>> =
+            edits.iter().map(|made| rmp_serde::to_vec_named(made).unwrap()).collect();
+        let again = rest.get(rng.usize(0..rest.len())).unwrap().clone();
+        rest.insert(rng.usize(0..rest.len()), again);
+        while !rest.is_empty() {
+            let mut part: Vec<Vec<u8>> = rest.drain(..rng.usize(1..rest.len() + 1)).collect();
+            if rng.u8(0..4) == 0 {
+                let bytes = rng.choice(&mut part).unwrap();
+                let place = rng.usize(0..bytes.len());
+                bytes[place] = rng.u8(..);
+            }
+            let part: Vec<EditRef<'_>> = part.iter().filter_map(|bytes| EditRef::read(bytes)).collect();
+            let taken = part.iter().try_for_each(|edit| one_by_one.apply_ref(rules, edit));
+            assert_eq!(batched.apply_batch(rules, &part), taken);
+            at_once += u64::from(part.len() > 1 && taken.is_ok());
+            if rng.u8(0..6) == 0 {
+                assert_eq!(batched.clone(), one_by_one);
+            }
+            if rng.u8(0..30) == 0 {
+                assert_eq!(batched.met().count(), one_by_one.met().count());
+            }
+        }
+        assert_eq!(batched, one_by_one);
+    }
+    at_once.min(1)
+}
+
+/// An edit that has a name which cannot be one leaves nothing behind.
+pub(crate) fn unread_leaves_nothing(rng: &mut Rng, history: &History) -> u64 {
+    let history = history.without_counter();
+    let edits: Vec<Edit> = history.any_order(rng).into_iter().map(blind).collect();
+    let (plain, mut record, mut refused) = (Rules::default(), Record::default(), 0);
+    for edit in &edits {
+        let good = rmp_serde::to_vec_named(edit).unwrap();
+        let mut bad = good.clone();
+        let names = (0..bad.len()).filter(|at| bad[*at].is_ascii_lowercase()).collect::<Vec<_>>();
+        bad[*rng.choice(&names).unwrap()] = b' ';
+        if let Some(bad) = EditRef::read(&bad) {
+            let before = record.clone();
+            if record.apply_ref(&plain, &bad).is_err() {
+                refused += 1;
+                assert_eq!(record, before);
+            }
+        }
+        if let Some(good) = EditRef::read(&good) {
+            record.apply_ref(&plain, &good).unwrap();
+        }
+    }
+    u64::from(refused > 0)
 }
 
 pub(crate) fn apply_idempotent(rng: &mut Rng, history: &History) -> u64 {

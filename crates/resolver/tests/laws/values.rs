@@ -86,7 +86,9 @@ pub(crate) fn agreeing_edits_are_no_conflict(rng: &mut Rng, history: &History) -
             continue;
         }
         let after: Vec<&Value> = record.siblings(&name).iter().map(|s| &s.change.after).collect();
-        assert_eq!(record.is_conflicted(&name), after.windows(2).any(|two| two[0] != two[1]), "{name}");
+        let nothing = |value: &Value| matches!(value, Value::Absent | Value::Null);
+        let differ = |one: &Value, other: &Value| one != other && !(nothing(one) && nothing(other));
+        assert_eq!(record.is_conflicted(&name), after.windows(2).any(|two| differ(two[0], two[1])), "{name}");
     }
     let value = Value::from(format!("w{}", rng.u8(0..5)).as_str());
     let mut same = |name| edit((name, 1), &[], "mixed", value.clone(), rng.i64(0..50));
@@ -96,6 +98,9 @@ pub(crate) fn agreeing_edits_are_no_conflict(rng: &mut Rng, history: &History) -
     let decision = record.decide(&history.rules, &field("mixed"));
     assert_eq!((decision.value, decision.reason), (value, Reason::Agreed));
     assert!(decision.siblings.len() == 3 && decision.siblings.iter().all(|(_, wins)| *wins));
+    let nothing = |name, value| edit((name, 1), &[], "mixed", value, 7);
+    let record = history.fold(&[nothing("a", Value::Null), nothing("b", Value::Absent)]);
+    assert!(!record.is_conflicted(&field("mixed")) && record.conflicts(&history.rules).is_empty());
     1
 }
 

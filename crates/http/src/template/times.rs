@@ -1,0 +1,181 @@
+//! Words of Airbyte's templates for times, in requests that read: `now_utc()`,
+//! `today_utc()`, `day_delta(-7)`, `format_datetime(…)`, `timestamp(…)`, `max(…)`, `min(…)`.
+//!
+//! They see the clock and what they are given, and nothing else. What is written has no
+//! such words: a write that is tried again says what it said before.
+
+use crate::stamp::{read_time, write_time};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use minijinja::value::{Kwargs, Object, Rest};
+use minijinja::{Environment, Error, ErrorKind, State, Value};
+use std::fmt;
+use std::sync::Arc;
+
+/// Their names.
+const WORDS: [&str; 7] = ["now_utc", "today_utc", "day_delta", "format_datetime", "timestamp", "max", "min"];
+
+/// As `day_delta` writes times if nobody says how.
+const USUAL: &str = "%Y-%m-%dT%H:%M:%S.%f%z";
+
+/// Whether any of them is called in `text`.
+pub(crate) fn called(text: &str) -> bool {
+    WORDS.iter().any(|word| text.contains(&format!("{word}(")))
+}
+
+/// Makes them known to templates.
+pub(super) fn teach(env: &mut Environment<'static>) {
+    env.add_function("now_utc", || Value::from_object(Moment { at: Utc::now(), day: false }));
+    env.add_function("today_utc", || Value::from_object(Moment { at: Utc::now(), day: true }));
+    env.add_function("day_delta", |days: i64, format: Option<String>, more: Kwargs| {
+        let format = named(format, &more, "format")?;
+        let delta = TimeDelta::try_days(days).ok_or_else(|| bad(format!("{days} days are too many")))?;
+        let at = Utc::now().checked_add_signed(delta);
+        write(at.ok_or_else(|| bad(format!("{days} days are too many")))?, format.as_deref().unwrap_or(USUAL))
+    });
+    env.add_function(
+        "format_datetime",
+        |value: Value, format: Option<String>, input: Option<String>, more: Kwargs| {
+            let input = named(input, &more, "input_format")?;
+            let format =
+                named(format, &more, "format")?.ok_or_else(|| bad("it needs a format".to_owned()))?;
+            if is_nothing(&value) {
+                return Ok(String::new());
+            }
+            write(read(&value, input.as_deref())?, &format)
+        },
+    );
+    env.add_function("timestamp", |value: Value| {
+        if is_nothing(&value) {
+            return Ok(Value::from(""));
+        }
+        read(&value, None).map(|at| Value::from(at.timestamp()))
+    });
+    env.add_function("max", |of: Rest<Value>| edge(of, std::cmp::Ordering::Greater));
+    env.add_function("min", |of: Rest<Value>| edge(of, std::cmp::Ordering::Less));
+}
+
+/// An instant, or the day of one.
+#[derive(Debug)]
+struct Moment {
+    at: DateTime<Utc>,
+    day: bool,
+}
+
+impl Object for Moment {
+    fn call_method(
+        self: &Arc<Self>,
+        _: &mut State<'_, '_>,
+        method: &str,
+        args: &[Value],
+    ) -> Result<Value, Error> {
+        match (method, args) {
+            ("strftime", [format]) => {
+                let format = format.as_str().ok_or_else(|| bad("a format is text".to_owned()))?;
+                write(self.at, format).map(Value::from)
+            }
+            ("isoformat", []) if self.day => write(self.at, "%Y-%m-%d").map(Value::from),
+            ("isoformat", []) => Ok(self.at.to_rfc3339_opts(SecondsFormat::Micros, false).into()),
+            _ => Err(Error::new(ErrorKind::UnknownMethod, format!("a time has no method `{method}`"))),
+        }
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let form = if self.day { "%Y-%m-%d" } else { "%Y-%m-%d %H:%M:%S%.6f+00:00" };
+        write!(f, "{}", self.at.format(form))
+    }
+}
+
+fn bad(why: String) -> Error {
+    Error::new(ErrorKind::InvalidOperation, why)
+}
+
+/// As the cursor is at the beginning: what is made of it is nothing too, and is left out.
+fn is_nothing(value: &Value) -> bool {
+    value.is_undefined() || value.is_none() || value.as_str().is_some_and(str::is_empty)
+}
+
+/// An argument by its place or by its name.
+fn named(given: Option<String>, more: &Kwargs, name: &str) -> Result<Option<String>, Error> {
+    Ok(if given.is_some() { given } else { more.get(name)? })
+}
+
+fn write(at: DateTime<Utc>, format: &str) -> Result<String, Error> {
+    write_time(at, format).map_err(bad)
+}
+
+fn read(value: &Value, format: Option<&str>) -> Result<DateTime<Utc>, Error> {
+    if let Some(moment) = value.downcast_object_ref::<Moment>() {
+        return Ok(moment.at);
+    }
+    let text = value.to_string();
+    read_time(&text, format).ok_or_else(|| bad(format!("{text:.60?} is no time")))
+}
+
+fn edge(of: Rest<Value>, wanted: std::cmp::Ordering) -> Result<Value, Error> {
+    let better = |best: Value, next: Value| if next.cmp(&best) == wanted { next } else { best };
+    of.0.into_iter().reduce(better).ok_or_else(|| bad("there is nothing to choose from".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::super::Compiled;
+    use chrono::Utc;
+    use minijinja::Value;
+
+    fn filled(text: &str) -> Result<String, String> {
+        let compiled = Compiled::asking(text, &[]).map_err(|why| why.to_string())?;
+        compiled.fill(&Value::UNDEFINED).map(Into::into).map_err(|why| why.to_string())
+    }
+
+    #[test]
+    fn templates_of_airbyte_read_as_they_are() {
+        for (text, comes_to) in [
+            ("{{ format_datetime('2026-11-23T12:11:20Z', '%s') }}", "1795435880"),
+            ("{{ format_datetime(1795435880, '%Y-%m-%dT%H:%M:%S.%fZ') }}", "2026-11-23T12:11:20.000000Z"),
+            ("{{ format_datetime('23.11.2026', '%Y-%m-%d', '%d.%m.%Y') }}", "2026-11-23"),
+            ("{{ format_datetime('2026-11-23', format='%ms') }}", "1795392000000"),
+            ("{{ timestamp('2026-11-23T12:11:20Z') * 1000 }}", "1795435880000"),
+            ("{{ max('2026-11-23', '2026-11-24', '2025-01-01') }}", "2026-11-24"),
+            ("{{ min(3, 2) }}", "2"),
+            // As the cursor is at the beginning.
+            ("{{ format_datetime('', '%s') }}{{ timestamp('') }}", ""),
+        ] {
+            assert_eq!(filled(text).unwrap(), comes_to, "{text}");
+        }
+        // Over midnight either day is right.
+        let days = |text: &str, by: i64| {
+            let day = || (Utc::now() + chrono::TimeDelta::days(by)).format("%Y-%m-%d").to_string();
+            let (before, is, after) = (day(), filled(text).unwrap(), day());
+            assert!(is.starts_with(&before) || is.starts_with(&after), "{text}: {is}");
+        };
+        days("{{ now_utc() }}", 0);
+        days("{{ now_utc().strftime('%Y-%m-%dT%H:%M:%SZ') }}", 0);
+        days("{{ now_utc().isoformat() }}", 0);
+        days("{{ today_utc() }}", 0);
+        days("{{ day_delta(-30, format='%Y-%m-%d') }}", -30);
+        days("{{ day_delta(1) }}", 1);
+        days("{{ format_datetime(now_utc(), '%Y-%m-%d') }}", 0);
+    }
+
+    #[test]
+    fn what_is_no_time_is_told() {
+        for (text, told) in [
+            ("{{ format_datetime('tomorrow', '%s') }}", "\"tomorrow\" is no time"),
+            ("{{ format_datetime('2026-11-23', '%Q!') }}", "`%Q!` is no strftime pattern"),
+            ("{{ day_delta(999999999999) }}", "days are too many"),
+            ("{{ now_utc().weekday() }}", "a time has no method `weekday`"),
+            ("{{ max() }}", "nothing to choose from"),
+        ] {
+            let why = filled(text).unwrap_err();
+            assert!(why.contains(told), "{text}: {why}");
+        }
+    }
+
+    /// A write that is tried again must say what it said before.
+    #[test]
+    fn writes_do_not_see_the_clock() {
+        let why = Compiled::text("{{ now_utc() }}", &["record"]).unwrap_err().to_string();
+        assert_eq!(why, "the template names `now_utc`; known here: record");
+    }
+}
