@@ -12,7 +12,7 @@ const IF_MATCH: &str = "        precondition: { header: If-Match }\n";
 /// The target carries a write out and drops the connection; or drops it before. Whether it
 /// honours keys or can only be asked: nothing is made twice, and nothing is left out.
 pub(crate) async fn lost_answers(seed: u64) {
-    let keys = seed % 2 == 0;
+    let keys = seed.is_multiple_of(2);
     let ways = Ways { part: if keys { KEYS } else { "" }, ..Ways::default() };
     let bad = Moods { lost: 0.3, refused: 0.2, keys, ..Moods::default() };
     let mut world = pair(seed, ways, [Moods::default(), bad]).await;
@@ -48,9 +48,9 @@ fn row_9_a_lost_answer_doubles_nothing() {
 /// where its id is given to another record. Where single records cannot be asked for, no
 /// listing looks whole that is not: nobody could tell.
 pub(crate) async fn broken_listings(seed: u64) {
-    let asks = seed % 3 > 0;
+    let asks = !seed.is_multiple_of(3);
     let short = if asks { 0.3 } else { 0.0 };
-    let bad = Moods { short, broken: 0.2, again: 0.1, ids_reused: seed % 2 == 0, ..Moods::default() };
+    let bad = Moods { short, broken: 0.2, again: 0.1, ids_reused: seed.is_multiple_of(2), ..Moods::default() };
     let plain = Ways::default();
     let ways = if asks { plain } else { Ways { fetch: "", ..plain } };
     let mut world = pair(seed, ways, [bad, Moods::default()]).await;
@@ -85,7 +85,7 @@ fn row_12_what_a_listing_does_not_show_is_not_deleted_for_that() {
 /// both edits survive, also where a write is of the whole record. Answers how many writes were
 /// refused.
 pub(crate) async fn refused_versions(seed: u64) -> usize {
-    let body = if seed % 2 == 0 { "changed" } else { "whole" };
+    let body = if seed.is_multiple_of(2) { "changed" } else { "whole" };
     let ways = Ways { part: IF_MATCH, body, ..Ways::default() };
     let moods = || Moods { if_match: true, ..Moods::default() };
     let mut world = pair(seed, ways, [moods(), moods()]).await;

@@ -7,15 +7,14 @@
 
 use crate::error::EngineError;
 use crate::happening::{Happening, What};
-use crate::hooks::{Company, Hook, Hooks};
 use crate::machine::Machine;
 use crate::plan::Plan;
 use crate::wake::{Command, Effect, Now, Reply, ReplyTo, Wake};
 use crate::way::{Errand, Way};
 use futures_util::future::BoxFuture;
 use hms_sync_changelog::{Log, LogError, Sealed, Writer};
-use hms_sync_connector::{Connector, Delivery};
-use hms_sync_model::{Clock, CollectionName, JobName, Lane, RecordId, Released, SideName, Time};
+use hms_sync_connector::Connector;
+use hms_sync_model::{Clock, JobName, Lane, RecordId, Released, SideName, Time};
 use hms_sync_vault::Vault;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, VecDeque};
@@ -78,8 +77,6 @@ impl std::fmt::Debug for Parts {
 #[derive(Debug, Clone)]
 pub struct Engine {
     inbox: Sender<Message>,
-    /// Webhooks that wait to be taken in.
-    hooks: Arc<Hooks>,
     ended: watch::Receiver<Option<Result<(), EngineError>>>,
     /// Let go of when the engine ends, so that another may open the folder.
     log: Arc<Mutex<Option<Log>>>,
@@ -93,8 +90,6 @@ enum Message {
     Wake(Wake),
     /// A wake that somebody waits for.
     Ask(Ask, oneshot::Sender<Reply>),
-    /// Webhooks wait that were waited for.
-    Hooks,
     /// A look at the machine.
     Look(Question),
     /// The append with this number is durable, or failed.
@@ -120,8 +115,7 @@ impl Engine {
             Machine::open_with(Arc::clone(&plan), log.clone(), vault.clone(), fastrand::u64(..))?;
         machine.tell_all(parts.watcher.is_some() || tracing::enabled!(tracing::Level::DEBUG));
         let kept = Arc::new(Mutex::new(Some(log.clone())));
-        let (log_of, hooks) = (Arc::clone(&kept), Arc::new(Hooks::new()));
-        let engine = Self { inbox: inbox.clone(), hooks, ended, log: log_of, vault: vault.clone() };
+        let engine = Self { inbox: inbox.clone(), ended, log: Arc::clone(&kept), vault: vault.clone() };
         let ways = plan.sides.iter().filter_map(|(side, p)| {
             let connector = Arc::clone(parts.connectors.get(side)?);
             let engine = engine.clone();
@@ -147,7 +141,6 @@ impl Engine {
             durable: 0,
             waiting: BTreeMap::new(),
             replies: 0,
-            company: Company::default(),
         };
         let run = move || {
             let result = driver.run(&messages, &kept);
@@ -188,21 +181,6 @@ impl Engine {
     ) -> Result<Reply, EngineError> {
         let (tell, told) = oneshot::channel();
         self.inbox.send(Message::Ask(Box::new(wake), tell)).map_err(|_| EngineError::Stopped)?;
-        told.await.map_err(|_| EngineError::Stopped)
-    }
-
-    /// Hands over a webhook, checked and taken apart, and waits until it is durable.
-    pub async fn webhook(
-        &self,
-        side: SideName,
-        collection: CollectionName,
-        delivery: Delivery,
-    ) -> Result<Reply, EngineError> {
-        let (tell, told) = oneshot::channel();
-        let wakes = self.hooks.put(Hook { side, collection, delivery, tell }).ok_or(EngineError::Stopped)?;
-        if wakes {
-            self.inbox.send(Message::Hooks).map_err(|_| EngineError::Stopped)?;
-        }
         told.await.map_err(|_| EngineError::Stopped)
     }
 
@@ -288,7 +266,6 @@ struct Driver {
     durable: u64,
     waiting: BTreeMap<ReplyTo, oneshot::Sender<Reply>>,
     replies: u64,
-    company: Company,
 }
 
 impl Driver {
@@ -301,9 +278,7 @@ impl Driver {
 
     /// Runs to the end, then lets go of the log.
     fn run(self, messages: &Receiver<Message>, kept: &Mutex<Option<Log>>) -> Result<(), EngineError> {
-        let hooks = Arc::clone(&self.engine.hooks);
         let result = self.run_to_the_end(messages, kept);
-        hooks.close();
         let_go(kept);
         result
     }
@@ -326,9 +301,7 @@ impl Driver {
                 count += 1;
                 next = if count < GROUP_MAX { messages.try_recv().ok() } else { None };
             }
-            if self.company.is_over(self.engine.hooks.count(), Instant::now()) {
-                self.take_hooks()?;
-            } else if count == 0 {
+            if count == 0 {
                 self.step(Wake::Timer)?;
             }
             self.commit();
@@ -346,8 +319,7 @@ impl Driver {
         let now = self.now();
         let timer = self.machine.next_timer(now.mono).map(|at| at.since(now.mono));
         let stop = stop_by.map(|_| Duration::from_millis(20));
-        let company = self.company.look_at().map(|at| at.saturating_duration_since(Instant::now()));
-        let patience = [timer, stop, company].into_iter().flatten().min().unwrap_or(Duration::from_mins(1));
+        let patience = [timer, stop].into_iter().flatten().min().unwrap_or(Duration::from_mins(1));
         messages.recv_timeout(patience).ok()
     }
 
@@ -355,12 +327,11 @@ impl Driver {
         match message {
             Message::Wake(wake) => self.step(wake),
             Message::Ask(wake, tell) => {
-                let to = self.await_reply(tell);
+                self.replies += 1;
+                let to = ReplyTo(self.replies);
+                self.waiting.insert(to, tell);
                 self.step(wake(to))
             }
-            // If a commit is under way, they are looked at when it is done.
-            Message::Hooks if self.durable < self.appends => Ok(()),
-            Message::Hooks => self.take_hooks(),
             Message::Look(question) => {
                 question(&self.machine);
                 Ok(())
@@ -371,50 +342,10 @@ impl Driver {
                 while let Some((_, effects)) = self.held.pop_front_if(|(at, _)| *at <= number) {
                     effects.into_iter().for_each(|effect| self.perform(effect));
                 }
-                self.look_for_hooks()
+                Ok(())
             }
             Message::Stop => self.step(Wake::Stop),
         }
-    }
-
-    fn await_reply(&mut self, tell: oneshot::Sender<Reply>) -> ReplyTo {
-        self.replies += 1;
-        let to = ReplyTo(self.replies);
-        self.waiting.insert(to, tell);
-        to
-    }
-
-    /// A commit is done: takes in the webhooks that came meanwhile, or waits for more.
-    fn look_for_hooks(&mut self) -> Result<(), EngineError> {
-        let waiting = self.engine.hooks.count();
-        let wanted = self.company.wanted(waiting);
-        if self.engine.hooks.call_at(wanted) {
-            return self.take_hooks();
-        }
-        if wanted > 1 {
-            self.company.wait(waiting, Instant::now());
-        }
-        Ok(())
-    }
-
-    /// Takes in the webhooks that wait.
-    fn take_hooks(&mut self) -> Result<(), EngineError> {
-        let hooks = self.engine.hooks.take();
-        self.company.came(hooks.len());
-        let wakes: Vec<Wake> = hooks
-            .into_iter()
-            .map(|Hook { side, collection, delivery, tell }| {
-                let reply = self.await_reply(tell);
-                Wake::Webhook { side, collection, delivery, reply }
-            })
-            .collect();
-        let effects = self.machine.step_all(wakes, self.now())?;
-        self.gather(effects);
-        if self.appending.is_empty() && self.durable == self.appends && self.engine.hooks.call_at(1) {
-            // None of them is followed by a commit: the next are not waited for.
-            let _gone = self.engine.inbox.send(Message::Hooks);
-        }
-        Ok(())
     }
 
     fn step(&mut self, wake: Wake) -> Result<(), EngineError> {
@@ -436,14 +367,7 @@ impl Driver {
         {
             self.connectors.get(side).into_iter().for_each(|of| of.released());
         }
-        let effects = self.machine.step(wake, now)?;
-        self.gather(effects);
-        Ok(())
-    }
-
-    /// Sees to what is to be done: at once, or when the events gathered are durable.
-    fn gather(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
+        for effect in self.machine.step(wake, now)? {
             match effect {
                 Effect::Append(events) if self.appending.is_empty() => self.appending = events,
                 Effect::Append(events) => self.appending.extend(events),
@@ -454,6 +378,7 @@ impl Driver {
                 other => self.now_held.push(other),
             }
         }
+        Ok(())
     }
 
     /// Hands the events gathered to the writer, and what waits for them to the queue.

@@ -64,7 +64,6 @@ mod raw;
 mod steady;
 mod happening;
 mod report;
-mod hooks;
 mod driver;
 mod way;
 mod error;

@@ -146,32 +146,10 @@ impl Machine {
     /// Takes in what happened and says what is to be done. After an error the
     /// machine must be dropped: the log is what counts.
     pub fn step(&mut self, wake: Wake, now: Now) -> Result<Vec<Effect>, EngineError> {
-        self.step_all([wake], now)
-    }
-
-    /// The same with several things that happened one after the other: what comes together
-    /// is seen to together.
-    pub fn step_all(
-        &mut self,
-        wakes: impl IntoIterator<Item = Wake>,
-        now: Now,
-    ) -> Result<Vec<Effect>, EngineError> {
         let now = self.steady.tick(now);
-        for wake in wakes {
-            if !self.stopping && !matches!(wake, Wake::Page { .. }) && self.log_keeps_up() {
-                self.read_on(now)?;
-            }
-            self.wake(wake, now)?;
+        if !self.stopping && !matches!(wake, Wake::Page { .. }) && self.log_keeps_up() {
+            self.read_on(now)?;
         }
-        self.lanes.ring(now.mono);
-        self.take_up(now)?;
-        self.poll_due(now);
-        self.pump(now)?;
-        self.save_if_due();
-        Ok(self.take_effects())
-    }
-
-    fn wake(&mut self, wake: Wake, now: Now) -> Result<(), EngineError> {
         match wake {
             Wake::Start => {
                 if self.plan.restored {
@@ -210,7 +188,12 @@ impl Machine {
             Wake::Saved => self.views.end_save(),
             Wake::Stop => self.stopping = true,
         }
-        Ok(())
+        self.lanes.ring(now.mono);
+        self.take_up(now)?;
+        self.poll_due(now);
+        self.pump(now)?;
+        self.save_if_due();
+        Ok(self.take_effects())
     }
 
     /// Whether to tell of each record's way, or only of what matters to all.

@@ -10,7 +10,7 @@ use axum::body::HttpBody;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hms_sync_connector::{Connector, RawWebhook, WebhookError};
-use hms_sync_engine::Reply;
+use hms_sync_engine::{Reply, Wake};
 use hms_sync_model::{CollectionName, SideName, Time};
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use std::collections::BTreeMap;
@@ -139,7 +139,8 @@ where
     }
     let Some(engine) = room.desk.engine() else { return Err(Refusal::later()) };
     let (side, collection) = (route.side.clone(), route.collection.clone());
-    match tokio::time::timeout(answer_patience, engine.webhook(side, collection, delivery)).await {
+    let durable = engine.ask(move |reply| Wake::Webhook { side, collection, delivery, reply });
+    match tokio::time::timeout(answer_patience, durable).await {
         Ok(Ok(Reply::Done | Reply::Count(_) | Reply::Made(_) | Reply::Stale(_))) => Ok(Told::Durable),
         Ok(Ok(Reply::Refused(why))) => {
             Err(Refusal::new(StatusCode::BAD_REQUEST, why, "see the sync's configuration"))
