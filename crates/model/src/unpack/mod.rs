@@ -126,9 +126,9 @@ impl<'a> EditRef<'a> {
         bytes.key(left, b"\xa1d")?;
         let (actor, n) = bytes.dot()?;
         bytes.key(left, b"\xa1c")?;
-        let context = Many::read(&mut bytes, Bytes::entry, |(one, _), (next, _)| one != next)?;
+        let context = Many::read(&mut bytes, |bytes| bytes.entry(), |(one, _), (next, _)| one != next)?;
         bytes.key(left, b"\xa1f")?;
-        let changes = Many::read(&mut bytes, Bytes::change, |one, next| one.field < next.field)?;
+        let changes = Many::read(&mut bytes, |bytes| bytes.change(), |one, next| one.field < next.field)?;
         let deletes = match bytes.key(left, b"\xa3del") {
             Some(()) => bytes.yes_no()?,
             None => false,
