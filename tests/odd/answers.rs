@@ -50,7 +50,8 @@ fn row_9_a_lost_answer_doubles_nothing() {
 pub(crate) async fn broken_listings(seed: u64) {
     let asks = !seed.is_multiple_of(3);
     let short = if asks { 0.3 } else { 0.0 };
-    let bad = Moods { short, broken: 0.2, again: 0.1, ids_reused: seed.is_multiple_of(2), ..Moods::default() };
+    let bad =
+        Moods { short, broken: 0.2, again: 0.1, ids_reused: seed.is_multiple_of(2), ..Moods::default() };
     let plain = Ways::default();
     let ways = if asks { plain } else { Ways { fetch: "", ..plain } };
     let mut world = pair(seed, ways, [bad, Moods::default()]).await;
