@@ -32,7 +32,7 @@ const READ_RETRY: Retry =
 
 /// How many times as long as the last poll took it is until the next, if it brought
 /// nothing new, as long as the side is being filled.
-const ECHO_REST: u32 = 9;
+const ECHO_REST: u32 = 4;
 
 /// How old the place of a listing may be for it to go on from there, after a start or
 /// after a page that could not be read. In a longer time too much may have moved to other
