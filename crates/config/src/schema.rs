@@ -28,7 +28,8 @@ pub fn schema() -> Json {
 struct Config {
     /// The sync's name: letters, digits, `_`, `-`, `.` and `@`.
     sync: String,
-    /// Where the change log is kept; made if missing. Default: `./` and the sync's name.
+    /// Where the change log is kept; made if missing. Relative to the folder that the file is in. Default: `./`
+    /// and the sync's name.
     data_dir: Option<String>,
     /// Where the management API and the webhooks listen. Default: `127.0.0.1:7070`.
     management: Option<Management>,
