@@ -16,7 +16,7 @@ use crate::happening::{Happening, What};
 use crate::lane::{Lanes, Track};
 use crate::pass::Passes;
 use crate::plan::{CollectionPlan, Plan, Retry};
-use crate::project::{is_in_step, settled_fields};
+use crate::project::settled_fields;
 use crate::raw::RawHasher;
 use crate::retell::Retelling;
 use crate::steady::Steady;
@@ -257,14 +257,9 @@ impl Machine {
         self.views.begin_save(self.next_seq.saturating_sub(1))
     }
 
-    /// Has every record with work looked at once more, in portions. Most of those that changed
-    /// last before a start turn out to be in step: they come behind the others.
+    /// Has every record with work looked at once more, in portions.
     pub(crate) fn look_at_all(&mut self) {
-        let in_step = |record: &RecordId| {
-            self.views.in_memory(record).is_some_and(|state| is_in_step(&self.plan, record, state))
-        };
-        let (last, first): (Vec<_>, Vec<_>) = self.views.todo().into_iter().partition(in_step);
-        self.left_over = first.into_iter().chain(last).collect();
+        self.left_over = self.views.todo().into();
     }
 
     /// Looks at so many of them.

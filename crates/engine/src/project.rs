@@ -267,10 +267,11 @@ pub(crate) fn is_behind(rules: &Rules, state: &RecordState, side: &SideName) -> 
 /// Whether, by its clocks alone, all sides have a record and have seen all of it, all handlers
 /// are done with it, and nothing is under way.
 pub(crate) fn is_in_step(plan: &Plan, record: &RecordId, state: &RecordState) -> bool {
-    let Some((name, collection)) = plan.collections.get_key_value(record.collection()) else { return true };
+    let Some((name, collection)) = plan.collections.get_key_value(record.collection()) else { return false };
     let clock = &state.merged.clock;
     let seen = |part: &SideState| part.but.is_empty() && part.acked.covers(clock);
-    let quiet = |part: &SideState| part.write.is_none() && part.doubt.is_none() && seen(part);
+    let open = |part: &SideState| part.write.is_some() || part.doubt.is_some() || part.unread.is_some();
+    let quiet = |part: &SideState| !open(part) && seen(part);
     let mut jobs = plan.jobs.iter().filter(|(_, job)| job.collection == *name);
     state.requests.is_empty()
         && collection.sides.keys().all(|side| state.sides.get(side).is_some_and(quiet))

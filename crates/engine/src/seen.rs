@@ -1,11 +1,20 @@
 //! Which ids a pass has shown, as numbers (`views::hash_of`): enough to tell what a complete
-//! listing did not show, and little enough to be kept of a million records, eight to ten
-//! bytes each.
+//! listing did not show, and little enough to be kept of millions of records, five bytes each.
 //!
-//! What never happens here: an id that was shown counts as one that was not.
+//! Of a number 48 bits are kept: of a million records shown, one in 280 million that are gone
+//! counts as shown, until a process with another key looks.
+//!
+//! What never happens here: an id that was shown counts as one that was not. Nor does what is
+//! kept move as it grows: so many bytes twice would be seen from outside.
 
 /// Links are kept apart by their first eight bits: each part stays small, and grows alone.
 const PARTS: usize = 256;
+
+/// Links for which a part makes room at once, at most; the first time for a sixteenth of that.
+const ROOM: usize = 256;
+
+/// What is kept of a link beside the number of its part, in the order of the links.
+type Rest = [u8; 5];
 
 /// A set of links that is filled once and asked afterwards.
 #[derive(Debug, Default)]
@@ -16,20 +25,40 @@ pub(crate) struct Seen {
 
 #[derive(Debug, Default, Clone)]
 struct Part {
-    links: Vec<u64>,
-    /// How many of them stand in order, without doubles.
-    sorted: usize,
+    /// In order, without doubles.
+    sorted: Vec<Rest>,
+    /// Those that came since, in portions that are full but for the last.
+    late: Vec<Vec<Rest>>,
 }
 
 impl Part {
-    fn has(&self, link: u64) -> bool {
-        let (sorted, late) = self.links.split_at_checked(self.sorted).unwrap_or((&[], &self.links));
-        sorted.binary_search(&link).is_ok() || late.contains(&link)
+    fn put(&mut self, rest: Rest) {
+        if let Some(last) = self.late.last_mut().filter(|last| last.len() < last.capacity()) {
+            return last.push(rest);
+        }
+        let room = ROOM >> 4_usize.saturating_sub(self.late.len());
+        let mut portion = Vec::with_capacity(room);
+        portion.push(rest);
+        self.late.push(portion);
+    }
+
+    fn has(&self, rest: Rest) -> bool {
+        self.sorted.binary_search(&rest).is_ok() || self.late.iter().any(|portion| portion.contains(&rest))
+    }
+
+    fn sort(&mut self) {
+        let more = self.late.iter().map(Vec::len).sum();
+        self.sorted.reserve_exact(more);
+        self.sorted.extend(std::mem::take(&mut self.late).into_iter().flatten());
+        self.sorted.sort_unstable();
+        self.sorted.dedup();
     }
 }
 
-fn part_of(link: u64) -> usize {
-    usize::try_from(link >> 56).unwrap_or(0)
+/// The part that a link belongs to, and what is kept of it there.
+fn split(link: u64) -> (usize, Rest) {
+    let [part, a, b, c, d, e, ..] = link.to_be_bytes();
+    (usize::from(part), [a, b, c, d, e])
 }
 
 impl Seen {
@@ -38,16 +67,16 @@ impl Seen {
         if self.parts.is_empty() {
             self.parts.resize(PARTS, Part::default());
         }
-        let Some(Part { links, .. }) = self.parts.get_mut(part_of(link)) else { return };
-        if links.len() == links.capacity() {
-            links.reserve_exact((links.len() / 4).max(4));
+        let (part, rest) = split(link);
+        if let Some(part) = self.parts.get_mut(part) {
+            part.put(rest);
         }
-        links.push(link);
     }
 
     /// Whether a link was put in. Quick after [`Seen::sort`].
     pub(crate) fn has(&self, link: u64) -> bool {
-        self.parts.get(part_of(link)).is_some_and(|part| part.has(link))
+        let (part, rest) = split(link);
+        self.parts.get(part).is_some_and(|part| part.has(rest))
     }
 
     /// Whether nothing was put in.
@@ -57,16 +86,13 @@ impl Seen {
 
     /// Makes the next questions quick.
     pub(crate) fn sort(&mut self) {
-        for part in &mut self.parts {
-            part.links.sort_unstable();
-            part.links.dedup();
-            part.sorted = part.links.len();
-        }
+        self.parts.iter_mut().for_each(Part::sort);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing, reason = "tests may panic")]
     use super::*;
     use std::collections::HashSet;
 
@@ -91,5 +117,22 @@ mod tests {
             }
             assert_eq!(seen.is_empty(), set.is_empty());
         }
+    }
+
+    /// Once a part that grew moved as a whole, and for that moment took its room twice.
+    #[test]
+    fn what_is_kept_is_five_bytes_a_link_and_does_not_move() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut part = Part::default();
+        for n in 0..40 * ROOM {
+            let first = part.late.first().map(|portion| portion.as_ptr());
+            let (_, rest) = split(random.u64(..));
+            part.put(rest);
+            assert!(first.is_none_or(|first| part.late[0].as_ptr() == first));
+            let room: usize = part.late.iter().map(|portion| portion.capacity() * size_of::<Rest>()).sum();
+            assert!(room <= 5 * (n + ROOM), "{room} bytes of {n} links");
+        }
+        part.sort();
+        assert!(part.late.is_empty() && part.sorted.capacity() == 40 * ROOM);
     }
 }

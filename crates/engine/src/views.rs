@@ -286,11 +286,6 @@ impl Views {
         Ok((state.version > 0).then_some(state))
     }
 
-    /// The state of a record that is in memory.
-    pub(crate) fn in_memory(&self, record: &RecordId) -> Option<&RecordState> {
-        self.records.get(record).map(|entry| &*entry.state)
-    }
-
     /// Looks at a record's state without taking it out.
     pub fn peek_if<T>(
         &self,

@@ -7,6 +7,7 @@ use super::past::{Past, opened};
 use super::{Entry, Views, rules_of, snapshot_key};
 use crate::error::EngineError;
 use crate::plan::Plan;
+use crate::project::is_in_step;
 use crate::state::RecordState;
 use hms_sync_changelog::{Log, LogError};
 use hms_sync_model::{Event, EventId, RecordId};
@@ -125,11 +126,12 @@ impl Views {
         Ok(())
     }
 
-    /// Indexes a record by its state, whatever the index says.
+    /// Indexes a record by its state, whatever the index says. Most are in step: those need
+    /// not be looked at, for which many would have to be read once more.
     fn index_anew(&mut self, record: &RecordId) -> Result<(), EngineError> {
         let entry = self.take(record)?;
         self.index_all(record, &entry.state)?;
-        self.mark_todo(record, true);
+        self.mark_todo(record, !is_in_step(&self.plan, record, &entry.state));
         self.put(record.clone(), entry);
         Ok(())
     }

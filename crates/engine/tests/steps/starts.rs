@@ -1,4 +1,4 @@
-//! A start after a crash: what had not been saved is read once, and what waits goes first.
+//! A start after a crash: what had not been saved is read once, and what is in step is left alone.
 
 use crate::stage::{self, item, native, side};
 use hms_sync_changelog::{Log, MemoryDisk};
@@ -96,12 +96,13 @@ fn a_start_reads_no_event_twice() {
 }
 
 #[test]
-fn what_waits_is_taken_up_before_what_is_in_step() {
+fn only_what_waits_is_taken_up_after_a_start() {
     let mut world = World::on(Log::on(MemoryDisk::new()).unwrap());
     let mut writes = world.list();
     let waiting = writes.split_off(RECORDS - 50);
     writes.into_iter().for_each(|write| world.wrote(write));
     let mut world = World::on(world.log);
+    assert_eq!(world.machine.status().unwrap().pending, 50);
     let (mut again, _) = world.step(Wake::Start);
     let mut expected = waiting;
     (again.sort(), expected.sort());
