@@ -111,7 +111,7 @@ fn what_is_not_known_is_named_with_its_line() {
     names(&start, 3, "`dynamic_streams`");
     names(&start, 11, "`no_such_key`");
     names(&start, 23, "`request_parameters.many`");
-    names(&start, 24, ".replace()");
+    names(&start, 24, ".casefold()");
     names(&start, 25, "`error_handler`");
     names(&start, 28, "`extractor`");
     names(&start, 31, "`advanced_auth`");
@@ -207,6 +207,10 @@ fn what_people_are_asked_for_keeps_its_type() {
             "kinds: \"${TYPED_KINDS:-a,b}\"",
             "range: \"in:{{ '{' }}{{ cursor ~ ' TO ' ~ now_utc() }}\"",
             "fields: \"id,name\"",
+            "since: \"{{ cursor.replace('T', ' ') }}\"",
+            "cursor_path: [next]",
+            "offset_param: from\n            limit_param: \"\"",
+            "action: ignore",
             "query: \"{ rooms }\"",
             "first: 50",
             "error_message: \"No: {{ response['why'] }}\"",
@@ -220,16 +224,17 @@ fn what_people_are_asked_for_keeps_its_type() {
         ],
     );
     // A way of which a part cannot be told leads somewhere else.
-    assert_eq!(start.yaml.matches("field_path: [rows]").count(), 2, "{}", start.yaml);
+    assert_eq!(start.yaml.matches("field_path: [rows]").count(), 3, "{}", start.yaml);
     for (line, part) in [
+        (28, "it has the filter `regex_search`"),
         (24, "nothing is sent: there is no parameter"),
         (26, "it asks whether `config.get('how')` is there at all"),
         (27, "is no single text"),
-        (35, "is what a poll does by itself"),
-        (48, "the first that is named, `token`, is taken; the code around it, and `basic`"),
-        (51, "`field_path`"),
-        (58, "it is code of Airbyte's; say by `authenticator`"),
-        (61, "`stop_condition`"),
+        (37, "is what a poll does by itself"),
+        (50, "the first that is named, `token`, is taken; the code around it, and `basic`"),
+        (53, "`field_path`"),
+        (60, "it is code of Airbyte's; say by `authenticator`"),
+        (63, "`stop_condition`"),
     ] {
         names(&start, line, part);
     }

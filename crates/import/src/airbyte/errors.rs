@@ -21,7 +21,10 @@ impl Import {
 
     fn handler(&mut self, given: &Part<'_>, place: &str, depth: usize) -> Result<Vec<Item>, BadRef> {
         let kind = given.kind()?;
-        let ours = matches!(kind.as_str(), "" | "DefaultErrorHandler" | "CompositeErrorHandler");
+        let beside = ["response_filters", "error_handlers", "backoff_strategies"];
+        // What stands beside the code is taken as usual, and the code named.
+        let is_code = kind.starts_with("Custom") && given.keys().iter().any(|(_, key)| beside.contains(key));
+        let ours = is_code || matches!(kind.as_str(), "" | "DefaultErrorHandler" | "CompositeErrorHandler");
         if !ours || depth > MAX_DEPTH {
             let what = if ours { "it stands too deep".to_owned() } else { format!("we have no `{kind}`") };
             self.notes.lost(given.at, place, format!("left out: {what}; 429 and 5xx are tried again"));

@@ -1,6 +1,7 @@
 //! Paginators: how a listing is cut into pages.
 
 use super::refs::{BadRef, Part};
+use super::terms::split;
 use super::{Import, keys};
 use crate::out::{Item, Out};
 
@@ -60,7 +61,8 @@ impl Import {
                 put("type", Some(Out::text("offset")));
                 put("page_size", size.map(Out::number));
                 put("offset_param", name.map(Out::Text));
-                put("limit_param", size_name.map(Out::Text));
+                // Airbyte does not tell a side what nothing names.
+                put("limit_param", Some(Out::Text(size_name.unwrap_or_default())));
             }
             "PageIncrement" => {
                 let name = self.option(token, &format!("`page_token_option` in {place}"))?;
@@ -69,7 +71,7 @@ impl Import {
                 put("type", Some(Out::text("page")));
                 put("page_size", size.map(Out::number));
                 put("page_param", name.map(Out::Text));
-                put("page_size_param", size_name.map(Out::Text));
+                put("page_size_param", Some(Out::Text(size_name.unwrap_or_default())));
                 put("start_from", Some(Out::number(first)));
             }
             "CursorPagination" => {
@@ -107,7 +109,7 @@ impl Import {
             self.notes.lost(strategy.at, place, "left out: it has no `cursor_value`; one page is read");
             return Ok(None);
         };
-        let text = value.text().unwrap_or_default();
+        let text = bare(value.text().unwrap_or_default());
         let mut items: Vec<Item> = Vec::new();
         let mut put = |from: &Part<'_>, key: &str, value: Option<Out>| {
             items.extend(value.map(|value| Item::new(from.at, key, value)));
@@ -172,6 +174,19 @@ impl Import {
         put(strategy, "limit_param", size_name.map(Out::Text));
         Ok(Some(Item::new(given.at, "paginator", Out::Map(items))))
     }
+}
+
+/// A cursor without the filters that keep Airbyte from taking it for something else than text.
+fn bare(text: String) -> String {
+    let Some(inside) = text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")) else {
+        return text;
+    };
+    let mut terms = split(inside, &["|"]);
+    let kept = |term: &str| matches!(term.trim(), "tojson" | "tojson()" | "urlencode" | "string");
+    while terms.len() > 1 && terms.last().is_some_and(|term| kept(term)) {
+        terms.pop();
+    }
+    format!("{{{{ {} }}}}", terms.join("|").trim())
 }
 
 fn list(way: Vec<String>) -> Out {

@@ -265,6 +265,9 @@ impl Variables {
         if let Some(method) = method(inside) {
             return Err(format!("it calls `.{method}()`, which we have no word for"));
         }
+        if let Some(filter) = filter(inside) {
+            return Err(format!("it has the filter `{filter}`, which we have no word for"));
+        }
         let mut out = String::new();
         let inside = asked(inside);
         let mut rest = inside.as_str();
@@ -363,7 +366,88 @@ enum Value {
 pub(super) const NO_PARAMETER: &str = "there is no parameter";
 
 /// Methods that templates of requests have too.
-const OURS: [&str; 3] = ["get", "strftime", "isoformat"];
+const OURS: [&str; 30] = [
+    "get",
+    "strftime",
+    "isoformat",
+    "upper",
+    "lower",
+    "islower",
+    "isupper",
+    "isspace",
+    "isdigit",
+    "isnumeric",
+    "isalnum",
+    "isalpha",
+    "isascii",
+    "strip",
+    "lstrip",
+    "rstrip",
+    "replace",
+    "title",
+    "split",
+    "splitlines",
+    "capitalize",
+    "count",
+    "find",
+    "rfind",
+    "startswith",
+    "endswith",
+    "join",
+    "keys",
+    "values",
+    "items",
+];
+
+/// Filters that templates of requests have too.
+const FILTERS: [&str; 46] = [
+    "safe",
+    "escape",
+    "e",
+    "lower",
+    "upper",
+    "title",
+    "capitalize",
+    "replace",
+    "length",
+    "count",
+    "dictsort",
+    "items",
+    "reverse",
+    "trim",
+    "join",
+    "split",
+    "lines",
+    "default",
+    "d",
+    "round",
+    "abs",
+    "int",
+    "float",
+    "attr",
+    "first",
+    "last",
+    "min",
+    "max",
+    "sort",
+    "list",
+    "string",
+    "bool",
+    "batch",
+    "slice",
+    "sum",
+    "indent",
+    "select",
+    "reject",
+    "selectattr",
+    "rejectattr",
+    "map",
+    "groupby",
+    "unique",
+    "chain",
+    "zip",
+    "format",
+];
 
 /// The reason if any of these is called.
 fn refuse(inside: &str, words: &[&str]) -> Result<(), String> {
@@ -393,6 +477,28 @@ fn method(text: &str) -> Option<&str> {
                 let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
                 let (name, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
                 if !name.is_empty() && !OURS.contains(&name) && after.starts_with('(') {
+                    return Some(name);
+                }
+            }
+            (None, _) => {}
+        }
+    }
+    None
+}
+
+/// A filter that is asked for and that we do not have.
+fn filter(text: &str) -> Option<&str> {
+    let mut quote = None;
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '|') => {
+                let rest = text.get(at + 1..).unwrap_or_default().trim_start();
+                let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+                let name = rest.get(..end).unwrap_or_default();
+                if !name.is_empty() && !FILTERS.contains(&name) {
                     return Some(name);
                 }
             }
