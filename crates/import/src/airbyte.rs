@@ -192,7 +192,8 @@ fn nothing(file: &str, notes: Notes) -> String {
 
 /// What stands in for variables without a default while what came of it is read.
 fn stubs(variables: &Variables, items: &[Item]) -> BTreeMap<String, String> {
-    let urls: Vec<&str> = texts(items, "url");
+    let urls: Vec<&str> =
+        ["url", "token_refresh_endpoint"].iter().flat_map(|key| texts(items, key)).collect();
     let times: Vec<&str> =
         ["start_datetime", "end_datetime"].iter().flat_map(|key| texts(items, key)).collect();
     let unset = variables.used.iter().filter(|(_, told)| told.default.is_none());

@@ -211,6 +211,8 @@ fn what_people_are_asked_for_keeps_its_type() {
             "cursor_path: [next]",
             "offset_param: from\n            limit_param: \"\"",
             "action: ignore",
+            "token_refresh_endpoint: \"${TYPED_AUTH_TOKEN_REFRESH_ENDPOINT:?Where tokens are asked for}\"",
+            "refresh_token: \"${TYPED_C}\"",
             "query: \"{ rooms }\"",
             "first: 50",
             "error_message: \"No: {{ response['why'] }}\"",
@@ -235,6 +237,7 @@ fn what_people_are_asked_for_keeps_its_type() {
         (53, "`field_path`"),
         (60, "it is code of Airbyte's; say by `authenticator`"),
         (63, "`stop_condition`"),
+        (75, "the first that is no code, `renewed`, is taken; the others (`coded`) are left out"),
     ] {
         names(&start, line, part);
     }

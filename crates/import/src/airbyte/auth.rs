@@ -118,18 +118,26 @@ impl Import {
         Ok(vec![Item::new(given.at, "authenticator", Out::Map(items))])
     }
 
-    /// One of several by what people chose: the first is taken.
+    /// One of several by what people chose: the first that is no code is taken.
     fn selected(&mut self, given: &Part<'_>, of: &str, place: &str) -> Result<Vec<Item>, BadRef> {
         let several = given.own("authenticators")?.map(|of| of.entries()).transpose()?.unwrap_or_default();
-        let Some((at, first, one)) = several.first() else {
+        let mut taken = 0;
+        while let Some((_, _, one)) = several.get(taken)
+            && one.kind()?.starts_with("Custom")
+        {
+            taken += 1;
+        }
+        let taken = if taken < several.len() { taken } else { 0 };
+        let Some((at, first, one)) = several.get(taken) else {
             self.notes.lost(given.at, place, "left out: it names no authenticators");
             return Ok(Vec::new());
         };
         if several.len() > 1 {
-            let others: Vec<String> =
-                several.iter().skip(1).map(|(_, name, _)| format!("`{name}`")).collect();
+            let others = several.iter().enumerate().filter(|(n, _)| *n != taken);
+            let others: Vec<String> = others.map(|(_, (_, name, _))| format!("`{name}`")).collect();
+            let which = if taken == 0 { "the first" } else { "the first that is no code" };
             let instead =
-                format!("the first, `{first}`, is taken; the others ({}) are left out", others.join(", "));
+                format!("{which}, `{first}`, is taken; the others ({}) are left out", others.join(", "));
             self.notes.lost(*at, place, instead);
         }
         self.authenticator(one, of)
