@@ -16,7 +16,7 @@ use crate::happening::{Happening, What};
 use crate::lane::{Lanes, Track};
 use crate::pass::Passes;
 use crate::plan::{CollectionPlan, Plan, Retry};
-use crate::project::settled_fields;
+use crate::project::{is_in_step, settled_fields};
 use crate::raw::RawHasher;
 use crate::retell::Retelling;
 use crate::steady::Steady;
@@ -37,6 +37,9 @@ const QUEUE_DEPTH: usize = 16;
 /// How many of the records with work are taken up in one step after a start: what
 /// they need is on its way while the others are looked at.
 const LEFT_OVER_STEP: usize = 64;
+
+/// How many, while something else is to be done in the step.
+const LEFT_OVER_BESIDE: usize = 4;
 
 /// Events not yet durable with which no more of a listing is taken in: each of them is in
 /// memory, and so is its record.
@@ -150,6 +153,7 @@ impl Machine {
         if !self.stopping && !matches!(wake, Wake::Page { .. }) && self.log_keeps_up() {
             self.read_on(now)?;
         }
+        let idle = matches!(wake, Wake::Start | Wake::Timer);
         match wake {
             Wake::Start => {
                 if self.plan.restored {
@@ -189,7 +193,7 @@ impl Machine {
             Wake::Stop => self.stopping = true,
         }
         self.lanes.ring(now.mono);
-        self.take_up(now)?;
+        self.take_up(if idle { LEFT_OVER_STEP } else { LEFT_OVER_BESIDE }, now)?;
         self.poll_due(now);
         self.pump(now)?;
         self.save_if_due();
@@ -253,17 +257,22 @@ impl Machine {
         self.views.begin_save(self.next_seq.saturating_sub(1))
     }
 
-    /// Has every record with work looked at once more, in portions.
+    /// Has every record with work looked at once more, in portions. Most of those that changed
+    /// last before a start turn out to be in step: they come behind the others.
     pub(crate) fn look_at_all(&mut self) {
-        self.left_over = self.views.todo().into();
+        let in_step = |record: &RecordId| {
+            self.views.in_memory(record).is_some_and(|state| is_in_step(&self.plan, record, state))
+        };
+        let (last, first): (Vec<_>, Vec<_>) = self.views.todo().into_iter().partition(in_step);
+        self.left_over = first.into_iter().chain(last).collect();
     }
 
-    /// Looks at a portion of them.
-    fn take_up(&mut self, now: Now) -> Result<(), EngineError> {
+    /// Looks at so many of them.
+    fn take_up(&mut self, most: usize, now: Now) -> Result<(), EngineError> {
         if self.stopping {
             return Ok(());
         }
-        for _ in 0..LEFT_OVER_STEP {
+        for _ in 0..most {
             let Some(record) = self.left_over.pop_front() else { return Ok(()) };
             let entry = self.views.take(&record)?;
             self.finish(record, entry, now)?;

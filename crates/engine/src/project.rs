@@ -4,9 +4,9 @@
 
 use crate::brake::fights_over;
 use crate::personal::is_open;
-use crate::plan::{CollectionPlan, CollectionSide};
+use crate::plan::{CollectionPlan, CollectionSide, Plan};
 use crate::state::{RecordState, SideState};
-use hms_sync_model::{Clock, FieldMap, FieldName, Operation, SideName, Value};
+use hms_sync_model::{Clock, FieldMap, FieldName, Operation, RecordId, SideName, Value};
 use hms_sync_resolver::fault::{Fault, is_back};
 use hms_sync_resolver::{Broken, Presence, Reason, Record, Rules};
 use std::borrow::Cow;
@@ -262,6 +262,19 @@ pub(crate) fn is_behind(rules: &Rules, state: &RecordState, side: &SideName) -> 
     seen.see(&actor, state.merged.clock.count(&actor));
     let shown = |field: &FieldName| !keeps_its_own(rules, &state.merged, side, field);
     part.but.keys().any(shown) || !seen.covers(&state.merged.clock)
+}
+
+/// Whether, by its clocks alone, all sides have a record and have seen all of it, all handlers
+/// are done with it, and nothing is under way.
+pub(crate) fn is_in_step(plan: &Plan, record: &RecordId, state: &RecordState) -> bool {
+    let Some((name, collection)) = plan.collections.get_key_value(record.collection()) else { return true };
+    let clock = &state.merged.clock;
+    let seen = |part: &SideState| part.but.is_empty() && part.acked.covers(clock);
+    let quiet = |part: &SideState| part.write.is_none() && part.doubt.is_none() && seen(part);
+    let mut jobs = plan.jobs.iter().filter(|(_, job)| job.collection == *name);
+    state.requests.is_empty()
+        && collection.sides.keys().all(|side| state.sides.get(side).is_some_and(quiet))
+        && jobs.all(|(job, _)| state.jobs.get(job).is_some_and(|job| job.handled.covers(clock)))
 }
 
 /// Whether `side`, though in step, is not known to have seen all that was

@@ -16,7 +16,6 @@
 //! the blocks of the log hold, `q` the schema contract that a side was last read under.
 
 use crate::blocks::Block;
-use crate::carry::{self, Look};
 use crate::conflicts::{Live, saved_record, tally};
 use crate::error::EngineError;
 use crate::fold::side_of;
@@ -32,16 +31,18 @@ use hms_sync_model::{
 use hms_sync_resolver::{Presence, Rules};
 use hms_sync_vault::Vault;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, LazyLock};
 
 mod blocks;
+mod catch_up;
+mod past;
 mod streams;
 
 use blocks::saved_block;
+use past::Past;
 use streams::Streams;
 
 /// What a save hands to the log: keys with their new values, and up to which event.
@@ -49,17 +50,6 @@ pub type Saved = (Arc<Changes>, u64);
 
 /// Events of a record between two snapshots of its state.
 const SNAPSHOT_EVERY: u64 = 12;
-
-/// Events read at once when a process catches up.
-const CATCH_UP_EVENTS: usize = 512;
-
-/// Records changed by the events read before they are indexed: most are changed by several
-/// events that lie apart, and are then indexed once.
-const CATCH_UP_RECORDS: usize = 4_096;
-
-/// How many times as much as while it runs may be unsaved before a process that catches up
-/// saves: what is saved while nothing else is done holds the start up.
-const CATCH_UP_UNSAVED: usize = 4;
 
 /// All views of one sync, with what has changed and is not saved yet.
 #[derive(Debug)]
@@ -204,112 +194,6 @@ impl Views {
         &self.log
     }
 
-    /// Indexes what came after the last save. The next events are read while some are folded.
-    pub fn catch_up(&mut self) -> Result<(), EngineError> {
-        self.todo.on = self.marked(b't')?;
-        self.parked.on = self.marked(b'k')?;
-        self.resume_live()?;
-        self.resume_block()?;
-        let (log, first) = (self.log.clone(), self.log.views_upto().saturating_add(1));
-        std::thread::scope(|scope| {
-            let (give, take) = std::sync::mpsc::sync_channel(2);
-            scope.spawn(move || {
-                let mut next = first;
-                loop {
-                    let events = log.events(next, CATCH_UP_EVENTS);
-                    let last =
-                        events.as_ref().ok().and_then(|events| events.last()).map(|(_, last)| last.seq);
-                    // Whoever takes them may have ended with an error.
-                    let gone = give.send(events).is_err();
-                    match last {
-                        Some(last) if !gone => next = last.saturating_add(1),
-                        _ => return,
-                    }
-                }
-            });
-            let mut touched = FxHashMap::default();
-            for events in take {
-                self.take_in(&events?, &mut touched)?;
-            }
-            self.index_touched(&mut touched)
-        })
-    }
-
-    /// Folds events that come next, and indexes their records once there are many.
-    fn take_in(
-        &mut self,
-        events: &[(EventId, Event)],
-        touched: &mut FxHashMap<RecordId, u64>,
-    ) -> Result<(), EngineError> {
-        for (id, event) in events {
-            self.sum_up(event);
-            if event.record.is_own_stream() {
-                self.fold_stream(*id, event)?;
-            } else {
-                self.note_message(event);
-                self.replay(*id, event)?;
-                touched.insert(event.record.clone(), event.seq);
-            }
-        }
-        let unsaved_max = self.plan.unsaved_max.saturating_mul(CATCH_UP_UNSAVED);
-        if touched.len() < CATCH_UP_RECORDS && self.unsaved() <= unsaved_max {
-            return Ok(());
-        }
-        self.index_touched(touched)?;
-        let Some((_, last)) = events.last() else { return Ok(()) };
-        if self.unsaved() > unsaved_max
-            && let Some((changes, upto)) = self.begin_save(last.seq)
-        {
-            self.log.save_views(&changes, upto)?;
-            self.end_save();
-        }
-        Ok(())
-    }
-
-    /// Indexes records in the order of their last events: of two that carry an identity the
-    /// later one stands, as when it happened.
-    fn index_touched(&mut self, touched: &mut FxHashMap<RecordId, u64>) -> Result<(), EngineError> {
-        let mut all: Vec<(RecordId, u64)> = touched.drain().collect();
-        all.sort_unstable_by_key(|(_, last)| *last);
-        all.iter().try_for_each(|(record, _)| self.index_anew(record))
-    }
-
-    /// Folds an event that comes next in its record, so that the record need not
-    /// be made from its history.
-    fn replay(&mut self, id: EventId, event: &Event) -> Result<(), EngineError> {
-        let new = event.version == 1 && !self.records.contains_key(&event.record);
-        let mut entry = if new { Entry::default() } else { self.take(&event.record)? };
-        // One made from its history has it already. After a recovery some before it may be missing.
-        if event.version > entry.state.version {
-            let event = self.opened(event);
-            entry.state.fold(rules_of(&self.plan, &event.record), id, &event);
-            entry.changed_by(event.seq);
-        }
-        self.put(event.record.clone(), entry);
-        Ok(())
-    }
-
-    /// An event as the engine works with it.
-    fn opened<'e>(&self, event: &'e Event) -> Cow<'e, Event> {
-        match &self.vault {
-            Some(vault) => {
-                let mut event = event.clone();
-                vault.open_event(&mut event);
-                Cow::Owned(event)
-            }
-            None => Cow::Borrowed(event),
-        }
-    }
-
-    /// Indexes a record by its state, whatever the index says.
-    fn index_anew(&mut self, record: &RecordId) -> Result<(), EngineError> {
-        let entry = self.take(record)?;
-        self.index_all(record, &entry.state)?;
-        self.mark_todo(record, true);
-        self.put(record.clone(), entry);
-        Ok(())
-    }
-
     fn marked(&self, letter: u8) -> Result<FxHashSet<RecordId>, EngineError> {
         let (mut found, mut after) = (FxHashSet::default(), None);
         loop {
@@ -338,29 +222,8 @@ impl Views {
         if !self.log.may_know(record) {
             return Ok((RecordState::default(), 0));
         }
-        let mut state = match self.get(&snapshot_key(record))? {
-            Some(bytes) => snapshot::decode(self.vault.as_ref(), record, &bytes)?.unwrap_or_default(),
-            None => RecordState::default(),
-        };
-        let snapshot = state.version;
-        let rules = rules_of(&self.plan, record);
-        let history = self.log.history(record, snapshot.saturating_add(1), usize::MAX)?;
-        let first = history.first().map_or(0, |(_, event)| event.version);
-        let mut whole = true;
-        if first > snapshot.saturating_add(1)
-            && let Some(base) = carry::base(&self.log, Look::Opened(self.vault.as_ref()), record, first)?
-        {
-            (state, whole) = (base.state, base.whole);
-        }
-        for (id, event) in history {
-            if event.version > state.version {
-                state.fold(rules, id, &self.opened(&event));
-            }
-        }
-        if !whole && state.erased.is_none() {
-            state.malformed = Some("its key is gone, and with it what it held".to_owned());
-        }
-        Ok((state, snapshot))
+        let saved = self.get(&snapshot_key(record))?;
+        Past { log: &self.log, plan: &self.plan, vault: self.vault.as_ref() }.of(record, saved, u64::MAX)
     }
 
     /// Puts a record back. Those longest in memory leave it when there are many.
@@ -421,6 +284,11 @@ impl Views {
         }
         let (state, _) = self.load(record)?;
         Ok((state.version > 0).then_some(state))
+    }
+
+    /// The state of a record that is in memory.
+    pub(crate) fn in_memory(&self, record: &RecordId) -> Option<&RecordState> {
+        self.records.get(record).map(|entry| &*entry.state)
     }
 
     /// Looks at a record's state without taking it out.

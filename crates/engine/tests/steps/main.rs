@@ -16,5 +16,6 @@ mod going_on;
 mod ids;
 mod portions;
 mod recovered;
+mod starts;
 mod sweeps;
 mod taken_up;
