@@ -49,7 +49,12 @@ impl Import {
             return Ok(None);
         }
         self.known(stream, &of, keys::STREAM);
-        self.known(&retriever, &of, keys::RETRIEVER);
+        let mut read_by = keys::RETRIEVER.to_vec();
+        if follows_addresses(&retriever)? {
+            // An address for the next page is asked as it is, without parameters of ours.
+            read_by.push("ignore_stream_slicer_parameters_on_paginated_requests");
+        }
+        self.known(&retriever, &of, &read_by);
         self.known(&requester, &of, keys::REQUESTER);
         self.variables.grandparents.clear();
         let Some(place) = self.side(&requester, &of)? else { return Ok(None) };
@@ -118,6 +123,13 @@ impl Import {
         let cursor = cursor.filter(|name| !is_added(name));
         Ok(Records { key, names, key_at, cursor })
     }
+}
+
+/// Whether the next page is asked for by an address that an answer names.
+fn follows_addresses(retriever: &Part<'_>) -> Result<bool, BadRef> {
+    let paginator = retriever.own("paginator")?;
+    let option = paginator.map(|paginator| paginator.own("page_token_option")).transpose()?.flatten();
+    Ok(option.map(|option| option.kind()).transpose()?.is_some_and(|kind| kind == "RequestPath"))
 }
 
 /// A key as it is written: each part as text, or as a list where it is a way.
