@@ -246,6 +246,14 @@ fn what_people_are_asked_for_keeps_its_type() {
     }
 }
 
+#[test]
+fn slices_of_one_unit_stay_as_long_as_they_are() {
+    let yaml = "streams:\n  - name: days\n    retriever: { requester: { url: 'https://x.example/days' } }\n    incremental_sync: { cursor_field: day, datetime_format: '%Y-%m-%d', start_datetime: '2026-01-01', start_time_option: { field_name: from }, end_time_option: { field_name: to }, step: P1D, cursor_granularity: P1D }\n";
+    let start = airbyte("m.yaml", "m", yaml).unwrap();
+    assert_eq!(lost(&start), Vec::<String>::new());
+    assert!(start.yaml.contains("step: \"1d\"") && !start.yaml.contains("granularity"), "{}", start.yaml);
+}
+
 /// What is refused after all is told with its reason where nothing else is left.
 #[test]
 fn what_is_refused_after_all_is_told() {

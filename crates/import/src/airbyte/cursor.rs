@@ -161,9 +161,12 @@ impl Import {
                 None => self.notes.lost(step.at, format!("`step` in {place}"), whole),
             }
         }
-        let is_cut = items.iter().any(|item| item.key == "step");
+        let length = items.iter().find(|item| item.key == "step").map(|item| item.value.clone());
+        let is_cut = length.is_some();
         if let Some(gap) = given.own("cursor_granularity")?.filter(|_| is_cut)
             && let Some(span) = self.length(&gap).filter(|span| span != "0s")
+            // A slice of one unit has nothing to leave out: its boundary is read twice.
+            && length != Some(Out::text(&span))
         {
             items.push(Item::new(gap.at, "cursor_granularity", Out::Text(span)));
         }
