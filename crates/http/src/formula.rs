@@ -4,7 +4,7 @@
 //! nothing lead to nothing. They see values and nothing else.
 
 use crate::template::{self, TemplateError};
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
+use minijinja::{Environment, UndefinedBehavior, Value};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,21 +21,9 @@ static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     functions.iter().for_each(|name| language.remove_global(name));
     language.set_fuel(Some(FUEL));
     language.set_undefined_behavior(UndefinedBehavior::Chainable);
-    language.set_unknown_method_callback(|_, value, method, args| method_of(value, method, args));
+    language.set_unknown_method_callback(template::methods::of);
     language
 });
-
-/// Templates written for Airbyte say `response.get('next')` as often as `response.next`.
-fn method_of(value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
-    match (method, args) {
-        ("get", [key, default @ ..]) if default.len() <= 1 => {
-            let found = value.get_item(key)?;
-            let default = || default.first().cloned().unwrap_or(Value::from(()));
-            Ok(if found.is_undefined() { default() } else { found })
-        }
-        _ => Err(Error::new(ErrorKind::UnknownMethod, format!("there is no method `{method}`"))),
-    }
-}
 
 /// An expression, ready to be asked.
 pub(crate) struct Formula {
@@ -156,6 +144,10 @@ mod tests {
             ("record.status in ['closed', 'gone']", false),
             ("{{ record.get('score', 0) > 1.25 }}", true),
             ("{{ record.get('missing', 7) == 7 }}", true),
+            ("{{ record.get('nothing', {}).get('more') }}", false),
+            ("{{ record.nothing.get('more') }}", false),
+            ("{{ record.status.upper().startswith('ACT') }}", true),
+            ("{{ 'score' in record.keys() }}", true),
             ("record.nested.a.b.c", false),
             ("record.nothing is not none and record.nothing", false),
             ("record.tags", false),

@@ -167,18 +167,19 @@ impl Listing {
     fn page_by(&mut self, key: &str, spec: &Paginator) -> Result<(), SpecError> {
         let size = |n: &u32| usize::try_from(*n).unwrap_or(usize::MAX);
         let optional = |n: &Option<u32>| n.as_ref().map_or(0, size);
-        let named = |n: &Option<u32>, name: &String| n.is_some().then(|| name.clone());
+        let said = |name: &String| (!name.is_empty()).then(|| name.clone());
+        let named = |n: &Option<u32>, name: &String| n.and_then(|_| said(name));
         let (style, asked, most, pages) = match spec {
             Paginator::None => (Style::Whole, 0, None, Pages::default()),
             Paginator::Offset { page_size, offset_param, limit_param, max_pages, .. } => {
                 let at = Some(offset_param.clone());
-                let pages = Pages { size: Some(limit_param.clone()), at, ..Pages::default() };
+                let pages = Pages { size: said(limit_param), at, ..Pages::default() };
                 (Style::Offset, size(page_size), *max_pages, pages)
             }
             Paginator::Page { page_size, page_param, page_size_param, start_from, max_pages, .. } => {
                 let at = Some(page_param.clone());
-                let pages =
-                    Pages { size: Some(page_size_param.clone()), at, first: *start_from, ..Pages::default() };
+                let told = said(page_size_param);
+                let pages = Pages { size: told, at, first: *start_from, ..Pages::default() };
                 (Style::Numbered, size(page_size), *max_pages, pages)
             }
             Paginator::Keyset { page_size, limit_param, max_pages, .. } => {

@@ -4,6 +4,7 @@
 //! filled into a path is percent-encoded as a part of one segment: no value can
 //! leave its place. A name that nothing provides is an error, never empty text.
 
+pub(crate) mod methods;
 pub(crate) mod times;
 
 use minijinja::{Environment, UndefinedBehavior, Value};
@@ -107,6 +108,7 @@ impl Compiled {
         }
         env.set_fuel(Some(FUEL));
         env.set_undefined_behavior(UndefinedBehavior::Strict);
+        env.set_unknown_method_callback(methods::of);
         env.add_template_owned(NAME, source.to_owned()).map_err(|e| broken(&e))?;
         let template = env.get_template(NAME).map_err(|e| broken(&e))?;
         let names = template.undeclared_variables(false);
@@ -218,6 +220,26 @@ mod tests {
         assert_eq!(error, "the template names `ident`; known here: id");
         let missing = Compiled::text("{{ identity.no }}", &["identity"]).unwrap();
         missing.fill(&context! { identity => value(&json!({})) }).unwrap_err();
+    }
+
+    #[test]
+    fn methods_of_python_are_known() {
+        for (text, comes_to) in [
+            ("{{ a.get('b') }}{{ a.get('c', 'none') }}", "x,Ynone"),
+            ("{{ a.b.replace(',', '/').lower() }}", "x/y"),
+            ("{{ '-'.join(a.b.split(',')) }}", "x-Y"),
+            ("{{ 'yes' if a.b.startswith('x') and not a.b.endswith('x') else 'no' }}", "yes"),
+            ("{{ a.b.strip('x').upper() }}", ",Y"),
+        ] {
+            let text = Compiled::text(text, &["a"]).unwrap();
+            assert_eq!(text.fill(&context! { a => value(&json!({ "b": "x,Y" })) }).unwrap(), comes_to);
+        }
+        // What would make a text as long as it likes is not there.
+        for text in ["{{ a.casefold() }}", "{{ '{:>999999999}'.format(a) }}"] {
+            let text = Compiled::text(text, &["a"]).unwrap();
+            let why = text.fill(&context! { a => "x" }).unwrap_err().to_string();
+            assert!(why.contains("method"), "{why}");
+        }
     }
 
     #[test]

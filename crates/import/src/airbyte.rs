@@ -6,6 +6,7 @@
 
 mod refs;
 mod words;
+mod terms;
 mod keys;
 mod spec;
 mod side;
@@ -16,9 +17,12 @@ mod budget;
 mod stream;
 mod read;
 mod paging;
+mod paths;
 mod partitions;
 mod cursor;
+mod added;
 mod fields;
+mod grand;
 
 use crate::note::Notes;
 use crate::out::{Item, Out};
@@ -47,6 +51,8 @@ struct Import {
     streams: BTreeSet<String>,
     /// The URL of the side that is being read.
     url: String,
+    /// Collections that name keys of their parents' parents.
+    marks: Vec<grand::Mark>,
 }
 
 /// A manifest's read side as a configuration. `file` stands for it in messages,
@@ -77,6 +83,7 @@ pub fn airbyte(file: &str, name: &str, yaml: &str) -> Result<Start, ImportError>
         variables: Variables::new(&name),
         streams: BTreeSet::new(),
         url: String::new(),
+        marks: Vec::new(),
     };
     let (sides, collections) = import.whole(&manifest, &name).map_err(bad)?;
     if collections.is_empty() {
@@ -87,8 +94,11 @@ pub fn airbyte(file: &str, name: &str, yaml: &str) -> Result<Start, ImportError>
     let items = document(&name, sides, collections);
     let stubs = stubs(&import.variables, &items);
     let stub = move |variable: &str| stubs.get(variable).cloned();
-    let yaml = settle(items, &head, &stub, &mut import.notes)
-        .map_err(|why| unusable(manifest.at, format!("what came of it is not taken: {why}")))?;
+    let yaml = match settle(items, &head, &stub, &mut import.notes) {
+        Ok(Some(yaml)) => yaml,
+        Ok(None) => return Err(unusable(manifest.at, nothing(file, import.notes))),
+        Err(why) => return Err(unusable(manifest.at, format!("what came of it is not taken: {why}"))),
+    };
     let variables =
         import.variables.used.into_iter().filter(|(_, told)| told.required && told.default.is_none());
     let variables = variables.map(|(name, told)| (name, told.title)).collect();
@@ -121,19 +131,19 @@ impl Import {
                 collections.push(collection);
             }
         }
+        self.give_on(&mut collections);
         let budget = manifest.own("api_budget")?;
         if let Some(budget) = &budget {
             sides.budget(self.budget(budget)?);
         }
         if let Some(level) = manifest.own("concurrency_level")? {
-            let most = level.word("default_concurrency")?.and_then(|text| text.parse::<u64>().ok());
+            let most = self.count(level.own("default_concurrency")?, "`concurrency_level`");
             match most.filter(|n| (1..=1000).contains(n)) {
                 Some(n) => sides.concurrency(level.at, n),
-                None => self.notes.lost(
-                    level.at,
-                    "`concurrency_level`",
-                    "left out: our default of 32 requests at once holds; set `max_concurrency`",
-                ),
+                None => {
+                    let instead = "left out: our default of 32 requests at once holds; set `max_concurrency`";
+                    self.notes.lost(level.at, "`concurrency_level`", instead);
+                }
             }
         }
         if collections.is_empty() {
@@ -182,7 +192,8 @@ fn nothing(file: &str, notes: Notes) -> String {
 
 /// What stands in for variables without a default while what came of it is read.
 fn stubs(variables: &Variables, items: &[Item]) -> BTreeMap<String, String> {
-    let urls: Vec<&str> = texts(items, "url");
+    let urls: Vec<&str> =
+        ["url", "token_refresh_endpoint"].iter().flat_map(|key| texts(items, key)).collect();
     let times: Vec<&str> =
         ["start_datetime", "end_datetime"].iter().flat_map(|key| texts(items, key)).collect();
     let unset = variables.used.iter().filter(|(_, told)| told.default.is_none());

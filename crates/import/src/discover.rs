@@ -160,6 +160,7 @@ pub fn starting(asked: &Asked, proposals: &[Proposal]) -> Result<Start, String> 
     let stub =
         |name: &str| Some(if name.ends_with("URL") { "https://stub.example" } else { "stub" }.to_owned());
     let yaml = crate::settle::settle(items, head, &stub, &mut notes)?;
+    let yaml = yaml.ok_or_else(|| "no listing of what was found is taken".to_owned())?;
     Ok(Start { yaml, notes: notes.sorted(), variables: Vec::new() })
 }
 

@@ -29,22 +29,27 @@ const NEEDED: [&str; 12] = [
 /// The side that is written for people to fill in.
 pub(crate) const STUB: &str = "other";
 
-/// The text of a configuration that is taken whole, and what was left out for it.
-/// `stub` answers for the environment.
+/// The text of a configuration that is taken whole, and what was left out for it; nothing if
+/// no collection is left. `stub` answers for the environment.
 pub(crate) fn settle(
     mut items: Vec<Item>,
     head: &str,
     stub: &dyn Fn(&str) -> Option<String>,
     notes: &mut Notes,
-) -> Result<String, String> {
+) -> Result<Option<String>, String> {
     let mut gone: Vec<Gone> = Vec::new();
     for _ in 0..MAX_ROUNDS {
         let (body, stands) = render(&items, head.lines().count() + 1);
         let yaml = format!("{head}{body}");
         let Err(errors) = parse("import", &yaml, stub) else {
             gone.into_iter().for_each(|gone| notes.lost(gone.from, gone.place(), gone.said()));
-            return Ok(yaml);
+            return Ok(Some(yaml));
         };
+        let left = items.iter().find(|item| item.key == "collections");
+        if left.is_some_and(|left| left.value.is_empty()) {
+            gone.into_iter().for_each(|gone| notes.lost(gone.from, gone.place(), gone.said()));
+            return Ok(None);
+        }
         let mut ways: Vec<(Vec<usize>, &Problem)> = Vec::new();
         for problem in &errors.problems {
             let Some(way) = way_of(problem, &stands, &items) else { continue };

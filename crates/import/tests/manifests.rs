@@ -110,9 +110,8 @@ fn what_is_not_known_is_named_with_its_line() {
     let start = import("unknown.yaml");
     names(&start, 3, "`dynamic_streams`");
     names(&start, 11, "`no_such_key`");
-    names(&start, 13, "`AddFields`");
     names(&start, 23, "`request_parameters.many`");
-    names(&start, 24, ".replace()");
+    names(&start, 24, ".casefold()");
     names(&start, 25, "`error_handler`");
     names(&start, 28, "`extractor`");
     names(&start, 31, "`advanced_auth`");
@@ -144,6 +143,7 @@ fn what_connectors_commonly_say_is_taken_over() {
             r#"path: "/offices/{{ stream_partition['office'] }}/duties""#,
             r#"since: "{{ day_delta(-30, format='%Y-%m-%d') }}""#,
             r#"until: "{{ now_utc().strftime('%Y-%m-%d') }}""#,
+            "path: /answers",
         ],
     );
     let lost = lost(&start);
@@ -156,6 +156,110 @@ fn what_connectors_commonly_say_is_taken_over() {
     );
     let variables: Vec<&str> = start.variables.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(variables, ["CHOICES_BASE_URL", "CHOICES_START_DATE"]);
+}
+
+/// What is added to records is read where it comes from, and what is in no record is no field.
+#[test]
+fn added_fields_are_read_where_they_come_from() {
+    let start = import("added.yaml");
+    says(
+        &start,
+        &[
+            // What is put together is segments, and a key of the parent's parent is given on.
+            "path: \"/decks/{{ stream_partition.extra_fields['parent_slice_id'] }}/cards/{{ stream_partition.card }}/strokes\"",
+            "all: \"1\"",
+            "record_field: [parent_slice_id]",
+            "extra_fields: [parent_slice_id]",
+            "record_field: [card_id]",
+            "primary_key:\n          - [of, stroke]\n          - deck",
+            "stroke: { type: string, added: { path: of.stroke,",
+            "moved: { type: datetime, added: { path: times.moved,",
+            "drawn: { type: string, added: { path: drawn,",
+            "cursor_field: [times, moved]",
+            "cursor_datetime_formats: [\"%Y-%m-%dT%H:%M:%S%z\"]",
+            "start_datetime: \"${ADDED_SINCE:?From when on records are read}\"",
+            "field_name: X-To\n              inject_into: header",
+            "cursor_granularity: \"1s\"",
+        ],
+    );
+    assert!(!start.yaml.contains("seen: {") && !start.yaml.contains("cursor_field: at"), "{}", start.yaml);
+    for (line, part) in [
+        (14, "`class_name`"),
+        (26, "`deck` is computed by `AddFields`"),
+        (41, "`AddFields` of `deck`"),
+        (42, "taken as it stands"),
+        (43, "`AddFields` of `seen`"),
+        (69, "`at` is added by `AddFields`"),
+    ] {
+        names(&start, line, part);
+    }
+}
+
+/// A variable is text: what holds a truth, a number or a list is told to expressions.
+#[test]
+fn what_people_are_asked_for_keeps_its_type() {
+    let start = import("typed.yaml");
+    says(
+        &start,
+        &[
+            "all: \"{{ 'yes' if ('${TYPED_CLOSED:-}'|lower in ['true', '1', 'yes']) == true else 'no' }}\"",
+            "most: \"{{ (('${TYPED_MOST:-}' or 0)|int) * 2 if (('${TYPED_MOST:-}' or 0)|int) else 7 }}\"",
+            "kinds: \"${TYPED_KINDS:-a,b}\"",
+            "range: \"in:{{ '{' }}{{ cursor ~ ' TO ' ~ now_utc() }}\"",
+            "fields: \"id,name\"",
+            "since: \"{{ cursor.replace('T', ' ') }}\"",
+            "cursor_path: [next]",
+            "offset_param: from\n            limit_param: \"\"",
+            "action: ignore",
+            "token_refresh_endpoint: \"${TYPED_AUTH_TOKEN_REFRESH_ENDPOINT:?Where tokens are asked for}\"",
+            "refresh_token: \"${TYPED_C}\"",
+            "query: \"{ rooms }\"",
+            "first: 50",
+            "error_message: \"No: {{ response['why'] }}\"",
+            "backoff_time_in_seconds: 60",
+            "condition: \"{{ record.kind in ('${TYPED_KINDS:-a,b}'|split(',')|map('trim')|select|list) }}\"",
+            "api_token: \"${TYPED_AUTH_API_TOKEN:?Who we are}\"",
+            "kind: \"{% if '${TYPED_HOW:-}' %}${TYPED_HOW:-}{% endif %}\"",
+            "api_token: \"${TYPED_A}\"",
+            "has_more_path: [more]",
+            "max_concurrency: 3",
+        ],
+    );
+    // Where the side names the address of the next page, nothing is lost by it.
+    let ignored = lost(&start).into_iter().filter(|note| note.contains("ignore_stream_slicer")).count();
+    assert_eq!(ignored, 1, "{:#?}", lost(&start));
+    // A way of which a part cannot be told leads somewhere else.
+    assert_eq!(start.yaml.matches("field_path: [rows]").count(), 3, "{}", start.yaml);
+    for (line, part) in [
+        (28, "it has the filter `regex_search`"),
+        (24, "nothing is sent: there is no parameter"),
+        (26, "it asks whether `config.get('how')` is there at all"),
+        (27, "is no single text"),
+        (37, "is what a poll does by itself"),
+        (50, "the first that is named, `token`, is taken; the code around it, and `basic`"),
+        (54, "`field_path`"),
+        (61, "it is code of Airbyte's; say by `authenticator`"),
+        (64, "`stop_condition`"),
+        (76, "the first that is no code, `renewed`, is taken; the others (`coded`) are left out"),
+    ] {
+        names(&start, line, part);
+    }
+}
+
+#[test]
+fn slices_of_one_unit_stay_as_long_as_they_are() {
+    let yaml = "streams:\n  - name: days\n    retriever: { requester: { url: 'https://x.example/days' } }\n    incremental_sync: { cursor_field: day, datetime_format: '%Y-%m-%d', start_datetime: '2026-01-01', start_time_option: { field_name: from }, end_time_option: { field_name: to }, step: P1D, cursor_granularity: P1D }\n";
+    let start = airbyte("m.yaml", "m", yaml).unwrap();
+    assert_eq!(lost(&start), Vec::<String>::new());
+    assert!(start.yaml.contains("step: \"1d\"") && !start.yaml.contains("granularity"), "{}", start.yaml);
+}
+
+/// What is refused after all is told with its reason where nothing else is left.
+#[test]
+fn what_is_refused_after_all_is_told() {
+    let yaml = "streams:\n  - name: a\n    retriever: { requester: { url: 'https://x.example/{{ stream_partition.b }}' } }\n";
+    let why = refused(yaml);
+    assert!(why.contains("names `stream_partition`"), "{why}");
 }
 
 /// Where nothing can be taken over, each stream's reason is told with its line.

@@ -22,7 +22,7 @@ pub enum Paginator {
         /// The parameter that says how many to skip. Default: `offset`.
         #[serde(default = "offset")]
         offset_param: String,
-        /// The parameter that says how many are wanted. Default: `limit`.
+        /// The parameter that says how many are wanted; empty text: the side is not told. Default: `limit`.
         #[serde(default = "limit")]
         limit_param: String,
         /// Where the answer says whether there is more: `true` or `false`.
@@ -41,7 +41,7 @@ pub enum Paginator {
         /// The parameter that names the page. Default: `page`.
         #[serde(default = "page")]
         page_param: String,
-        /// The parameter that says how many are wanted. Default: `per_page`.
+        /// The parameter that says how many are wanted; empty text: the side is not told. Default: `per_page`.
         #[serde(default = "per_page")]
         page_size_param: String,
         /// The number of the first page. Default: 1.

@@ -75,7 +75,7 @@ impl Object for Moment {
             }
             ("isoformat", []) if self.day => write(self.at, "%Y-%m-%d").map(Value::from),
             ("isoformat", []) => Ok(self.at.to_rfc3339_opts(SecondsFormat::Micros, false).into()),
-            _ => Err(Error::new(ErrorKind::UnknownMethod, format!("a time has no method `{method}`"))),
+            _ => Err(bad(format!("a time has no method `{method}`"))),
         }
     }
 

@@ -29,6 +29,26 @@ async fn everything(read: &Json, answer: fn(&Heard) -> Said) -> (Answering, Resu
 }
 
 #[tokio::test]
+async fn a_side_is_not_told_how_many_are_wanted_if_nothing_names_it() {
+    fn answer(heard: &Heard) -> Said {
+        let number = |name: &str| heard.query.get(name).and_then(|text| text.parse::<usize>().ok());
+        let from = number("offset").or(number("page").map(|page| page * 10)).unwrap_or(0);
+        plain(json!({ "items": page(from).0 }))
+    }
+    for paginator in [
+        json!({ "type": "offset", "limit_param": "" }),
+        json!({ "type": "page", "page_size": 2, "page_size_param": "", "start_from": 0 }),
+    ] {
+        let side = Answering::with(answer).await;
+        let read = side.read(&json!({ "path": "/p", "paginator": paginator }));
+        let (seen, _) = pass(&read, Scope::Everything, || {}).await.unwrap();
+        let seen: std::collections::BTreeSet<String> = ids(&seen).into_iter().collect();
+        assert_eq!(seen.len(), ALL, "{paginator}");
+        assert!(side.heard().iter().all(|heard| heard.query.len() == 1), "{paginator}");
+    }
+}
+
+#[tokio::test]
 async fn tokens_come_and_go_in_every_place() {
     fn token(heard: &Heard) -> Option<&str> {
         let body = heard.body.pointer("/page/after").or_else(|| heard.body.pointer("/after"));

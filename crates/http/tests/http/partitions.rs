@@ -352,6 +352,16 @@ async fn values_of_a_list_and_parents_of_parents() {
     let whole = pass(&connector(&url, &nested), &Scope::Everything).await;
     assert_eq!(whole.ids(), ["10", "30", "20", "40"]);
     assert!(side.heard().contains(&"/orgs/o2/projects/4/tasks".to_owned()));
+    // A key that the parents themselves are listed by, as their records are given it: what Airbyte
+    // calls `parent_slice`.
+    let mut given = nested;
+    given["path"] =
+        json!("/orgs/{{ stream_slice.extra_fields['above'] }}/projects/{{ stream_slice.project }}/tasks");
+    given["partition_router"]["extra_fields"] = json!(["above"]);
+    given["partition_router"]["parent_stream"]["partition_router"]["record_field"] = json!("above");
+    let (asked, whole) = (side.heard().len(), pass(&connector(&url, &given), &Scope::Everything).await);
+    assert_eq!(whole.ids(), ["10", "30", "20", "40"]);
+    assert!(side.heard().iter().skip(asked).any(|path| path == "/orgs/o2/projects/4/tasks"));
 }
 
 fn of_side(json: Json) -> hms_sync_http::spec::HttpSpec {

@@ -2,6 +2,8 @@
 
 use super::Import;
 use super::refs::{BadRef, Part};
+use super::tokens::is_choice;
+use super::words::Said;
 use crate::out::{Item, Out};
 
 impl Import {
@@ -21,6 +23,7 @@ impl Import {
             "SessionTokenAuthenticator" => self.session(given, &place)?,
             "JwtAuthenticator" => self.jwt(given, &place)?,
             "" => Err("it has no `type`".to_owned()),
+            _ if kind.starts_with("Custom") => return self.code(given, of, &place),
             _ => Err(format!("we have no `{kind}`")),
         };
         match said {
@@ -44,11 +47,46 @@ impl Import {
         let mut items = vec![Item::new(given.at, "type", Out::text(kind))];
         for (theirs, ours) in keys {
             let Some(value) = given.get(theirs)? else { continue };
-            let text = self.plain(&value, &format!("`{theirs}` in {place}"));
+            let text = self.secret(&value, theirs, &format!("`{theirs}` in {place}"));
             items.extend(text.map(|text| Item::new(value.at, *ours, Out::Text(text))));
         }
         let first = keys.first().map_or("type", |(theirs, _)| theirs);
         Ok(if items.len() > 1 { Ok(items) } else { Err(format!("there is no `{first}`")) })
+    }
+
+    /// What shows who we are. What depends on what people chose is for them to say.
+    pub(super) fn secret(&mut self, value: &Part<'_>, key: &str, place: &str) -> Option<String> {
+        let text = value.text()?;
+        if let Said::Plain(said) = self.variables.say(&text, value) {
+            return Some(said);
+        }
+        if !is_choice(&text) {
+            return self.plain(value, place);
+        }
+        self.notes.chose(value.at, place, "it is one of several: write it into the variable");
+        let title = if key == "token_refresh_endpoint" { "Where tokens are asked for" } else { "Who we are" };
+        Some(self.variables.chosen(&[format!("auth_{key}")], title, true))
+    }
+
+    /// Code of Airbyte's that chooses among authenticators: the first of them is taken.
+    fn code(&mut self, given: &Part<'_>, of: &str, place: &str) -> Result<Vec<Item>, BadRef> {
+        let mut inner = Vec::new();
+        for (at, name, one) in given.entries()? {
+            if one.is_map() && one.kind()?.ends_with("Authenticator") {
+                inner.push((at, name, one));
+            }
+        }
+        let Some((_, first, one)) = inner.first() else {
+            let instead = "left out: it is code of Airbyte's; say by `authenticator` who we are";
+            self.notes.lost(given.at, place, instead);
+            return Ok(Vec::new());
+        };
+        let others: Vec<String> = inner.iter().skip(1).map(|(_, name, _)| format!("`{name}`")).collect();
+        let others = if others.is_empty() { String::new() } else { format!(", and {}", others.join(", ")) };
+        let instead =
+            format!("the first that is named, `{first}`, is taken; the code around it{others} is left out");
+        self.notes.lost(given.at, place, instead);
+        self.authenticator(one, of)
     }
 
     /// A key in a header, a parameter or a body.
@@ -57,7 +95,7 @@ impl Import {
             self.notes.lost(given.at, place, "left out: it has no `api_token`");
             return Ok(Vec::new());
         };
-        let Some(token_text) = self.plain(&token, place) else { return Ok(Vec::new()) };
+        let Some(token_text) = self.secret(&token, "api_token", place) else { return Ok(Vec::new()) };
         let option = given.own("inject_into")?;
         let header = match &option {
             Some(option) => option.own("field_name")?,
@@ -80,18 +118,26 @@ impl Import {
         Ok(vec![Item::new(given.at, "authenticator", Out::Map(items))])
     }
 
-    /// One of several by what people chose: the first is taken.
+    /// One of several by what people chose: the first that is no code is taken.
     fn selected(&mut self, given: &Part<'_>, of: &str, place: &str) -> Result<Vec<Item>, BadRef> {
         let several = given.own("authenticators")?.map(|of| of.entries()).transpose()?.unwrap_or_default();
-        let Some((at, first, one)) = several.first() else {
+        let mut taken = 0;
+        while let Some((_, _, one)) = several.get(taken)
+            && one.kind()?.starts_with("Custom")
+        {
+            taken += 1;
+        }
+        let taken = if taken < several.len() { taken } else { 0 };
+        let Some((at, first, one)) = several.get(taken) else {
             self.notes.lost(given.at, place, "left out: it names no authenticators");
             return Ok(Vec::new());
         };
         if several.len() > 1 {
-            let others: Vec<String> =
-                several.iter().skip(1).map(|(_, name, _)| format!("`{name}`")).collect();
+            let others = several.iter().enumerate().filter(|(n, _)| *n != taken);
+            let others: Vec<String> = others.map(|(_, (_, name, _))| format!("`{name}`")).collect();
+            let which = if taken == 0 { "the first" } else { "the first that is no code" };
             let instead =
-                format!("the first, `{first}`, is taken; the others ({}) are left out", others.join(", "));
+                format!("{which}, `{first}`, is taken; the others ({}) are left out", others.join(", "));
             self.notes.lost(*at, place, instead);
         }
         self.authenticator(one, of)

@@ -1,5 +1,7 @@
 //! `incremental_sync`: how to ask for what changed only.
 
+use super::added::{Added, What};
+use super::errors::listed;
 use super::refs::{BadRef, Part};
 use super::words::{Said, argument};
 use super::{Import, keys};
@@ -13,6 +15,7 @@ impl Import {
         given: &Part<'_>,
         of: &str,
         parameters: &[Item],
+        added: &[Added<'_>],
     ) -> Result<Option<Item>, BadRef> {
         let place = format!("`incremental_sync` of {of}");
         if given.kind()?.starts_with("Custom") {
@@ -28,10 +31,23 @@ impl Import {
             );
             return Ok(None);
         };
+        let what = added.iter().find(|one| one.name() == Some(&field)).map(|one| &one.what);
+        let field = match what {
+            Some(What::Copy(way)) => Out::List(way.iter().map(Out::text).collect()),
+            Some(What::Computed | What::Partition(_)) => {
+                let instead = format!(
+                    "left out: `{field}` is added by `AddFields` and in no record; each poll reads everything"
+                );
+                self.notes.lost(given.at, place, instead);
+                return Ok(None);
+            }
+            Some(What::Again) | None => Out::Text(field),
+        };
         self.known(given, &place, keys::CURSOR);
-        let mut items = vec![Item::new(given.at, "cursor_field", Out::Text(field))];
+        let mut items = vec![Item::new(given.at, "cursor_field", field)];
         items.extend(self.start(given, &place, parameters)?);
         items.extend(self.formats(given, &place)?);
+        items.extend(self.other_formats(given, &place)?);
         items.extend(self.lookback(given, &place)?);
         items.extend(self.bounds(given, &place)?);
         Ok(Some(Item::new(given.at, "incremental_sync", Out::Map(items))))
@@ -55,14 +71,8 @@ impl Import {
             }
             return Ok(None);
         };
-        let Some(name) = option.own("field_name")?.or(option.own("field_path")?) else { return Ok(None) };
-        let Some(name) = self.plain(&name, place) else { return Ok(None) };
-        let into = option.word("inject_into")?.unwrap_or_default();
-        let mut items = vec![Item::new(option.at, "field_name", Out::Text(name))];
-        if !matches!(into.as_str(), "" | "request_parameter") {
-            items.push(Item::new(option.at, "inject_into", Out::Text(into)));
-        }
-        Ok(Some(Item::new(option.at, "start_time_option", Out::Map(items))))
+        let said = self.time_option(&option, place)?;
+        Ok(said.map(|said| Item::new(option.at, "start_time_option", said)))
     }
 
     /// The form in which the side is told times.
@@ -79,6 +89,25 @@ impl Import {
                 Ok(None)
             }
         }
+    }
+
+    /// The forms in which records may have times, if that is not the one that the side is told.
+    fn other_formats(&mut self, given: &Part<'_>, place: &str) -> Result<Option<Item>, BadRef> {
+        let told = given.word("datetime_format")?;
+        let mut formats = Vec::new();
+        for format in listed(given, "cursor_datetime_formats")? {
+            let Some(text) = self.plain(&format, place).filter(|text| Some(text) != told.as_ref()) else {
+                continue;
+            };
+            match ours(&text) {
+                Some(text) => formats.push(Out::Text(text)),
+                None => {
+                    let instead = format!("left out: we cannot read times as `{text}`");
+                    self.notes.lost(format.at, format!("`cursor_datetime_formats` in {place}"), instead);
+                }
+            }
+        }
+        Ok((!formats.is_empty()).then(|| Item::new(given.at, "cursor_datetime_formats", Out::List(formats))))
     }
 
     fn lookback(&mut self, given: &Part<'_>, place: &str) -> Result<Option<Item>, BadRef> {
@@ -116,58 +145,98 @@ impl Import {
     /// Where the first read begins, and how a range is cut: where we have the word, it is
     /// the same one.
     fn bounds(&mut self, given: &Part<'_>, place: &str) -> Result<Vec<Item>, BadRef> {
+        let whole = "left out: a poll asks for everything since its cursor, up to now";
         let mut items = Vec::new();
-        for (key, ours, instead) in [
-            (
-                "start_datetime",
-                "start_datetime",
-                "the first read takes everything that the side lists, however old",
-            ),
-            (
-                "start_value",
-                "start_datetime",
-                "the first read takes everything that the side lists, however old",
-            ),
-            (
-                "end_time_option",
-                "end_time_option",
-                "left out: a poll asks for everything since its cursor, up to now",
-            ),
-            ("step", "step", "left out: a poll asks for everything since its cursor, up to now"),
-        ] {
-            let Some(part) = given.own(key)? else { continue };
-            let place = format!("`{key}` in {place}");
-            match self.bound(key, &part, &place)?.filter(|_| has("IncrementalSync", ours)) {
-                Some(value) => items.push(Item::new(part.at, ours, value)),
-                None if key.starts_with("start") => self.notes.chose(part.at, place, instead),
-                None => self.notes.lost(part.at, place, instead),
+        let end = given.own("end_time_option")?;
+        if let Some(option) = &end {
+            match self.time_option(option, &format!("`end_time_option` in {place}"))? {
+                Some(value) => items.push(Item::new(option.at, "end_time_option", value)),
+                None => self.notes.lost(option.at, format!("`end_time_option` in {place}"), whole),
             }
+        }
+        let step = given.own("step")?;
+        if let Some(step) = &step {
+            match self.length(step) {
+                Some(span) => items.push(Item::new(step.at, "step", Out::Text(span))),
+                None => self.notes.lost(step.at, format!("`step` in {place}"), whole),
+            }
+        }
+        let length = items.iter().find(|item| item.key == "step").map(|item| item.value.clone());
+        let is_cut = length.is_some();
+        if let Some(gap) = given.own("cursor_granularity")?.filter(|_| is_cut)
+            && let Some(span) = self.length(&gap).filter(|span| span != "0s")
+            // A slice of one unit has nothing to leave out: its boundary is read twice.
+            && length != Some(Out::text(&span))
+        {
+            items.push(Item::new(gap.at, "cursor_granularity", Out::Text(span)));
+        }
+        if let Some(start) = given.own("start_datetime")?.or(given.own("start_value")?) {
+            let start_text = self.beginning(&start, &format!("`start_datetime` in {place}"), is_cut)?;
+            items.push(Item::new(start.at, "start_datetime", Out::Text(start_text)));
+        }
+        if let Some(end) = given.own("end_datetime")? {
+            items.extend(self.end(&end, place)?);
         }
         Ok(items)
     }
 
-    fn bound(&mut self, key: &str, part: &Part<'_>, place: &str) -> Result<Option<Out>, BadRef> {
-        match key {
-            "step" => Ok(self.length(part).map(Out::Text)),
-            "end_time_option" => {
-                let Some(name) = part.own("field_name")? else { return Ok(None) };
-                let Some(name) = self.plain(&name, place) else { return Ok(None) };
-                Ok(Some(Out::Map(vec![Item::new(part.at, "field_name", Out::Text(name))])))
-            }
+    /// From when on anything is read: what is made of choices and of the clock is for people to say.
+    fn beginning(&mut self, part: &Part<'_>, place: &str, is_needed: bool) -> Result<String, BadRef> {
+        let inner = part.own("datetime")?.unwrap_or_else(|| part.clone());
+        let text = inner.text().unwrap_or_default();
+        // Our `start_datetime` brings what is written into the form of the cursor itself.
+        let bare = argument(&text, "format_datetime").map(|first| format!("{{{{ {first} }}}}"));
+        if let Said::Plain(text) = self.variables.say(bare.as_deref().unwrap_or(&text), &inner) {
+            return Ok(text);
+        }
+        let key = config_key(&text).unwrap_or_else(|| vec!["start_date".to_owned()]);
+        let instead = if is_needed {
+            "it is made of choices or of the clock: write a day or a time into the variable"
+        } else {
+            "it is made of choices or of the clock: write a day or a time into the variable; without it the first read takes everything"
+        };
+        self.notes.chose(inner.at, place, instead);
+        Ok(self.variables.chosen(&key, "From when on records are read", is_needed))
+    }
+
+    /// Up to when: now, unless people say so.
+    fn end(&mut self, part: &Part<'_>, place: &str) -> Result<Option<Item>, BadRef> {
+        let inner = part.own("datetime")?.unwrap_or_else(|| part.clone());
+        let text = inner.text().unwrap_or_default();
+        let is_now = ["now_utc", "today_utc", "today_with_timezone"].iter().any(|word| text.contains(word));
+        match self.variables.say(&text, &inner) {
+            Said::Plain(text) if !is_now => Ok(Some(Item::new(inner.at, "end_datetime", Out::Text(text)))),
+            _ if is_now && config_key(&text).is_none() => Ok(None),
             _ => {
-                let inner = part.own("datetime")?.unwrap_or_else(|| part.clone());
-                // Our `start_datetime` brings what is written into the form of the cursor itself.
-                let bare = |text: String| match argument(&text, "format_datetime") {
-                    Some(first) => format!("{{{{ {first} }}}}"),
-                    None => text,
-                };
-                match inner.text().map(bare).map(|text| self.variables.say(&text, &inner)) {
-                    Some(Said::Plain(text)) => Ok(Some(Out::Text(text))),
-                    _ => Ok(None),
-                }
+                let instead = "left out: a poll reads up to now; set `end_datetime` to end before";
+                self.notes.lost(inner.at, format!("`end_datetime` in {place}"), instead);
+                Ok(None)
             }
         }
     }
+
+    /// Where in a request a time goes.
+    fn time_option(&mut self, option: &Part<'_>, place: &str) -> Result<Option<Out>, BadRef> {
+        let Some(name) = option.own("field_name")?.or(option.own("field_path")?) else { return Ok(None) };
+        let name = match name.elements()? {
+            Some(_) => self.same(&name, place, 0)?,
+            None => self.plain(&name, place).map(Out::Text),
+        };
+        let Some(name) = name else { return Ok(None) };
+        let into = option.word("inject_into")?.unwrap_or_default();
+        let mut items = vec![Item::new(option.at, "field_name", name)];
+        if !matches!(into.as_str(), "" | "request_parameter") {
+            items.push(Item::new(option.at, "inject_into", Out::Text(into)));
+        }
+        Ok(Some(Out::Map(items)))
+    }
+}
+
+/// The first key of the configuration that a text names.
+fn config_key(text: &str) -> Option<Vec<String>> {
+    let at = text.find("config")?;
+    let rest = text.get(at..)?;
+    super::terms::leading_way(rest, "config")
 }
 
 /// Whether a type of ours has a key.

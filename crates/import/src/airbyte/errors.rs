@@ -2,6 +2,7 @@
 //! A filter whose condition cannot be said goes with it: it would fit too much.
 
 use super::refs::{BadRef, Part};
+use super::words::Said;
 use super::{Import, keys};
 use crate::out::{Item, Out};
 
@@ -20,7 +21,10 @@ impl Import {
 
     fn handler(&mut self, given: &Part<'_>, place: &str, depth: usize) -> Result<Vec<Item>, BadRef> {
         let kind = given.kind()?;
-        let ours = matches!(kind.as_str(), "" | "DefaultErrorHandler" | "CompositeErrorHandler");
+        let beside = ["response_filters", "error_handlers", "backoff_strategies"];
+        // What stands beside the code is taken as usual, and the code named.
+        let is_code = kind.starts_with("Custom") && given.keys().iter().any(|(_, key)| beside.contains(key));
+        let ours = is_code || matches!(kind.as_str(), "" | "DefaultErrorHandler" | "CompositeErrorHandler");
         if !ours || depth > MAX_DEPTH {
             let what = if ours { "it stands too deep".to_owned() } else { format!("we have no `{kind}`") };
             self.notes.lost(given.at, place, format!("left out: {what}; 429 and 5xx are tried again"));
@@ -62,7 +66,19 @@ impl Import {
         self.known(given, place, keys::FILTER);
         let mut message = None;
         if let Some(said) = given.own("error_message")? {
-            let text = self.plain(&said, &format!("`error_message` in {place}"));
+            // Words for people: they may quote what the side answered.
+            let text = match self.variables.say(&said.text().unwrap_or_default(), &said) {
+                Said::Plain(text) => Some(text),
+                Said::Template(text) if text.contains("response") => Some(text),
+                Said::Template(_) | Said::Cannot(_) => {
+                    self.notes.chose(
+                        said.at,
+                        format!("`error_message` in {place}"),
+                        "our own words are used",
+                    );
+                    None
+                }
+            };
             message = text.map(|text| Item::new(said.at, "error_message", Out::Text(text)));
         }
         let conditions = self.conditions(given, place)?;
@@ -122,7 +138,17 @@ impl Import {
         };
         self.known(given, place, keys);
         let mut items = vec![Item::new(given.at, "type", Out::text(ours))];
-        items.extend(self.some(given, keys, place)?);
+        for item in self.some(given, keys, place)? {
+            // A number that is text there, as the default of a variable is.
+            let value = match item.value {
+                Out::Text(text) if item.key != "header" => match number(&text) {
+                    Some(number) => Out::Plain(number),
+                    None => Out::Text(text),
+                },
+                value => value,
+            };
+            items.push(Item { value, ..item });
+        }
         Ok(Some(Out::Map(items)))
     }
 
@@ -136,6 +162,13 @@ impl Import {
         }
         Ok(items)
     }
+}
+
+/// A number in a text, or in what stands in for a variable.
+fn number(text: &str) -> Option<String> {
+    let default = text.split_once(":-").and_then(|(_, rest)| rest.strip_suffix('}'));
+    let text = default.unwrap_or(text).trim();
+    text.parse::<f64>().is_ok_and(f64::is_finite).then(|| text.to_owned())
 }
 
 /// The elements behind a key.

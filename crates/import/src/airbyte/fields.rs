@@ -1,5 +1,6 @@
 //! A stream's schema as fields: read from the source, given to the second side.
 
+use super::added::{Added, What};
 use super::refs::{BadRef, Part};
 use super::stream::Records;
 use super::{Import, OTHER};
@@ -29,13 +30,15 @@ impl Import {
         &mut self,
         stream: &Part<'_>,
         records: &Records,
+        added: &[Added<'_>],
         side: &str,
         of: &str,
     ) -> Result<Fields, BadRef> {
-        let gone = self.transformed(stream, of)?;
+        let mut gone = self.transformed(stream, of)?;
+        gone.extend(self.computed(added, records, of));
         let mut properties = self.properties(stream, of)?;
         properties.retain(|(_, name, _)| !gone.contains(name));
-        let keys = records.key.iter().filter_map(|path| path.first().cloned());
+        let keys = records.names.iter().cloned();
         let wanted = records.cursor.clone().filter(|field| !field.contains('.'));
         for name in keys.rev().collect::<Vec<_>>().into_iter().chain(wanted) {
             if !properties.iter().any(|(_, there, _)| *there == name) {
@@ -54,10 +57,12 @@ impl Import {
                 );
                 continue;
             }
-            let key = records.key.iter().find(|path| path.first() == Some(&property));
+            let mut keys = records.names.iter().zip(&records.key);
+            let key = keys.find_map(|(name, path)| (*name == property).then_some(path));
             let is_key = key.is_some();
             let there = if is_key { format!("{side}_{field}") } else { field.clone() };
-            let here = key.map_or_else(|| way(std::slice::from_ref(&property)), |path| way(path));
+            let own = || way(copied(added, &property).unwrap_or(std::slice::from_ref(&property)));
+            let here = key.map_or_else(own, |path| way(path));
             let ty = if is_key && ty == "json" { "string" } else { ty };
             let from = Out::Flow(vec![
                 Item::own("path", Out::text(here)),
@@ -103,13 +108,40 @@ impl Import {
         Ok(found)
     }
 
+    /// Says what is added and not taken over, and which properties are in no record for it.
+    fn computed(&mut self, added: &[Added<'_>], records: &Records, of: &str) -> Vec<String> {
+        let mut gone = Vec::new();
+        for one in added {
+            let name = one.path.join(".");
+            let is_nested = one.name().is_none();
+            let instead = match &one.what {
+                What::Partition(_) => continue,
+                What::Copy(_) if !is_nested => continue,
+                What::Again => "left out: what the side writes there is taken as it stands",
+                What::Copy(_) | What::Computed if is_nested => {
+                    "left out: the member above it is taken as the side writes it"
+                }
+                What::Copy(_) | What::Computed => {
+                    "left out: it is computed, and in no record of the side; an expression of a field (`to`, `from`) can"
+                }
+            };
+            self.notes.lost(
+                one.of.at,
+                format!("`AddFields` of `{name}` in `transformations` of {of}"),
+                instead,
+            );
+            let is_key = |name: &String| records.names.contains(name);
+            if one.what == What::Computed {
+                gone.extend(one.name().map(str::to_owned).filter(|name| !is_key(name)));
+            }
+        }
+        gone
+    }
+
     /// Transformations: what they take out is no field; the others are left out.
     fn transformed(&mut self, stream: &Part<'_>, of: &str) -> Result<BTreeSet<String>, BadRef> {
         let mut gone = BTreeSet::new();
-        let retriever = stream.own("retriever")?;
-        let router = retriever.map(|retriever| retriever.own("partition_router")).transpose()?.flatten();
-        let mut is_parted = router.is_some();
-        let all = stream.own("transformations")?.map(|list| list.elements()).transpose()?.flatten();
+        let all = stream.get("transformations")?.map(|list| list.elements()).transpose()?.flatten();
         for one in all.unwrap_or_default() {
             let kind = one.kind()?;
             if kind == "RemoveFields" && one.own("condition")?.is_none() {
@@ -125,21 +157,22 @@ impl Import {
                 }
                 continue;
             }
-            if is_parted && super::partitions::adds_partition(&one)?.is_some() {
-                // It is what `record_field` does.
-                is_parted = false;
+            if kind == "AddFields" {
                 continue;
             }
-            let instead = match kind.as_str() {
-                "AddFields" => {
-                    "left out: what is computed has no place on the side; an expression of a field (`to`, `from`) can"
-                }
-                _ => "left out: fields are mapped one by one, by their paths",
-            };
+            let instead = "left out: fields are mapped one by one, by their paths";
             self.notes.lost(one.at, format!("`{kind}` in `transformations` of {of}"), instead);
         }
         Ok(gone)
     }
+}
+
+/// Where in a record the side has what is copied to a property.
+fn copied<'a>(added: &'a [Added<'_>], property: &str) -> Option<&'a [String]> {
+    added.iter().find_map(|one| match &one.what {
+        What::Copy(way) if one.name() == Some(property) => Some(way.as_slice()),
+        _ => None,
+    })
 }
 
 /// Our type for a property.

@@ -26,9 +26,23 @@ pub(super) const MANIFEST: &[&str] = &[
     "concurrency_level",
     "description",
 ];
-pub(super) const SPEC: &[&str] =
-    &["connection_specification", "connectionSpecification", "documentation_url", "documentationUrl"];
-pub(super) const STREAM: &[&str] = &["retriever", "incremental_sync", "schema_loader", "transformations"];
+pub(super) const SPEC: &[&str] = &[
+    "connection_specification",
+    "connectionSpecification",
+    "documentation_url",
+    "documentationUrl",
+    "changelog_url",
+    "changelogUrl",
+    "additionalProperties",
+];
+pub(super) const STREAM: &[&str] = &[
+    "retriever",
+    "incremental_sync",
+    "schema_loader",
+    "transformations",
+    // There is no state of Airbyte's to take over.
+    "state_migrations",
+];
 pub(super) const RETRIEVER: &[&str] =
     &["requester", "record_selector", "paginator", "partition_router", "decoder"];
 pub(super) const REQUESTER: &[&str] = &[
@@ -137,7 +151,6 @@ pub(super) const INSTEAD: &[(&str, &str)] = &[
         "left out: streams that are found at run time; add a collection for each that you need",
     ),
     ("stream_groups", "left out: all requests of a side share one budget"),
-    ("state_migrations", "left out: there is no state of Airbyte's to take over"),
     ("file_uploader", "left out: records are kept in step, files are not fetched"),
     ("advanced_auth", "left out: the consent is not asked for; put the tokens into the environment"),
     ("config_normalization_rules", "left out: values of the environment are taken as they are"),

@@ -1,11 +1,36 @@
 //! Paginators: how a listing is cut into pages.
 
 use super::refs::{BadRef, Part};
+use super::terms::split;
 use super::{Import, keys};
 use crate::out::{Item, Out};
 
 impl Import {
-    pub(super) fn paginator(&mut self, given: &Part<'_>, of: &str) -> Result<Option<Item>, BadRef> {
+    /// How many records are wanted, where the body of a request says so: the same each time.
+    pub(super) fn size_in_body(
+        &mut self,
+        given: &Part<'_>,
+        of: &str,
+    ) -> Result<Option<(String, Item)>, BadRef> {
+        let Some(option) = given.own("page_size_option")? else { return Ok(None) };
+        let Some(strategy) = given.own("pagination_strategy")? else { return Ok(None) };
+        if option.word("inject_into")?.as_deref() != Some("body_json") {
+            return Ok(None);
+        }
+        let place = format!("`page_size_option` in `paginator` of {of}");
+        let Some(size) = self.count(strategy.get("page_size")?, &place) else { return Ok(None) };
+        let Some(name) = option.own("field_name")?.and_then(|name| self.plain(&name, &place)) else {
+            return Ok(None);
+        };
+        Ok(Some((name, Item::new(option.at, "page_size", Out::number(size)))))
+    }
+
+    pub(super) fn paginator(
+        &mut self,
+        given: &Part<'_>,
+        is_post: bool,
+        of: &str,
+    ) -> Result<Option<Item>, BadRef> {
         let place = format!("`paginator` of {of}");
         if given.kind()? == "NoPagination" {
             return Ok(None);
@@ -18,8 +43,11 @@ impl Import {
         self.known(&strategy, &place, keys::STRATEGY);
         let size = strategy.get("page_size")?;
         let size = self.count(size, &format!("`page_size` in {place}"));
-        let size_name =
-            self.option(given.own("page_size_option")?, &format!("`page_size_option` in {place}"))?;
+        let size_option = given.own("page_size_option")?;
+        let into = size_option.as_ref().map(|option| option.word("inject_into")).transpose()?.flatten();
+        // What the body says of it is there already.
+        let size_option = size_option.filter(|_| !(is_post && into.as_deref() == Some("body_json")));
+        let size_name = self.option(size_option, &format!("`page_size_option` in {place}"))?;
         let token = given.own("page_token_option")?;
         let by_path = token.as_ref().map(Part::kind).transpose()?.is_some_and(|kind| kind == "RequestPath");
         let kind = strategy.kind()?;
@@ -33,7 +61,8 @@ impl Import {
                 put("type", Some(Out::text("offset")));
                 put("page_size", size.map(Out::number));
                 put("offset_param", name.map(Out::Text));
-                put("limit_param", size_name.map(Out::Text));
+                // Airbyte does not tell a side what nothing names.
+                put("limit_param", Some(Out::Text(size_name.unwrap_or_default())));
             }
             "PageIncrement" => {
                 let name = self.option(token, &format!("`page_token_option` in {place}"))?;
@@ -42,7 +71,7 @@ impl Import {
                 put("type", Some(Out::text("page")));
                 put("page_size", size.map(Out::number));
                 put("page_param", name.map(Out::Text));
-                put("page_size_param", size_name.map(Out::Text));
+                put("page_size_param", Some(Out::Text(size_name.unwrap_or_default())));
                 put("start_from", Some(Out::number(first)));
             }
             "CursorPagination" => {
@@ -80,7 +109,7 @@ impl Import {
             self.notes.lost(strategy.at, place, "left out: it has no `cursor_value`; one page is read");
             return Ok(None);
         };
-        let text = value.text().unwrap_or_default();
+        let text = bare(value.text().unwrap_or_default());
         let mut items: Vec<Item> = Vec::new();
         let mut put = |from: &Part<'_>, key: &str, value: Option<Out>| {
             items.extend(value.map(|value| Item::new(from.at, key, value)));
@@ -91,13 +120,11 @@ impl Import {
             put(&value, "type", Some(Out::text("link_header")));
         } else if let Some(way) = way.clone().filter(|_| by_path) {
             put(&value, "type", Some(Out::text("next_url")));
-            put(&value, "next_url_path", Some(Out::List(way.into_iter().map(Out::Text).collect())));
+            put(&value, "next_url_path", Some(list(way)));
         } else {
             put(&value, "type", Some(Out::text("cursor")));
-            match way {
-                Some(way) => {
-                    put(&value, "cursor_path", Some(Out::List(way.into_iter().map(Out::Text).collect())));
-                }
+            match way.clone() {
+                Some(way) => put(&value, "cursor_path", Some(list(way))),
                 None => match self.variables.formula(&text, &value) {
                     Ok(expression) => {
                         put(&value, "cursor_value", Some(Out::Text(format!("{{{{ {expression} }}}}"))));
@@ -136,9 +163,75 @@ impl Import {
                 }
             }
         }
+        if link || by_path {
+            let known = way.as_ref();
+            items.extend(self.end_of_links(strategy, known.filter(|_| !link), link, place)?);
+        }
+        let mut put = |from: &Part<'_>, key: &str, value: Option<Out>| {
+            items.extend(value.map(|value| Item::new(from.at, key, value)));
+        };
         put(strategy, "page_size", size.filter(|_| size_name.is_some()).map(Out::number));
         put(strategy, "limit_param", size_name.map(Out::Text));
         Ok(Some(Item::new(given.at, "paginator", Out::Map(items))))
+    }
+}
+
+/// A cursor without the filters that keep Airbyte from taking it for something else than text.
+fn bare(text: String) -> String {
+    let Some(inside) = text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")) else {
+        return text;
+    };
+    let mut terms = split(inside, &["|"]);
+    let kept = |term: &str| matches!(term.trim(), "tojson" | "tojson()" | "urlencode" | "string");
+    while terms.len() > 1 && terms.last().is_some_and(|term| kept(term)) {
+        terms.pop();
+    }
+    format!("{{{{ {} }}}}", terms.join("|").trim())
+}
+
+fn list(way: Vec<String>) -> Out {
+    Out::List(way.into_iter().map(Out::Text).collect())
+}
+
+/// Where an answer says that there is more, of a condition that it does not.
+fn more_in(condition: &str) -> Option<Vec<String>> {
+    let denied = condition.strip_prefix("not ");
+    let is_false = ["is false", "== false", "== False"].iter().find_map(|no| condition.strip_suffix(no));
+    super::terms::way_into(denied.or(is_false)?.trim(), "response")
+}
+
+/// Whether a condition says no more than that no next page is named.
+fn is_end(condition: &str) -> bool {
+    let asks =
+        condition.contains("not in") || condition.starts_with("not ") || condition.ends_with("is none");
+    asks && (condition.contains("next") || condition.contains("link"))
+}
+
+impl Import {
+    /// What a condition that ends a listing says where its answers name the next page: where there
+    /// is more, or no more than that there is no next page.
+    fn end_of_links(
+        &mut self,
+        strategy: &Part<'_>,
+        known: Option<&Vec<String>>,
+        link: bool,
+        place: &str,
+    ) -> Result<Option<Item>, BadRef> {
+        let Some(stop) = strategy.get("stop_condition")? else { return Ok(None) };
+        let told = stop.text().unwrap_or_default();
+        let inner = told.trim().trim_start_matches("{{").trim_end_matches("}}").trim();
+        match more_in(inner) {
+            Some(more) if Some(&more) == known => {}
+            Some(more) if !link => {
+                return Ok(Some(Item::new(stop.at, "has_more_path", list(more))));
+            }
+            _ if is_end(inner) => {}
+            _ => {
+                let instead = "left out: a listing ends where no next page is named";
+                self.notes.lost(stop.at, format!("`stop_condition` in {place}"), instead);
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -155,5 +248,5 @@ struct Cursor<'p, 'm> {
 /// The way into `name` if that is all there is: `{{ response['meta'].get('next', {}) }}`.
 fn place_in(text: &str, name: &str) -> Option<Vec<String>> {
     let inside = text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
-    super::words::way_into(inside, name)
+    super::terms::way_into(inside, name)
 }

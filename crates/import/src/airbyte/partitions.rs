@@ -1,8 +1,13 @@
 //! Partition routers: what a stream is listed by, parent by parent or value by value.
 
+use super::added::{What, added};
+use super::errors::listed;
 use super::refs::{BadRef, Part};
 use super::{Import, keys, slug, texts};
 use crate::out::{Item, Out};
+
+/// Airbyte's name of it.
+const SUBSTREAM: &str = "SubstreamPartitionRouter";
 
 /// So deep may parents have parents.
 const MAX_DEPTH: usize = 4;
@@ -39,11 +44,18 @@ impl Import {
         router: &Part<'_>,
         place: &str,
     ) -> Result<Option<Vec<Item>>, BadRef> {
-        let mut items = match router.kind()?.as_str() {
-            "SubstreamPartitionRouter" => self.parents(stream, router, place)?,
-            "ListPartitionRouter" => self.values(router, place)?,
+        let kind = router.kind()?;
+        let has_parents = router.own("parent_stream_configs")?.is_some();
+        let is_code = kind.starts_with("Custom");
+        let (ours, mut items) = match kind.as_str() {
+            "" if has_parents => (SUBSTREAM, self.parents(stream, router, place)?),
+            "" if router.own("values")?.is_some() => ("ListPartitionRouter", self.values(router, place)?),
+            // What stands beside the code is taken as usual, and the code named.
+            _ if is_code && has_parents => (SUBSTREAM, self.parents(stream, router, place)?),
+            SUBSTREAM => (SUBSTREAM, self.parents(stream, router, place)?),
+            "ListPartitionRouter" => ("ListPartitionRouter", self.values(router, place)?),
             kind => {
-                let what = if kind.starts_with("Custom") {
+                let what = if is_code {
                     "left out: it is code of Airbyte's".to_owned()
                 } else {
                     format!("left out: we have no `{kind}`")
@@ -55,8 +67,8 @@ impl Import {
         if items.is_empty() {
             return Ok(None);
         }
-        items.insert(0, Item::new(router.at, "type", Out::Text(router.kind()?)));
-        items.extend(record_field(stream)?);
+        items.insert(0, Item::new(router.at, "type", Out::text(ours)));
+        items.extend(record_field(stream, router)?);
         Ok(Some(items))
     }
 
@@ -152,7 +164,12 @@ impl Import {
             self.notes.lost(requester.at, place, instead);
             return Ok(None);
         }
+        let above = std::mem::take(&mut self.variables.grandparents);
         let mut read = self.read(parent, &retriever, &requester, there.path, &of)?;
+        if !std::mem::replace(&mut self.variables.grandparents, above).is_empty() {
+            self.notes.lost(parent.at, place, "left out: its parent names a key of its own parent's parent");
+            return Ok(None);
+        }
         read.extend(there.handler);
         // Parents are always listed whole.
         read.retain(|item| {
@@ -174,39 +191,37 @@ impl Import {
     }
 }
 
-/// `AddFields` of the partition alone: where the record gets it.
-fn record_field(stream: &Part<'_>) -> Result<Option<Item>, BadRef> {
-    let all = stream.own("transformations")?.map(|list| list.elements()).transpose()?.flatten();
-    for one in all.unwrap_or_default() {
-        if let Some((path, of)) = adds_partition(&one)? {
-            let path = path.into_iter().map(Out::Text).collect();
-            return Ok(Some(Item::new(of.at, "record_field", Out::List(path))));
+/// `AddFields` of the partition: where the record gets it.
+fn record_field(stream: &Part<'_>, router: &Part<'_>) -> Result<Option<Item>, BadRef> {
+    let named = named_by(router)?;
+    let found = added(stream)?.into_iter().find_map(|one| match one.what {
+        What::Partition(name) if named.contains(&name) && !one.path.is_empty() => {
+            let path = one.path.into_iter().map(Out::Text).collect();
+            Some(Item::new(one.of.at, "record_field", Out::List(path)))
         }
-    }
-    Ok(None)
+        _ => None,
+    });
+    Ok(found)
 }
 
-/// Whether a transformation does nothing but put the partition into the record, and where.
-pub(super) fn adds_partition<'m>(one: &Part<'m>) -> Result<Option<(Vec<String>, Part<'m>)>, BadRef> {
-    if one.kind()? != "AddFields" || one.own("condition")?.is_some() {
-        return Ok(None);
+/// What the partitions of a stream are called.
+pub(super) fn fields_of(stream: &Part<'_>) -> Result<Vec<String>, BadRef> {
+    let retriever = stream.get("retriever")?;
+    let router = retriever.map(|retriever| retriever.own("partition_router")).transpose()?.flatten();
+    let Some(router) = router else { return Ok(Vec::new()) };
+    let mut all = Vec::new();
+    for one in router.elements()?.unwrap_or_else(|| vec![router.clone()]) {
+        all.extend(named_by(&one)?);
     }
-    let fields = one.own("fields")?.map(|list| list.elements()).transpose()?.flatten().unwrap_or_default();
-    let [field] = fields.as_slice() else { return Ok(None) };
-    let value = field.word("value")?.unwrap_or_default();
-    let path = field.own("path")?.map(|path| path.elements()).transpose()?.flatten().unwrap_or_default();
-    let path: Vec<String> = path.iter().filter_map(Part::text).collect();
-    Ok((is_partition(&value) && !path.is_empty()).then(|| (path, field.clone())))
+    Ok(all)
 }
 
-/// `{{ stream_partition.id }}`, `{{ stream_slice['id'] }}`.
-fn is_partition(value: &str) -> bool {
-    let inner = value.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
-    let inner = inner.map(str::trim).unwrap_or_default();
-    let way = inner.strip_prefix("stream_partition").or(inner.strip_prefix("stream_slice"));
-    let way = way.unwrap_or_default();
-    let is_step =
-        |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '[' | ']' | '\'' | '"' | '(' | ')');
-    let member = way.trim_start_matches(['.', '[', '\'', '"']);
-    way.chars().all(is_step) && !member.is_empty() && !member.starts_with("extra_fields")
+/// What the partitions of a router are called.
+fn named_by(router: &Part<'_>) -> Result<Vec<String>, BadRef> {
+    let mut all: Vec<String> =
+        router.own("cursor_field")?.and_then(|field| field.text()).into_iter().collect();
+    for parent in listed(router, "parent_stream_configs")? {
+        all.extend(parent.word("partition_field")?);
+    }
+    Ok(all)
 }

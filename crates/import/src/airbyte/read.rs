@@ -1,6 +1,7 @@
 //! A retriever as `read`: how records are listed, and where they are in an answer.
 
 use super::refs::{BadRef, Part};
+use super::terms::split;
 use super::words::Said;
 use super::{Import, keys};
 use crate::out::{Item, Out};
@@ -31,17 +32,23 @@ impl Import {
         }
         items.extend(self.body(&provider, of)?);
         if let Some(selector) = retriever.own("record_selector")? {
-            items.extend(self.selector(&selector, of)?);
+            let cursor = stream.get("incremental_sync")?.is_some();
+            items.extend(self.selector(&selector, cursor, of)?);
         }
         if let Some(decoder) = retriever.own("decoder")? {
             items.extend(self.decoder(&decoder, of)?);
         }
         if let Some(paginator) = retriever.own("paginator")? {
-            items.extend(self.paginator(&paginator, of)?);
+            let is_post =
+                items.iter().any(|item| item.key == "http_method" && item.value == Out::text("POST"));
+            if is_post && let Some((name, size)) = self.size_in_body(&paginator, of)? {
+                sized(&mut items, name, size);
+            }
+            items.extend(self.paginator(&paginator, is_post, of)?);
         }
         let mut sync = None;
         if let Some(given) = stream.get("incremental_sync")? {
-            sync = self.incremental(&given, of, &parameters)?;
+            sync = self.incremental(&given, of, &parameters, &super::added::added(stream)?)?;
         }
         if let Some(router) = retriever.own("partition_router")? {
             items.extend(self.router(stream, &router, of)?);
@@ -62,7 +69,14 @@ impl Import {
         let given = match requester.own("request_body_json")? {
             Some(given) => Some(given),
             None => match requester.own("request_body")? {
-                Some(body) if body.kind()? == "RequestBodyJsonObject" => body.own("value")?,
+                Some(body)
+                    if matches!(body.kind()?.as_str(), "RequestBodyJsonObject" | "RequestBodyGraphQL") =>
+                {
+                    body.own("value")?
+                }
+                Some(body) if body.kind()? == "RequestBodyPlainText" => {
+                    return Ok(self.text_body(&body, of));
+                }
                 Some(body) => {
                     let instead = "left out: a listing is asked for by its address or by JSON";
                     self.notes.lost(body.at, format!("`request_body` of {of}"), instead);
@@ -75,11 +89,25 @@ impl Import {
         let value = self.same(&given, &format!("`request_body_json` of {of}"), 0)?;
         Ok(value
             .filter(|value| !value.is_empty())
-            .map(|value| Item::new(given.at, "request_body_json", value)))
+            .map(|value| Item::new(given.at, "request_body_json", untyped(value))))
+    }
+
+    /// A body that is text.
+    fn text_body(&mut self, body: &Part<'_>, of: &str) -> Option<Item> {
+        let value = body.own("value").ok()??;
+        match self.variables.say(&value.text()?, &value) {
+            Said::Plain(text) | Said::Template(text) => {
+                Some(Item::new(value.at, "request_body_text", Out::Text(text)))
+            }
+            Said::Cannot(why) => {
+                self.notes.lost(value.at, format!("`request_body` of {of}"), format!("left out: {why}"));
+                None
+            }
+        }
     }
 
     /// Where the records are, and which are taken.
-    fn selector(&mut self, selector: &Part<'_>, of: &str) -> Result<Option<Item>, BadRef> {
+    fn selector(&mut self, selector: &Part<'_>, polls: bool, of: &str) -> Result<Option<Item>, BadRef> {
         self.known(selector, of, keys::SELECTOR);
         let mut items = Vec::new();
         if let Some(extractor) = selector.own("extractor")? {
@@ -97,7 +125,9 @@ impl Import {
             let place = format!("`record_filter` of {of}");
             let condition = filter.own("condition")?;
             let text = condition.as_ref().and_then(Part::text);
+            let text = text.map(|text| if polls { self.newer(&text, &filter, &place) } else { text });
             match text.map(|text| self.variables.formula(&text, &filter)) {
+                Some(Ok(condition)) if condition.is_empty() => {}
                 Some(Ok(condition)) => {
                     let condition =
                         Item::new(filter.at, "condition", Out::Text(format!("{{{{ {condition} }}}}")));
@@ -116,6 +146,25 @@ impl Import {
         Ok((!items.is_empty()).then(|| Item::new(selector.at, "record_selector", Out::Map(items))))
     }
 
+    /// A condition without what compares records with the cursor: that is what a poll does.
+    fn newer(&mut self, text: &str, filter: &Part<'_>, place: &str) -> String {
+        let inside = text.trim();
+        let inside = inside.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")).unwrap_or(inside);
+        let compares = |term: &&str| {
+            let named =
+                ["stream_interval", "stream_state", "stream_slice.start_time", "stream_slice['start_time']"];
+            named.iter().any(|name| term.contains(name)) && term.contains("record") && term.contains('>')
+        };
+        let terms = split(inside, &[" and "]);
+        if split(inside, &[" or "]).len() > 1 || !terms.iter().any(compares) {
+            return text.to_owned();
+        }
+        let instead = "what compares a record with the cursor is what a poll does by itself";
+        self.notes.chose(filter.at, place, instead);
+        let left: Vec<&str> = terms.into_iter().filter(|term| !compares(term)).collect();
+        left.join(" and ")
+    }
+
     fn field_path(&mut self, field: &Part<'_>, of: &str) -> Result<Option<Item>, BadRef> {
         let parts = match field.elements()? {
             Some(parts) => parts,
@@ -123,7 +172,9 @@ impl Import {
         };
         let mut way = Vec::new();
         for part in parts {
-            way.extend(self.plain(&part, &format!("`field_path` of {of}")).filter(|text| !text.is_empty()));
+            // A way of which a part is missing leads somewhere else.
+            let Some(text) = self.plain(&part, &format!("`field_path` of {of}")) else { return Ok(None) };
+            way.extend(Some(text).filter(|text| !text.is_empty()));
         }
         let way: Vec<Out> = way.into_iter().map(Out::Text).collect();
         // The answer itself: with us that is what there is without a selector, if it is a list.
@@ -176,6 +227,28 @@ impl Import {
         }
         self.notes.lost(part.at, place, "left out: it is no whole number; our default is taken");
         None
+    }
+}
+
+/// A body without Airbyte's name of its kind.
+fn untyped(value: Out) -> Out {
+    let is_kind = |item: &Item| item.key == "type" && item.value == Out::text("RequestBodyGraphQlQuery");
+    match value {
+        Out::Map(items) => Out::Map(items.into_iter().filter(|item| !is_kind(item)).collect()),
+        other => other,
+    }
+}
+
+/// Puts how many records are wanted into a body.
+fn sized(items: &mut Vec<Item>, name: String, size: Item) {
+    let size = Item { key: name, ..size };
+    match items.iter_mut().find(|item| item.key == "request_body_json") {
+        Some(Item { value: Out::Map(body), .. }) => {
+            body.retain(|item| item.key != size.key);
+            body.push(size);
+        }
+        Some(_) => {}
+        None => items.push(Item::own("request_body_json", Out::Map(vec![size]))),
     }
 }
 

@@ -125,9 +125,11 @@ impl<'m> Part<'m> {
         Ok(self.get(key)?.and_then(|part| part.text()))
     }
 
-    /// The `type` of a component.
+    /// The `type` of a component; what has a class of its own and no type is code.
     pub(crate) fn kind(&self) -> Result<String, BadRef> {
-        Ok(self.own("type")?.and_then(|part| part.text()).unwrap_or_default())
+        let kind = self.own("type")?.and_then(|part| part.text()).unwrap_or_default();
+        let is_code = kind.is_empty() && self.own("class_name")?.is_some();
+        Ok(if is_code { "CustomComponent".to_owned() } else { kind })
     }
 
     /// A parameter that is text.

@@ -2,8 +2,9 @@
 //! it takes. Requesters that are the same in all that are one side.
 
 use super::Import;
+use super::errors::listed;
 use super::refs::{BadRef, Part};
-use super::words::Said;
+use super::words::{NO_PARAMETER, Said};
 use crate::out::{Item, Out};
 use hms_sync_config::At;
 
@@ -89,7 +90,7 @@ fn inside<'o>(value: &'o Out, way: &[&str]) -> Option<&'o Out> {
     })
 }
 
-fn inside_mut<'o>(value: &'o mut Out, way: &[&str]) -> Option<&'o mut Out> {
+pub(super) fn inside_mut<'o>(value: &'o mut Out, way: &[&str]) -> Option<&'o mut Out> {
     way.iter().try_fold(value, |value, key| match value {
         Out::Map(items) => items.iter_mut().find(|item| item.key == *key).map(|item| &mut item.value),
         Out::List(_) | Out::Text(_) | Out::Plain(_) | Out::Flow(_) => None,
@@ -128,9 +129,9 @@ impl Import {
             return Ok(None);
         };
         let path = match requester.get("path")? {
-            Some(path) => match self.variables.say(&path.text().unwrap_or_default(), &path) {
-                Said::Plain(path) | Said::Template(path) => path,
-                Said::Cannot(why) => {
+            Some(path) => match self.path(&path) {
+                Ok(path) => path,
+                Err(why) => {
                     self.notes.lost(path.at, of, format!("left out: its path cannot be told, {why}"));
                     return Ok(None);
                 }
@@ -151,6 +152,15 @@ impl Import {
         Ok(Some(Place { items, path, handler }))
     }
 
+    /// A path, each value in it a part of one segment.
+    fn path(&mut self, path: &Part<'_>) -> Result<String, String> {
+        match self.variables.say(&path.text().unwrap_or_default(), path) {
+            Said::Plain(path) => Ok(path),
+            Said::Template(path) => super::paths::unfolded(&path),
+            Said::Cannot(why) => Err(why),
+        }
+    }
+
     /// A URL and the path below it. What is another for each request belongs to the path; a URL
     /// that depends on what people chose is for them to say.
     fn place(&mut self, base: &Part<'_>, path: &str, of: &str) -> Option<(String, String)> {
@@ -158,6 +168,7 @@ impl Import {
         let why = match self.variables.say(&text, base) {
             Said::Plain(url) => return Some(joined(&url, path)),
             Said::Template(url) => {
+                let url = super::paths::unfolded(&url).unwrap_or(url);
                 let path = path.trim_start_matches('/');
                 let whole =
                     if path.is_empty() { url } else { format!("{}/{path}", url.trim_end_matches('/')) };
@@ -198,11 +209,18 @@ impl Import {
         let mut items = Vec::new();
         for (at, name, value) in given.entries()? {
             let place = format!("`{key}.{name}` of {of}");
-            let Some(text) = value.text() else {
+            let listed = self.listed_properties(&value, &place)?;
+            let Some(text) = listed.or_else(|| value.text()) else {
                 self.notes.lost(
                     at,
                     place,
-                    format!("left out: it is {}, and one text is sent", value.describe()),
+                    match value.kind()?.as_str() {
+                        "QueryProperties" => {
+                            "left out: its properties are found at run time; name those that you need"
+                                .to_owned()
+                        }
+                        _ => format!("left out: it is {}, and one text is sent", value.describe()),
+                    },
                 );
                 continue;
             };
@@ -211,10 +229,32 @@ impl Import {
                 Said::Plain(text) => items.push(Item::new(at, name, Out::text(text))),
                 Said::Template(text) if templates => items.push(Item::new(at, name, Out::text(text))),
                 Said::Template(_) => self.notes.lost(at, place, "left out: it is another for each request"),
+                // Airbyte sends nothing for it either.
+                Said::Cannot(why) if why.starts_with(NO_PARAMETER) => {
+                    self.notes.chose(at, place, format!("nothing is sent: {why}"));
+                }
                 Said::Cannot(why) => self.notes.lost(at, place, format!("left out: {why}")),
             }
         }
         Ok((!items.is_empty()).then(|| Item::new(given.at, key, Out::Map(items))))
+    }
+
+    /// `QueryProperties` that are listed: names with commas between them.
+    fn listed_properties(&mut self, given: &Part<'_>, place: &str) -> Result<Option<String>, BadRef> {
+        if given.kind()? != "QueryProperties" {
+            return Ok(None);
+        }
+        let all =
+            listed(given, "always_include_properties")?.into_iter().chain(listed(given, "property_list")?);
+        let all: Vec<String> = all.filter_map(|one| one.text()).collect();
+        if all.is_empty() {
+            return Ok(None);
+        }
+        if let Some(chunks) = given.own("property_chunking")? {
+            let instead = "left out: all properties are asked for at once";
+            self.notes.lost(chunks.at, format!("`property_chunking` in {place}"), instead);
+        }
+        Ok(Some(all.join(",")))
     }
 
     /// A text that holds nothing but the environment's values.

@@ -1,7 +1,7 @@
 //! `spec.connection_specification`: what people are asked for, as variables.
 
 use super::refs::{BadRef, Part};
-use super::words::{Told, Variables};
+use super::words::{Kind, Told, Variables};
 
 /// So deep are keys looked for.
 const MAX_DEPTH: usize = 6;
@@ -30,9 +30,13 @@ fn keys(
         way.push(key.to_owned());
         let here = needed && required.iter().any(|name| name == key);
         let title = property.own("title")?.or(property.own("description")?).and_then(|of| of.text());
-        let default = property.own("default")?.or(property.own("const")?).and_then(|of| of.text());
+        let default = property.own("default")?.or(property.own("const")?);
+        let default = match default.as_ref().map(Part::elements).transpose()?.flatten() {
+            Some(list) => Some(list.iter().filter_map(Part::text).collect::<Vec<_>>().join(",")),
+            None => default.and_then(|of| of.text()),
+        };
         let title = title.unwrap_or_default();
-        variables.tell(way, Told { title, default, required: here });
+        variables.tell(way, Told { title, default, required: here, kind: kind(&property)? });
         keys(&property, way, here, variables)?;
         way.pop();
     }
@@ -45,4 +49,19 @@ fn keys(
         }
     }
     Ok(())
+}
+
+/// What a key holds, by the first type that is none of nothing.
+fn kind(property: &Part<'_>) -> Result<Kind, BadRef> {
+    let Some(given) = property.own("type")? else { return Ok(Kind::Text) };
+    let words = given.elements()?.unwrap_or_else(|| vec![given.clone()]);
+    let word = words.iter().filter_map(Part::text).find(|word| word != "null").unwrap_or_default();
+    Ok(match word.as_str() {
+        "boolean" => Kind::Truth,
+        "integer" => Kind::Integer,
+        "number" => Kind::Number,
+        "array" => Kind::List,
+        "object" => Kind::Map,
+        _ => Kind::Text,
+    })
 }

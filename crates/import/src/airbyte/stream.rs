@@ -1,5 +1,7 @@
 //! A stream as a collection between the source and the stub of the second side.
 
+use super::added::{Added, What};
+use super::grand::Mark;
 use super::refs::{BadRef, Part};
 use super::side::Sides;
 use super::{Import, OTHER, keys, slug};
@@ -10,6 +12,8 @@ use hms_sync_config::At;
 pub(super) struct Records {
     /// The ways to the properties that name a record, together if they are several.
     pub(super) key: Vec<Vec<String>>,
+    /// The field that each of them is.
+    pub(super) names: Vec<String>,
     pub(super) key_at: At,
     /// The property that grows with each change.
     pub(super) cursor: Option<String>,
@@ -28,15 +32,13 @@ impl Import {
                 item
             }));
         }
-        let Some(retriever) = stream.own("retriever")? else {
+        let Some(retriever) = stream.get("retriever")? else {
             self.notes.lost(stream.at, of, "left out: it has no `retriever`");
             return Ok(None);
         };
         let kind = retriever.kind()?;
         let requester = retriever.own("requester")?;
-        let Some(requester) =
-            requester.filter(|_| !matches!(kind.as_str(), "AsyncRetriever" | "CustomRetriever"))
-        else {
+        let Some(requester) = requester.filter(|_| kind != "AsyncRetriever") else {
             let instead = format!("left out: `{kind}` is no plain listing over HTTP");
             self.notes.lost(retriever.at, of, instead);
             return Ok(None);
@@ -47,15 +49,22 @@ impl Import {
             return Ok(None);
         }
         self.known(stream, &of, keys::STREAM);
-        self.known(&retriever, &of, keys::RETRIEVER);
+        let mut read_by = keys::RETRIEVER.to_vec();
+        if follows_addresses(&retriever)? {
+            // An address for the next page is asked as it is, without parameters of ours.
+            read_by.push("ignore_stream_slicer_parameters_on_paginated_requests");
+        }
+        self.known(&retriever, &of, &read_by);
         self.known(&requester, &of, keys::REQUESTER);
+        self.variables.grandparents.clear();
         let Some(place) = self.side(&requester, &of)? else { return Ok(None) };
         self.url = super::texts(&place.items, "url").concat();
         let side = sides.of(place.items);
-        let records = self.records(stream, &of)?;
+        let added = super::added::added(stream)?;
+        let records = self.records(stream, &added, &of)?;
         let mut read = self.read(stream, &retriever, &requester, place.path, &of)?;
         read.extend(place.handler);
-        let fields = self.fields(stream, &records, &side, &of)?;
+        let fields = self.fields(stream, &records, &added, &side, &of)?;
         let ours = Out::Map(vec![
             Item::new(records.key_at, "primary_key", key_out(&records.key)),
             Item::new(retriever.at, "read", Out::Map(read)),
@@ -69,11 +78,15 @@ impl Import {
             Item::own("sides", Out::Map(between)),
             Item::own("fields", Out::Map(fields.items)),
         ];
+        let keys = std::mem::take(&mut self.variables.grandparents);
+        if !keys.is_empty() {
+            self.marks.push(Mark { collection: slug(&name), at: stream.at, keys });
+        }
         Ok(Some(Item::new(stream.at, slug(&name), Out::Map(collection))))
     }
 
     /// What names a record, and what grows with it.
-    fn records(&mut self, stream: &Part<'_>, of: &str) -> Result<Records, BadRef> {
+    fn records(&mut self, stream: &Part<'_>, added: &[Added<'_>], of: &str) -> Result<Records, BadRef> {
         let given = stream.get("primary_key")?;
         let key_at = given.as_ref().map_or(stream.at, |given| given.at);
         let several = given.as_ref().map(Part::elements).transpose()?.flatten();
@@ -82,18 +95,41 @@ impl Import {
             (Some(given), None) => vec![path(given)?],
             (None, None) => Vec::new(),
         };
-        let key: Vec<Vec<String>> = key.into_iter().filter(|path| !path.is_empty()).collect();
-        let key = if key.is_empty() {
+        let mut key: Vec<Vec<String>> = key.into_iter().filter(|path| !path.is_empty()).collect();
+        let names = key.iter().filter_map(|path| path.first().cloned()).collect();
+        for path in &mut key {
+            let [name] = path.as_slice() else { continue };
+            match added.iter().find(|one| one.name() == Some(name)).map(|one| &one.what) {
+                Some(What::Copy(way)) => way.clone_into(path),
+                Some(What::Computed) => {
+                    let instead =
+                        format!("`{name}` is computed by `AddFields` and in no record; name another");
+                    self.notes.lost(key_at, format!("`primary_key` of {of}"), instead);
+                }
+                Some(What::Again | What::Partition(_)) | None => {}
+            }
+        }
+        let (key, names) = if key.is_empty() {
             self.notes.chose(key_at, format!("`primary_key` of {of}"), "there is none; `id` is taken");
-            vec![vec!["id".to_owned()]]
+            (vec![vec!["id".to_owned()]], vec!["id".to_owned()])
         } else {
-            key
+            (key, names)
         };
         let sync = stream.get("incremental_sync")?;
         let cursor = sync.map(|sync| sync.get("cursor_field")).transpose()?.flatten();
         let cursor = cursor.and_then(|field| self.plain(&field, &format!("`cursor_field` of {of}")));
-        Ok(Records { key, key_at, cursor })
+        let is_added =
+            |name: &String| added.iter().any(|one| one.name() == Some(name) && one.what == What::Computed);
+        let cursor = cursor.filter(|name| !is_added(name));
+        Ok(Records { key, names, key_at, cursor })
     }
+}
+
+/// Whether the next page is asked for by an address that an answer names.
+fn follows_addresses(retriever: &Part<'_>) -> Result<bool, BadRef> {
+    let paginator = retriever.own("paginator")?;
+    let option = paginator.map(|paginator| paginator.own("page_token_option")).transpose()?.flatten();
+    Ok(option.map(|option| option.kind()).transpose()?.is_some_and(|kind| kind == "RequestPath"))
 }
 
 /// A key as it is written: each part as text, or as a list where it is a way.

@@ -12,6 +12,11 @@ const ALGORITHMS: [&str; 5] = ["HS256", "HS384", "HS512", "RS256", "ES256"];
 /// The keys of an authenticator, or why there are none.
 type Keys = Result<Vec<Item>, String>;
 
+/// Whether a text depends on what people chose.
+pub(super) fn is_choice(text: &str) -> bool {
+    text.contains("config") && text.contains(" if ") && !text.contains("next_page_token")
+}
+
 impl Import {
     pub(super) fn oauth(&mut self, given: &Part<'_>, place: &str) -> Result<Keys, BadRef> {
         let grant = given.word("grant_type")?.unwrap_or_default();
@@ -30,7 +35,14 @@ impl Import {
             .filter(|key| **key != "refresh_token_updater" && !(alone && **key == "refresh_token"));
         let wanted: Vec<&str> = wanted.copied().collect();
         let mut items = vec![Item::new(given.at, "type", Out::text("oauth"))];
-        items.extend(self.some(given, &wanted, place)?);
+        for key in wanted {
+            let Some(value) = given.own(key)? else { continue };
+            let said = match value.text().filter(|text| is_choice(text)) {
+                Some(_) => self.secret(&value, key, &format!("`{key}` in {place}")).map(Out::Text),
+                None => self.same(&value, &format!("`{key}` in {place}"), 0)?,
+            };
+            items.extend(said.map(|said| Item::new(value.at, key, said)));
+        }
         Ok(Ok(items))
     }
 

@@ -2,7 +2,8 @@
 //! environment, `{{ parameters['x'] }}` the parameter, the names of a poll ours.
 
 use super::refs::Part;
-use std::collections::BTreeMap;
+use super::terms::{Place, asked, closed, literal, split, way_into};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What people are asked for before a source runs.
 #[derive(Debug, Default)]
@@ -14,6 +15,8 @@ pub(crate) struct Variables {
     pub(crate) used: BTreeMap<String, Told>,
     /// URLs that only people can say.
     urls: Vec<String>,
+    /// Keys of parents' parents that the stream being read names.
+    pub(crate) grandparents: BTreeSet<String>,
 }
 
 /// What is said of a key of the configuration.
@@ -22,6 +25,20 @@ pub(crate) struct Told {
     pub(crate) title: String,
     pub(crate) default: Option<String>,
     pub(crate) required: bool,
+    pub(crate) kind: Kind,
+}
+
+/// What a key of the configuration holds. A variable is text: an expression has to be told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Kind {
+    #[default]
+    Text,
+    Truth,
+    Integer,
+    Number,
+    /// Texts; the variable has commas between them.
+    List,
+    Map,
 }
 
 /// A text as ours.
@@ -63,7 +80,16 @@ impl Variables {
             _ if told.required => format!("${{{name}:?{title}}}"),
             _ => format!("${{{name}:-}}"),
         };
-        self.used.insert(name, told);
+        // Where one reference has nothing that stands in for it, the variable is asked for.
+        match self.used.get_mut(&name) {
+            Some(there) if there.default.is_none() => {
+                there.required |= told.required;
+                if there.title.is_empty() {
+                    there.title = told.title;
+                }
+            }
+            Some(_) | None => drop(self.used.insert(name, told)),
+        }
         reference
     }
 
@@ -76,8 +102,39 @@ impl Variables {
         });
         let key = if number == 0 { "base_url".to_owned() } else { format!("base_url_{}", number + 1) };
         let title = "The URL that all requests go below".to_owned();
-        self.told.entry(key.clone()).or_insert(Told { title, default: None, required: true });
+        self.told.entry(key.clone()).or_insert(Told { title, required: true, ..Told::default() });
         self.of(&[key], None)
+    }
+
+    /// The reference to a variable that only people can say, whatever the specification says of it.
+    pub(crate) fn chosen(&mut self, way: &[String], title: &str, required: bool) -> String {
+        let told = self.told.entry(way.join(".")).or_default();
+        if told.title.is_empty() {
+            title.clone_into(&mut told.title);
+        }
+        if required {
+            told.required = true;
+        } else if told.default.is_none() && !told.required {
+            return self.of(way, Some(""));
+        }
+        self.of(way, None)
+    }
+
+    fn kind(&self, way: &[String]) -> Kind {
+        self.told.get(&way.join(".")).map_or(Kind::Text, |told| told.kind)
+    }
+
+    /// What a key holds as a value of an expression.
+    fn typed(&mut self, way: &[String], reference: &str) -> Result<String, String> {
+        let text = format!("'{}'", reference.replace('\'', "\\'"));
+        Ok(match self.kind(way) {
+            Kind::Text => text,
+            Kind::Truth => format!("({text}|lower in ['true', '1', 'yes'])"),
+            Kind::Integer => format!("(({text} or 0)|int)"),
+            Kind::Number => format!("(({text} or 0)|float)"),
+            Kind::List => format!("({text}|split(',')|map('trim')|select|list)"),
+            Kind::Map => return Err(format!("it uses `{}` as a whole", way.join("."))),
+        })
     }
 
     /// A text of the manifest as ours.
@@ -89,7 +146,13 @@ impl Variables {
             let Some((inside, behind)) = closed(after) else {
                 return Said::Cannot("its `{{` has no `}}`".to_owned());
             };
+            // A brace beside an expression would be taken for one of its own.
+            let is_brace = literal(inside.trim()).is_some_and(|text| text.contains(['{', '}']));
             match self.expression(inside, of) {
+                Ok(Value::Text(_)) if is_brace && text.matches("{{").count() > 1 => {
+                    live = true;
+                    out.extend(["{{ ", inside.trim(), " }}"]);
+                }
                 Ok(Value::Text(text)) => out.push_str(&text),
                 Ok(Value::Live(expression)) => {
                     live = true;
@@ -126,6 +189,11 @@ impl Variables {
 
     fn expression(&mut self, inside: &str, of: &Part<'_>) -> Result<Value, String> {
         let inside = inside.trim().trim_matches('-').trim();
+        if let Some(way) = way_into(inside, "config")
+            && matches!(self.kind(&way), Kind::List | Kind::Map)
+        {
+            return Err(format!("`{}` is no single text", way.join(".")));
+        }
         if let Some(text) = self.simple(inside, of) {
             return Ok(Value::Text(text));
         }
@@ -153,7 +221,12 @@ impl Variables {
     fn atom(&mut self, atom: &str, otherwise: Option<&str>, of: &Part<'_>) -> Option<String> {
         let mut parts = split(atom, &["|"]).into_iter();
         let atom = parts.next()?.trim();
-        if !parts.all(|filter| matches!(filter.trim(), "string" | "int" | "trim")) {
+        // A list is written as it is joined.
+        let is_list = way_into(atom, "config").is_some_and(|way| self.kind(&way) == Kind::List);
+        let is_joined = |filter: &str| is_list && matches!(filter, "join(',')" | "join(\",\")");
+        let plain = |filter: &str| matches!(filter, "string" | "int" | "trim") && !is_list;
+        let mut filters = parts.map(str::trim).peekable();
+        if is_list && filters.peek().is_none() || !filters.all(|filter| plain(filter) || is_joined(filter)) {
             return None;
         }
         if let Some(text) = literal(atom) {
@@ -192,8 +265,12 @@ impl Variables {
         if let Some(method) = method(inside) {
             return Err(format!("it calls `.{method}()`, which we have no word for"));
         }
+        if let Some(filter) = filter(inside) {
+            return Err(format!("it has the filter `{filter}`, which we have no word for"));
+        }
         let mut out = String::new();
-        let mut rest = inside;
+        let inside = asked(inside);
+        let mut rest = inside.as_str();
         'next: while let Some(c) = rest.chars().next() {
             if matches!(c, '"' | '\'') {
                 let end =
@@ -204,7 +281,9 @@ impl Variables {
                 continue;
             }
             let fresh = !out.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.'));
-            for name in ["config", "parameters", "options", "stream_interval", "stream_slice"] {
+            for name in
+                ["config", "parameters", "options", "stream_interval", "stream_slice", "stream_partition"]
+            {
                 let Some(tail) = rest.strip_prefix(name).filter(|_| fresh) else { continue };
                 if tail.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
                     continue;
@@ -214,6 +293,12 @@ impl Variables {
                 let whole = format!("{name}{way}");
                 out.push_str(&self.put(&whole, name, of)?);
                 rest = after;
+                let asks = rest.trim_start().to_lowercase();
+                if name == "config"
+                    && ["is none", "is not none", "== none", "!= none"].iter().any(|w| asks.starts_with(w))
+                {
+                    return Err(format!("it asks whether `{whole}` is there at all"));
+                }
                 continue 'next;
             }
             out.push(c);
@@ -227,21 +312,48 @@ impl Variables {
         let Some(place) = Place::read(whole) else {
             return Err(format!("it uses `{name}` as a whole"));
         };
-        if matches!(name, "stream_interval" | "stream_slice") {
+        if matches!(name, "stream_interval" | "stream_slice" | "stream_partition") {
             return match place.way.first().map(String::as_str) {
+                Some("parent_slice") => self.grandparent(&place.way),
                 Some("start_time") => Ok("cursor".to_owned()),
                 Some("end_time") if super::cursor::has("IncrementalSync", "end_time_option") => {
                     Ok("cursor_end".to_owned())
                 }
                 Some("end_time") => Err("it names the end of an interval, and a poll has none".to_owned()),
-                Some(other) if name == "stream_slice" => Ok(format!("stream_partition.{other}")),
+                // More of a parent is asked for by its whole way.
+                Some("extra_fields") => Ok(whole.replacen("stream_slice", "stream_partition", 1)),
+                Some(_) if name == "stream_partition" && !whole.contains(".get(") => Ok(whole.to_owned()),
+                None if name == "stream_partition" => Ok(whole.to_owned()),
+                Some(other) if name != "stream_interval" => {
+                    let is_word = other.chars().all(|c| c.is_alphanumeric() || c == '_');
+                    let step = if is_word { format!(".{other}") } else { format!("['{other}']") };
+                    Ok(format!("stream_partition{step}"))
+                }
                 _ => Err(format!("it names `{whole}`, which a poll does not have")),
             };
         }
+        if name == "config" && !place.way.is_empty() {
+            let reference = self.of(&place.way, place.otherwise.as_deref());
+            return self.typed(&place.way, &reference);
+        }
         match self.atom(whole, None, of) {
             Some(text) => Ok(format!("'{}'", text.replace('\'', "\\'"))),
-            None => Err(format!("there is no parameter for `{whole}`")),
+            None => Err(format!("{NO_PARAMETER} for `{whole}`")),
         }
+    }
+}
+
+impl Variables {
+    /// The key of a parent's parent: the parents are to have it, and give it on.
+    fn grandparent(&mut self, way: &[String]) -> Result<String, String> {
+        let [_, key] = way else {
+            return Err("it names a parent further above than the parent's own".to_owned());
+        };
+        if key == "parent_slice" {
+            return Err("it names a parent further above than the parent's own".to_owned());
+        }
+        self.grandparents.insert(key.clone());
+        Ok(format!("stream_partition.extra_fields['{key}']"))
     }
 }
 
@@ -250,140 +362,92 @@ enum Value {
     Live(String),
 }
 
-/// A name with the way into it: `config['a'].b.get('c', 'd')`.
-#[derive(Debug, PartialEq, Eq)]
-struct Place {
-    name: String,
-    way: Vec<String>,
-    otherwise: Option<String>,
-}
-
-impl Place {
-    fn read(text: &str) -> Option<Self> {
-        let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
-        let (name, tail) = text.split_at_checked(end)?;
-        let (mut rest, mut way, mut otherwise) = (tail, Vec::new(), None);
-        while !rest.is_empty() {
-            if let Some(inside) = rest.strip_prefix(".get(") {
-                let (arguments, after) = inside.split_once(')')?;
-                // `.get('a', {}).get('b')`: what stands in for a map is nothing.
-                let (key, default) =
-                    arguments.split_once(',').map_or((arguments, None), |(k, d)| (k, Some(d.trim())));
-                way.push(literal(key.trim()).filter(|_| key.trim().starts_with(['"', '\'']))?);
-                otherwise = default.and_then(literal);
-                rest = after;
-            } else if let Some(inside) = rest.strip_prefix('[') {
-                let (key, after) = inside.split_once(']')?;
-                way.push(literal(key.trim()).filter(|_| key.trim().starts_with(['"', '\'']))?);
-                rest = after;
-            } else {
-                let inside = rest.strip_prefix('.')?;
-                let end = inside.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(inside.len());
-                let (key, after) = inside.split_at_checked(end)?;
-                if key.is_empty() || after.starts_with('(') {
-                    return None;
-                }
-                way.push(key.to_owned());
-                rest = after;
-            }
-        }
-        Some(Self { name: name.to_owned(), way, otherwise })
-    }
-
-    /// How long the way behind a name is.
-    fn length(tail: &str) -> usize {
-        let mut length = 0;
-        while let Some(rest) = tail.get(length..).filter(|rest| !rest.is_empty()) {
-            let step = if rest.starts_with(".get(") {
-                rest.find(')').map(|at| at + 1)
-            } else if rest.starts_with('[') {
-                rest.find(']').map(|at| at + 1)
-            } else if let Some(inside) = rest.strip_prefix('.') {
-                let end = inside.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(inside.len());
-                (end > 0 && !inside.get(end..).unwrap_or_default().starts_with('(')).then_some(end + 1)
-            } else {
-                None
-            };
-            match step {
-                Some(step) => length += step,
-                None => break,
-            }
-        }
-        length
-    }
-}
-
-/// The way into `name`, if an expression is nothing else; what stands in for a part does
-/// not count.
-pub(super) fn way_into(expression: &str, name: &str) -> Option<Vec<String>> {
-    let place = Place::read(expression)?;
-    (place.name == name && !place.way.is_empty()).then_some(place.way)
-}
-
-/// A literal's text: in quotes, a number, `true`.
-fn literal(text: &str) -> Option<String> {
-    for quote in ['"', '\''] {
-        if let Some(inside) = text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)) {
-            return (!inside.contains(quote)).then(|| inside.to_owned());
-        }
-    }
-    let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-'));
-    (plain || matches!(text, "true" | "false" | "True" | "False")).then(|| text.to_lowercase())
-}
-
-/// The text up to `}}` that is not in quotes, and what is behind.
-fn closed(text: &str) -> Option<(&str, &str)> {
-    let mut quote = None;
-    let mut before = ' ';
-    for (at, c) in text.char_indices() {
-        match (quote, c) {
-            (None, '}') if before == '}' => {
-                // `{'a': {}}}`: the last two are meant.
-                if text.get(at + 1..).is_some_and(|rest| rest.starts_with('}')) {
-                    continue;
-                }
-                return Some((text.get(..at - 1)?, text.get(at + 1..)?));
-            }
-            (None, '"' | '\'') => quote = Some(c),
-            (Some(open), c) if c == open => quote = None,
-            _ => {}
-        }
-        before = c;
-    }
-    None
-}
-
-/// The parts between separators that are not in quotes or brackets.
-fn split<'t>(text: &'t str, separators: &[&str]) -> Vec<&'t str> {
-    let (mut parts, mut begin, mut depth, mut quote) = (Vec::new(), 0, 0_i32, None);
-    let mut skip = 0;
-    for (at, c) in text.char_indices() {
-        if at < skip {
-            continue;
-        }
-        match (quote, c) {
-            (Some(open), c) if c == open => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'') => quote = Some(c),
-            (None, '(' | '[' | '{') => depth += 1,
-            (None, ')' | ']' | '}') => depth -= 1,
-            (None, _) if depth == 0 => {
-                let here = text.get(at..).unwrap_or_default();
-                if let Some(found) = separators.iter().find(|s| here.starts_with(**s)) {
-                    parts.push(text.get(begin..at).unwrap_or_default());
-                    begin = at + found.len();
-                    skip = begin;
-                }
-            }
-            (None, _) => {}
-        }
-    }
-    parts.push(text.get(begin..).unwrap_or_default());
-    parts
-}
+/// How the reason begins where a parameter is named that nothing hands down.
+pub(super) const NO_PARAMETER: &str = "there is no parameter";
 
 /// Methods that templates of requests have too.
-const OURS: [&str; 3] = ["get", "strftime", "isoformat"];
+const OURS: [&str; 30] = [
+    "get",
+    "strftime",
+    "isoformat",
+    "upper",
+    "lower",
+    "islower",
+    "isupper",
+    "isspace",
+    "isdigit",
+    "isnumeric",
+    "isalnum",
+    "isalpha",
+    "isascii",
+    "strip",
+    "lstrip",
+    "rstrip",
+    "replace",
+    "title",
+    "split",
+    "splitlines",
+    "capitalize",
+    "count",
+    "find",
+    "rfind",
+    "startswith",
+    "endswith",
+    "join",
+    "keys",
+    "values",
+    "items",
+];
+
+/// Filters that templates of requests have too.
+const FILTERS: [&str; 46] = [
+    "safe",
+    "escape",
+    "e",
+    "lower",
+    "upper",
+    "title",
+    "capitalize",
+    "replace",
+    "length",
+    "count",
+    "dictsort",
+    "items",
+    "reverse",
+    "trim",
+    "join",
+    "split",
+    "lines",
+    "default",
+    "d",
+    "round",
+    "abs",
+    "int",
+    "float",
+    "attr",
+    "first",
+    "last",
+    "min",
+    "max",
+    "sort",
+    "list",
+    "string",
+    "bool",
+    "batch",
+    "slice",
+    "sum",
+    "indent",
+    "select",
+    "reject",
+    "selectattr",
+    "rejectattr",
+    "map",
+    "groupby",
+    "unique",
+    "chain",
+    "zip",
+    "format",
+];
 
 /// The reason if any of these is called.
 fn refuse(inside: &str, words: &[&str]) -> Result<(), String> {
@@ -413,6 +477,28 @@ fn method(text: &str) -> Option<&str> {
                 let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
                 let (name, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
                 if !name.is_empty() && !OURS.contains(&name) && after.starts_with('(') {
+                    return Some(name);
+                }
+            }
+            (None, _) => {}
+        }
+    }
+    None
+}
+
+/// A filter that is asked for and that we do not have.
+fn filter(text: &str) -> Option<&str> {
+    let mut quote = None;
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '|') => {
+                let rest = text.get(at + 1..).unwrap_or_default().trim_start();
+                let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+                let name = rest.get(..end).unwrap_or_default();
+                if !name.is_empty() && !FILTERS.contains(&name) {
                     return Some(name);
                 }
             }
