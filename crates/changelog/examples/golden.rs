@@ -8,7 +8,7 @@ use hms_sync_changelog::{Archived, Log, Options, Sealed as Ready, recover, seal}
 use hms_sync_model::{
     Actor, Apart, Blob, Body, Change, Decimal, Digest, Dot, Edit, Event, EventId, FieldName, FieldResult,
     JobName, Lane, NativeId, Operation, ParkReason, Parked, RawHash, RecordId, Released, Request, Sealed,
-    SideName, Source, Stamp, Tag, Time, Value, VecMap,
+    SideName, Source, Stamp, Tag, Time, Value, VecMap, WebhookMessage,
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -154,7 +154,7 @@ fn told(seq: u64) -> (String, Body) {
             stale: seq.is_multiple_of(3),
             id,
             words,
-            message: Some(format!("msg_{seq}")),
+            message: Some(WebhookMessage::Whole(format!("msg_{seq}"))),
         },
         5 => Body::Parked {
             lane: Lane::Side(side),
@@ -262,7 +262,7 @@ fn edited(seq: u64, actor: Actor, id: Option<NativeId>, tag: Option<Tag>) -> Bod
         certain: seq.is_multiple_of(2),
     };
     let source = match seq % 3 {
-        0 => Source::Webhook(Some(format!("msg_{seq}"))),
+        0 => Source::Webhook(Some(WebhookMessage::Whole(format!("msg_{seq}")))),
         1 => Source::Page,
         _ if seq.is_multiple_of(2) => Source::Operator,
         _ => Source::Person { by: "A. Clerk".into(), reason: "file 7".into() },

@@ -6,7 +6,9 @@ use crate::state::RecordState;
 use crate::stream::{REMEMBERED, keys_stream, parse_stream, stream_of};
 use crate::wake::{Command, Now, Reply, ReplyTo};
 use hms_sync_connector::Delivery;
-use hms_sync_model::{Body, CollectionName, Lane, NativeId, RecordId, Released, SideName, Source};
+use hms_sync_model::{
+    Body, CollectionName, Lane, NativeId, RecordId, Released, SideName, Source, WebhookMessage,
+};
 
 /// After so many webhooks, so many of those that are known are looked at: more than have
 /// come since, so that what is remembered does not grow for ever.
@@ -39,23 +41,20 @@ impl Machine {
             self.views.forget_messages(now.wall.minus(REMEMBERED), now.wall, FORGET_AT_ONCE)?;
         }
         // Of one record alone its own event tells of the message, and both are durable or neither.
-        // The stream begins with the first message, so that what is carried over finds it.
-        let alone = delivery.records.len() + delivery.hints.len() == 1 && self.views.has_stream(&stream)?;
-        if let Some(message) = message.as_ref().filter(|_| !alone) {
-            self.emit_stream(&stream, Body::Received { message: message.clone() }, now)?;
-        }
-        let noted = self.views.messages_noted();
+        // Of several the message is known once all of them are: a power cut may come between them,
+        // and then it is sent again. The stream begins with the first message, so that what is
+        // carried over finds it.
+        let alone = delivery.records.len() + delivery.hints.len() == 1;
+        let told = message.clone().map(if alone { WebhookMessage::Whole } else { WebhookMessage::Part });
+        let (noted, begun) = (self.views.messages_noted(), self.views.has_stream(&stream)?);
         for record in delivery.records {
-            let source = Source::Webhook(message.clone());
+            let source = Source::Webhook(told.clone());
             self.intake(side, collection, record, source, now.wall, now)?;
         }
         for id in delivery.hints {
-            self.hint(side, collection, id, message.clone(), now)?;
+            self.hint(side, collection, id, told.clone(), now)?;
         }
-        if alone
-            && self.views.messages_noted() == noted
-            && let Some(message) = message
-        {
+        if let Some(message) = message.filter(|_| self.views.messages_noted() == noted || !begun) {
             self.emit_stream(&stream, Body::Received { message }, now)?;
         }
         self.reply(reply, Reply::Done);
@@ -68,7 +67,7 @@ impl Machine {
         side: &SideName,
         collection: &CollectionName,
         id: NativeId,
-        message: Option<String>,
+        message: Option<WebhookMessage>,
         now: Now,
     ) -> Result<(), EngineError> {
         let (record, mut entry) = match self.views.linked(side, collection, &id)? {

@@ -3,7 +3,7 @@
 
 use hms_sync_model::{
     Body, CollectionName, Digest, Event, EventId, FieldName, InvalidName, ParkReason, Parked, RecordId,
-    Released, SideName, Source, Time,
+    Released, SideName, Source, Time, WebhookMessage,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -180,13 +180,12 @@ pub(crate) fn message_hash(message: &str) -> Digest {
     Digest(*blake3::hash(message.as_bytes()).as_bytes())
 }
 
-/// The webhook message that an event of a record was made of. What it says makes a
+/// The webhook message that is taken in with an event of a record. What it says makes a
 /// [`Body::Received`] needless.
 pub(crate) fn message_told(body: &Body) -> Option<&str> {
     match body {
-        Body::Edited { source: Source::Webhook(message), .. } | Body::Doubted { message, .. } => {
-            message.as_deref()
-        }
+        Body::Edited { source: Source::Webhook(Some(WebhookMessage::Whole(id))), .. }
+        | Body::Doubted { message: Some(WebhookMessage::Whole(id)), .. } => Some(id),
         _ => None,
     }
 }

@@ -329,7 +329,7 @@ impl<'a> Walk<'a> {
     fn hint(&mut self, body: &Body) {
         match body {
             Body::Doubted { side, message: Some(message), .. } => {
-                self.hints.insert(side.clone(), message.clone());
+                self.hints.insert(side.clone(), message.id().to_owned());
             }
             Body::Edited { .. } | Body::Confirmed { .. } | Body::Applied { .. } => {
                 if let Some(side) = hms_sync_engine::side_of(body) {
@@ -559,7 +559,7 @@ impl Made {
             None => "has the record".to_owned(),
         };
         let told = match source {
-            Source::Webhook(message) => message.clone(),
+            Source::Webhook(message) => message.as_ref().map(|message| message.id().to_owned()),
             _ => self.hint.clone(),
         };
         EditStory {

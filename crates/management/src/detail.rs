@@ -3,6 +3,7 @@
 
 use hms_sync_model::{
     Body, Clock, Edit, Event, FieldMap, FieldResult, Lane, Parked, Released, Request, Source, Value, VecMap,
+    WebhookMessage,
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -156,7 +157,7 @@ fn of(lane: &Lane) -> Json {
 fn origin(source: &Source) -> Json {
     match source {
         Source::Page => json!("page"),
-        Source::Webhook(message) => json!({ "webhook": message }),
+        Source::Webhook(message) => json!({ "webhook": message.as_ref().map(WebhookMessage::id) }),
         Source::Answer => json!("answer"),
         Source::Fetch => json!("fetch"),
         Source::Missing => json!("missing"),

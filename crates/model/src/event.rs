@@ -9,7 +9,7 @@ use crate::{
     Blob, Clock, Digest, Edit, FieldMap, FieldName, FieldResult, IdempotencyKey, JobName, NativeId,
     Operation, RawHash, RecordId, Sealed, SideName, Tag, Time, VecMap,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 /// The BLAKE3 hash of an event's encoded content: its name in proofs and chains.
@@ -55,15 +55,59 @@ impl<'de> Deserialize<'de> for EventId {
     }
 }
 
+/// A webhook message that an event was made of, by the id that its sender gave it.
+///
+/// Written as the id if the event stands for all of it, else as a list of the id alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WebhookMessage {
+    /// With the event, the message is taken in.
+    Whole(String),
+    /// It told of more than the event does: [`Body::Received`] says when all of it is taken in.
+    Part(String),
+}
+
+impl WebhookMessage {
+    /// The id that its sender gave it.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Whole(id) | Self::Part(id) => id,
+        }
+    }
+}
+
+impl Serialize for WebhookMessage {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Whole(id) => to.serialize_str(id),
+            Self::Part(id) => [id].serialize(to),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for WebhookMessage {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Whole(String),
+            Part([String; 1]),
+        }
+        Ok(match Written::deserialize(from)? {
+            Written::Whole(id) => Self::Whole(id),
+            Written::Part([id]) => Self::Part(id),
+        })
+    }
+}
+
 /// Where an observation came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Source {
     /// A page of a poll or a listing.
     #[serde(rename = "page")]
     Page,
-    /// A webhook; its message id, if the sender gave one.
+    /// A webhook; its message, if the sender named it.
     #[serde(rename = "hook")]
-    Webhook(Option<String>),
+    Webhook(Option<WebhookMessage>),
     /// The answer to a write of ours.
     #[serde(rename = "ans")]
     Answer,
@@ -313,9 +357,9 @@ pub enum Body {
         /// The side's id, for a record that is not linked yet.
         #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
         id: Option<NativeId>,
-        /// The message id of the webhook that gave the hint, if one did and has one.
+        /// The message of the webhook that gave the hint, if one did and was named.
         #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
-        message: Option<String>,
+        message: Option<WebhookMessage>,
         /// Why.
         #[serde(rename = "w")]
         words: String,
@@ -682,12 +726,25 @@ mod tests {
                 edit,
                 id: None,
                 tag: None,
-                source: Source::Webhook(Some("m1".into())),
+                source: Source::Webhook(Some(WebhookMessage::Whole("m1".into()))),
                 raw: Some(RawHash([7; 32])),
             },
         };
         let bytes = rmp_serde::to_vec_named(&event).unwrap();
         assert_eq!(rmp_serde::from_slice::<Event>(&bytes).unwrap(), event);
         assert!(bytes.len() < 256, "{} bytes", bytes.len());
+    }
+
+    #[test]
+    fn a_message_is_written_as_its_id_or_as_a_list_of_it() {
+        let (whole, part) = (WebhookMessage::Whole("m1".into()), WebhookMessage::Part("m1".into()));
+        for (message, written) in [(whole, "\"m1\""), (part, "[\"m1\"]")] {
+            assert_eq!(serde_json::to_string(&message).unwrap(), written);
+            let packed = rmp_serde::to_vec(&message).unwrap();
+            assert_eq!(rmp_serde::from_slice::<WebhookMessage>(&packed).unwrap(), message);
+        }
+        for wrong in ["[]", "[\"m1\", \"m2\"]", "1", "{}"] {
+            assert!(serde_json::from_str::<WebhookMessage>(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -25,7 +25,9 @@ pub use clock::{Actor, Author, Clock, Dot};
 pub use decimal::{Decimal, InvalidDecimal};
 pub use edit::{Change, Edit, FieldMap, Stamp};
 pub use element::ElementKey;
-pub use event::{Apart, Body, Event, EventId, Failure, Lane, ParkReason, Parked, Released, Request, Source};
+pub use event::{
+    Apart, Body, Event, EventId, Failure, Lane, ParkReason, Parked, Released, Request, Source, WebhookMessage,
+};
 pub use kind::{Kind, NoSuchKind};
 pub use names::{
     ARCHIVES_STREAM, CollectionName, FieldName, IdempotencyKey, InvalidName, JobName, KEYS_STREAM, NativeId,

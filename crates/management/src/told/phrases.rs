@@ -133,7 +133,7 @@ pub(crate) fn from(source: &Source) -> &'static str {
 pub(crate) fn origin(source: &Source) -> String {
     match source {
         Source::Page => "seen in a poll".to_owned(),
-        Source::Webhook(Some(message)) => format!("told by a webhook, message {}", short(message)),
+        Source::Webhook(Some(message)) => format!("told by a webhook, message {}", short(message.id())),
         Source::Webhook(None) => "told by a webhook without a message id".to_owned(),
         Source::Answer => "shown in the answer to our write".to_owned(),
         Source::Fetch => "seen when the record was read".to_owned(),

@@ -5,7 +5,7 @@ use crate::world::{By, World, field, record, rules, side};
 use hms_sync_management::{FieldStory, SideStory};
 use hms_sync_model::{
     Actor, Author, Body, Change, Clock, Dot, Edit, Failure, FieldResult, Lane, Operation, ParkReason, Parked,
-    RawHash, RecordId, Released, Source, Stamp, Time, Value, VecMap,
+    RawHash, RecordId, Released, Source, Stamp, Time, Value, VecMap, WebhookMessage,
 };
 use serde_json::json;
 
@@ -74,13 +74,16 @@ fn of_side<'a>(story: &'a FieldStory, name: &str) -> &'a SideStory {
 #[tokio::test]
 async fn two_change_a_field_at_once_and_a_rule_decides() {
     let (mut world, of) = begun();
-    let hint = Some("msg_7".to_owned());
+    let hint = Some(WebhookMessage::Part("msg_7".to_owned()));
     let words = "a webhook named it".to_owned();
     world.add(&of, Body::Doubted { side: side("clerk"), stale: false, id: None, message: hint, words });
     let read = By { source: Source::Fetch, ..by("clerk", 2, &[("marshal", 1)]) };
     world.edit(&of, &read, &[("status", "pending".into(), "revoked".into())]);
     world.wait(1_000_000);
-    let told = By { source: Source::Webhook(Some("msg_9".into())), ..by("marshal", 2, &[("clerk", 1)]) };
+    let told = By {
+        source: Source::Webhook(Some(WebhookMessage::Whole("msg_9".into()))),
+        ..by("marshal", 2, &[("clerk", 1)])
+    };
     world.edit(&of, &told, &[("status", "pending".into(), "approved".into())]);
     world.add(&of, intended("marshal", "status", "revoked"));
 

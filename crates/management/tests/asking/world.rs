@@ -8,7 +8,7 @@ use hms_sync_mapping::{FieldMapping, FieldPath, SideMap};
 use hms_sync_model::{
     Actor, Author, Body, Change, Clock, CollectionName, Dot, Edit, Event, EventId, Failure, FieldMap,
     FieldName, FieldResult, FieldType, Lane, NativeId, Operation, ParkReason, Parked, RawHash, RecordId,
-    Released, SideName, Source, Stamp, Time, Value, VecMap,
+    Released, SideName, Source, Stamp, Time, Value, VecMap, WebhookMessage,
 };
 use hms_sync_resolver::{FieldRule, Policy, Rules};
 use hms_sync_vault::{MemoryFolder, Random, Vault};
@@ -252,7 +252,13 @@ impl World {
             }
             (12, Some(of)) => Body::Failed { side, of, failure: Failure::Away, words },
             (13, Some(of)) => Body::Failed { side, of, failure: Failure::Conflict, words },
-            (14, _) => Body::Doubted { side, stale: false, id: None, message: Some("m".into()), words },
+            (14, _) => Body::Doubted {
+                side,
+                stale: false,
+                id: None,
+                message: Some(WebhookMessage::Whole("m".into())),
+                words,
+            },
             (15, _) => {
                 let (reason, fields, clock) = (ParkReason::Refused, vec![field("note")], self.clock(of));
                 let parked = Parked { reason, words, attempts: 1, fields, clock, given_up: false };
