@@ -17,6 +17,7 @@ const LAYERS: &[&str] = &[
     "resolver",
     "connector",
     "doubles",
+    "hostile",
     "http",
     "config",
     "import",
