@@ -13,6 +13,8 @@ const CASES: u64 = 1_000_000;
 const THREADS: u64 = 2;
 /// As the tasks have in which answers are read.
 const STACK_BYTES: usize = 2 << 20;
+/// So much of a case is shown.
+const SHOWN_MAX: usize = 2_000;
 /// The longest that one case may take.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// How often one that took longer is tried again before it counts: the machine may have been away.
@@ -87,6 +89,13 @@ impl Reader {
         if std::env::var_os("HMS_SYNC_HOSTILE_CASES").is_none() {
             self.count = count;
         }
+        self
+    }
+
+    /// Of one that is so slow that more would take hours, whatever was asked for.
+    #[must_use]
+    pub fn at_most(mut self, count: u64) -> Self {
+        self.count = self.count.min(count);
         self
     }
 
@@ -229,8 +238,16 @@ impl Reader {
         let Self { name, seed, .. } = self;
         format!(
             "{name}: case {seed}:{number} {what} {}\nalone: HMS_SYNC_HOSTILE_CASE={seed}:{number} and the name of the test",
-            input.escape_ascii()
+            shown(&input)
         )
+    }
+}
+
+/// As much of it as somebody reads; all of it comes when the case is run alone in a debugger.
+fn shown(input: &[u8]) -> String {
+    match input.split_at_checked(SHOWN_MAX) {
+        Some((first, _)) => format!("{}… ({} bytes)", first.escape_ascii(), input.len()),
+        None => input.escape_ascii().to_string(),
     }
 }
 
