@@ -249,4 +249,21 @@ mod tests {
         }
         read_group(&bytes[..bytes.len() - 1]).unwrap().unwrap_err();
     }
+
+    /// Under a hash that is right.
+    #[test]
+    fn hostile_ranges() {
+        let mut tally = Tally::default();
+        (0..3).for_each(|n| tally.add(n, "permit/1", 1, 7));
+        let (range, ids) = (archived().to_bytes(&tally), group(7, &[EventId([1; 32]), EventId([2; 32])]));
+        // Which of both it is, and what comes behind magic, hash and length.
+        let rest = |kind: u8, bytes: &[u8]| [&[kind], bytes.get(40..).unwrap()].concat();
+        hms_sync_hostile::Reader::new("ranges").sound([rest(0, &range), rest(1, &ids)]).bytes(|bytes| {
+            let Some((kind, rest)) = bytes.split_first() else { return false };
+            match kind {
+                0 => read(&value(MAGIC, rest)).unwrap().is_ok(),
+                _ => read_group(&value(IDS_MAGIC, rest)).unwrap().is_ok(),
+            }
+        });
+    }
 }

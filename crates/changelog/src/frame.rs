@@ -183,6 +183,11 @@ fn content(why: &str) -> Damage {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]
     use super::*;
+    use hms_sync_hostile::Reader;
+    use hms_sync_model::{
+        Actor, Body, Change, Clock, Dot, Edit, FieldName, RawHash, SideName, Source, Stamp, Time, Value,
+        VecMap,
+    };
     use std::collections::BTreeMap;
 
     /// An event with a body of some kind, and one letter more.
@@ -239,5 +244,60 @@ mod tests {
             assert!(matches!(Frame::split(&bytes).unwrap().0.head(1), Err(Damage::Content(_))));
         }
         assert_eq!(open(&frame("permit/é水🚒", "W")).unwrap().record.as_str(), "permit/é水🚒");
+    }
+
+    /// Under a hash that is right, as who can write the file can make one: what is read by the
+    /// head alone and as a whole is the same.
+    #[test]
+    fn hostile_events() {
+        let event = |body: Body| Event {
+            seq: 1,
+            record: RecordId::try_new("permit/1").unwrap(),
+            version: 300,
+            at: Time(-5),
+            prev: EventId([7; 32]),
+            body,
+        };
+        let side = SideName::try_new("clerk").unwrap();
+        let doubted =
+            Body::Doubted { side, stale: true, id: None, message: Some("m1".into()), words: "ü".into() };
+        let change = Change { before: Value::Null, after: Value::set([2.into(), "é".into(), true.into()]) };
+        let edit = Edit {
+            generation: 1,
+            dot: Dot { actor: Actor::side(SideName::try_new("clerk").unwrap()), n: 300 },
+            context: Clock::new(),
+            but: VecMap::new(),
+            changes: [(FieldName::try_new("tags").unwrap(), change)].into_iter().collect(),
+            deletes: false,
+            stamp: Stamp { low: Time(1), high: Time(i64::MAX) },
+            certain: true,
+        };
+        let source = Source::Webhook(Some("m1".into()));
+        let edited = Body::Edited { edit, id: None, tag: None, source, raw: Some(RawHash([7; 32])) };
+        let sound = [doubted, Body::Received { message: "m1".into() }, edited].map(event);
+        let sound = sound.iter().map(|event| seal(event).unwrap().payload().to_vec());
+        Reader::new("events")
+            .sound(sound)
+            .words([
+                &b"\x81"[..],
+                b"\xa1b",
+                b"\xa1q",
+                b"\xc4\x20",
+                b"\xdd\xff\xff\xff\xff",
+                b"\x91\x91",
+                b"\xd3",
+                b"\xc0",
+            ])
+            .bytes(|payload| {
+                let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+                let id = blake3::hash(payload);
+                let bytes = [&MAGIC, &[VERSION][..], &length, id.as_bytes(), payload].concat();
+                let (frame, rest) = Frame::split(&bytes).unwrap();
+                assert!(rest.is_empty());
+                let Ok((_, event)) = frame.open_anywhere() else { return false };
+                let Ok((_, head)) = frame.head(event.seq) else { return false };
+                assert_eq!((head.record, head.version), (event.record.as_str(), event.version));
+                true
+            });
     }
 }

@@ -1,11 +1,22 @@
 //! Every mistake is named in one run, with its place and what to do; nothing a
 //! file holds makes reading it panic, hang or tell a secret.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests may panic"
+)]
 
 use hms_sync_config::{Config, ConfigErrors, load, parse};
+use hms_sync_hostile::Reader;
 use proptest::prelude::*;
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+/// So many are read in the ordinary run, as reading one takes long: whole configurations, small ones.
+const WHOLE_CASES: u64 = 20_000;
+const SMALL_CASES: u64 = 200_000;
 
 const SECRET: &str = "s3cr3t-from-the-environment";
 
@@ -113,18 +124,22 @@ fn garbled(text: &'static str) -> impl Strategy<Value = String> {
     })
 }
 
-fn bounded(yaml: &str) -> Result<(), TestCaseError> {
+fn bounded(yaml: &str) {
     if let Err(errors) = check(yaml) {
-        prop_assert!(errors.count() > 0);
-        prop_assert!(errors.problems.len() <= 100);
-        for problem in &errors.problems {
-            prop_assert!(problem.message.len() < 8_000, "{}", problem);
-            prop_assert!(problem.snippet.as_ref().is_none_or(|s| s.len() < 2_000), "{}", problem);
-            prop_assert!(!problem.to_string().contains(SECRET), "{}", problem);
-            prop_assert!(problem.line <= yaml.matches(['\r', '\n']).count() + 1, "{}", problem);
-        }
+        sound_words(yaml, &errors);
     }
-    Ok(())
+}
+
+fn sound_words(yaml: &str, errors: &ConfigErrors) {
+    assert!(errors.count() > 0);
+    assert!(errors.problems.len() <= 100);
+    let lines = yaml.matches(['\r', '\n']).count() + 1;
+    for problem in &errors.problems {
+        assert!(problem.message.len() < 8_000, "{problem}");
+        assert!(problem.snippet.as_ref().is_none_or(|s| s.len() < 2_000), "{problem}");
+        assert!(problem.line <= lines, "{problem}");
+        assert!(!problem.to_string().contains(SECRET), "{problem}");
+    }
 }
 
 proptest! {
@@ -132,17 +147,120 @@ proptest! {
 
     #[test]
     fn a_garbled_config_never_panics(yaml in garbled(include_str!("../../../docs/examples/permit-sync.yaml"))) {
-        bounded(&yaml)?;
+        bounded(&yaml);
     }
 
     #[test]
     fn garbled_mistakes_never_panic(yaml in garbled(include_str!("data/mistakes.yaml"))) {
-        bounded(&yaml)?;
+        bounded(&yaml);
     }
 
     #[test]
     fn any_text_never_panics(yaml in ".{0,200}", yaml_like in "([a-z]{1,3}: ?|- |\\[|\\]|\\{|\\}|\n|  |\\$\\{[A-Z]{0,2}(:-|:\\?)?|&a|\\*a|<<: |\"|'|!|,){0,60}") {
-        bounded(&yaml)?;
-        bounded(&yaml_like)?;
+        bounded(&yaml);
+        bounded(&yaml_like);
     }
+}
+
+/// What people write, of every kind: an example, recipes, all keys, and their mistakes.
+const WHOLE: [&str; 6] = [
+    include_str!("../../../docs/examples/one-way.yaml"),
+    include_str!("../../../docs/examples/permit-sync.yaml"),
+    include_str!("../../../docs/examples/cookbook/csv.yaml"),
+    include_str!("../../../docs/examples/cookbook/oauth-cursor.yaml"),
+    include_str!("../../../docs/examples/cookbook/webhook-sweep.yaml"),
+    include_str!("../../../docs/examples/cookbook/children.yaml"),
+];
+
+/// The least that is a configuration, so that what is changed is never far from what is read.
+const SMALL: [&str; 4] = [
+    "sync: A
+sides: { a: { connector: http, url: \"http://h/${X:-v1}\" }, b: { connector: http, url: http://i } }
+collections: { p: { identity: [n],
+  sides: { a: { read: { path: /p } }, b: { read: { path: /q }, create: { method: POST, path: /q } } },
+  fields: { n: { type: string, a: { path: n, direction: from_side }, b: { path: m, direction: from_side } } } } }
+",
+    "sync: A
+sides:
+  a: &s { connector: http, url: http://h, authenticator: { type: bearer, api_token: \"${REGISTER_TOKEN}\" } }
+  b: *s
+collections:
+  p:
+    identity: [n]
+    sides: { a: { read: { path: /p } }, b: { read: { path: /p } } }
+    fields:
+      n: { type: string, a: { path: n, direction: from_side }, b: { path: n, direction: from_side } }
+      d: { type: date, a: { path: d, format: \"%d.%m.%Y\", direction: from_side }, resolve: [ { expression: \"(siblings | first).value\" } ] }
+",
+    "sync: A\nsides: {}\ncollections: {}\n",
+    "a: [1, 'x', \"y\\n\", null, {b: !!str 1}]\nc: |\n  d\ne: >-\n  f\n",
+];
+
+const YAML: [&str; 38] = [
+    ": ",
+    "- ",
+    "\n",
+    "\n  ",
+    "\n      ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ", ",
+    "&a ",
+    "*a",
+    "<<: ",
+    "!!str ",
+    "| ",
+    ">-\n",
+    "\"",
+    "'",
+    "#",
+    "${",
+    "${X}",
+    "${X:-",
+    "}",
+    ":?",
+    "$$",
+    "---\n",
+    "? ",
+    "~",
+    "null",
+    "0x1f",
+    ".inf",
+    "{{ id }}",
+    "{{",
+    "path: ",
+    "type: ",
+    "expression: ",
+    "file: ",
+    "env: ",
+];
+
+/// Whole configurations, of the size that people write.
+#[test]
+fn hostile_configurations() {
+    Reader::new("configurations").sound(WHOLE).words(YAML).fewer(WHOLE_CASES).texts(hostile);
+}
+
+/// Nothing that a file says makes anything run, or reading it end in anything but words.
+#[test]
+fn hostile_small_configurations() {
+    Reader::new("small configurations")
+        .sound(&SMALL[..2])
+        .words(SMALL)
+        .words(YAML)
+        .fewer(SMALL_CASES)
+        .texts(hostile);
+}
+
+fn hostile(yaml: &str) -> bool {
+    let read = check(yaml);
+    if let (Err(errors), true) = (&read, WHOLE.contains(&yaml) || SMALL[..2].contains(&yaml)) {
+        panic!("{errors}");
+    }
+    if let Err(errors) = &read {
+        sound_words(yaml, errors);
+    }
+    read.is_ok()
 }

@@ -5,10 +5,10 @@
 //! all of them. A batch that is refused as a whole is sent again in halves, in
 //! the end one by one, so that a write which spoils a batch spoils only itself.
 
+use crate::decode;
 use crate::error::SpecError;
 use crate::fill::{self, Filling, Names};
 use crate::request::{Ask, Parts};
-use crate::select;
 use crate::spec::{BaseUrl, BatchOperation, BatchSpec, FieldPath};
 use crate::wire::{Answer, Lost, Wire};
 use crate::write::{self, Doing};
@@ -271,7 +271,7 @@ impl Batch {
 
     fn results(&self, answer: &Answer, wanted: usize) -> Result<Vec<Json>, String> {
         let body = answer.body.as_ref().map_err(Clone::clone)?;
-        match self.results.take(select::parse(body)?) {
+        match self.results.take(decode::parse(body)?) {
             Some(Json::Array(results)) if results.len() == wanted => Ok(results),
             Some(Json::Array(results)) => Err(format!("{} results for {wanted} writes", results.len())),
             Some(_) | None => Err(format!("there is no list of results at `{}`", self.results)),

@@ -1,6 +1,7 @@
 //! A look at a side before anything is known of it: one answer at a time, as it
 //! came, through the same guarded client as everything else. Reads only.
 
+use crate::decode;
 use crate::error::SpecError;
 use crate::request::below;
 use crate::spec::{Headers, HttpSpec};
@@ -43,7 +44,7 @@ impl Probe {
         let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers =
             answer.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-        let json = answer.body.as_ref().ok().and_then(|body| serde_json::from_slice(body).ok());
+        let json = answer.body.as_ref().ok().and_then(|body| decode::read(body).ok());
         Ok(Probed { status: answer.status.as_u16(), headers, json, words: answer.words() })
     }
 }

@@ -295,8 +295,10 @@ fn integer(n: &Decimal) -> Option<i128> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]
     use super::form::Form;
-    use super::{Scale, Stamp};
+    use super::format::Format;
+    use super::{Scale, Stamp, read_time};
     use crate::spec::FieldPath;
+    use hms_sync_hostile::Reader;
     use proptest::prelude::*;
     use serde_json::{Value as Json, json};
     use std::time::Duration;
@@ -373,6 +375,57 @@ mod tests {
         assert_eq!(scale.time(&read(json!(1_795_000_000_123_u64))).unwrap().0, 1_795_000_000_123_000);
     }
 
+    /// Values that sides have, from which a listing is continued.
+    #[test]
+    fn hostile_cursor_values() {
+        let scales = [None, Some("%Y-%m-%d %H:%M:%S"), Some("epoch_ms")].map(|format| scale(format, Some(9)));
+        Reader::new("cursor values")
+            .sound([
+                "2026-11-23 12:11:20.989Z",
+                "2026-11-23T12:11:20.000001+02:00",
+                "2026-11-23T00:00:01-0530",
+                "2026-11-23 12:11:20",
+                "2026-11-23",
+                "1795000000123",
+                "-42.5e3",
+            ])
+            .words(["-", ":", "T", "Z", "+14:00", "-00:00", "2024-02-29", "24:00:00", "23:59:60", ".5", "e9"])
+            .texts(|text| {
+                let number = serde_json::from_str(text).ok().filter(Json::is_number);
+                let values = [Some(json!(text)), number];
+                let mut taken = read_time(text, None).is_some();
+                for (scale, value) in
+                    scales.iter().flat_map(|scale| values.iter().flatten().map(move |value| (scale, value)))
+                {
+                    let Some(stamp) = scale.read(value) else { continue };
+                    scale.before(&stamp);
+                    scale.misfit(&json!({ "at": value }));
+                    let at = scale.time(&stamp);
+                    taken |= at.is_some();
+                    assert_eq!(stamp.compare(&stamp), Some(std::cmp::Ordering::Equal));
+                    assert!(scale.read(&stamp.to_json()).is_some(), "{stamp:?} does not come back");
+                }
+                taken
+            });
+    }
+
+    #[test]
+    fn hostile_time_formats() {
+        let at = chrono::DateTime::from_timestamp(1_795_000_000, 123_456_789).unwrap();
+        Reader::new("time formats")
+            .sound(["%Y-%m-%dT%H:%M:%S%.3f%:z", "%d.%m.%Y %I:%M %p", "epoch_ms", "%s", "%s_as_float", "%Y%j"])
+            .words([
+                "%", "%Y", "%f", "%.f", "%_d", "%-H", "%+", "%z", "%#z", "%::z", "%Z", "%9f", "%3N", "%E",
+            ])
+            .texts(|text| {
+                let Ok(format) = Format::new(text) else { return false };
+                let written = format.write(at);
+                let read = written.as_deref().and_then(|text| format.parse(text));
+                format.parse(text);
+                written.is_some() || read.is_some()
+            });
+    }
+
     proptest! {
         /// A form that is read is written back to the character.
         #[test]
@@ -389,7 +442,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_panics(text in "\\PC{0,40}", n: f64) {
+        fn values_of_any_kind(text in "\\PC{0,40}", n: f64) {
             for format in [None, Some("%Y"), Some("epoch_s")] {
                 let scale = scale(format, Some(9));
                 for value in [json!(text), json!(n)] {

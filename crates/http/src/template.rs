@@ -15,6 +15,10 @@ use std::fmt;
 /// Steps a template may take. A page of parameters takes some dozens.
 const FUEL: u64 = 20_000;
 
+/// What of a template is no plain text, in bytes at most. Some thousand signs of it would take
+/// the whole stack to build.
+const LIVE_MAX: usize = 4_000;
+
 /// The name each template has in its own environment.
 const NAME: &str = "template";
 
@@ -34,7 +38,54 @@ pub(crate) fn check(text: &str) -> Result<(), TemplateError> {
     if is_plain(text) {
         return Ok(());
     }
+    bounded(text)?;
     Environment::empty().template_from_str(text).map(|_| ()).map_err(|e| broken(&e))
+}
+
+fn bounded(text: &str) -> Result<(), TemplateError> {
+    let bytes = live(text);
+    if bytes > LIVE_MAX {
+        let why = format!(
+            "what a template fills in (`{{{{ … }}}}`) has {LIVE_MAX} bytes at most, and here it has {bytes}"
+        );
+        return Err(TemplateError(why));
+    }
+    Ok(())
+}
+
+/// How many bytes of a template are no plain text.
+fn live(text: &str) -> usize {
+    let (mut rest, mut bytes) = (text, 0);
+    while let Some((at, open)) =
+        ["{{", "{%", "{#"].iter().filter_map(|open| Some((rest.find(open)?, *open))).min()
+    {
+        let inside = rest.get(at + open.len()..).unwrap_or_default();
+        let long = length(inside, open);
+        bytes += long;
+        rest = inside.get(long..).unwrap_or_default();
+    }
+    bytes
+}
+
+/// How far it is to what ends what `open` began. What ends it does not do so within a text.
+fn length(inside: &str, open: &str) -> usize {
+    let close = match open {
+        "{{" => "}}",
+        "{%" => "%}",
+        _ => return inside.find("#}").unwrap_or(inside.len()),
+    };
+    let (mut quote, mut escaped) = (None, false);
+    for (at, sign) in inside.char_indices() {
+        match (quote, sign) {
+            (Some(_), _) if std::mem::take(&mut escaped) => {}
+            (Some(_), '\\') => escaped = true,
+            (Some(open), sign) if sign == open => quote = None,
+            (None, '\'' | '"') => quote = Some(sign),
+            (None, _) if inside.get(at..).is_some_and(|rest| rest.starts_with(close)) => return at,
+            _ => {}
+        }
+    }
+    inside.len()
 }
 
 fn is_plain(text: &str) -> bool {
@@ -106,6 +157,7 @@ impl Compiled {
         if is_plain(source) {
             return Ok(Self::Plain(source.to_owned()));
         }
+        bounded(source)?;
         env.set_fuel(Some(FUEL));
         env.set_undefined_behavior(UndefinedBehavior::Strict);
         env.set_unknown_method_callback(methods::of);
@@ -199,7 +251,8 @@ pub(crate) fn segment(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]
-    use super::{Compiled, segment, value};
+    use super::{Compiled, check, segment, value};
+    use hms_sync_hostile::Reader;
     use minijinja::context;
     use proptest::prelude::*;
     use serde_json::json;
@@ -258,6 +311,64 @@ mod tests {
             &[],
         );
         text.unwrap().fill(&context! {}).unwrap_err();
+    }
+
+    /// On the stack of a task: what builds templates goes as deep as they have signs.
+    #[test]
+    fn a_template_is_only_so_long() {
+        let long = |signs: usize| format!("{{{{ 1{} }}}}", "~1".repeat(signs));
+        let work = move || {
+            check(&long(1_990)).unwrap();
+            let why = check(&long(100_000)).unwrap_err().to_string();
+            let words = "what a template fills in (`{{ … }}`) has 4000 bytes at most, and here it has 200003";
+            assert_eq!(why, words);
+            assert!(Compiled::text(&long(1_999), &[]).is_err());
+            // What ends it within a text does not end it.
+            for text in ["{{ '}}'", "{{ 'a\\'}}'", "{% if \"%}\"", "{{ 1 }} {{ '}}'"] {
+                let text = format!("{text}{} }}}}", "~1".repeat(3_000));
+                assert!(Compiled::text(&text, &[]).is_err(), "{text:.20}");
+            }
+            // Text around it may be as long as it likes.
+            Compiled::whole(&"a\n".repeat(10_000), &[]).unwrap();
+            let body = format!("{}{{{{ id }}}}{}", "query ".repeat(2_000), " { x } ".repeat(2_000));
+            Compiled::text(&body, &["id"]).unwrap();
+        };
+        std::thread::Builder::new().stack_size(2 << 20).spawn(work).unwrap().join().unwrap();
+    }
+
+    #[test]
+    fn hostile_templates() {
+        let identity = value(&json!({ "no": 7, "t": "../ß?#", "l": [1, null] }));
+        let with = context! { id => "x/../y", identity };
+        Reader::new("templates")
+            .sound([
+                "/a/{{ id }}/b{{ identity.no }}",
+                "{% for n in identity.l if n %}{{ loop.index }},{% else %}-{% endfor %}{{ id | upper }}",
+                "{% set a = identity.t %}{% if a is string %}{{ a[2:] ~ 1 }}{% endif %}{# no #}{% raw %}{{{% endraw %}",
+                "{{ id | replace('.', '-') | title }}{{ identity.no // 2 ** 3 }}{{ identity.l | join(',') }}",
+            ])
+            .words([
+                "{{", "}}", "{%", "%}", "{#", "#}", "-%}", "id", "identity", ".no", "for a in ", "endfor", "if ", "endif",
+                "set ", "macro ", "call ", "raw", "endraw", "include ", "extends ", "block ", "range(", ")", "|", "[", "]",
+                "loop", "namespace(", "dict(", "debug()", "\"", ":",
+            ])
+            .texts(|text| {
+                if text.contains("9223372036854775808") {
+                    // minijinja turns the sign of a slice's step, which has none there; that is
+                    // noticed in builds for tests alone.
+                    return false;
+                }
+                let known = ["id", "identity"];
+                let compiled = [Compiled::path(text, &known), Compiled::asking(text, &known)];
+                let fine = check(text).is_ok();
+                let mut filled = 0;
+                for template in compiled.into_iter().flatten() {
+                    assert!(fine, "{text} is refused by the check alone");
+                    template.members_of("identity");
+                    filled += usize::from(template.fill(&with).is_ok());
+                }
+                filled > 0
+            });
     }
 
     proptest! {

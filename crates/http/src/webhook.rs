@@ -9,6 +9,7 @@ mod origin;
 mod signature;
 mod subscribe;
 
+use crate::decode;
 use crate::error::{SpecError, quote};
 use crate::select::{self, Lens};
 use crate::spec::{BaseUrl, FieldPath, Payload, Place, Signature, WebhookSpec};
@@ -163,7 +164,7 @@ impl Hook {
     }
 
     fn read(&self, lens: &Lens, raw: &RawWebhook) -> Result<Delivery, String> {
-        let json = select::parse(&raw.body).map_err(|why| why.replace("the answer", "the webhook"))?;
+        let json = decode::parse(&raw.body).map_err(|why| why.replace("the answer", "the webhook"))?;
         let mut delivery = Delivery { message: None, records: Vec::new(), hints: Vec::new() };
         let (messages, several) = self.messages(json)?;
         let message = self.message_id(raw, &messages)?;

@@ -7,6 +7,7 @@
 use crate::batch::{Batch, Item};
 use crate::body::Body;
 use crate::complaint;
+use crate::decode;
 use crate::error::{SpecError, quote};
 use crate::fill::Names;
 use crate::guard::{self, Guard};
@@ -244,7 +245,7 @@ impl Put {
         (request, names): (&WriteRequest, &Names),
         answer: &Answer,
     ) -> Outcome {
-        let json = answer.body.as_ref().ok().and_then(|body| select::parse(body).ok());
+        let json = answer.body.as_ref().ok().and_then(|body| decode::parse(body).ok());
         let made = match &self.id_from {
             Some(place) if id.is_none() => place.find(json.as_ref(), names, answer),
             Some(_) | None => None,
@@ -360,7 +361,7 @@ pub(crate) async fn send(wire: &Wire, key_header: &HeaderName, request: &RawRequ
     if !answer.is_success() {
         return refused(&label, Doing::Raw, &answer, &[]);
     }
-    let stored = answer.body.as_ref().ok().and_then(|body| select::parse(body).ok());
+    let stored = answer.body.as_ref().ok().and_then(|body| decode::parse(body).ok());
     let shown = stored.as_ref().and_then(|json| select::scalar_id(json.get("id")?).ok());
     let id = shown.or_else(|| from_location(&answer)).or_else(|| keyed(&request.key));
     match id {

@@ -2,8 +2,11 @@
 //! is not taken over is named with its line.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::format_push_string, reason = "tests may panic")]
 
+use hms_sync_hostile::Reader;
+use hms_sync_import::discover::{Sample, described, shape, style};
 use hms_sync_import::{ImportError, Start, airbyte};
 use std::path::PathBuf;
+use std::time::Duration;
 
 fn manifest(name: &str) -> String {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/manifests");
@@ -539,4 +542,63 @@ fn a_large_manifest_is_read_in_time() {
     }
     let start = airbyte("m.yaml", "m", &yaml).unwrap();
     assert_eq!(start.yaml.matches("path: /s199").count(), 1 + 3, "{}", start.yaml.len());
+}
+
+/// What a side says of itself: descriptions, listings, headers.
+#[test]
+fn hostile_descriptions() {
+    Reader::new("descriptions")
+        .sound([
+            r#"{"openapi":"3.0.1","servers":[{"url":"/v1"}],"paths":{"/p":{"get":{},"post":{}},"/p/{id}":{"get":{},"patch":{}}}}"#,
+            r#"{"swagger":"2.0","basePath":"/v2","paths":{"/a/b":{"get":{"parameters":[{"name":"since"}]}}}}"#,
+            r#"{"items":[{"id":1,"n":"a","at":"2026-03-01T09:30:00Z","l":[{"x":1}]},{"id":2,"n":null}],"total":2,"page":1}"#,
+            r#"[{"_id":"a","fee":1.5,"o":{"street":"x"}}]"#,
+        ])
+        .words(["{", "}", "[", "]", "\"", ":", ",", "\"paths\":{", "\"get\":{}", "/{", "${", "{{", "\"id\":", "\"next\":", "null"])
+        .texts(|text| {
+            let Ok(body) = serde_json::from_str::<serde_json::Value>(text) else { return false };
+            let seen = shape(&body).is_some();
+            let headers = [("link".to_owned(), "</p?page=2>; rel=next".to_owned())].into();
+            let sample = Sample { headers, body };
+            let _style = style(&sample);
+            described(&sample.body).is_some() || seen
+        });
+}
+
+/// Manifests of a stranger's.
+#[test]
+fn hostile_manifests() {
+    let sound: Vec<String> =
+        ["bearer_offset.yaml", "refs.yaml", "identities.yaml", "routers.yaml", "oauth_children.yaml"]
+            .map(manifest)
+            .into();
+    Reader::new("manifests")
+        .sound(&sound)
+        .words([
+            "$ref: ",
+            "\"#/definitions/",
+            "type: ",
+            "$parameters: ",
+            "{{ ",
+            " }}",
+            "config['",
+            "']",
+            "\n",
+            "  ",
+            "- ",
+            ": ",
+            "[",
+            "]",
+            "{",
+            "}",
+            "streams:\n",
+            "&a ",
+            "*a",
+            "${",
+            "$$",
+        ])
+        // One takes some ten milliseconds: what comes of it is read as a configuration, many times.
+        .at_most(150)
+        .patience(Duration::from_secs(2))
+        .texts(|yaml| airbyte("m.yaml", "m", yaml).is_ok());
 }

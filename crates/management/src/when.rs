@@ -153,6 +153,7 @@ impl Point {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]
     use super::*;
+    use hms_sync_hostile::Reader;
 
     const NOW: &str = "2026-11-25T12:00:00Z";
 
@@ -241,5 +242,34 @@ mod tests {
         assert_eq!(point("99999999999999999999999"), Point::Version(u64::MAX));
         assert_eq!(point("2026-11-23"), Point::At(at("2026-11-23T23:59:59.999999Z")));
         assert!(Point::parse("v", at(NOW)).is_err());
+    }
+
+    #[test]
+    fn hostile_times() {
+        let now = at(NOW);
+        Reader::new("times")
+            .sound([
+                "2026-11-23",
+                "2026-11-23 10:41",
+                "2026-11-23T10:41:07.5+01:00",
+                "10:41",
+                "2 h ago",
+                "1d 3min ago",
+                "now",
+            ])
+            .words([
+                "ago", " ", "h", "years", "ns", "T", ":", "-", "Z", "24:00", "23:59:60", "02-29", "+14:00",
+                "-23:59",
+            ])
+            .texts(|text| match Moment::parse(text, now) {
+                Ok(moment) => {
+                    assert!(moment.first <= moment.last, "{moment:?}");
+                    true
+                }
+                Err(why) => {
+                    assert!(why.to_string().len() < 2_000, "{why}");
+                    false
+                }
+            });
     }
 }

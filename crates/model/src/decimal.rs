@@ -27,7 +27,7 @@ pub enum InvalidDecimal {
 pub struct Decimal(Arc<str>);
 
 impl Decimal {
-    /// The most digits a number may have when it is written out.
+    /// The most digits a number may have when it is written out; a zero before the point is none.
     pub const MAX_DIGITS: usize = 200;
 
     /// Reads `-12.50`, `+3`, `1e3`, `.5`. The cost is bounded by [`Self::MAX_DIGITS`],
@@ -51,16 +51,16 @@ impl Decimal {
         {
             return Err(NotANumber);
         }
-        if whole.len() + fraction.len() > Self::MAX_DIGITS {
+        if digits(whole, fraction) > Self::MAX_DIGITS {
             return Err(TooLong);
         }
-        let digits: String = [whole, fraction].concat();
+        let all: String = [whole, fraction].concat();
         let point = i64::try_from(whole.len()).map_err(|_| TooLong)? + i64::from(exponent);
-        let significant = digits.trim_start_matches('0');
+        let significant = all.trim_start_matches('0');
         if significant.is_empty() {
             return Ok(Self("0".into()));
         }
-        let dropped = i64::try_from(digits.len() - significant.len()).map_err(|_| TooLong)?;
+        let dropped = i64::try_from(all.len() - significant.len()).map_err(|_| TooLong)?;
         Self::place(negative, significant.trim_end_matches('0'), point - dropped)
     }
 
@@ -93,10 +93,10 @@ impl Decimal {
     pub fn is_canonical(text: &str) -> bool {
         let rest = text.strip_prefix('-').unwrap_or(text);
         let (whole, fraction) = rest.split_once('.').map_or((rest, None), |(w, f)| (w, Some(f)));
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let lean = digits(whole) && (whole == "0" || !whole.starts_with('0'));
-        let exact = fraction.is_none_or(|fraction| digits(fraction) && !fraction.ends_with('0'));
-        lean && exact && text != "-0" && rest.len() <= Self::MAX_DIGITS
+        let sound = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let lean = sound(whole) && (whole == "0" || !whole.starts_with('0'));
+        let exact = fraction.is_none_or(|fraction| sound(fraction) && !fraction.ends_with('0'));
+        lean && exact && text != "-0" && digits(whole, fraction.unwrap_or_default()) <= Self::MAX_DIGITS
     }
 
     /// Whether there is nothing after the point.
@@ -113,6 +113,12 @@ impl Decimal {
         let (whole, fraction) = rest.split_once('.').unwrap_or((rest, ""));
         (negative, whole, fraction)
     }
+}
+
+/// How many digits count against [`Decimal::MAX_DIGITS`].
+fn digits(whole: &str, fraction: &str) -> usize {
+    let whole = if whole == "0" { 0 } else { whole.len() };
+    whole + fraction.len()
 }
 
 impl From<i64> for Decimal {
@@ -168,10 +174,40 @@ impl<'de> Deserialize<'de> for Decimal {
 #[cfg(test)]
 mod tests {
     use super::{Decimal, InvalidDecimal};
+    use hms_sync_hostile::Reader;
     use proptest::prelude::*;
 
     fn canonical(text: &str) -> String {
         Decimal::parse(text).map_or_else(|e| e.to_string(), |d| d.to_string())
+    }
+
+    /// What was taken in once is read from the log again.
+    #[test]
+    fn the_longest_numbers_are_read_back() {
+        for text in ["1e-200", "-12e-200", "1e199", "12345e195", "1.5e-199"] {
+            let number = Decimal::parse(text).unwrap_or_else(|why| panic!("{text}: {why}"));
+            assert!(Decimal::is_canonical(number.as_str()), "{text}");
+            let bytes = rmp_serde::to_vec(&number).unwrap_or_default();
+            assert_eq!(rmp_serde::from_slice::<Decimal>(&bytes).ok(), Some(number), "{text}");
+        }
+        for text in ["1e-201", "1e200", "12e-201", &format!("0.{}", "1".repeat(201)), &"1".repeat(201)] {
+            assert_eq!(Decimal::parse(text), Err(InvalidDecimal::TooLong), "{text}");
+        }
+    }
+
+    #[test]
+    fn hostile_decimals() {
+        let other = Decimal::from(7_i64);
+        Reader::new("decimals")
+            .sound(["-12.50", "120e-1", ".5", "9007199254740993", "1.5E-3", "+0010.00"])
+            .words(["e", "E", "-", "+", ".", "0", "99999", "e9999", "e-9999"])
+            .texts(|text| {
+                let Ok(number) = Decimal::parse(text) else { return false };
+                assert!(Decimal::is_canonical(number.as_str()), "{number}");
+                assert_eq!(Decimal::parse(number.as_str()).as_ref(), Ok(&number));
+                assert_eq!(number.cmp(&other), other.cmp(&number).reverse());
+                true
+            });
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What can be checked without running a test: format, lints, and that no
-//! room reaches up.
+//! What can be checked without running a test: format, lints, that no room reaches up, and
+//! that no source runs programs.
 
 use crate::shell::{Outcome, cargo, root, run};
 use anyhow::{Context, bail};
@@ -17,6 +17,7 @@ const LAYERS: &[&str] = &[
     "resolver",
     "connector",
     "doubles",
+    "hostile",
     "http",
     "config",
     "import",
@@ -39,6 +40,7 @@ const ONLY: &[(&str, &[&str])] = &[
 pub(crate) fn all() -> Outcome {
     run("format", &mut cargo(&["fmt", "--all", "--", "--check"]))?;
     layers()?;
+    crate::sources::all()?;
     let mut clippy = cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]);
     run("lints", &mut clippy)
 }

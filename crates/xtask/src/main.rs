@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod servers;
 mod shell;
+mod sources;
 
 use shell::Outcome;
 use std::process::ExitCode;
@@ -18,7 +19,9 @@ usage: cargo xtask <chore>
 
   test             everything CI runs: format, lints, layers, unit tests, laws and the faults
                    that they must notice, simulation, real servers, docs. Gets what the tests need.
-  check            format, lints and layers only
+  check            format, lints, layers and sources only
+  hostile [N]      a million cases, or N, of hostile input for each of what reads from outside, also
+                   for what is too slow to see so many in `test`
   docs             writes the reference of the configuration's keys from the types
   servers          gets the real servers the tests need, and nothing else
   bench NAME       pipeline | faults | changelog | http | resolver, with [--quick]; the last line is JSON
@@ -31,6 +34,8 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["test"] => test(),
         ["check"] => check::all(),
+        ["hostile"] => hostile("1000000"),
+        ["hostile", cases] => hostile(cases),
         ["docs"] => docs(),
         ["servers"] => servers::install().map(|_| ()),
         ["bench", rest @ ..] => bench::run(rest),
@@ -58,6 +63,13 @@ fn docs() -> Outcome {
     let mut write = shell::cargo(&["test", "--quiet", "--package", "hms-sync-config", "--test", "reference"]);
     write.env("HMS_SYNC_WRITE_DOCS", "1");
     shell::run("reference of the configuration", &mut write)
+}
+
+/// Every test whose name says that it shows hostile input, in all crates.
+fn hostile(cases: &str) -> Outcome {
+    let mut tests = shell::cargo(&["test", "--workspace", "--all-targets", "--", "hostile_", "--nocapture"]);
+    tests.env("HMS_SYNC_HOSTILE_CASES", cases);
+    shell::run("hostile input", &mut tests)
 }
 
 /// Everything, cheapest first.

@@ -1,6 +1,8 @@
 //! 100,000 mutated exports: none is accepted, and nothing panics.
 
 use crate::common::{auditor, history, usual};
+use hms_sync_audit::Payload;
+use hms_sync_hostile::Reader;
 
 /// Mutates one line at a place or two.
 fn mutate(line: &mut Vec<u8>, rng: &mut fastrand::Rng) {
@@ -57,4 +59,32 @@ fn of_a_hundred_thousand_mutated_exports_none_passes() {
         refused += 1;
     }
     assert!(same < 20_000, "{same}");
+}
+
+/// Events as a verifier reads them that does not know their kinds: what is read is JSON.
+#[test]
+fn hostile_payloads() {
+    let history = history(3, &usual);
+    // One letter more, of a newer version.
+    let mut newer = history.payloads[0].clone();
+    newer[0] += 1;
+    newer.extend_from_slice(b"\xa2zz\x95\x91\x91\x81\xa1b\xcb\x3f\xf8\0\0\0\0\0\0\xc0\xc3\xc4\x02\xff\x00\xd3\xff\xff\xff\xff\xff\xff\xff\xff");
+    Reader::new("payloads")
+        .sound(history.payloads.iter().chain([&newer]))
+        .words([
+            &b"\x81"[..],
+            b"\x91",
+            b"\xa1b",
+            b"\xa1q",
+            b"\xc4\x20",
+            b"\xdd\xff\xff\xff\xff",
+            b"\xdf",
+            b"\xcb",
+            b"\xd9\xff",
+        ])
+        .bytes(|bytes| {
+            let Ok(payload) = Payload::read(bytes) else { return false };
+            assert!(serde_json::from_str::<serde_json::Value>(&payload.json).is_ok(), "{}", payload.json);
+            true
+        });
 }

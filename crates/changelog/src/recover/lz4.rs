@@ -66,7 +66,26 @@ impl Block<'_> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
     use super::*;
+    use hms_sync_hostile::Reader;
     use proptest::prelude::*;
+
+    #[test]
+    fn hostile_blocks() {
+        let plain: [&[u8]; 3] = [&b"permit/7 status approved ".repeat(40), &[0; 5_000], b"short"];
+        Reader::new("blocks")
+            .sound(plain.map(lz4_flex::block::compress))
+            .words([&b"\xff\xff\xff"[..], b"\x0f\x01\x00\xff", b"\xf0", b"\x00\x00\x00", b"\x10a\x01\x00"])
+            .bytes(|block| {
+                let (out, used) = unpack(block, 8_192);
+                assert!(out.len() <= 8_192 && used <= block.len());
+                // What is sound to the storage's own reader comes out the same.
+                let whole = lz4_flex::block::decompress(block, out.len());
+                whole.is_ok_and(|whole| {
+                    assert!(out.starts_with(&whole));
+                    true
+                })
+            });
+    }
 
     proptest! {
         #[test]

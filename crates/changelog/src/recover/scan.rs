@@ -259,3 +259,59 @@ fn each_frame(frames: &[u8], mut take: impl FnMut(usize, EventId, &Event)) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::super::parts::Parts;
+    use super::{Finds, PACKED, each_frame, unpack};
+    use crate::frame::seal;
+    use crate::pack;
+    use hms_sync_hostile::Reader;
+    use hms_sync_model::{Body, Event, EventId, RecordId, Time};
+
+    /// What a raw file may hold where one of our magics stands. Of a sound file each event comes
+    /// out, of a damaged one no other.
+    #[test]
+    fn hostile_files() {
+        let event = |seq: u64| {
+            let (record, body) =
+                (RecordId::try_new("permit/1").unwrap(), Body::Received { message: "m".into() });
+            seal(&Event { seq, record, version: seq, at: Time(7), prev: EventId([3; 32]), body }).unwrap()
+        };
+        let events: Vec<_> = (1..6).map(event).collect();
+        let frames: Vec<u8> = events.iter().flat_map(|event| event.frame().to_vec()).collect();
+        let packed = pack::compress(PACKED, &[], &frames.repeat(3)).unwrap();
+        let hole = [b"\xf5hmH".as_slice(), &[0; 24], blake3::hash(&[0; 24]).as_bytes()].concat();
+        Reader::new("files")
+            .sound([&frames, &packed, &[frames.as_slice(), &hole].concat()])
+            .words([
+                &b"\xf5hmE\x01"[..],
+                b"\xf5hmZ",
+                b"\xf5hmX",
+                b"\xf5hmA",
+                b"\xf5hmI",
+                b"\xf5hm",
+                b"\xff\xff\xff\xff",
+            ])
+            .bytes(|file| {
+                let (mut finds, mut parts) = (Finds::default(), Parts::default());
+                for at in (0..file.len()).filter(|at| file.get(*at) == Some(&0xf5)).take(40) {
+                    let rest = file.get(at..).unwrap_or_default();
+                    parts.note(at as u64, 7, rest);
+                    finds.hole(rest);
+                    finds.range(7, rest);
+                    finds.ids(rest);
+                }
+                let (unpacked, _) = unpack(file);
+                let mut found = 0;
+                for bytes in [file, &unpacked] {
+                    each_frame(bytes, |_, id, _| {
+                        assert!(events.iter().any(|event| event.id == id), "an event that was never written");
+                        found += 1;
+                    });
+                }
+                found >= events.len()
+            });
+    }
+}

@@ -32,12 +32,13 @@ pub(super) fn parse(body: &[u8]) -> Result<Json, String> {
         })?;
         match event {
             Event::Start(start) => {
-                if open.len() >= DEPTH_MAX {
-                    return Err(format!("the answer nests deeper than {DEPTH_MAX} levels"));
-                }
+                deeper(&open, &start, reader.buffer_position().saturating_sub(2))?;
                 open.push(opened(&start)?);
             }
-            Event::Empty(start) => close(opened(&start)?, open.last_mut(), &mut root),
+            Event::Empty(start) => {
+                deeper(&open, &start, reader.buffer_position().saturating_sub(3))?;
+                close(opened(&start)?, open.last_mut(), &mut root);
+            }
             Event::End(_) => {
                 if let Some(element) = open.pop() {
                     close(element, open.last_mut(), &mut root);
@@ -61,6 +62,16 @@ pub(super) fn parse(body: &[u8]) -> Result<Json, String> {
         (None, true) => Err(format!("the answer is not XML: {}", quote(body, 80))),
         (None, false) => Ok(Json::Object(root)),
     }
+}
+
+/// Whether there is room for one more level, of which what stands between `<` and `>` is known.
+fn deeper(open: &[Open], start: &BytesStart<'_>, end: u64) -> Result<(), String> {
+    if open.len() < DEPTH_MAX {
+        return Ok(());
+    }
+    let at = end.saturating_sub(start.len() as u64);
+    let name = quote(start.name().0.as_bytes(), 60);
+    Err(format!("the answer nests deeper than {DEPTH_MAX} levels at byte {at}, in `{name}`"))
 }
 
 fn opened(start: &BytesStart<'_>) -> Result<Open, String> {
@@ -124,7 +135,7 @@ fn close(element: Open, around: Option<&mut Open>, root: &mut Map<String, Json>)
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]
-    use super::parse;
+    use super::{DEPTH_MAX, parse};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -141,6 +152,18 @@ mod tests {
     }
 
     #[test]
+    fn the_last_level_is_read_and_the_first_too_many_is_told_with_its_place() {
+        let nested = |depth: usize| format!("{}{}", "<a b='1'>".repeat(depth), "</a>".repeat(depth));
+        parse(nested(DEPTH_MAX).as_bytes()).unwrap();
+        let said = parse(nested(DEPTH_MAX + 1).as_bytes()).unwrap_err();
+        let at = DEPTH_MAX * "<a b='1'>".len();
+        assert_eq!(said, format!("the answer nests deeper than 64 levels at byte {at}, in `a`"));
+        // An element without an end is a level too, in the same place.
+        let said = parse(nested(DEPTH_MAX).replace("></a>", "><c/></a>").as_bytes()).unwrap_err();
+        assert_eq!(said, format!("the answer nests deeper than 64 levels at byte {at}, in `c`"));
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_its_place() {
         let bomb = "<!DOCTYPE x [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><x>&b;</x>";
         for (body, said) in [
@@ -152,7 +175,7 @@ mod tests {
             ("<r a=\"&x;\"/>", "attribute of `r`"),
             ("<r a=1/>", "attribute of `r`"),
             (bomb, "document type"),
-            (&"<a>".repeat(1_000), "deeper than 128"),
+            (&"<a>".repeat(1_000), "deeper than 64 levels at byte 192, in `a`"),
         ] {
             let error = parse(body.as_bytes()).unwrap_err();
             assert!(error.contains(said), "{error} does not say {said}");

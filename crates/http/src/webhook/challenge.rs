@@ -3,7 +3,7 @@
 //! An answer is plain text of a bounded length: what a stranger sends is never
 //! given back as anything that a browser would run.
 
-use crate::select;
+use crate::decode;
 use crate::spec::Challenge;
 use hms_sync_connector::{RawWebhook, WebhookError};
 use http::Method;
@@ -73,7 +73,7 @@ fn slack(raw: &RawWebhook) -> Option<String> {
     if raw.method != Method::POST || !raw.body.windows(16).any(|part| part == b"url_verification") {
         return None;
     }
-    let json = select::parse(&raw.body).ok()?;
+    let json = decode::parse(&raw.body).ok()?;
     let is_one = json.get("type").and_then(Json::as_str) == Some("url_verification");
     is_one.then(|| json.get("challenge").and_then(Json::as_str).unwrap_or_default().to_owned())
 }

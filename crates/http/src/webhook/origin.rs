@@ -65,6 +65,7 @@ mod tests {
     use crate::spec::Network;
     use bytes::Bytes;
     use hms_sync_connector::RawWebhook;
+    use hms_sync_hostile::Reader;
     use hms_sync_model::Time;
 
     fn raw(peer: &str, forwarded: &[&str]) -> RawWebhook {
@@ -102,5 +103,26 @@ mod tests {
             assert_eq!(origin.admits(&raw(peer, forwarded)), admitted, "{peer} {forwarded:?}");
         }
         assert!(Origin::new(&[], &[]).admits(&raw("", &[])));
+    }
+
+    #[test]
+    fn hostile_ways_of_proxies() {
+        let network = |text| Network::try_new(text).unwrap();
+        let origin =
+            Origin::new(&[network("192.0.2.0/24"), network("2001:db8::/32")], &[network("10.0.0.0/8")]);
+        Reader::new("X-Forwarded-For")
+            .sound([
+                "192.0.2.7",
+                "203.0.113.9, 192.0.2.7:4711,10.0.0.2",
+                "[2001:db8::7]:80",
+                "::ffff:192.0.2.7",
+            ])
+            .words([",", ".", ":", "::", "[", "]", "10.0.0.1", "192.0.2.1", "unknown", "%eth0", "_hidden"])
+            .texts(|text| {
+                let Ok(line) = http::HeaderValue::from_str(text) else { return false };
+                let mut raw = raw("10.0.0.1", &[]);
+                raw.headers.append("x-forwarded-for", line);
+                origin.admits(&raw)
+            });
     }
 }

@@ -4,8 +4,8 @@
 //! That something is wrong is all that is said, to the sender and in our own log.
 
 use super::{Spot, once};
+use crate::decode;
 use crate::error::SpecError;
-use crate::select;
 use crate::spec::{Algorithm, Encoding, Secrets, Signature, WebhookSpec};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -150,7 +150,7 @@ impl Verifier {
             Kind::Shown { digests, at, scheme } => {
                 let given = match at {
                     Spot::Header(name) => once(headers, name).map(str::to_owned),
-                    Spot::Field(path) => select::parse(&raw.body)
+                    Spot::Field(path) => decode::parse(&raw.body)
                         .ok()
                         .and_then(|json| path.get(&json)?.as_str().map(str::to_owned)),
                 };

@@ -2,6 +2,7 @@
 //!
 //! The requests go through the side's one client, to the configured URL and nowhere else.
 
+use crate::decode;
 use crate::error::SpecError;
 use crate::request::{Ask, Parts};
 use crate::select;
@@ -180,7 +181,7 @@ impl Subscribe {
             }
             _ => return Err(denied(answer.words())),
         }
-        let json = answer.body.as_ref().ok().and_then(|body| select::parse(body).ok()).unwrap_or_default();
+        let json = answer.body.as_ref().ok().and_then(|body| decode::parse(body).ok()).unwrap_or_default();
         let id =
             self.id.get(&json).and_then(|id| select::scalar_id(id).ok()).map(|id| id.as_str().to_owned());
         let Some(id) = id.or_else(|| known.map(|known| known.id.clone())) else {

@@ -8,6 +8,7 @@ use super::identity::bad;
 use super::kept::Kept;
 use super::token::Given;
 use super::wait;
+use crate::decode;
 use crate::error::{SpecError, quote};
 use crate::paging::hash;
 use crate::spec::{
@@ -229,7 +230,7 @@ async fn answer(
     let lost = |lost: Lost| Refusal::Other(format!("no token: {}", lost.reason()));
     let (status, _, body) = asker.ask(request, at).await.map_err(lost)?;
     let body = body.map_err(|why| Refusal::Other(format!("no token from {at}: {why}")))?;
-    let json: Option<Json> = serde_json::from_slice(&body).ok();
+    let json: Option<Json> = decode::read(&body).ok();
     if status.is_success() {
         return json.ok_or_else(|| Refusal::Other(format!("no token from {at}: the answer is no JSON")));
     }

@@ -3,6 +3,7 @@
 
 use super::answer::Answer;
 use super::wait;
+use crate::decode;
 use crate::error::SpecError;
 use crate::spec::{Action, BackoffStrategy, ErrorHandler, ResponseFilter};
 use crate::template::{self, Compiled};
@@ -276,7 +277,7 @@ impl Body<'_> {
     }
 
     fn context(&self) -> Value {
-        let json = self.json.clone().or_else(|| serde_json::from_slice(self.bytes()).ok());
+        let json = self.json.clone().or_else(|| decode::read(self.bytes()).ok());
         let headers: BTreeMap<String, String> = (self.answer.headers.iter())
             .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
             .collect();

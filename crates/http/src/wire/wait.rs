@@ -64,8 +64,10 @@ fn date(text: &str, now: DateTime<Utc>) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]
-    use super::{clamped, clock, time, until};
+    use super::{clamped, clock, length, time, until};
     use chrono::DateTime;
+    use hms_sync_hostile::Reader;
+    use http::HeaderValue;
     use std::time::Duration;
 
     #[test]
@@ -111,5 +113,32 @@ mod tests {
         ] {
             assert_eq!(until(&given, now).map(clamped), read, "{given}");
         }
+    }
+
+    /// `Retry-After`, the headers of budgets, and the date by which both are read.
+    #[test]
+    fn hostile_waits() {
+        let now = DateTime::parse_from_rfc3339("2026-11-23T12:00:00Z").unwrap().to_utc();
+        Reader::new("waits")
+            .sound([
+                "120",
+                "1.5",
+                "1795000000",
+                "1795000000123",
+                "Mon, 23 Nov 2026 12:00:30 GMT",
+                "Monday, 23-Nov-26 12:00:30 GMT",
+                "Mon Nov 23 12:00:30 2026",
+                "2026-11-23T12:00:30.5+02:00",
+            ])
+            .words(["GMT", "Mon", ", ", "Feb", "29", "31", ":", "60", "T", "Z", "+14:00", "-23:59", "e", "."])
+            .texts(|text| {
+                let mut headers = http::HeaderMap::new();
+                if let Ok(value) = HeaderValue::from_str(text) {
+                    headers.insert("date", value);
+                }
+                let waits = [time(text, clock(&headers)), time(text, now), until(text, now)];
+                let number = text.parse::<f64>().ok().and_then(length);
+                waits.into_iter().chain([number]).flatten().map(clamped).count() > 0
+            });
     }
 }

@@ -221,3 +221,41 @@ async fn a_form_that_is_broken_makes_no_empty_listing() {
         "{error}"
     );
 }
+
+/// In each form that nests, the last level is read, and what is deeper is told with its place.
+#[tokio::test]
+async fn an_answer_may_nest_so_deep_and_no_deeper() {
+    fn answer(heard: &Heard) -> Said {
+        let (form, depth) = heard.path.trim_start_matches("/api/").split_once('/').unwrap();
+        let depth: usize = depth.parse().unwrap();
+        let record = |levels: usize| {
+            format!("{{\"id\":\"1\",\"a\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1))
+        };
+        let body = match form {
+            "json" => format!("[{}]", record(depth - 1)),
+            "jsonl" => format!("{{\"id\":\"0\"}}\n{}\n", record(depth)),
+            "xml" => format!("<r><id>1</id>{}{}</r>", "<a>".repeat(depth - 1), "</a>".repeat(depth - 1)),
+            other => panic!("{other}"),
+        };
+        (Vec::new(), body)
+    }
+    let side = Answering::with(answer).await;
+    for (form, selector, told) in [
+        ("json", Json::Null, "GET /json/65: the answer nests deeper than 64 levels at byte 77: "),
+        ("jsonl", Json::Null, "GET /jsonl/65: line 2 of the answer nests deeper than 64 levels at byte 77: "),
+        (
+            "xml",
+            json!({ "field_path": "r" }),
+            "GET /xml/65: the answer nests deeper than 64 levels at byte 202, in `a`",
+        ),
+    ] {
+        let spec = |depth: usize| {
+            let path = format!("/{form}/{depth}");
+            json!({ "path": path, "decoder": { "type": form }, "record_selector": selector })
+        };
+        let sound = read(&side, &spec(64)).await.unwrap();
+        assert_eq!(sound.last().unwrap()["id"], "1", "{form}");
+        let why = read(&side, &spec(65)).await.unwrap_err();
+        assert!(why.contains(told), "{why} does not say {told}");
+    }
+}

@@ -31,3 +31,4 @@ mod bodies;
 mod versions;
 mod batches;
 mod webhooks;
+mod hostile;

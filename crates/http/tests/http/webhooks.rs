@@ -385,3 +385,15 @@ async fn what_a_side_does_not_know_any_more_is_asked_for_anew() {
     let why = subscribing(&url).register(collection(), None, now).await.unwrap_err();
     assert!(why.to_string().contains("no id at `id`"), "{why}");
 }
+
+#[test]
+fn a_webhook_may_nest_so_deep_and_no_deeper() {
+    let hook = hook(|permits| permits["webhook"] = json!({ "path": "/hooks/clerk", "unsigned": true }));
+    // The record is a level, and the list around it.
+    let body =
+        |depth: usize| format!("[{{\"test\":1,\"a\":{}{}}}]", "[".repeat(depth - 2), "]".repeat(depth - 2));
+    assert_eq!(hook.webhook(&collection(), &raw(&[], &body(64), AT)).unwrap().records.len(), 1);
+    let why = hook.webhook(&collection(), &raw(&[], &body(65), AT)).unwrap_err();
+    let WebhookError::Malformed { reason } = why else { panic!("{why:?}") };
+    assert!(reason.starts_with("the webhook nests deeper than 64 levels at byte 77: "), "{reason}");
+}

@@ -1,6 +1,7 @@
 //! What is read is what serde reads; lies about lengths make no room.
 
 use crate::{Actor, Author, Change, Clock, Dot, Edit, FieldName, SideName, Stamp, Time, Value};
+use hms_sync_hostile::Reader;
 use proptest::prelude::*;
 
 fn actor() -> impl Strategy<Value = Actor> {
@@ -90,4 +91,56 @@ fn lengths_that_lie_make_no_room() {
     for bytes in [&field[..], b"\x8f", b"\xde\xff\xff", b"\xdb\xff\xff\xff\xff", b""] {
         assert_eq!(Edit::unpack(bytes), None);
     }
+}
+
+/// Nothing is read that serde would not read, and both read the same.
+#[test]
+fn hostile_edits() {
+    let side = |name: &str| Actor { author: Author::Side(SideName::try_new(name).unwrap()), epoch: 2 };
+    let edit = |changes: Vec<(&str, Value, Value)>, context: Vec<(Actor, u64)>| {
+        let change = |(name, before, after)| (FieldName::try_new(name).unwrap(), Change { before, after });
+        let edit = Edit {
+            generation: 1,
+            dot: Dot { actor: side("clerk"), n: 300 },
+            context: context.into_iter().collect(),
+            but: crate::VecMap::new(),
+            changes: changes.into_iter().map(change).collect(),
+            deletes: false,
+            stamp: Stamp { low: Time(-5), high: Time(1_795_000_000_000_000) },
+            certain: true,
+        };
+        rmp_serde::to_vec_named(&edit).unwrap()
+    };
+    let text = |text: &str| Value::from(text);
+    Reader::new("edits")
+        .sound([
+            edit(vec![("status", text("pending"), text("approved"))], vec![(side("marshal"), 7)]),
+            edit(vec![], vec![]),
+            edit(
+                vec![
+                    ("a", Value::Absent, Value::Null),
+                    ("b", Value::Bool(true), Value::from(-7)),
+                    ("c", Value::Date(crate::Date(-1)), Value::Datetime(Time(i64::MIN))),
+                    ("d", Value::Json("[1]".into()), text(&"long ".repeat(60))),
+                ],
+                vec![(side("clerk"), 1), (side("x"), u64::MAX)],
+            ),
+        ])
+        .words([
+            &b"\x81"[..],
+            b"\xa1",
+            b"\xde\xff\xff",
+            b"\xdb\xff\xff\xff\xff",
+            b"\xc0",
+            b"\xcf",
+            b"\xd3",
+            b"clerk",
+        ])
+        .bytes(|bytes| {
+            let read = Edit::unpack(bytes);
+            if let Some(read) = &read {
+                assert_eq!(&rmp_serde::from_slice::<Edit>(bytes).unwrap(), read);
+            }
+            read.is_some()
+        });
 }

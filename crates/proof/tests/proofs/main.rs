@@ -21,4 +21,5 @@ mod notes;
 mod checkpoints;
 mod records;
 mod any_bytes;
+mod hostile;
 mod outside;

@@ -3,6 +3,7 @@ use super::{Key, Kind, Verifier};
 use crate::spec::{Algorithm, WebhookSpec};
 use bytes::Bytes;
 use hms_sync_connector::RawWebhook;
+use hms_sync_hostile::Reader;
 use hms_sync_model::Time;
 use serde_json::{Value as Json, json};
 
@@ -260,4 +261,46 @@ fn secrets_that_will_not_do() {
         let error = verifier(signature, secret).err().unwrap();
         assert!(error.contains(said), "{error} does not say {said}");
     }
+}
+
+/// What stands in the headers of every kind of sender.
+#[test]
+fn hostile_signatures() {
+    let all = [github(), stripe(), slack(), public_key(), standard(), shopify()];
+    let headers = |raw: &RawWebhook| {
+        let line = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            format!("{name}: {}\n", value.to_str().unwrap())
+        };
+        raw.headers.iter().map(line).collect::<String>()
+    };
+    let genuine = |verifier: &Verifier, raw: &RawWebhook, text: &str| {
+        let mut raw = raw.clone();
+        raw.headers.clear();
+        for (name, value) in text.lines().filter_map(|line| line.split_once(": ")) {
+            if let (Ok(name), Ok(value)) =
+                (name.parse::<http::HeaderName>(), http::HeaderValue::from_str(value))
+            {
+                raw.headers.append(name, value);
+            }
+        }
+        verifier.is_genuine(&raw)
+    };
+    Reader::new("signatures")
+        .sound(all.iter().map(|(_, raw)| headers(raw)))
+        .words([
+            "v1,",
+            "v1=",
+            "v0=",
+            "t=",
+            "sha256=",
+            "h=",
+            ",",
+            " ",
+            "=",
+            "==",
+            "\n",
+            ": ",
+            "webhook-signature: ",
+        ])
+        .texts(|text| all.iter().any(|(verifier, raw)| genuine(verifier, raw, text)));
 }
