@@ -56,13 +56,15 @@ fn bounded(text: &str) -> Result<(), TemplateError> {
 /// How many bytes of a template are no plain text.
 fn live(text: &str) -> usize {
     let (mut rest, mut bytes) = (text, 0);
-    while let Some((at, open)) =
-        ["{{", "{%", "{#"].iter().filter_map(|open| Some((rest.find(open)?, *open))).min()
-    {
-        let inside = rest.get(at + open.len()..).unwrap_or_default();
-        let long = length(inside, open);
-        bytes += long;
-        rest = inside.get(long..).unwrap_or_default();
+    while let Some(at) = rest.find('{') {
+        let from = rest.get(at..).unwrap_or_default();
+        rest = from.get(1..).unwrap_or_default();
+        if let Some(open) = ["{{", "{%", "{#"].into_iter().find(|open| from.starts_with(open)) {
+            let inside = from.get(open.len()..).unwrap_or_default();
+            let long = length(inside, open);
+            bytes += long;
+            rest = inside.get(long..).unwrap_or_default();
+        }
     }
     bytes
 }
