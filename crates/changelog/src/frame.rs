@@ -186,7 +186,7 @@ mod tests {
     use hms_sync_hostile::Reader;
     use hms_sync_model::{
         Actor, Body, Change, Clock, Dot, Edit, FieldName, RawHash, SideName, Source, Stamp, Time, Value,
-        VecMap,
+        VecMap, WebhookMessage,
     };
     use std::collections::BTreeMap;
 
@@ -259,8 +259,8 @@ mod tests {
             body,
         };
         let side = SideName::try_new("clerk").unwrap();
-        let doubted =
-            Body::Doubted { side, stale: true, id: None, message: Some("m1".into()), words: "ü".into() };
+        let message = Some(WebhookMessage::Part("m1".into()));
+        let doubted = Body::Doubted { side, stale: true, id: None, message, words: "ü".into() };
         let change = Change { before: Value::Null, after: Value::set([2.into(), "é".into(), true.into()]) };
         let edit = Edit {
             generation: 1,
@@ -272,7 +272,7 @@ mod tests {
             stamp: Stamp { low: Time(1), high: Time(i64::MAX) },
             certain: true,
         };
-        let source = Source::Webhook(Some("m1".into()));
+        let source = Source::Webhook(Some(WebhookMessage::Whole("m1".into())));
         let edited = Body::Edited { edit, id: None, tag: None, source, raw: Some(RawHash([7; 32])) };
         let sound = [doubted, Body::Received { message: "m1".into() }, edited].map(event);
         let sound = sound.iter().map(|event| seal(event).unwrap().payload().to_vec());

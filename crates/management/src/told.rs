@@ -114,7 +114,7 @@ impl Teller {
                 (Some(side.clone()), format!("{side} was read and shows all of this"))
             }
             Body::Doubted { side, words, message, .. } => {
-                let message = message.as_ref().map(|id| format!(" (message {})", short(id)));
+                let message = message.as_ref().map(|it| format!(" (message {})", short(it.id())));
                 let (words, message) = (short(words), message.unwrap_or_default());
                 (Some(side.clone()), format!("{side} will be read again: {words}{message}"))
             }
