@@ -57,8 +57,8 @@ impl Part {
 
 /// The part that a link belongs to, and what is kept of it there.
 fn split(link: u64) -> (usize, Rest) {
-    let [part, a, b, c, d, e, ..] = link.to_be_bytes();
-    (usize::from(part), [a, b, c, d, e])
+    let [part, rest @ .., _, _] = link.to_be_bytes();
+    (usize::from(part), rest)
 }
 
 impl Seen {
@@ -125,7 +125,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(7);
         let mut part = Part::default();
         for n in 0..40 * ROOM {
-            let first = part.late.first().map(|portion| portion.as_ptr());
+            let first = part.late.first().map(Vec::as_ptr);
             let (_, rest) = split(random.u64(..));
             part.put(rest);
             assert!(first.is_none_or(|first| part.late[0].as_ptr() == first));

@@ -105,6 +105,7 @@ fn only_what_waits_is_taken_up_after_a_start() {
     assert_eq!(world.machine.status().unwrap().pending, 50);
     let (mut again, _) = world.step(Wake::Start);
     let mut expected = waiting;
-    (again.sort(), expected.sort());
+    again.sort();
+    expected.sort();
     assert_eq!(again, expected, "in the first step");
 }
