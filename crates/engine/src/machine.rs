@@ -104,11 +104,10 @@ impl Machine {
         let next_seq = log.head().saturating_add(1);
         let last = log.newest()?.map_or(Time::MIN, |(_, event)| event.at);
         let any_personal = plan.collections.values().any(|of| !of.personal.is_empty());
-        let folded_under = crate::refold::drop_if_changed(&log, &plan)?;
+        let before = crate::refold::drop_if_changed(&log, &plan)?;
         let mut views = Views::new(log, Arc::clone(&plan)).with_vault(vault);
-        if let Some(mark) = folded_under {
-            views.save_with(mark);
-        }
+        views.believe_clocks(before.same_plan);
+        before.to_save.into_iter().for_each(|mark| views.save_with(mark));
         views.catch_up()?;
         // While some requests are under way, the intents of the next are being made durable.
         let gates = plan

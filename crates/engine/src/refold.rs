@@ -11,19 +11,35 @@ use hms_sync_changelog::{Log, View};
 /// Where the saved views say what they were folded under.
 const KEY: &[u8] = b"f";
 
-/// Drops the saved views if they were folded under other rules. Answers with what is to be
-/// saved with the next ones, if that is not there yet.
-pub(crate) fn drop_if_changed(log: &Log, plan: &Plan) -> Result<Option<View>, EngineError> {
-    let now = mark(plan);
-    match log.view(KEY)? {
-        Some(before) if before == now => return Ok(None),
-        Some(_) => {
+/// Where they say under which plan a process last ran.
+const PLAN_KEY: &[u8] = b"p";
+
+/// What the views say of the time before a start.
+#[derive(Debug)]
+pub(crate) struct Before {
+    /// Whether it ran under just this plan: then a record that was in step is so still.
+    pub(crate) same_plan: bool,
+    /// What is to be saved with the next views.
+    pub(crate) to_save: Vec<View>,
+}
+
+/// Drops the saved views if they were folded under other rules.
+pub(crate) fn drop_if_changed(log: &Log, plan: &Plan) -> Result<Before, EngineError> {
+    let now =
+        [(KEY, mark(plan)), (PLAN_KEY, blake3::hash(format!("{plan:?}").as_bytes()).as_bytes().to_vec())];
+    let mut to_save = Vec::new();
+    for (key, mark) in now {
+        let before = log.view(key)?;
+        if before.as_ref() == Some(&mark) {
+            continue;
+        }
+        if key == KEY && before.is_some() {
             tracing::info!("kinds, owners or locks have changed: all records are folded anew");
             log.drop_views()?;
         }
-        None => {}
+        to_save.push((key.to_vec(), mark));
     }
-    Ok(Some((KEY.to_vec(), now)))
+    Ok(Before { same_plan: to_save.is_empty(), to_save })
 }
 
 /// A mark of all rules that act when an edit is taken in.

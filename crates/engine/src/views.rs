@@ -86,6 +86,8 @@ pub struct Views {
     near: Near,
     /// How many times an event of a record was found to tell of a webhook message.
     messages_noted: u64,
+    /// Whether what was in step by its clocks before a start is so still.
+    believes_clocks: bool,
 }
 
 /// A set of records, all of it in memory, and how it differs from what is saved.
@@ -170,6 +172,7 @@ impl Views {
             oldest_so_far: None,
             near: Near::default(),
             messages_noted: 0,
+            believes_clocks: false,
         }
     }
 
@@ -177,6 +180,12 @@ impl Views {
     #[must_use]
     pub fn with_vault(self, vault: Option<Vault>) -> Self {
         Self { vault, ..self }
+    }
+
+    /// Whether records that are in step by their clocks need not be looked at after a start:
+    /// under another plan they may be in step no more.
+    pub(crate) fn believe_clocks(&mut self, believed: bool) {
+        self.believes_clocks = believed;
     }
 
     /// The keys of personal fields.

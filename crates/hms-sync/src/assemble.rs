@@ -212,3 +212,25 @@ fn collection_plan(name: &CollectionName, of: &Collection, connectors: &Connecto
         personal: of.personal.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::*;
+    use std::path::Path;
+
+    /// A start asks whether the plan is the one of the last: a plan must read the same each time.
+    #[test]
+    fn a_plan_reads_the_same_each_time() {
+        for name in ["permit-sync", "one-way"] {
+            let path = format!("{}/../../docs/examples/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+            let read = || {
+                let config = hms_sync_config::load(Path::new(&path), &|_| None);
+                format!("{:?}", assemble(&config.unwrap()).unwrap().plan)
+            };
+            let first = read();
+            assert!(first.len() > 1_000);
+            assert_eq!(first, read(), "{name}");
+        }
+    }
+}

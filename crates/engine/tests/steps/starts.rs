@@ -37,7 +37,11 @@ struct World {
 
 impl World {
     fn on(log: Log) -> Self {
-        Self { machine: Machine::open(plan(), log.clone(), 1).unwrap(), log, mono: 1 }
+        Self::under(plan(), log)
+    }
+
+    fn under(plan: Arc<Plan>, log: Log) -> Self {
+        Self { machine: Machine::open(plan, log.clone(), 1).unwrap(), log, mono: 1 }
     }
 
     /// One step. Answers with the writes that are asked for, and the pass of a page that is.
@@ -62,7 +66,7 @@ impl World {
         self.step(Wake::Wrote { record, side: side("b"), version, outcome });
     }
 
-    /// Lists all records. Answers with the writes that they need.
+    /// Lists all records and saves the views. Answers with the writes that they need.
     fn list(&mut self) -> Vec<(RecordId, u64)> {
         let (_, pass) = self.step(Wake::Start);
         let records = (0..RECORDS).map(|n| Observation {
@@ -77,6 +81,8 @@ impl World {
         while writes.len() < RECORDS {
             writes.extend(self.step(Wake::Timer).0);
         }
+        let (changes, upto) = self.machine.save_all().unwrap();
+        self.log.save_views(&changes, upto).unwrap();
         writes
     }
 }
@@ -85,8 +91,7 @@ impl World {
 fn a_start_reads_no_event_twice() {
     let mut world = World::on(Log::on(MemoryDisk::new()).unwrap());
     let writes = world.list();
-    let (changes, upto) = world.machine.save_all().unwrap();
-    world.log.save_views(&changes, upto).unwrap();
+    let upto = world.log.head();
     writes.into_iter().for_each(|write| world.wrote(write));
     let (log, before) = (world.log.clone(), world.log.reads());
     drop(World::on(world.log));
@@ -108,4 +113,16 @@ fn only_what_waits_is_taken_up_after_a_start() {
     again.sort();
     expected.sort();
     assert_eq!(again, expected, "in the first step");
+}
+
+#[test]
+fn under_another_plan_all_that_changed_is_looked_at() {
+    let mut world = World::on(Log::on(MemoryDisk::new()).unwrap());
+    let writes = world.list();
+    writes.into_iter().for_each(|write| world.wrote(write));
+    let mut other = Plan::clone(&plan());
+    other.backlog_max += 1;
+    assert_eq!(World::on(world.log.clone()).machine.status().unwrap().pending, 0);
+    let world = World::under(other.into(), world.log);
+    assert_eq!(world.machine.status().unwrap().pending, RECORDS);
 }
