@@ -13,7 +13,8 @@
 //! `n` identity to record, `t` records with work to do, `k` records with
 //! something parked, `c` those with conflicts that go on, `h` those that have had some,
 //! `s` the sync's own streams, `w` webhook messages taken in, `b` what
-//! the blocks of the log hold, `q` the schema contract that a side was last read under.
+//! the blocks of the log hold, `q` the schema contract that a side was last read under, `f` the
+//! rules that all was folded under, `p` the plan of the last start.
 
 use crate::blocks::Block;
 use crate::conflicts::{Live, saved_record, tally};
