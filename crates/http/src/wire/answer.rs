@@ -108,6 +108,8 @@ impl Answer {
 
     /// How long the side asked us to stay away; the longest of several.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
+        // Hardly an answer says so: its date is read only then.
+        self.headers.get(RETRY_AFTER)?;
         let values = self.headers.get_all(RETRY_AFTER).iter();
         let now = wait::clock(&self.headers);
         values.filter_map(|value| wait::time(value.to_str().ok()?, now)).max().map(wait::clamped)
