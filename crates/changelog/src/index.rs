@@ -425,13 +425,7 @@ impl Layers {
         };
         match entries.binary_search_by_key(&version, |(version, _)| *version) {
             Ok(at) => entries.iter_mut().skip(at).take(1).for_each(|entry| entry.1 = slot),
-            Err(at) => {
-                // Of most records there is one in a layer, and there are very many of them.
-                if entries.capacity() == 0 {
-                    entries.reserve_exact(1);
-                }
-                entries.insert(at, (version, slot));
-            }
+            Err(at) => entries.insert(at, (version, slot)),
         }
     }
 }
