@@ -466,46 +466,35 @@ pub(super) fn argument<'t>(text: &'t str, name: &str) -> Option<&'t str> {
 
 /// A method of Python's that is called and that we do not have.
 fn method(text: &str) -> Option<&str> {
-    let mut quote = None;
-    for (at, c) in text.char_indices() {
-        match (quote, c) {
-            (Some(open), c) if c == open => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'') => quote = Some(c),
-            (None, '.') => {
-                let rest = text.get(at + 1..).unwrap_or_default();
-                let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
-                let (name, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
-                if !name.is_empty() && !OURS.contains(&name) && after.starts_with('(') {
-                    return Some(name);
-                }
-            }
-            (None, _) => {}
-        }
-    }
-    None
+    let unknown =
+        |(name, after): &(&str, &str)| !name.is_empty() && !OURS.contains(name) && after.starts_with('(');
+    behind(text, '.').map(name).find(unknown).map(|(name, _)| name)
 }
 
 /// A filter that is asked for and that we do not have.
 fn filter(text: &str) -> Option<&str> {
+    let mut names = behind(text, '|').map(|rest| name(rest.trim_start()).0);
+    names.find(|name| !name.is_empty() && !FILTERS.contains(name))
+}
+
+/// What follows each of a sign that stands in no quotes.
+fn behind(text: &str, sign: char) -> impl Iterator<Item = &str> {
     let mut quote = None;
-    for (at, c) in text.char_indices() {
+    text.char_indices().filter_map(move |(at, c)| {
         match (quote, c) {
             (Some(open), c) if c == open => quote = None,
-            (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(c),
-            (None, '|') => {
-                let rest = text.get(at + 1..).unwrap_or_default().trim_start();
-                let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
-                let name = rest.get(..end).unwrap_or_default();
-                if !name.is_empty() && !FILTERS.contains(&name) {
-                    return Some(name);
-                }
-            }
-            (None, _) => {}
+            (None, c) if c == sign => return text.get(at + c.len_utf8()..),
+            (Some(_) | None, _) => {}
         }
-    }
-    None
+        None
+    })
+}
+
+/// The name that a text begins with, which may be empty, and what follows it.
+fn name(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
+    text.split_at_checked(end).unwrap_or((text, ""))
 }
 
 /// A plain `${` stays one.
