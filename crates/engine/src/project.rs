@@ -254,7 +254,7 @@ fn has_seen(state: &RecordState, part: &SideState, side: &SideName, field: &Fiel
 /// waits for a person keeps from them.
 pub(crate) fn is_behind(rules: &Rules, state: &RecordState, side: &SideName) -> bool {
     let Some(part) = state.sides.get(side).filter(|part| part.has_it()) else { return false };
-    if part.acked.covers(&state.merged.clock) && part.but.is_empty() {
+    if has_seen_all(part, state) {
         return false;
     }
     let actor = part.actor(side);
@@ -264,14 +264,18 @@ pub(crate) fn is_behind(rules: &Rules, state: &RecordState, side: &SideName) -> 
     part.but.keys().any(shown) || !seen.covers(&state.merged.clock)
 }
 
+/// Whether a side is known to have seen all that was merged.
+fn has_seen_all(part: &SideState, state: &RecordState) -> bool {
+    part.but.is_empty() && part.acked.covers(&state.merged.clock)
+}
+
 /// Whether, by its clocks alone, all sides have a record and have seen all of it, all handlers
 /// are done with it, and nothing is under way.
 pub(crate) fn is_in_step(plan: &Plan, record: &RecordId, state: &RecordState) -> bool {
     let Some((name, collection)) = plan.collections.get_key_value(record.collection()) else { return false };
     let clock = &state.merged.clock;
-    let seen = |part: &SideState| part.but.is_empty() && part.acked.covers(clock);
     let open = |part: &SideState| part.write.is_some() || part.doubt.is_some() || part.unread.is_some();
-    let quiet = |part: &SideState| !open(part) && seen(part);
+    let quiet = |part: &SideState| !open(part) && has_seen_all(part, state);
     let mut jobs = plan.jobs.iter().filter(|(_, job)| job.collection == *name);
     state.requests.is_empty()
         && collection.sides.keys().all(|side| state.sides.get(side).is_some_and(quiet))
@@ -287,7 +291,7 @@ pub(crate) fn is_unconfirmed(collection: &CollectionPlan, state: &RecordState, s
     }
     let Some(plan) = collection.sides.get(side) else { return false };
     let Some(part) = state.sides.get(side).filter(|part| part.has_it()) else { return false };
-    if part.acked.covers(&state.merged.clock) && part.but.is_empty() {
+    if has_seen_all(part, state) {
         return false;
     }
     state.merged.field_names().any(|field| {

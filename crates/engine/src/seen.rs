@@ -5,7 +5,7 @@
 //! counts as shown, until a process with another key looks.
 //!
 //! What never happens here: an id that was shown counts as one that was not. Nor does what is
-//! kept move as it grows: so many bytes twice would be seen from outside.
+//! kept move as it grows, for then it would take its room twice.
 
 /// Links are kept apart by their first eight bits: each part stays small, and grows alone.
 const PARTS: usize = 256;

@@ -39,11 +39,11 @@ use std::sync::{Arc, LazyLock};
 
 mod blocks;
 mod catch_up;
-mod past;
+mod loader;
 mod streams;
 
 use blocks::saved_block;
-use past::Past;
+use loader::Loader;
 use streams::Streams;
 
 /// What a save hands to the log: keys with their new values, and up to which event.
@@ -146,6 +146,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// One that was made from its events, with the version of its snapshot.
+    fn loaded(state: RecordState, snapshot: u64) -> Self {
+        let noted = state.version > 0;
+        Self { state: Box::new(state), last: 0, snapshot, queued: false, noted }
+    }
+
     /// Notes that event `seq` has changed it.
     pub(crate) fn changed_by(&mut self, seq: u64) {
         self.last = seq;
@@ -222,8 +228,7 @@ impl Views {
             return Ok(entry);
         }
         let (state, snapshot) = self.load(record)?;
-        let noted = state.version > 0;
-        Ok(Entry { state: Box::new(state), last: 0, snapshot, queued: false, noted })
+        Ok(Entry::loaded(state, snapshot))
     }
 
     /// A record's state, from its last snapshot and the events since; and the
@@ -233,7 +238,7 @@ impl Views {
             return Ok((RecordState::default(), 0));
         }
         let saved = self.get(&snapshot_key(record))?;
-        Past { log: &self.log, plan: &self.plan, vault: self.vault.as_ref() }.of(record, saved, u64::MAX)
+        Loader { log: &self.log, plan: &self.plan, vault: self.vault.as_ref() }.load(record, saved, u64::MAX)
     }
 
     /// Puts a record back. Those longest in memory leave it when there are many.

@@ -3,8 +3,9 @@
 //!
 //! What never happens here: a new event.
 
-use super::past::{Past, opened};
+use super::loader::Loader;
 use super::{Entry, Views, rules_of, snapshot_key};
+use crate::carry::Look;
 use crate::error::EngineError;
 use crate::plan::Plan;
 use crate::project::is_in_step;
@@ -73,19 +74,18 @@ impl Views {
     ) -> Result<(), EngineError> {
         for (record, state, snapshot) in before {
             if !self.records.contains_key(&record) {
-                let noted = state.version > 0;
-                let entry = Entry { state: Box::new(state), last: 0, snapshot, queued: false, noted };
-                self.put(record, entry);
+                self.put(record, Entry::loaded(state, snapshot));
             }
         }
-        for (id, event) in &events {
-            self.sum_up(event);
+        let last = events.last().map(|(_, event)| event.seq);
+        for (id, event) in events {
+            self.sum_up(&event);
             if event.record.is_own_stream() {
-                self.fold_stream(*id, event)?;
+                self.fold_stream(id, &event)?;
             } else {
-                self.note_message(event);
-                self.replay(*id, event)?;
+                self.note_message(&event);
                 touched.insert(event.record.clone(), event.seq);
+                self.replay(id, event)?;
             }
         }
         let unsaved_max = self.plan.unsaved_max.saturating_mul(UNSAVED);
@@ -93,9 +93,8 @@ impl Views {
             return Ok(());
         }
         self.index_touched(touched)?;
-        let Some((_, last)) = events.last() else { return Ok(()) };
         if self.unsaved() > unsaved_max
-            && let Some((changes, upto)) = self.begin_save(last.seq)
+            && let Some((changes, upto)) = last.and_then(|last| self.begin_save(last))
         {
             self.log.save_views(&changes, upto)?;
             self.end_save();
@@ -113,16 +112,16 @@ impl Views {
 
     /// Folds an event that comes next in its record, so that the record need not
     /// be made from its history.
-    fn replay(&mut self, id: EventId, event: &Event) -> Result<(), EngineError> {
+    fn replay(&mut self, id: EventId, mut event: Event) -> Result<(), EngineError> {
         let new = event.version == 1 && !self.records.contains_key(&event.record);
         let mut entry = if new { Entry::default() } else { self.take(&event.record)? };
         // One made from its history has it already. After a recovery some before it may be missing.
         if event.version > entry.state.version {
-            let event = opened(self.vault.as_ref(), event);
+            Look::Opened(self.vault.as_ref()).at(&mut event);
             entry.state.fold(rules_of(&self.plan, &event.record), id, &event);
             entry.changed_by(event.seq);
         }
-        self.put(event.record.clone(), entry);
+        self.put(event.record, entry);
         Ok(())
     }
 
@@ -160,7 +159,7 @@ fn look_back(
     events: Receiver<Result<Events, LogError>>,
     give: &SyncSender<Result<Portion, EngineError>>,
 ) {
-    let (past, mut met) = (Past { log, plan, vault }, FxHashSet::default());
+    let (loader, mut met) = (Loader { log, plan, vault }, FxHashSet::default());
     for events in events {
         let portion = events.map_err(EngineError::from).and_then(|events| {
             let mut before = Vec::new();
@@ -169,7 +168,7 @@ fn look_back(
                     continue;
                 }
                 let saved = log.view(&snapshot_key(&event.record))?;
-                let (state, snapshot) = past.of(&event.record, saved, event.version)?;
+                let (state, snapshot) = loader.load(&event.record, saved, event.version)?;
                 before.push((event.record.clone(), state, snapshot));
             }
             if met.len() > MET_MAX {
