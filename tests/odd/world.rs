@@ -6,7 +6,7 @@ use crate::slips;
 use hms_sync::{Assembly, Connectors, assemble};
 use hms_sync_changelog::{Log, MemoryDisk};
 use hms_sync_connector::{RawWebhook, WebhookError};
-use hms_sync_engine::{Effect, Machine, Now, Reply, ReplyTo, Status, Wake};
+use hms_sync_engine::{Effect, Machine, Now, Reply, ReplyTo, ShownPage, Status, Wake};
 use hms_sync_management::HookRoute;
 use hms_sync_model::{RecordId, Time};
 use std::collections::{BTreeMap, VecDeque};
@@ -141,10 +141,12 @@ impl World {
         self.pass(there);
         let connectors = self.connectors.clone();
         let wake = match effect {
-            Effect::Read { side, pass, request } => {
+            Effect::Read { side, pass, request, beforehand } => {
                 let collection = request.collection.clone();
                 let result = connectors[&side].read(request.clone()).await;
                 let result = slips::read(&request, there - START, result);
+                let plan = self.machine.plan();
+                let result = result.map(|page| ShownPage::read(plan, (&side, &collection), beforehand, page));
                 Wake::Page { side, collection, pass, result }
             }
             Effect::Fetch { record, side, collection, id } => {

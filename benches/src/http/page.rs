@@ -226,7 +226,12 @@ impl Reader {
         }
         let (pass, request) = self.asked.take().context("nothing is to be read")?;
         let result = self.connector.read(request).await;
-        self.step(Wake::Page { side: side()?, collection: collection()?, pass, result })?;
+        self.step(Wake::Page {
+            side: side()?,
+            collection: collection()?,
+            pass,
+            result: result.map(Into::into),
+        })?;
         while self.machine.next_timer(self.now().mono).is_some_and(|at| at <= self.now().mono) {
             self.step(Wake::Timer)?;
         }

@@ -8,6 +8,7 @@ use crate::image::same_but_form;
 use crate::lane::{Busy, Track};
 use crate::machine::Machine;
 use crate::observe::{Place, Seen};
+use crate::page::Doc;
 use crate::project::{is_all_of_groups_in, same, shown};
 use crate::state::SideState;
 use crate::unaware;
@@ -115,6 +116,7 @@ impl Machine {
         if let (true, Some(fields), Some(id), Some(doc)) = (looks, stored, id, doc) {
             // What else the answer shows is the side's own doing, with our write before its eyes.
             let (source, began) = (Source::Answer, sent_at);
+            let doc = Doc::Whole(doc);
             let seen = Seen { id, tag, modified: None, fields, doc, source, began, certain: true };
             self.compare(place, record, entry, &seen, now)?;
             self.on_altered(place, record, entry, &seen, &results, now)?;

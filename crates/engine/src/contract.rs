@@ -79,7 +79,7 @@ pub(crate) struct Fit {
 }
 
 /// A record under the contract: what of it is taken in, or why it is not.
-fn fit(
+pub(crate) fn fit(
     contract: &Contract,
     identity: &[FieldName],
     part: &CollectionSide,

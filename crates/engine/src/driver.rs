@@ -8,6 +8,7 @@
 use crate::error::EngineError;
 use crate::happening::{Happening, What};
 use crate::machine::Machine;
+use crate::page::ShownPage;
 use crate::plan::Plan;
 use crate::wake::{Command, Effect, Now, Reply, ReplyTo, Wake};
 use crate::way::{Errand, Way};
@@ -423,10 +424,16 @@ impl Driver {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Append(_) | Effect::Save(_) => {}
-            Effect::Read { side, pass, request } => {
-                let collection = request.collection.clone();
+            Effect::Read { side, pass, request, beforehand } => {
+                let (collection, plan) = (request.collection.clone(), Arc::clone(self.machine.plan()));
                 self.talk(side.clone(), move |connector| async move {
-                    let result = connector.read(request).await;
+                    let result = match connector.read(request).await {
+                        Ok(page) => {
+                            Ok(ShownPage::read_beside_others(&plan, (&side, &collection), beforehand, page)
+                                .await)
+                        }
+                        Err(why) => Err(why),
+                    };
                     Wake::Page { side, collection, pass, result }
                 });
             }

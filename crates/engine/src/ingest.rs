@@ -8,6 +8,7 @@ use crate::happening::What;
 use crate::image::original;
 use crate::machine::Machine;
 use crate::observe::{Place, Seen};
+use crate::page::Doc;
 use crate::past::record_seen;
 use crate::plan::CollectionPlan;
 use crate::state::{RecordState, SideState};
@@ -19,7 +20,6 @@ use hms_sync_model::{
 };
 use hms_sync_resolver::fault::{Fault, is_back};
 use hms_sync_resolver::{Record, Rules};
-use serde_json::Value as Json;
 
 impl Machine {
     /// Makes an edit of the fields that a side shows anew.
@@ -132,11 +132,16 @@ impl Machine {
         place: Place<'_>,
         record: &RecordId,
         entry: &Entry,
-        shown: &Json,
+        shown: &Doc,
     ) -> Result<Option<RawHash>, EngineError> {
         if entry.state.erased.is_some() {
             return Ok(None);
         }
+        let shown = match shown {
+            Doc::Whole(shown) => shown,
+            // The record has no key: where one may have, nothing is hashed beforehand.
+            Doc::Hashed(hash) => return Ok(*hash),
+        };
         let personal = !place.collection.personal.is_empty();
         let vault = self.views.vault().filter(|vault| personal || vault.has(record));
         if personal && vault.is_none() {

@@ -15,6 +15,7 @@ mod pass;
 mod absence;
 mod unread;
 mod contract;
+mod page;
 mod observe;
 mod appear;
 mod ingest;
@@ -81,6 +82,7 @@ pub use happening::{Happening, What};
 pub use link::{Tie, Tied};
 pub use machine::Machine;
 pub use operate::parked_lanes;
+pub use page::ShownPage;
 pub use past::{events_at, state_at, version_at, version_upto};
 pub use plan::{
     CollectionPlan, CollectionSide, DOCUMENT, FIELDS_BYTES_MAX, Guard, JobPlan, OnAltered, OnMissing, Plan,

@@ -7,6 +7,7 @@ use crate::join::Merged;
 use crate::lane::{Busy, Track};
 use crate::machine::Machine;
 use crate::observe::{Place, Seen};
+use crate::page::Doc;
 use crate::state::SideState;
 use crate::views::Entry;
 use crate::wake::Now;
@@ -44,7 +45,7 @@ impl Machine {
         self.lanes.open(record, &Track::Deliver(side.clone())).read_at = Some(now.mono);
         let doubt = entry.state.sides.get(side).and_then(|part| part.doubt.as_ref());
         let again = doubt.is_some_and(|doubt| doubt.raised > began);
-        self.observe(place, record.clone(), entry, seen, Source::Fetch, began, now)?;
+        self.observe(place, record.clone(), entry, seen.into(), Source::Fetch, began, now)?;
         // A hint that came while the read was under way is not answered by it.
         if again { self.hint_again(record, side, now) } else { Ok(()) }
     }
@@ -175,14 +176,14 @@ impl Machine {
         let Content::Whole(doc) = &seen.content else { return self.finish(record, entry, now) };
         let doc = doc.clone();
         let Ok(fields) = self.fit(place, &doc, false).map(|fit| fit.fields) else {
-            return self.observe(place, record, entry, seen, Source::Fetch, began, now);
+            return self.observe(place, record, entry, seen.into(), Source::Fetch, began, now);
         };
         let mut seen = Seen {
             id: seen.id,
             tag: seen.tag,
             modified: seen.modified,
             fields,
-            doc,
+            doc: Doc::Whole(doc),
             source: Source::Fetch,
             began,
             certain: true,

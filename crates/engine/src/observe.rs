@@ -15,6 +15,7 @@ use crate::happening::What;
 use crate::image::same_but_form;
 use crate::lane::Track;
 use crate::machine::Machine;
+use crate::page::{Doc, Read, Sight};
 use crate::personal::{closed, without};
 use crate::plan::{CollectionPlan, CollectionSide, Plan, Recreate};
 use crate::project::{held_back, is_all_of_groups_in, is_behind, lacks, same, shown};
@@ -28,7 +29,6 @@ use hms_sync_model::{
 };
 use hms_sync_resolver::Presence;
 use hms_sync_resolver::fault::{Fault, is_back};
-use serde_json::Value as Json;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -57,8 +57,8 @@ pub(crate) struct Seen {
     pub(crate) tag: Option<Tag>,
     pub(crate) modified: Option<Time>,
     pub(crate) fields: FieldMap,
-    /// The record as the side showed it.
-    pub(crate) doc: Json,
+    /// The record as the side showed it, or what is left of that.
+    pub(crate) doc: Doc,
     pub(crate) source: Source,
     /// When the read began.
     pub(crate) began: Time,
@@ -82,7 +82,7 @@ impl Machine {
         &mut self,
         side: &SideName,
         name: &CollectionName,
-        seen: Observation,
+        seen: Sight,
         source: Source,
         began: Time,
         now: Now,
@@ -92,13 +92,13 @@ impl Machine {
         let Some(part) = collection.sides.get(side) else { return Ok(()) };
         let place = Place { side, name, collection, plan: part };
         self.counts.observations += 1;
-        let known = match self.views.linked(side, name, &seen.id)? {
+        let known = match self.views.linked(side, name, seen.id())? {
             Some(record) => Some((self.views.take(&record)?, record)),
             None => None,
         };
         match known {
             Some((entry, record))
-                if entry.state.sides.get(side).and_then(|p| p.id.as_ref()) == Some(&seen.id) =>
+                if entry.state.sides.get(side).and_then(|p| p.id.as_ref()) == Some(seen.id()) =>
             {
                 self.observe(place, record, entry, seen, source, began, now)
             }
@@ -106,7 +106,7 @@ impl Machine {
                 if let Some((entry, record)) = stale {
                     self.views.put(record, entry);
                 }
-                let (record, entry) = self.record_of_new_id(side, name, &seen.id)?;
+                let (record, entry) = self.record_of_new_id(side, name, seen.id())?;
                 self.observe(place, record, entry, seen, source, began, now)
             }
         }
@@ -119,7 +119,7 @@ impl Machine {
         place: Place<'_>,
         record: RecordId,
         mut entry: Entry,
-        seen: Observation,
+        seen: Sight,
         source: Source,
         began: Time,
         now: Now,
@@ -128,30 +128,30 @@ impl Machine {
             self.put_by += 1;
             return self.finish(record, entry, now);
         }
-        let Observation { id, tag, modified, content } = seen;
-        let (doc, partial) = match content {
-            Content::Gone => {
-                if self.lost_there(place, &record, &mut entry, now)? {
-                    return self.finish(record, entry, now);
+        let unborn = entry.state.merged.clock.is_empty();
+        let read = match seen {
+            Sight::Read(read) => *read,
+            Sight::AsItCame(Observation { id, content: Content::Gone, .. }) => {
+                if !self.lost_there(place, &record, &mut entry, now)? {
+                    self.gone(place, &record, &mut entry, id, source, now)?;
                 }
-                self.gone(place, &record, &mut entry, id, source, now)?;
                 return self.finish(record, entry, now);
             }
-            Content::Whole(doc) => (doc, false),
-            Content::Partial(doc) => (doc, true),
+            Sight::AsItCame(Observation { id, content: Content::Partial(_), .. }) if unborn => {
+                let (side, words) = (place.side.clone(), "a part of a record not yet seen".to_owned());
+                let body = Body::Doubted { side, stale: false, id: Some(id), message: None, words };
+                self.emit(&record, &mut entry, body, now)?;
+                return self.finish(record, entry, now);
+            }
+            Sight::AsItCame(Observation { id, tag, modified, content: Content::Whole(doc) }) => {
+                Read { id, tag, modified, fit: self.fit(place, &doc, false), doc: Doc::Whole(doc) }
+            }
+            Sight::AsItCame(Observation { id, tag, modified, content: Content::Partial(doc) }) => {
+                Read { id, tag, modified, fit: self.fit(place, &doc, true), doc: Doc::Whole(doc) }
+            }
         };
-        let unborn = entry.state.merged.clock.is_empty();
-        if partial && unborn {
-            let words = "a part of a record not yet seen".to_owned();
-            self.emit(
-                &record,
-                &mut entry,
-                Body::Doubted { side: place.side.clone(), stale: false, id: Some(id), message: None, words },
-                now,
-            )?;
-            return self.finish(record, entry, now);
-        }
-        let fields = match self.fit(place, &doc, partial) {
+        let Read { id, tag, modified, fit, doc } = read;
+        let fields = match fit {
             Ok(mut fit) => {
                 self.note_fit(place, &id, &mut fit, now);
                 fit.fields

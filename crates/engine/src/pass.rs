@@ -10,6 +10,7 @@ use crate::error::EngineError;
 use crate::happening::What;
 use crate::lane::Track;
 use crate::machine::Machine;
+use crate::page::{ShownPage, Sight};
 use crate::personal::mask_words;
 use crate::plan::{Plan, Retry};
 use crate::regression::Regression;
@@ -159,12 +160,12 @@ pub(crate) struct Many {
 type Missing = (Vec<(RecordId, NativeId)>, usize);
 
 /// A page, or why there is none.
-type Came = Box<Result<Page, ReadError>>;
+type Came = Box<Result<ShownPage, ReadError>>;
 
 /// The rest of a page.
 #[derive(Debug)]
 struct Left {
-    records: std::vec::IntoIter<Observation>,
+    records: std::vec::IntoIter<Sight>,
     /// Those that the side lists as gone.
     gone: Vec<NativeId>,
     /// When the page was asked for.
@@ -484,15 +485,19 @@ impl Machine {
             return;
         }
         let room = self.lanes.ready() < self.plan.backlog_max;
+        let keys = self.any_personal || self.views.vault().is_some();
         let mut effects = Vec::new();
         for ((side, collection), pass) in &mut self.passes.all {
+            // Under a contract a whole page may have to wait; a record's hash is made under its key.
+            let may_read = !keys && !self.plan.contracts.contains_key(&(side.clone(), collection.clone()));
             if let Some(running) = &mut pass.running {
                 running.again_at = running.again_at.filter(|at| *at > now.mono);
                 let may = room && running.again_at.is_none();
                 if let Some(request) = pass.waiting.take_if(|_| may) {
                     running.page_began = now.wall;
                     running.asked = request.clone();
-                    effects.push(Effect::Read { side: side.clone(), pass: running.id, request });
+                    let beforehand = may_read && running.full && !pass.listed;
+                    effects.push(Effect::Read { side: side.clone(), pass: running.id, request, beforehand });
                 }
                 continue;
             }
@@ -526,7 +531,8 @@ impl Machine {
             let blank = may && full && place.is_none() && knows_none();
             let kind = Kind { full, scheduled, blank };
             pass.running = Some(Running::begin(id, kind, place.as_ref(), request.clone(), now));
-            effects.push(Effect::Read { side: side.clone(), pass: id, request });
+            let beforehand = may_read && full && !pass.listed;
+            effects.push(Effect::Read { side: side.clone(), pass: id, request, beforehand });
         }
         for effect in effects {
             self.push(effect);
@@ -539,7 +545,7 @@ impl Machine {
         side: &SideName,
         collection: &CollectionName,
         id: u64,
-        result: Result<Page, ReadError>,
+        result: Result<ShownPage, ReadError>,
         now: Now,
     ) -> Result<(), EngineError> {
         let key = (side.clone(), collection.clone());
@@ -557,7 +563,7 @@ impl Machine {
     fn page_came(
         &mut self,
         key: &(SideName, CollectionName),
-        result: Result<Page, ReadError>,
+        result: Result<ShownPage, ReadError>,
         now: Now,
     ) -> Result<(), EngineError> {
         let running = self.passes.all.get(key).and_then(|pass| pass.running.as_ref());
@@ -565,7 +571,7 @@ impl Machine {
             return Ok(());
         };
         match result {
-            Ok(page) => match self.frozen(&key.0, &key.1, &page.records) {
+            Ok(page) => match self.frozen(&key.0, &key.1, page.as_they_came()) {
                 Some(why) => {
                     self.page_failed(key, &why, now);
                     Ok(())
@@ -582,31 +588,32 @@ impl Machine {
     fn page_read(
         &mut self,
         key: &(SideName, CollectionName),
-        mut page: Page,
+        mut shown: ShownPage,
         began: Time,
         full: bool,
         now: Now,
     ) -> Result<(), EngineError> {
         let (side, collection) = key;
-        let (unread, known) = self.note_unread(key, std::mem::take(&mut page.unread), now);
-        for reason in &page.unreadable {
+        let (unread, known) = self.note_unread(key, std::mem::take(&mut shown.page.unread), now);
+        for reason in &shown.page.unreadable {
             let (side, collection) = (side.clone(), collection.clone());
             self.tell(None, What::Unreadable { side, collection, reason: reason.clone() }, now);
         }
-        let unreadable = page.unreadable.len();
+        let unreadable = shown.page.unreadable.len();
         self.counts.unreadable += unreadable as u64;
         // What a first listing shows is all new, and there is more to do for it.
         let first = full && self.passes.all.get(key).is_some_and(|pass| !pass.listed);
         if !first && !self.expects_all(side, collection) {
-            self.notice_absences(key, &page.records, now)?;
+            self.notice_absences(key, shown.as_they_came(), now)?;
         }
+        let (page, records) = shown.parts();
         let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
         let Some(running) = &mut pass.running else { return Ok(()) };
         running.page_came = now.wall;
         if running.asked.after.is_some() {
             (pass.failures, pass.trouble) = (0, None);
         }
-        running.records += page.records.len();
+        running.records += records.len();
         running.sound &= unreadable == 0 && !page.partial && known;
         running.unread.extend(unread);
         running.empty_is_meant |= page.empty_is_meant;
@@ -615,7 +622,7 @@ impl Machine {
             let links = page.passed_over.iter().map(|id| link_hash(side, collection.as_str(), id));
             links.for_each(|link| running.seen.put(link));
         }
-        let Page { records, gone, next, cursor, .. } = page;
+        let Page { gone, next, cursor, .. } = page;
         // Of what is listed as a whole the next page is on its way while this one is taken in.
         let ahead = full && next.is_some();
         if ahead {
@@ -654,14 +661,14 @@ impl Machine {
         let keeps = !running.blank && (full || part.is_none_or(|part| !part.abilities.fetch));
         let (mut seen, events, edits) = (Vec::new(), self.counts.events, self.counts.edits);
         for record in left.records.by_ref().take(if first { PAGE_STEP } else { usize::MAX }) {
-            let link = link_hash(side, collection.as_str(), &record.id);
+            let link = link_hash(side, collection.as_str(), record.id());
             seen.extend(keeps.then_some(link));
             let shown = if first { None } else { self.quiet.shown(&record) };
             if shown.is_some_and(|shown| self.quiet.knows(link, shown)) {
                 self.counts.observations += 1;
                 continue;
             }
-            let (id, put_by) = (record.id.clone(), self.put_by);
+            let (id, put_by) = (record.id().clone(), self.put_by);
             self.intake(side, collection, record, Source::Page, began, now)?;
             if let Some(shown) = shown.filter(|_| self.put_by == put_by) {
                 self.note_quiet(side, collection, &id, shown)?;
@@ -850,9 +857,9 @@ impl Machine {
         put_by: Vec<PutBy>,
         now: Now,
     ) -> Result<(), EngineError> {
-        put_by
-            .into_iter()
-            .try_for_each(|PutBy { seen, began }| self.intake(&key.0, &key.1, seen, Source::Page, began, now))
+        put_by.into_iter().try_for_each(|PutBy { seen, began }| {
+            self.intake(&key.0, &key.1, seen.into(), Source::Page, began, now)
+        })
     }
 
     /// Looks for records that a full listing did not show, if that says anything. Answers
@@ -1053,7 +1060,7 @@ impl Machine {
             return self.finish(record.clone(), entry, now);
         }
         let gone = Observation { id, tag: None, modified: None, content: Content::Gone };
-        self.intake(side, collection, gone, Source::Missing, now.wall, now)
+        self.intake(side, collection, gone.into(), Source::Missing, now.wall, now)
     }
 }
 

@@ -7,6 +7,7 @@
 
 use crate::error::EngineError;
 use crate::machine::Machine;
+use crate::page::Sight;
 use crate::plan::CollectionPlan;
 use crate::project::is_behind;
 use crate::state::RecordState;
@@ -67,10 +68,12 @@ fn put_head(kind: u8, length: usize, bytes: &mut Vec<u8>) {
 
 impl Quiet {
     /// A number for what was shown; nothing for what says nothing of the whole record.
-    pub(crate) fn shown(&mut self, seen: &Observation) -> Option<u64> {
-        match &seen.content {
-            Content::Whole(doc) => Some(self.of(seen.tag.as_ref(), doc)),
-            Content::Partial(_) | Content::Gone => None,
+    pub(crate) fn shown(&mut self, seen: &Sight) -> Option<u64> {
+        match seen {
+            Sight::AsItCame(Observation { tag, content: Content::Whole(doc), .. }) => {
+                Some(self.of(tag.as_ref(), doc))
+            }
+            Sight::AsItCame(_) | Sight::Read(_) => None,
         }
     }
 

@@ -31,19 +31,27 @@ impl RawHasher {
         shown: &Json,
         under: Option<&Vault>,
     ) -> Result<Option<RawHash>, EngineError> {
-        self.bytes.clear();
-        // Writing to memory does not fail.
-        let Ok(()) = serde_json::to_writer(&mut self.bytes, shown) else { return Ok(None) };
-        let hash = match under {
-            Some(vault) => vault.keyed_hash(record, &self.bytes)?,
-            None => *blake3::hash(&self.bytes).as_bytes(),
-        };
-        if under.is_some() {
-            // The room lives on; what was in it need not.
-            self.bytes.fill(0);
+        let Some(vault) = under else { return Ok(self.plain(shown)) };
+        if !self.write(shown) {
+            return Ok(None);
         }
-        self.bytes.shrink_to(KEPT_MAX);
+        let hash = vault.keyed_hash(record, &self.bytes)?;
+        // The room lives on; what was in it need not.
+        self.bytes.fill(0);
         Ok(Some(RawHash(hash)))
+    }
+
+    /// The hash under no key.
+    pub(crate) fn plain(&mut self, shown: &Json) -> Option<RawHash> {
+        self.write(shown).then(|| RawHash(*blake3::hash(&self.bytes).as_bytes()))
+    }
+
+    /// Writes down what is to be hashed.
+    fn write(&mut self, shown: &Json) -> bool {
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_MAX);
+        // Writing to memory does not fail.
+        serde_json::to_writer(&mut self.bytes, shown).is_ok()
     }
 }
 

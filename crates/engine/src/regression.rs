@@ -15,6 +15,7 @@ use crate::happening::What;
 use crate::lane::Track;
 use crate::machine::Machine;
 use crate::observe::{Place, Seen};
+use crate::page::Doc;
 use crate::pass::PutBy;
 use crate::project::{same, shown};
 use crate::state::{RecordState, SideState};
@@ -161,7 +162,9 @@ impl Machine {
     /// Keeps what was seen until the pass has ended, or holds the side.
     fn put_by(&mut self, place: Place<'_>, seen: &Seen, until: Time, now: Now) -> Result<bool, EngineError> {
         let key = (place.side.clone(), place.name.clone());
-        let Seen { id, tag, modified, doc, began, .. } = seen.clone();
+        let Seen { id, tag, modified, doc: Doc::Whole(doc), began, .. } = seen.clone() else {
+            return Ok(false);
+        };
         let seen = Observation { id, tag, modified, content: Content::Whole(doc) };
         let Some(many) = self.passes.put_by(&key, PutBy { seen, began }, until) else { return Ok(false) };
         self.put_by += 1;

@@ -7,10 +7,11 @@
 use crate::choose::Choice;
 use crate::happening::Happening;
 use crate::link::Tie;
+use crate::page::ShownPage;
 use crate::views::Saved;
 use hms_sync_changelog::Sealed;
 use hms_sync_connector::{
-    Delivery, LookupRequest, Observation, Page, RawRequest, ReadError, ReadRequest, WriteRequest,
+    Delivery, LookupRequest, Observation, RawRequest, ReadError, ReadRequest, WriteRequest,
 };
 use hms_sync_model::{
     Clock, CollectionName, JobName, Lane, NativeId, Outcome, RecordId, Released, SideName, Time,
@@ -47,7 +48,7 @@ pub enum Wake {
         /// In which pass.
         pass: u64,
         /// The page.
-        result: Result<Page, ReadError>,
+        result: Result<ShownPage, ReadError>,
     },
     /// A write has its outcome.
     Wrote {
@@ -261,6 +262,9 @@ pub enum Effect {
         pass: u64,
         /// Which page.
         request: ReadRequest,
+        /// Whether its records may be read beforehand ([`ShownPage::read`]): in a first listing, as long
+        /// as nothing is asked of their documents but their fields and a hash under no key.
+        beforehand: bool,
     },
     /// Read one record.
     Fetch {

@@ -105,7 +105,7 @@ impl Scene {
             ..Page::default()
         };
         let (side, collection) = key();
-        self.step(Wake::Page { side, collection, pass, result: Ok(page) });
+        self.step(Wake::Page { side, collection, pass, result: Ok(page.into()) });
     }
 
     /// The process dies, and another takes over.

@@ -6,7 +6,7 @@ use crate::rehearsal::Rehearsal;
 use crate::told::Heard;
 use hms_sync_changelog::Sealed;
 use hms_sync_connector::{Delivery, Observation, ReadError};
-use hms_sync_engine::{Command, Effect, Machine, Reply, ReplyTo, Wake, state_at, stream_of};
+use hms_sync_engine::{Command, Effect, Machine, Reply, ReplyTo, ShownPage, Wake, state_at, stream_of};
 use hms_sync_model::{Body, CollectionName, NativeId, Outcome, RecordId, Released, SideName, Time};
 use hms_sync_resolver::Rules;
 use std::time::Duration;
@@ -264,9 +264,11 @@ impl Rehearsal {
     fn arrive(&mut self, life: u64, effect: Effect) -> Result<(), RehearsalError> {
         let (wall, began) = (self.clock().wall, self.machine.time(self.clock()));
         let wake = match effect {
-            Effect::Read { side, pass, request } => {
+            Effect::Read { side, pass, request, beforehand } => {
                 let collection = request.collection.clone();
                 let result = self.reached(&side, &collection, |there| there.page(&request, wall))?;
+                let plan = self.machine.plan();
+                let result = result.map(|page| ShownPage::read(plan, (&side, &collection), beforehand, page));
                 Wake::Page { side, collection, pass, result }
             }
             Effect::Fetch { record, side, collection, id } => {

@@ -12,7 +12,7 @@ use hms_sync_changelog::{Log, MemoryDisk};
 use hms_sync_connector::{Delivery, ReadError, Target};
 use hms_sync_engine::{
     CollectionPlan, CollectionSide, Effect, Guard, Machine, Now, OnAltered, Plan, RecordState, Recreate,
-    ReplyTo, Retry, Shape, SidePlan, SideState, Wake,
+    ReplyTo, Retry, Shape, ShownPage, SidePlan, SideState, Wake,
 };
 use hms_sync_mapping::{FieldMapping, FieldPath, SideMap};
 use hms_sync_model::{
@@ -423,12 +423,15 @@ impl World {
             self.late_reads += 1;
         }
         let (wake, at) = match effect {
-            Effect::Read { side, pass, request } => {
+            Effect::Read { side, pass, request, beforehand } => {
                 let i = index(&side);
                 let page = self.sides[i].page(&mut shown, now);
                 self.screens(i, &shown);
                 let result = if away { Err(failed()) } else { Ok(page) };
-                (Wake::Page { side, collection: request.collection, pass, result }, i)
+                let collection = request.collection;
+                let plan = self.machine.plan();
+                let result = result.map(|page| ShownPage::read(plan, (&side, &collection), beforehand, page));
+                (Wake::Page { side, collection, pass, result }, i)
             }
             Effect::Fetch { record, side, id, .. } => {
                 let i = index(&side);

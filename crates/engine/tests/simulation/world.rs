@@ -5,7 +5,7 @@ use hms_sync_changelog::{Archived, Log, MemoryDisk};
 use hms_sync_connector::ReadError;
 use hms_sync_engine::{
     CollectionPlan, CollectionSide, Command, Effect, Guard, Machine, Now, Plan, RecordState, Reply, ReplyTo,
-    Retry, Shape, SidePlan, StreamState, Views, Wake,
+    Retry, Shape, ShownPage, SidePlan, StreamState, Views, Wake,
 };
 use hms_sync_mapping::{FieldMapping, FieldPath, SideMap};
 use hms_sync_model::{
@@ -572,11 +572,13 @@ impl World {
         let away = self.hit(self.faults);
         let read_error = || ReadError::Later { reason: "503".into(), after: None };
         let wake = match effect {
-            Effect::Read { side, pass, request } => {
+            Effect::Read { side, pass, request, beforehand } => {
                 self.reads.push((side.clone(), life, request.after.as_ref().map(|token| token.0.clone())));
                 let result =
                     if away { Err(read_error()) } else { Ok(self.sides[Self::index(&side)].page(&request)) };
-                Wake::Page { side, collection: request.collection, pass, result }
+                let (collection, plan) = (request.collection, &self.plan);
+                let result = result.map(|page| ShownPage::read(plan, (&side, &collection), beforehand, page));
+                Wake::Page { side, collection, pass, result }
             }
             Effect::Fetch { record, side, id, .. } => {
                 let result =

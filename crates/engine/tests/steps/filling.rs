@@ -63,7 +63,7 @@ impl World {
                 content: Content::Whole(json!({ "n": n.to_string() })),
             };
             let records = if of == side("a") { (0..RECORDS).map(record).collect() } else { Vec::new() };
-            let result = Ok(Page { records, ..Page::default() });
+            let result = Ok(Page { records, ..Page::default() }.into());
             self.step(Wake::Page { side: of, collection: item(), pass, result });
         }
     }

@@ -54,6 +54,7 @@ impl World {
 
     fn answer(&mut self, pass: u64, result: Result<Page, ReadError>) -> Asked {
         let (side, collection) = key();
+        let result = result.map(Into::into);
         self.step(Wake::Page { side, collection, pass, result })
     }
 

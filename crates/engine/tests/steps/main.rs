@@ -9,6 +9,7 @@
 )]
 
 mod stage;
+mod beforehand;
 mod erasure;
 mod filling;
 mod forgetting;

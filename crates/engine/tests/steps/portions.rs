@@ -72,13 +72,13 @@ impl World {
         };
         let records = (first..first + RECORDS).map(record).collect();
         let next = Some(PageToken(next.to_owned()));
-        let result = Ok(Page { records, next, ..Page::default() });
+        let result = Ok(Page { records, next, ..Page::default() }.into());
         Wake::Page { side: side("a"), collection: item(), pass, result }
     }
 
     /// The last page of a listing.
     fn last(pass: u64) -> Wake {
-        Wake::Page { side: side("a"), collection: item(), pass, result: Ok(Page::default()) }
+        Wake::Page { side: side("a"), collection: item(), pass, result: Ok(Page::default().into()) }
     }
 
     /// What is still to be taken in, a portion a step. Answers with the handlers that were called by

@@ -76,7 +76,8 @@ impl World {
             content: Content::Whole(json!({ "no": n.to_string() })),
         });
         let page = Page { records: records.collect(), ..Page::default() };
-        let page = Wake::Page { side: side("a"), collection: item(), pass: pass.unwrap(), result: Ok(page) };
+        let page =
+            Wake::Page { side: side("a"), collection: item(), pass: pass.unwrap(), result: Ok(page.into()) };
         let (mut writes, _) = self.step(page);
         while writes.len() < RECORDS {
             writes.extend(self.step(Wake::Timer).0);

@@ -39,7 +39,7 @@ impl Watch {
                 self.asked.push(minute);
                 let page = Page::default();
                 let (side, collection) = key();
-                self.step(Wake::Page { side, collection, pass, result: Ok(page) }, minute);
+                self.step(Wake::Page { side, collection, pass, result: Ok(page.into()) }, minute);
             }
         }
     }

@@ -116,14 +116,14 @@ impl Scene {
     fn carry_out(&mut self, effect: Effect) -> Option<Wake> {
         let began = Time(self.now);
         match effect {
-            Effect::Read { side, pass, request } => {
+            Effect::Read { side, pass, request, .. } => {
                 let all = request.scope == Scope::Everything;
                 self.asked.push(format!("{} {side}", if all { "list" } else { "poll" }));
                 let ids: Vec<String> = self.world[side.as_str()].keys().cloned().collect();
                 let records =
                     if all { ids.iter().map(|id| self.observed(&side, id)).collect() } else { vec![] };
                 let page = Page { records, cursor: Some(Cursor("c".into())), ..Page::default() };
-                Some(Wake::Page { side, collection: request.collection, pass, result: Ok(page) })
+                Some(Wake::Page { side, collection: request.collection, pass, result: Ok(page.into()) })
             }
             Effect::Fetch { record, side, id, .. } => {
                 self.asked.push(format!("fetch {side}"));
