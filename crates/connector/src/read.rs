@@ -48,6 +48,9 @@ pub struct Unread {
 pub struct Page {
     /// The records that could be read, in the side's order.
     pub records: Vec<Observation>,
+    /// How many of them, about, the same pass has shown on an earlier page: they are taken in as
+    /// the others are, and not counted once more.
+    pub shown_before: usize,
     /// Records of the page that could not be: without id, not an object, too large.
     /// Each is a line for people that names the place. They make a listing incomplete.
     pub unreadable: Vec<String>,

@@ -613,7 +613,7 @@ impl Machine {
         if running.asked.after.is_some() {
             (pass.failures, pass.trouble) = (0, None);
         }
-        running.records += records.len();
+        running.records += records.len().saturating_sub(page.shown_before);
         running.sound &= unreadable == 0 && !page.partial && known;
         running.unread.extend(unread);
         running.empty_is_meant |= page.empty_is_meant;

@@ -279,6 +279,17 @@ impl Paging {
         Ok(self.stepped(next, &marks))
     }
 
+    /// How many records of a page the one before it showed.
+    pub(crate) fn shown_before(&self, now: &Progress, page: &Facts) -> usize {
+        match now.moved {
+            Move::First => 0,
+            Move::Again { .. } => page.len,
+            Move::Step | Move::Return(_) => {
+                marks(page).iter().flatten().filter(|mark| now.tail.contains(mark)).count()
+            }
+        }
+    }
+
     /// What is learned from any page.
     fn learn(
         &self,

@@ -220,6 +220,25 @@ fn ask(paging: &Paging, progress: &Progress, ids: std::ops::Range<u32>) -> Resul
     paging.turn(progress, &Facts { len: ids.len(), ids, ..Facts::default() }, None)
 }
 
+/// A listing of a hundred records in pages of 20 shows, page by page, so many and so many of them
+/// once more.
+#[test]
+fn what_a_page_shows_once_more_is_counted_as_that() {
+    for (style, expected) in
+        [(Style::Offset, [(20, 0), (20, 1), (20, 1)]), (Style::Numbered, [(20, 0), (20, 0), (20, 20)])]
+    {
+        let paging = Paging::new(style, 20);
+        let mut now = Progress { since: true, ..Progress::default() };
+        for expected in expected {
+            let at = u32::try_from(now.at).unwrap() * if style == Style::Numbered { 20 } else { 1 };
+            let ids: Vec<_> = (at..at + 20).map(|id| self::id(&id.to_string())).collect();
+            let facts = Facts { len: ids.len(), ids, ..Facts::default() };
+            assert_eq!((facts.len, paging.shown_before(&now, &facts)), expected, "{style:?} {}", now.at);
+            now = paging.turn(&now, &facts, None).unwrap().next.unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_page_that_repeats_itself_is_told() {
     let paging = Paging::new(Style::Offset, 5);
