@@ -341,7 +341,7 @@ impl Listing {
         let scale = self.since.as_ref().filter(|since| !since.last_run || self.paging.style == Style::Keyset);
         let turn = self.paging.turn(&progress, &facts, scale.map(|since| &since.scale));
         let turn = turn.map_err(|why| self.broken(&why))?;
-        page.shown_before = self.paging.shown_before(&progress, &facts).min(page.records.len());
+        page.shown_before = progress.shown_before(&facts).min(page.records.len());
         let nothing = turn.last.as_ref().is_some_and(Progress::showed_nothing);
         let (cursor, next) = self.beyond_slice(turn);
         page.cursor = self.cursor(&progress, cursor, next.is_none());

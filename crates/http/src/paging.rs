@@ -174,6 +174,17 @@ impl Progress {
         self.largest == 0
     }
 
+    /// How many records of a page that was asked for so the one before it showed.
+    pub(crate) fn shown_before(&self, page: &Facts) -> usize {
+        match self.moved {
+            Move::First => 0,
+            Move::Again { .. } => page.len,
+            Move::Step | Move::Return(_) => {
+                marks(page).iter().flatten().filter(|mark| self.tail.contains(mark)).count()
+            }
+        }
+    }
+
     /// The beginning of the slice after this one, with what is left of the range after it.
     pub(crate) fn slice(&self, from: String, until: String, rest: Option<Rest>) -> Self {
         Self {
@@ -277,17 +288,6 @@ impl Paging {
             return keyset(next, page, &order, scale);
         }
         Ok(self.stepped(next, &marks))
-    }
-
-    /// How many records of a page the one before it showed.
-    pub(crate) fn shown_before(&self, now: &Progress, page: &Facts) -> usize {
-        match now.moved {
-            Move::First => 0,
-            Move::Again { .. } => page.len,
-            Move::Step | Move::Return(_) => {
-                marks(page).iter().flatten().filter(|mark| now.tail.contains(mark)).count()
-            }
-        }
     }
 
     /// What is learned from any page.

@@ -233,7 +233,7 @@ fn what_a_page_shows_once_more_is_counted_as_that() {
             let at = u32::try_from(now.at).unwrap() * if style == Style::Numbered { 20 } else { 1 };
             let ids: Vec<_> = (at..at + 20).map(|id| self::id(&id.to_string())).collect();
             let facts = Facts { len: ids.len(), ids, ..Facts::default() };
-            assert_eq!((facts.len, paging.shown_before(&now, &facts)), expected, "{style:?} {}", now.at);
+            assert_eq!((facts.len, now.shown_before(&facts)), expected, "{style:?} {}", now.at);
             now = paging.turn(&now, &facts, None).unwrap().next.unwrap();
         }
     }
