@@ -103,6 +103,8 @@ async fn an_empty_listing_is_worth_what_is_configured() {
 async fn a_mass_delete_waits_while_edits_go_on_and_discard_leaves_the_records() {
     let pair = Pair::start(30).await;
     let item = held(&pair, 1..=12).await;
+    let named = "showed 12 of 30 records no more (1, 10, 11, 12, 2, 3, 4, 5, 6, 7, 2 more); replay";
+    assert!(item.words.contains(named), "{}", item.words);
     pair.clerk.update("20", &json!({ "notes": "meanwhile" })).unwrap();
     until("edits go on", 20, || async {
         (pair.marshal.find("P-000020")[0]["remarks"] == "meanwhile").then_some(())

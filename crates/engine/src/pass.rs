@@ -45,6 +45,9 @@ const PLACE_AGE_MAX: Duration = Duration::from_mins(1);
 /// never more than this.
 const KNOWN_AGE_MAX: Duration = Duration::from_secs(10);
 
+/// So many records whose deletes wait are named.
+const NAMED_MAX: usize = 10;
+
 /// So few are looked through one by one.
 const FEW: usize = 8;
 
@@ -936,7 +939,7 @@ impl Machine {
         let empty = running.seen.is_empty() && !missing.is_empty() && !running.empty_is_meant;
         if (empty || !guard.lets_pass(missing.len(), all)) && !state.approved {
             if state.held.is_none() {
-                self.hold_deletes(side, &stream, missing.len(), all, now)?;
+                self.hold_deletes(key, &stream, &missing, all, now)?;
             }
             return Ok(false);
         }
@@ -976,15 +979,25 @@ impl Machine {
 
     fn hold_deletes(
         &mut self,
-        side: &SideName,
+        (side, collection): &(SideName, CollectionName),
         stream: &RecordId,
-        missing: usize,
+        missing: &[(RecordId, NativeId)],
         all: usize,
         now: Now,
     ) -> Result<(), EngineError> {
+        // What a side calls a person's record by may tell who it is.
+        let personal = self.plan.collections.get(collection).is_some_and(|of| !of.personal.is_empty());
+        let name = |(record, id): &(RecordId, NativeId)| {
+            if personal { record.to_string() } else { format!("{:.60}", id.as_str()) }
+        };
+        let mut named: Vec<String> = missing.iter().take(NAMED_MAX).map(name).collect();
+        let more = missing.len() - named.len();
+        named.extend((more > 0).then(|| format!("{more} more")));
         let words = format!(
-            "a listing of {side} showed {missing} of {all} records no more; \
-             replay to delete them on the other sides, discard to leave them"
+            "a listing of {side} showed {} of {all} records no more ({}); \
+             replay to delete them on the other sides, discard to leave them",
+            missing.len(),
+            named.join(", "),
         );
         let lane = Lane::Side(side.clone());
         self.tell(Some(stream), What::Parked { lane: lane.to_string(), reason: words.clone() }, now);
