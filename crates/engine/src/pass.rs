@@ -179,8 +179,8 @@ struct Left {
     ahead: bool,
 }
 
-/// Records of a first listing taken in at once: what the first of a page need leaves
-/// while the others are looked at.
+/// Records of a page looked at in one step: what the first of them need leaves while the others
+/// are looked at, and writes go on meanwhile.
 const PAGE_STEP: usize = 48;
 
 impl Passes {
@@ -653,7 +653,7 @@ impl Machine {
         }
     }
 
-    /// Takes in what is left of a page; of a first listing a portion.
+    /// Takes in a portion of what is left of a page. What is known to stand as it did counts for none.
     fn take_in(&mut self, key: &(SideName, CollectionName), now: Now) -> Result<(), EngineError> {
         let (side, collection) = key;
         let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
@@ -663,7 +663,10 @@ impl Machine {
         let part = self.plan.collections.get(collection).and_then(|of| of.sides.get(side));
         let keeps = !running.blank && (full || part.is_none_or(|part| !part.abilities.fetch));
         let (mut seen, events, edits) = (Vec::new(), self.counts.events, self.counts.edits);
-        for record in left.records.by_ref().take(if first { PAGE_STEP } else { usize::MAX }) {
+        let mut looked_at = 0;
+        while looked_at < PAGE_STEP
+            && let Some(record) = left.records.next()
+        {
             let link = link_hash(side, collection.as_str(), record.id());
             seen.extend(keeps.then_some(link));
             let shown = if first { None } else { self.quiet.shown(&record) };
@@ -671,6 +674,7 @@ impl Machine {
                 self.counts.observations += 1;
                 continue;
             }
+            looked_at += 1;
             let (id, put_by) = (record.id().clone(), self.put_by);
             self.intake(side, collection, record, Source::Page, began, now)?;
             if let Some(shown) = shown.filter(|_| self.put_by == put_by) {

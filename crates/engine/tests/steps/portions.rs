@@ -32,7 +32,11 @@ struct World {
 
 impl World {
     fn on(log: Log) -> Self {
-        Self { machine: Machine::open(plan(), log.clone(), 1).unwrap(), log, mono: 1, lagging: None }
+        Self::under(plan(), log)
+    }
+
+    fn under(plan: Arc<Plan>, log: Log) -> Self {
+        Self { machine: Machine::open(plan, log.clone(), 1).unwrap(), log, mono: 1, lagging: None }
     }
 
     fn now(&self) -> Now {
@@ -179,4 +183,33 @@ fn a_page_that_was_cut_short_is_read_again() {
     let mut world = World::on(Log::on(disk).unwrap());
     let (asked, again) = world.step(Wake::Start);
     assert_eq!((asked.len(), asked[0].1.as_ref(), again), (1, None, called));
+}
+
+#[test]
+fn what_stands_otherwise_in_a_later_listing_is_taken_in_by_portions_and_what_does_not_at_once() {
+    let mut plan = Plan::clone(&plan());
+    plan.jobs.clear();
+    let mut world = World::under(Arc::new(plan), Log::on(MemoryDisk::new()).unwrap());
+    let pass = world.step(Wake::Start).0[0].0;
+    world.step(World::page(pass));
+    world.rest(0);
+    world.step(World::last(pass));
+    let taken_in = |world: &World| world.machine.status().unwrap().counts.observations;
+    for (turn, portions) in [(1, true), (2, true), (3, false)] {
+        world.mono += 61_000_000;
+        let pass = world.step(Wake::Timer).0[0].0;
+        let record = |n: usize| Observation {
+            id: native(&n.to_string()),
+            tag: None,
+            modified: None,
+            content: Content::Whole(json!({ "id": n, "turn": turn.min(2) })),
+        };
+        let before = taken_in(&world);
+        let result = Ok(Page { records: (0..RECORDS).map(record).collect(), ..Page::default() }.into());
+        world.step(Wake::Page { side: side("a"), collection: item(), pass, result });
+        let at_once = taken_in(&world) - before;
+        assert_eq!(at_once < RECORDS as u64, portions, "{at_once} in turn {turn}");
+        world.rest(0);
+        assert_eq!(taken_in(&world) - before, RECORDS as u64);
+    }
 }
