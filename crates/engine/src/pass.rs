@@ -5,25 +5,24 @@
 //! guard lets so many pass, and (where a side can be asked for one record) if
 //! the record is not there when asked for by id.
 
+mod sweep;
+mod taking_in;
+
 use crate::absence::Absences;
 use crate::error::EngineError;
 use crate::happening::What;
 use crate::lane::Track;
 use crate::machine::Machine;
 use crate::page::{ShownPage, Sight};
-use crate::personal::mask_words;
 use crate::plan::{Plan, Retry};
 use crate::regression::Regression;
 use crate::seen::Seen;
-use crate::stream::{Place, StreamState, Told, stream_of};
-use crate::unread::{Part, may_be_in};
-use crate::views::{Views, hash_of, link_hash, record_in};
+use crate::stream::{Place, StreamState, stream_of};
+use crate::unread::Part;
+use crate::views::Views;
 use crate::wake::{Effect, Now};
-use hms_sync_connector::{Content, Cursor, Observation, Page, PageToken, ReadError, ReadRequest, Scope};
-use hms_sync_model::{
-    Body, Clock, CollectionName, FieldName, Lane, NativeId, ParkReason, Parked, RecordId, SideName, Source,
-    Time,
-};
+use hms_sync_connector::{Cursor, Observation, PageToken, ReadError, ReadRequest, Scope};
+use hms_sync_model::{Body, CollectionName, FieldName, NativeId, RecordId, SideName, Source, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -44,9 +43,6 @@ const PLACE_AGE_MAX: Duration = Duration::from_mins(1);
 /// there before it is read again: no older than it may be between two polls, and
 /// never more than this.
 const KNOWN_AGE_MAX: Duration = Duration::from_secs(10);
-
-/// So many records whose deletes wait are named.
-const NAMED_MAX: usize = 10;
 
 /// So few are looked through one by one.
 const FEW: usize = 8;
@@ -159,9 +155,6 @@ pub(crate) struct Many {
     pub(crate) all: Option<usize>,
 }
 
-/// Records that were not shown, and how many there are in all.
-type Missing = (Vec<(RecordId, NativeId)>, usize);
-
 /// A page, or why there is none.
 type Came = Box<Result<ShownPage, ReadError>>;
 
@@ -178,10 +171,6 @@ struct Left {
     /// Whether the next page need not be asked for any more.
     ahead: bool,
 }
-
-/// Records of a page looked at in one step: what the first of them need leaves while the others
-/// are looked at, and writes go on meanwhile.
-const PAGE_STEP: usize = 48;
 
 impl Passes {
     pub(crate) fn new(plan: &Plan, views: &Views, restored_at: Time) -> Result<Self, EngineError> {
@@ -542,227 +531,6 @@ impl Machine {
         }
     }
 
-    /// A page came in, or did not.
-    pub(crate) fn page(
-        &mut self,
-        side: &SideName,
-        collection: &CollectionName,
-        id: u64,
-        result: Result<ShownPage, ReadError>,
-        now: Now,
-    ) -> Result<(), EngineError> {
-        let key = (side.clone(), collection.clone());
-        let Some(pass) = self.passes.all.get_mut(&key) else { return Ok(()) };
-        let Some(running) = pass.running.as_mut().filter(|running| running.id == id) else { return Ok(()) };
-        if running.left.is_some() {
-            // It was asked for ahead: first all of the page before it.
-            running.came = Some(Box::new(result));
-            return Ok(());
-        }
-        self.page_came(&key, result, now)
-    }
-
-    /// A page is to be taken in, or was not to be had.
-    fn page_came(
-        &mut self,
-        key: &(SideName, CollectionName),
-        result: Result<ShownPage, ReadError>,
-        now: Now,
-    ) -> Result<(), EngineError> {
-        let running = self.passes.all.get(key).and_then(|pass| pass.running.as_ref());
-        let Some((began, full)) = running.map(|running| (running.page_began, running.full)) else {
-            return Ok(());
-        };
-        match result {
-            Ok(page) => match self.frozen(&key.0, &key.1, page.as_they_came()) {
-                Some(why) => {
-                    self.page_failed(key, &why, now);
-                    Ok(())
-                }
-                None => self.page_read(key, page, began, full, now),
-            },
-            Err(why) => {
-                self.page_failed(key, &why, now);
-                Ok(())
-            }
-        }
-    }
-
-    fn page_read(
-        &mut self,
-        key: &(SideName, CollectionName),
-        mut shown: ShownPage,
-        began: Time,
-        full: bool,
-        now: Now,
-    ) -> Result<(), EngineError> {
-        let (side, collection) = key;
-        let (unread, known) = self.note_unread(key, std::mem::take(&mut shown.page.unread), now);
-        for reason in &shown.page.unreadable {
-            let (side, collection) = (side.clone(), collection.clone());
-            self.tell(None, What::Unreadable { side, collection, reason: reason.clone() }, now);
-        }
-        let unreadable = shown.page.unreadable.len();
-        self.counts.unreadable += unreadable as u64;
-        // What a first listing shows is all new, and there is more to do for it.
-        let first = full && self.passes.all.get(key).is_some_and(|pass| !pass.listed);
-        if !first && !self.expects_all(side, collection) {
-            self.notice_absences(key, shown.as_they_came(), now)?;
-        }
-        let (page, records) = shown.parts();
-        let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
-        let Some(running) = &mut pass.running else { return Ok(()) };
-        running.page_came = now.wall;
-        if running.asked.after.is_some() {
-            (pass.failures, pass.trouble) = (0, None);
-        }
-        running.records += records.len().saturating_sub(page.shown_before);
-        running.sound &= unreadable == 0 && !page.partial && known;
-        running.unread.extend(unread);
-        running.empty_is_meant |= page.empty_is_meant;
-        if full && !running.blank {
-            // What is passed over is there all the same.
-            let links = page.passed_over.iter().map(|id| link_hash(side, collection.as_str(), id));
-            links.for_each(|link| running.seen.put(link));
-        }
-        let Page { gone, next, cursor, .. } = page;
-        // Of what is listed as a whole the next page is on its way while this one is taken in.
-        let ahead = full && next.is_some();
-        if ahead {
-            let (collection, after) = (collection.clone(), next.clone());
-            pass.waiting = Some(ReadRequest { collection, scope: Scope::Everything, after });
-        }
-        running.left = Some(Left { records: records.into_iter(), gone, began, next, cursor, ahead });
-        // What is not taken in by portions waits until the next page has been asked for.
-        if ahead && !first { Ok(()) } else { self.take_in(key, now) }
-    }
-
-    /// Goes on with the pages of which some is left.
-    pub(crate) fn read_on(&mut self, now: Now) -> Result<(), EngineError> {
-        let left = self.passes.all.iter().filter(|(_, pass)| pass.is_in_page());
-        let left: Vec<(SideName, CollectionName)> = left.map(|(key, _)| key.clone()).collect();
-        left.iter().try_for_each(|key| self.go_on(key, now))
-    }
-
-    /// Takes in more of a page, or begins with the one that came meanwhile.
-    fn go_on(&mut self, key: &(SideName, CollectionName), now: Now) -> Result<(), EngineError> {
-        let running = self.passes.all.get_mut(key).and_then(|pass| pass.running.as_mut());
-        match running.filter(|running| running.left.is_none()).and_then(|running| running.came.take()) {
-            Some(came) => self.page_came(key, *came, now),
-            None => self.take_in(key, now),
-        }
-    }
-
-    /// Takes in a portion of what is left of a page. What is known to stand as it did counts for none.
-    fn take_in(&mut self, key: &(SideName, CollectionName), now: Now) -> Result<(), EngineError> {
-        let (side, collection) = key;
-        let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
-        let Some(running) = &mut pass.running else { return Ok(()) };
-        let Some(mut left) = running.left.take() else { return Ok(()) };
-        let (full, first, began) = (running.full, running.full && !pass.listed, left.began);
-        let part = self.plan.collections.get(collection).and_then(|of| of.sides.get(side));
-        let keeps = !running.blank && (full || part.is_none_or(|part| !part.abilities.fetch));
-        let (mut seen, events, edits) = (Vec::new(), self.counts.events, self.counts.edits);
-        let mut looked_at = 0;
-        while looked_at < PAGE_STEP
-            && let Some(record) = left.records.next()
-        {
-            let link = link_hash(side, collection.as_str(), record.id());
-            seen.extend(keeps.then_some(link));
-            let shown = if first { None } else { self.quiet.shown(&record) };
-            if shown.is_some_and(|shown| self.quiet.knows(link, shown)) {
-                self.counts.observations += 1;
-                continue;
-            }
-            looked_at += 1;
-            let (id, put_by) = (record.id().clone(), self.put_by);
-            self.intake(side, collection, record, Source::Page, began, now)?;
-            if let Some(shown) = shown.filter(|_| self.put_by == put_by) {
-                self.note_quiet(side, collection, &id, shown)?;
-            }
-        }
-        let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
-        // What nobody heard of before the first pass of this process is no webhook's fault.
-        if pass.hooked_at.is_some() && pass.current {
-            self.counts.repairs += self.counts.edits.saturating_sub(edits);
-        }
-        let Some(running) = &mut pass.running else { return Ok(()) };
-        seen.into_iter().for_each(|link| running.seen.put(link));
-        running.news += self.counts.events.saturating_sub(events);
-        if left.records.len() > 0 {
-            running.left = Some(left);
-            return Ok(());
-        }
-        for id in std::mem::take(&mut left.gone) {
-            self.told_gone(key, id, now)?;
-        }
-        let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
-        let Some(running) = &mut pass.running else { return Ok(()) };
-        if left.cursor.is_some() {
-            running.cursor.clone_from(&left.cursor);
-        }
-        match left.next {
-            Some(next) => {
-                let first = running.full && !pass.listed;
-                let token = next.0.clone();
-                if !left.ahead {
-                    let scope = pass.cursor.clone().map_or(Scope::Everything, Scope::Since);
-                    let collection = collection.clone();
-                    pass.waiting = Some(ReadRequest { collection, scope, after: Some(next) });
-                }
-                // What is put by is still to be taken in: after a crash it is read again.
-                let all_in = running.put_by.is_empty();
-                match left.cursor {
-                    Some(cursor) if !full && all_in => {
-                        self.move_cursor(key, Some(cursor), Some(token), false, now)
-                    }
-                    _ if first => self.note_place(key, token, now),
-                    _ => Ok(()),
-                }
-            }
-            None => self.pass_ended(key, now),
-        }
-    }
-
-    fn page_failed(&mut self, key: &(SideName, CollectionName), why: &ReadError, now: Now) {
-        let (side, collection) = key.clone();
-        let failures = self.passes.all.get(key).map_or(0, |pass| pass.failures);
-        let mut wait = self.backoff(&READ_RETRY, failures).max(READ_RETRY.initial / 4);
-        match why {
-            ReadError::Later { after: Some(after), .. } => wait = wait.max(*after),
-            ReadError::Later { .. } | ReadError::Broken { .. } => {}
-            ReadError::Denied { .. } => wait = READ_RETRY.max,
-        }
-        let personal = self.plan.collections.get(&collection).is_some_and(|of| !of.personal.is_empty());
-        let words = why.to_string();
-        let words = if personal { mask_words(&words) } else { words };
-        if let Some(pass) = self.passes.all.get_mut(key) {
-            let again = pass.running.as_mut().and_then(|running| running.again(why, now.wall));
-            if let (Some(running), Some(request)) = (&mut pass.running, again) {
-                running.again_at = Some(now.mono.plus(wait));
-                pass.waiting = Some(request);
-                pass.failures = failures.saturating_add(1);
-                pass.trouble = Some(words);
-                let told = What::ReadFailed { side, collection, reason: why.to_string() };
-                return self.tell(None, told, now);
-            }
-            let full = pass.running.take().is_some_and(|running| running.full);
-            if !matches!(why, ReadError::Later { .. }) {
-                // Perhaps because of where it went on from.
-                pass.place = None;
-            }
-            pass.waiting = None;
-            pass.failures = failures.saturating_add(1);
-            pass.trouble = Some(words);
-            let due = if full { &mut pass.next_full } else { &mut pass.next_poll };
-            *due = Some(now.mono.plus(wait));
-            if full && pass.next_poll.is_some() {
-                pass.next_poll = Some(now.mono.plus(wait));
-            }
-        }
-        self.tell(None, What::ReadFailed { side, collection, reason: why.to_string() }, now);
-    }
-
     /// Writes down how far a first listing has come: after a restart it goes on from there.
     fn note_place(
         &mut self,
@@ -868,234 +636,9 @@ impl Machine {
             self.intake(&key.0, &key.1, seen.into(), Source::Page, began, now)
         })
     }
-
-    /// Looks for records that a full listing did not show, if that says anything. Answers
-    /// whether all that it says has been taken in.
-    fn sweep_if_believed(
-        &mut self,
-        key: &(SideName, CollectionName),
-        running: &Running,
-        told: Option<Told>,
-        now: Now,
-    ) -> Result<bool, EngineError> {
-        if self.passes.is_held(&key.0, &key.1) {
-            return Ok(false);
-        }
-        match told {
-            // It began before a person said what is to become of it.
-            Some(told) if running.began < told.at || !running.sound => Ok(false),
-            Some(_) | None => Ok(!running.sound || self.sweep(key, running, now)?),
-        }
-    }
-
-    /// Whether this listing was the last of those by which a person's word about a side that
-    /// was put back is done; if not, the side is listed once more.
-    fn is_told_done(
-        &mut self,
-        key: &(SideName, CollectionName),
-        told: Option<Told>,
-        now: Now,
-    ) -> Result<bool, EngineError> {
-        if told.is_none() {
-            return Ok(false);
-        }
-        let state = self.views.stream(&stream_of(&key.0, &key.1)?)?;
-        if state.told.is_none() {
-            self.passes.know_regression(key, &state);
-        } else if let Some(pass) = self.passes.all.get_mut(key) {
-            pass.next_full = Some(now.mono.plus(pass.regression.wait()));
-        }
-        Ok(state.told.is_none())
-    }
-
-    /// Notes that a full listing has ended. Answers whether one was waited for.
-    fn listing_ended(&mut self, key: &(SideName, CollectionName), began: Time, complete: bool) -> bool {
-        let Some(pass) = self.passes.all.get_mut(key) else { return false };
-        pass.full_began = Some(began);
-        if complete {
-            pass.complete_began = Some(began);
-        }
-        match pass.wanted {
-            Some(since) if began < since => pass.ask(true),
-            Some(_) => pass.wanted = None,
-            None => return false,
-        }
-        true
-    }
-
-    /// Looks for records that a complete listing did not show. Answers false if
-    /// their deletes wait for a person.
-    fn sweep(
-        &mut self,
-        key: &(SideName, CollectionName),
-        running: &Running,
-        now: Now,
-    ) -> Result<bool, EngineError> {
-        let (side, collection) = key;
-        let (missing, all) = self.unshown(key, running)?;
-        let stream = stream_of(side, collection)?;
-        let state = self.views.stream(&stream)?;
-        if state.told.is_some_and(|told| told.ours) {
-            return self.make_again(key, missing, now);
-        }
-        let guard = self.plan.collections.get(collection).map(|of| of.guard).unwrap_or_default();
-        // What came there while it was listed is no sign that the listing is broken.
-        let empty = running.seen.is_empty() && !missing.is_empty() && !running.empty_is_meant;
-        if (empty || !guard.lets_pass(missing.len(), all)) && !state.approved {
-            if state.held.is_none() {
-                self.hold_deletes(key, &stream, &missing, all, now)?;
-            }
-            return Ok(false);
-        }
-        for (record, id) in missing {
-            self.missing(side, collection, &record, id, now)?;
-        }
-        Ok(true)
-    }
-
-    /// The records that a listing did not show and should have, and how many there are in all.
-    fn unshown(&self, key: &(SideName, CollectionName), running: &Running) -> Result<Missing, EngineError> {
-        let (side, collection) = key;
-        let (mut missing, mut all, mut after) = (Vec::new(), 0, None);
-        if running.blank {
-            return Ok((missing, all));
-        }
-        loop {
-            let links = self.views.links(side, collection, after.as_deref(), 1_024)?;
-            let Some((last, _)) = links.last() else { break };
-            after = Some(last.clone());
-            for (key, value) in links {
-                if running.seen.has(hash_of(&key)) {
-                    all += 1;
-                    continue;
-                }
-                let Some(record) = record_in(&value) else { continue };
-                let known = self.views.peek_if(&record, |state| has_since(state, side, running))?;
-                let Some(judged) = known else { continue };
-                all += 1;
-                // An entry of the index may be stale: the record has another id by now.
-                let absent = judged.filter(|id| !running.seen.has(link_hash(side, collection.as_str(), id)));
-                missing.extend(absent.map(|id| (record, id)));
-            }
-        }
-        Ok((missing, all))
-    }
-
-    fn hold_deletes(
-        &mut self,
-        (side, collection): &(SideName, CollectionName),
-        stream: &RecordId,
-        missing: &[(RecordId, NativeId)],
-        all: usize,
-        now: Now,
-    ) -> Result<(), EngineError> {
-        // What a side calls a person's record by may tell who it is.
-        let personal = self.plan.collections.get(collection).is_some_and(|of| !of.personal.is_empty());
-        let name = |(record, id): &(RecordId, NativeId)| {
-            if personal { record.to_string() } else { format!("{:.60}", id.as_str()) }
-        };
-        let mut named: Vec<String> = missing.iter().take(NAMED_MAX).map(name).collect();
-        let more = missing.len() - named.len();
-        named.extend((more > 0).then(|| format!("{more} more")));
-        let words = format!(
-            "a listing of {side} showed {} of {all} records no more ({}); \
-             replay to delete them on the other sides, discard to leave them",
-            missing.len(),
-            named.join(", "),
-        );
-        let lane = Lane::Side(side.clone());
-        self.tell(Some(stream), What::Parked { lane: lane.to_string(), reason: words.clone() }, now);
-        let parked = Parked {
-            reason: ParkReason::MassDelete,
-            words,
-            attempts: 0,
-            fields: Vec::new(),
-            clock: Clock::default(),
-            given_up: false,
-        };
-        self.emit_stream(stream, Body::Parked { lane, parked }, now)
-    }
-
-    /// A record that the side lists as gone.
-    fn told_gone(
-        &mut self,
-        key: &(SideName, CollectionName),
-        id: NativeId,
-        now: Now,
-    ) -> Result<(), EngineError> {
-        let (side, collection) = key;
-        if self.passes.is_held(side, collection) {
-            return Ok(());
-        }
-        let Some(record) = self.views.linked(side, collection, &id)? else { return Ok(()) };
-        let has_it = |state: &crate::state::RecordState| {
-            state.sides.get(side).filter(|part| part.has_it()).and_then(|part| part.id.clone())
-        };
-        if self.views.peek_if(&record, has_it)? != Some(id.clone()) {
-            return Ok(());
-        }
-        let part = self.plan.collections.get(collection).and_then(|of| of.sides.get(side));
-        let can_ask = part.is_some_and(|part| part.abilities.fetch);
-        let link = link_hash(side, collection.as_str(), &id);
-        let running = self.passes.all.get(key).and_then(|pass| pass.running.as_ref());
-        // It came back since: the list says nothing of that.
-        if !can_ask && running.is_some_and(|running| running.blank || running.seen.has(link)) {
-            return Ok(());
-        }
-        self.missing(side, collection, &record, id, now)
-    }
-
-    /// One record that a complete listing did not show.
-    pub(crate) fn missing(
-        &mut self,
-        side: &SideName,
-        collection: &CollectionName,
-        record: &RecordId,
-        id: NativeId,
-        now: Now,
-    ) -> Result<(), EngineError> {
-        let part = self.plan.collections.get(collection).and_then(|of| of.sides.get(side));
-        // What was set aside before it was known is not asked for.
-        let stub = |state: &crate::state::RecordState| {
-            let aside = state.sides.get(side).is_some_and(|part| part.parked.is_some());
-            (aside && state.merged.clock.is_empty()).then_some(())
-        };
-        let stub = self.views.peek_if(record, stub)?.is_some();
-        if part.is_some_and(|part| part.abilities.fetch) && !stub {
-            let mut entry = self.views.take(record)?;
-            if entry.state.sides.get(side).is_some_and(|part| part.doubt.is_some()) {
-                // It is to be asked for already, when it may be.
-                return self.finish(record.clone(), entry, now);
-            }
-            let words = "missing from a complete listing".to_owned();
-            self.emit(
-                record,
-                &mut entry,
-                Body::Doubted { side: side.clone(), stale: false, id: None, message: None, words },
-                now,
-            )?;
-            return self.finish(record.clone(), entry, now);
-        }
-        let gone = Observation { id, tag: None, modified: None, content: Content::Gone };
-        self.intake(side, collection, gone.into(), Source::Missing, now.wall, now)
-    }
 }
 
 fn absences(state: &StreamState) -> Absences {
     let withheld = state.withheld.iter().flat_map(|parked| parked.fields.iter().cloned()).collect();
     Absences { withheld, meant: state.meant.clone() }
-}
-
-/// The side's id of a record that it should show, if nothing was heard of it since the listing
-/// began, and it is in no part that could not be read.
-#[expect(clippy::option_option, reason = "not there at all, or there and too fresh to judge")]
-fn has_since(
-    state: &crate::state::RecordState,
-    side: &SideName,
-    running: &Running,
-) -> Option<Option<hms_sync_model::NativeId>> {
-    let part = state.sides.get(side).filter(|part| part.has_it())?;
-    let unread = may_be_in(&running.unread, state, side);
-    let judged = part.seen_at < running.began && part.write.is_none() && !unread;
-    Some(part.id.clone().filter(|_| judged))
 }
