@@ -12,9 +12,9 @@ use crate::formula::Formula;
 use crate::next::Follow;
 use crate::paging::{Paging, Progress, Style, hash};
 use crate::partition::{Namings, Partition};
-use crate::read::good;
+use crate::read::{self, good};
 use crate::request::{Ask, Parts};
-use crate::select::Lens;
+use crate::select::{Lens, found_at};
 use crate::shape::Shape;
 use crate::spec::{
     BaseUrl, FieldPath, HttpCollection, OnEmpty, Paginator, ReadMethod, ReadSpec, RequestOption,
@@ -399,7 +399,14 @@ impl Listing {
             Some(record) => format!("the first record is {:.60}", record.id.as_str()),
             None => "no records".to_owned(),
         };
-        Ok(format!("{} answers: {shown}{many}", self.ask.label))
+        let place = match &self.ask.selector {
+            None => {
+                self.ask.decoder.parse(read::body(&self.ask, &answer)?).ok().and_then(|json| found_at(&json))
+            }
+            Some(_) => None,
+        };
+        let place = place.map_or(String::new(), |place| format!(", records are taken from `{place}`"));
+        Ok(format!("{} answers: {shown}{many}{place}", self.ask.label))
     }
 
     /// Why nothing is made of an answer, if nothing is: the side's filters say so, or a parent

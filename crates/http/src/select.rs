@@ -97,6 +97,13 @@ fn expand(json: Json, parts: &[&str], places: &mut Vec<Json>, open: &mut usize) 
     }
 }
 
+/// The member whose list is taken for the records where nobody says where they are.
+pub(crate) fn found_at(json: &Json) -> Option<String> {
+    let Json::Object(members) = json else { return None };
+    let name = members.iter().find_map(|(name, member)| member.is_array().then_some(name))?;
+    Some(quote(name.as_bytes(), 60))
+}
+
 fn only_list(members: Map<String, Json>) -> Result<Json, String> {
     let names: Vec<String> = members.keys().take(8).map(|name| quote(name.as_bytes(), 60)).collect();
     let mut lists = members.into_iter().filter(|(_, member)| member.is_array());
@@ -267,7 +274,7 @@ pub(crate) fn scalar_id(json: &Json) -> Result<NativeId, String> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]
-    use super::{records, scalar_id};
+    use super::{found_at, records, scalar_id};
     use crate::spec::FieldPath;
     use serde_json::json;
 
@@ -278,6 +285,8 @@ mod tests {
         assert_eq!(found(json!([1]), None), Ok((vec![json!(1)], None)));
         assert_eq!(found(json!({ "items": [1], "total": 9 }), None), Ok((vec![json!(1)], Some(9))));
         assert_eq!(found(json!({ "a": { "b": [1] }, "c": [] }), Some("a.b")), Ok((vec![json!(1)], None)));
+        assert_eq!(found_at(&json!({ "items": [1], "total": 9 })).as_deref(), Some("items"));
+        assert_eq!(found_at(&json!([1])), None);
         assert!(found(json!({ "error": "x" }), None).unwrap_err().contains("one of error"));
         assert!(found(json!({ "a": [], "b": [] }), None).unwrap_err().contains("several"));
         // Names are a side's own words, and no terminal obeys them.

@@ -354,6 +354,13 @@ async fn checks_say_what_they_found() {
     clerk.seed_records(1, 3);
     let line = of(&clerk).check(&collection()).await.unwrap();
     assert_eq!(line, "GET /permits answers: the first record is 1, 3 records in all");
+    let mut unsaid = permits(Kind::Clerk);
+    unsaid["read"].as_object_mut().unwrap().remove("record_selector").unwrap();
+    let line = connector(&side(&clerk), &unsaid).check(&collection()).await.unwrap();
+    assert_eq!(
+        line,
+        "GET /permits answers: the first record is 1, 3 records in all, records are taken from `items`"
+    );
     let mut stranger = side(&clerk);
     stranger["authenticator"]["api_token"] = json!("wrong");
     let error = connector(&stranger, &permits(Kind::Clerk)).check(&collection()).await.unwrap_err();
