@@ -108,7 +108,7 @@ impl Machine {
             pass.waiting = Some(ReadRequest { collection, scope: Scope::Everything, after });
         }
         running.left = Some(Left { records: records.into_iter(), gone, began, next, cursor, ahead });
-        // What is not taken in by portions waits until the next page has been asked for.
+        // Most of what is not new stands as it did: the next page is asked for before it is looked at.
         if ahead && !first { Ok(()) } else { self.take_in(key, now) }
     }
 
