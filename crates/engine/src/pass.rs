@@ -14,7 +14,7 @@ use crate::happening::What;
 use crate::lane::Track;
 use crate::machine::Machine;
 use crate::page::{ShownPage, Sight};
-use crate::plan::{Plan, Retry};
+use crate::plan::Plan;
 use crate::regression::Regression;
 use crate::seen::Seen;
 use crate::stream::{Place, StreamState, stream_of};
@@ -25,10 +25,6 @@ use hms_sync_connector::{Cursor, Observation, PageToken, ReadError, ReadRequest,
 use hms_sync_model::{Body, CollectionName, FieldName, NativeId, RecordId, SideName, Source, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-/// Waits between tries to read a collection that cannot be read.
-const READ_RETRY: Retry =
-    Retry { max_attempts: u32::MAX, initial: Duration::from_millis(500), max: Duration::from_secs(30) };
 
 /// How many times as long as the last poll took it is until the next, if it brought
 /// nothing new, as long as the side is being filled.

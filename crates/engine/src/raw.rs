@@ -32,26 +32,23 @@ impl RawHasher {
         under: Option<&Vault>,
     ) -> Result<Option<RawHash>, EngineError> {
         let Some(vault) = under else { return Ok(self.plain(shown)) };
-        if !self.write(shown) {
-            return Ok(None);
-        }
-        let hash = vault.keyed_hash(record, &self.bytes)?;
-        // The room lives on; what was in it need not.
-        self.bytes.fill(0);
-        Ok(Some(RawHash(hash)))
+        Ok(self.written(shown, |bytes| vault.keyed_hash(record, bytes)).transpose()?.map(RawHash))
     }
 
     /// The hash under no key.
     pub(crate) fn plain(&mut self, shown: &Json) -> Option<RawHash> {
-        self.write(shown).then(|| RawHash(*blake3::hash(&self.bytes).as_bytes()))
+        self.written(shown, |bytes| RawHash(*blake3::hash(bytes).as_bytes()))
     }
 
-    /// Writes down what is to be hashed.
-    fn write(&mut self, shown: &Json) -> bool {
+    /// What `hash` makes of the JSON in its shortest form.
+    fn written<T>(&mut self, shown: &Json, hash: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        // Writing to memory does not fail.
+        let hash = serde_json::to_writer(&mut self.bytes, shown).ok().map(|()| hash(&self.bytes));
+        // The room lives on; what was in it need not.
+        self.bytes.fill(0);
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_MAX);
-        // Writing to memory does not fail.
-        serde_json::to_writer(&mut self.bytes, shown).is_ok()
+        hash
     }
 }
 

@@ -1,16 +1,22 @@
 //! Pages as they come in: each is taken in by portions, and the one after it, which is on its
 //! way meanwhile, waits for its turn.
 
-use super::{Left, READ_RETRY};
+use super::Left;
 use crate::error::EngineError;
 use crate::happening::What;
 use crate::machine::Machine;
 use crate::page::ShownPage;
 use crate::personal::mask_words;
+use crate::plan::Retry;
 use crate::views::link_hash;
 use crate::wake::Now;
 use hms_sync_connector::{Page, ReadError, ReadRequest, Scope};
 use hms_sync_model::{CollectionName, SideName, Source, Time};
+use std::time::Duration;
+
+/// Waits between tries to read a collection that cannot be read.
+const READ_RETRY: Retry =
+    Retry { max_attempts: u32::MAX, initial: Duration::from_millis(500), max: Duration::from_secs(30) };
 
 /// Records of a page looked at in one step: what the first of them need leaves while the others
 /// are looked at, and writes go on meanwhile.
