@@ -332,6 +332,16 @@ impl Log {
         Ok(Some((event.version, id)))
     }
 
+    /// The number of a record's last durable event; nothing if it has none that was not dropped.
+    /// Reads no event.
+    ///
+    /// # Errors
+    /// [`LogError::DamagedIndex`] for an index that cannot be read.
+    pub fn last_seq(&self, record: &RecordId) -> Result<Option<u64>, LogError> {
+        let last = self.inner.index.last(self.inner.store.as_ref(), record, self.head())?;
+        Ok(last.map(|(_, slot)| slot.seq()))
+    }
+
     /// Up to `limit` records that have durable events, in order of their ids,
     /// from the one after `after` on. One seek a record, however long its history.
     ///

@@ -53,7 +53,7 @@ impl Machine {
                 self.finish(record.clone(), entry, now)?;
                 // A listing will show the same.
                 let part = (side, place.name, &id);
-                return shown.map_or(Ok(()), |shown| self.note_quiet_of(record, part, shown));
+                return shown.map_or(Ok(()), |shown| self.note_quiet_of(record, part, shown).map(drop));
             }
             Outcome::Noop => self.applied(place, record, &mut entry, version, None, now)?,
             failed => self.failed(place, record, &mut entry, version, failed, now)?,

@@ -122,6 +122,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]
     use super::*;
     use crate::plan::Plan;
+    use crate::quiet::Quiet;
     use crate::views::Views;
     use hms_sync_changelog::{Log, MemoryDisk, seal};
     use hms_sync_model::{Body, Clock, EventId, RecordId, SideName, Time};
@@ -202,7 +203,7 @@ mod tests {
             }
             check(&log, &life);
             if save {
-                let (changes, upto) = life.begin_save(log.head()).unwrap();
+                let (changes, upto) = life.begin_save(log.head(), &Quiet::default()).unwrap();
                 log.save_views(&changes, upto).unwrap();
             }
             life = views(&log);

@@ -165,7 +165,7 @@ impl Machine {
             return Ok(Ok(()));
         }
         // What the side shows is known, and was passed over.
-        self.quiet = crate::quiet::Quiet::default();
+        self.quiet.clear();
         self.ask_pass(side, place.name, true);
         Ok(Ok(()))
     }

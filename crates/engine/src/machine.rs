@@ -17,6 +17,7 @@ use crate::lane::{Lanes, Track};
 use crate::pass::Passes;
 use crate::plan::{CollectionPlan, Plan, Retry};
 use crate::project::settled_fields;
+use crate::quiet::Quiet;
 use crate::raw::RawHasher;
 use crate::retell::Retelling;
 use crate::steady::Steady;
@@ -58,7 +59,7 @@ pub struct Machine {
     pub(crate) gates: BTreeMap<SideName, Gate>,
     pub(crate) job_slots: BTreeMap<Track, usize>,
     pub(crate) counts: crate::report::Counts,
-    pub(crate) quiet: crate::quiet::Quiet,
+    pub(crate) quiet: Quiet,
     pub(crate) raw: RawHasher,
     pub(crate) strangers: Strangers,
     /// Sides that are told again what they took.
@@ -116,6 +117,7 @@ impl Machine {
             .map(|(side, p)| (side.clone(), Gate::new(p.in_flight_max.saturating_mul(QUEUE_DEPTH))))
             .collect();
         let (floor, restored_at) = crate::restored::floor(&views)?;
+        let quiet = Quiet::after(&mut views, floor)?;
         let mut machine = Self {
             floor,
             passes: Passes::new(&plan, &views, restored_at)?,
@@ -125,7 +127,7 @@ impl Machine {
             gates,
             job_slots: BTreeMap::new(),
             counts: crate::report::Counts::default(),
-            quiet: crate::quiet::Quiet::default(),
+            quiet,
             raw: RawHasher::default(),
             strangers: Strangers::default(),
             retellings: BTreeMap::new(),
@@ -149,10 +151,10 @@ impl Machine {
     /// machine must be dropped: the log is what counts.
     pub fn step(&mut self, wake: Wake, now: Now) -> Result<Vec<Effect>, EngineError> {
         let now = self.steady.tick(now);
-        if !self.stopping && !matches!(wake, Wake::Page { .. }) && self.log_keeps_up() {
-            self.read_on(now)?;
-        }
         let idle = matches!(wake, Wake::Start | Wake::Timer);
+        if !self.stopping && !matches!(wake, Wake::Page { .. }) && self.log_keeps_up() {
+            self.read_on(idle, now)?;
+        }
         match wake {
             Wake::Start => {
                 if self.plan.restored {
@@ -253,7 +255,7 @@ impl Machine {
 
     /// Hands over everything that is not saved yet, for a clean stop.
     pub fn save_all(&mut self) -> Option<crate::views::Saved> {
-        self.views.begin_save(self.next_seq.saturating_sub(1))
+        self.views.begin_save(self.next_seq.saturating_sub(1), &self.quiet)
     }
 
     /// Has every record with work looked at once more, in portions.
@@ -404,7 +406,7 @@ impl Machine {
     /// Hands changed views over when there are many.
     fn save_if_due(&mut self) {
         if self.views.unsaved() > self.plan.unsaved_max
-            && let Some(saved) = self.views.begin_save(self.next_seq.saturating_sub(1))
+            && let Some(saved) = self.views.begin_save(self.next_seq.saturating_sub(1), &self.quiet)
         {
             self.effects.push(Effect::Save(saved));
         }

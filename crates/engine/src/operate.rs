@@ -166,7 +166,7 @@ impl Machine {
         self.know_absences(&key, stream)?;
         self.know_regression(&key, stream)?;
         // What was shown and passed over is to be looked at again.
-        self.quiet = crate::quiet::Quiet::default();
+        self.quiet.clear();
         if action == Released::Replay || whole_side {
             self.ask_pass(&side, &collection, true);
         }

@@ -4,16 +4,22 @@
 //! Most of what a poll reads is that: what lies within its overlap, and our own
 //! writes. Kept as hashes, in memory, for the records shown last; whatever
 //! happens to a record takes it out. Forgetting costs a look, never a change.
+//!
+//! What is known when a link is saved is saved with it (`views/links.rs`), with the number of the
+//! log's last event: a later process believes it if the record has no event after that. The
+//! hashes are made under a key of the log's own, the plan and all else that what is shown is
+//! read by, so that none from other circumstances is ever met again.
 
 use crate::error::EngineError;
 use crate::machine::Machine;
 use crate::page::Sight;
 use crate::plan::CollectionPlan;
 use crate::project::is_behind;
+use crate::refold::plan_mark;
 use crate::state::RecordState;
-use crate::views::link_hash;
+use crate::views::{Views, link_hash};
 use hms_sync_connector::{Content, Observation};
-use hms_sync_model::{CollectionName, NativeId, RecordId, SideName, Tag};
+use hms_sync_model::{CollectionName, NativeId, RecordId, SideName, Tag, Time};
 use rustc_hash::FxHashMap;
 use serde_json::Value as Json;
 use std::hash::{BuildHasher, RandomState};
@@ -26,8 +32,8 @@ const HALF_MAX: usize = 32_768;
 pub(crate) struct Quiet {
     young: FxHashMap<u64, u64>,
     old: FxHashMap<u64, u64>,
-    /// A key of this process, so that nobody can make two things look the same.
-    key: RandomState,
+    /// A secret, so that nobody can make two things look the same.
+    key: [u8; 32],
     /// Room for what is to be hashed: at one go that is done faster than piece by piece.
     bytes: Vec<u8>,
 }
@@ -66,7 +72,36 @@ fn put_head(kind: u8, length: usize, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(&length.to_ne_bytes());
 }
 
+/// Where the views have what all keys are made from.
+const KEY: &[u8] = b"m";
+
+/// The secret of a log, which stays as long as its views do.
+fn secret(views: &mut Views) -> Result<[u8; 32], EngineError> {
+    if let Some(secret) = views.get(KEY)?.and_then(|bytes| bytes.try_into().ok()) {
+        return Ok(secret);
+    }
+    // The system's own randomness stands behind it.
+    let random = RandomState::new();
+    let mut secret = [0; 32];
+    for (n, part) in secret.chunks_exact_mut(8).enumerate() {
+        part.copy_from_slice(&random.hash_one(n).to_ne_bytes());
+    }
+    views.save_with((KEY.to_vec(), secret.to_vec()));
+    Ok(secret)
+}
+
 impl Quiet {
+    /// One that believes what earlier processes saved if all is as it was: the program, the plan, what
+    /// the log has lost, and how often it was put back from a backup, of which `floor` tells.
+    pub(crate) fn after(views: &mut Views, floor: u32) -> Result<Self, EngineError> {
+        let lost_at = views.log().lost_at()?.unwrap_or(Time::MIN);
+        let mut hasher = blake3::Hasher::new_keyed(&secret(views)?);
+        hasher.update(env!("CARGO_PKG_VERSION").as_bytes()).update(&[0]);
+        hasher.update(&plan_mark(views.plan()));
+        hasher.update(&lost_at.0.to_be_bytes()).update(&floor.to_be_bytes());
+        Ok(Self { key: *hasher.finalize().as_bytes(), ..Self::default() })
+    }
+
     /// A number for what was shown; nothing for what says nothing of the whole record.
     pub(crate) fn shown(&mut self, seen: &Sight) -> Option<u64> {
         match seen {
@@ -79,18 +114,37 @@ impl Quiet {
 
     /// The same, from its parts.
     pub(crate) fn of(&mut self, tag: Option<&Tag>, doc: &Json) -> u64 {
+        match tag {
+            Some(tag) => put_text(4, tag.as_str(), &mut self.bytes),
+            None => self.bytes.push(0),
+        }
         put(doc, &mut self.bytes);
-        let hash = self.key.hash_one((tag, &self.bytes));
+        let hash = *blake3::keyed_hash(&self.key, &self.bytes).as_bytes();
         // The room lives on; what was in it need not.
         self.bytes.fill(0);
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_MAX);
-        hash
+        hash.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
     }
 
     /// Whether just this was shown last, and nothing has happened since.
     pub(crate) fn knows(&self, link: u64, shown: u64) -> bool {
-        self.young.get(&link).or_else(|| self.old.get(&link)) == Some(&shown)
+        self.last(link) == Some(shown)
+    }
+
+    /// What was shown last, if nothing has happened since.
+    pub(crate) fn last(&self, link: u64) -> Option<u64> {
+        self.young.get(&link).or_else(|| self.old.get(&link)).copied()
+    }
+
+    /// Whether nothing is known.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.young.is_empty() && self.old.is_empty()
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        (self.young, self.old) = Default::default();
     }
 
     fn note(&mut self, link: u64, shown: u64) {
@@ -102,7 +156,7 @@ impl Quiet {
 
     /// An id of a side leads to another record from now on.
     pub(crate) fn forget_link(&mut self, side: &SideName, record: &RecordId, id: &NativeId) {
-        if self.young.is_empty() && self.old.is_empty() {
+        if self.is_empty() {
             return;
         }
         let link = link_hash(side, record.collection(), id);
@@ -112,7 +166,7 @@ impl Quiet {
 
     /// Something happened to a record.
     pub(crate) fn forget(&mut self, record: &RecordId, state: &RecordState) {
-        if self.young.is_empty() && self.old.is_empty() {
+        if self.is_empty() {
             return;
         }
         for (side, id) in state.sides.iter().filter_map(|(side, part)| Some((side, part.id.as_ref()?))) {
@@ -132,30 +186,56 @@ impl Machine {
         id: &NativeId,
         shown: u64,
     ) -> Result<(), EngineError> {
-        match self.views.linked(side, name, id)? {
-            Some(record) => self.note_quiet_of(&record, (side, name, id), shown),
-            None => Ok(()),
+        let Some(record) = self.views.linked(side, name, id)? else { return Ok(()) };
+        if self.note_quiet_of(&record, (side, name, id), shown)? {
+            // Not to be made again for that, by another process either.
+            self.views.save_link(side, &record, id);
         }
+        Ok(())
     }
 
-    /// The same of a record that `side`'s id is known to lead to.
+    /// The same of a record that `side`'s id is known to lead to. Answers whether it is remembered.
     pub(crate) fn note_quiet_of(
         &mut self,
         record: &RecordId,
         (side, name, id): (&SideName, &CollectionName, &NativeId),
         shown: u64,
-    ) -> Result<(), EngineError> {
-        let Some(collection) = self.plan.collections.get(name) else { return Ok(()) };
+    ) -> Result<bool, EngineError> {
+        let Some(collection) = self.plan.collections.get(name) else { return Ok(false) };
+        if self.passes.get(side, name).is_some_and(|pass| !pass.withheld().is_empty()) {
+            // A part of what was shown was passed over.
+            return Ok(false);
+        }
         // What is still to be done for the record would take it out again.
         if !self.lanes.rests(record) {
-            return Ok(());
+            return Ok(false);
         }
         let quiet = |state: &RecordState| is_quiet(collection, state, side, id).then_some(());
-        if self.views.peek_if(record, quiet)?.is_some() {
+        let quiet = self.views.peek_if(record, quiet)?.is_some();
+        if quiet {
             self.views.note(record);
             self.quiet.note(link_hash(side, name.as_str(), id), shown);
         }
-        Ok(())
+        Ok(quiet)
+    }
+}
+
+impl Machine {
+    /// Whether an earlier process knew that just this was shown last under a side's id, and nothing
+    /// has happened to its record since. Asked for the first time that the id is shown.
+    pub(crate) fn was_quiet(
+        &mut self,
+        (side, name): &(SideName, CollectionName),
+        id: &NativeId,
+        (link, shown): (u64, u64),
+    ) -> Result<bool, EngineError> {
+        let Some((record, note)) = self.views.noted(side, name, id)? else { return Ok(false) };
+        if note.shown != shown || self.views.last_event(&record)?.is_none_or(|last| last > note.upto) {
+            return Ok(false);
+        }
+        self.views.note(&record);
+        self.quiet.note(link, shown);
+        Ok(true)
     }
 }
 

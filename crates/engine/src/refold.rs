@@ -25,8 +25,7 @@ pub(crate) struct Before {
 
 /// Drops the saved views if they were folded under other rules.
 pub(crate) fn drop_if_changed(log: &Log, plan: &Plan) -> Result<Before, EngineError> {
-    let now =
-        [(KEY, mark(plan)), (PLAN_KEY, blake3::hash(format!("{plan:?}").as_bytes()).as_bytes().to_vec())];
+    let now = [(KEY, mark(plan)), (PLAN_KEY, plan_mark(plan).to_vec())];
     let mut to_save = Vec::new();
     for (key, mark) in now {
         let before = log.view(key)?;
@@ -40,6 +39,11 @@ pub(crate) fn drop_if_changed(log: &Log, plan: &Plan) -> Result<Before, EngineEr
         to_save.push((key.to_vec(), mark));
     }
     Ok(Before { same_plan: to_save.is_empty(), to_save })
+}
+
+/// A mark of all that a plan says.
+pub(crate) fn plan_mark(plan: &Plan) -> [u8; 32] {
+    *blake3::hash(format!("{plan:?}").as_bytes()).as_bytes()
 }
 
 /// A mark of all rules that act when an edit is taken in.

@@ -6,6 +6,7 @@
 use crate::error::EngineError;
 use crate::machine::Machine;
 use crate::project::projection;
+use crate::quiet::Quiet;
 use crate::stream::restores_stream;
 use crate::views::Views;
 use crate::wake::Now;
@@ -48,6 +49,7 @@ impl Machine {
         self.emit_stream(&restores_stream()?, Body::Restored { last }, now)?;
         let (floor, _) = floor(&self.views)?;
         self.floor = floor;
+        self.quiet = Quiet::after(&mut self.views, floor)?;
         self.passes.begin_anew();
         Ok(())
     }

@@ -14,7 +14,7 @@
 //! something parked, `c` those with conflicts that go on, `h` those that have had some,
 //! `s` the sync's own streams, `w` webhook messages taken in, `b` what
 //! the blocks of the log hold, `q` the schema contract that a side was last read under, `f` the
-//! rules that all was folded under, `p` the plan of the last start.
+//! rules that all was folded under, `p` the plan of the last start, `m` a secret (`quiet.rs`).
 
 use crate::blocks::Block;
 use crate::conflicts::{Live, saved_record, tally};
@@ -23,6 +23,7 @@ use crate::fold::side_of;
 use crate::near::Near;
 use crate::personal::personal_of;
 use crate::plan::Plan;
+use crate::quiet::Quiet;
 use crate::snapshot;
 use crate::state::RecordState;
 use hms_sync_changelog::{Changes, Log, VIEW_BYTES_MAX, View};
@@ -32,17 +33,18 @@ use hms_sync_model::{
 use hms_sync_resolver::{Presence, Rules};
 use hms_sync_vault::Vault;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, LazyLock};
 
 mod blocks;
 mod catch_up;
+mod links;
 mod loader;
 mod streams;
 
 use blocks::saved_block;
+use links::link_key;
+pub(crate) use links::{hash_of, link_hash, record_in};
 use loader::Loader;
 use streams::Streams;
 
@@ -203,6 +205,11 @@ impl Views {
     /// Saves something with the next views that is no view of a record.
     pub(crate) fn save_with(&mut self, (key, value): View) {
         self.set(key, Some(value));
+    }
+
+    /// What all of it is read by.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// The log underneath.
@@ -374,16 +381,6 @@ impl Views {
         self.get(key).is_ok_and(|found| found.is_none_or(|found| found == record.as_str().as_bytes()))
     }
 
-    fn relink(&mut self, record: &RecordId, side: &SideName, old: Option<&NativeId>, new: Option<&NativeId>) {
-        let collection = record.collection();
-        if let Some(old) = old {
-            self.set(link_key(side, collection, old), None);
-        }
-        if let Some(new) = new {
-            self.set(link_key(side, collection, new), Some(record.as_str().into()));
-        }
-    }
-
     /// Writes every index entry that a record's state asks for.
     fn index_all(&mut self, record: &RecordId, state: &RecordState) -> Result<(), EngineError> {
         let plan = Arc::clone(&self.plan);
@@ -453,27 +450,6 @@ impl Views {
         }
     }
 
-    /// The record that a side's native id belongs to.
-    pub fn linked(
-        &self,
-        side: &SideName,
-        collection: &CollectionName,
-        id: &NativeId,
-    ) -> Result<Option<RecordId>, EngineError> {
-        let key = link_key(side, collection.as_str(), id);
-        if let Some(value) = self.unsaved_value(&key) {
-            return Ok(value.as_deref().and_then(record_in));
-        }
-        if let Some(record) = self.near.get(&key) {
-            return Ok(Some(record));
-        }
-        let found = self.log.view(&key)?.as_deref().and_then(record_in);
-        if let Some(record) = &found {
-            self.near.put(key, record.clone());
-        }
-        Ok(found)
-    }
-
     /// The record that carries an identity.
     pub fn identified(
         &self,
@@ -488,18 +464,6 @@ impl Views {
 
     fn record_at(&self, key: &[u8]) -> Result<Option<RecordId>, EngineError> {
         Ok(self.get(key)?.as_deref().and_then(record_in))
-    }
-
-    /// What links `side`'s ids to records, in pages, by the key of the last one: keys that
-    /// [`hash_of`] takes, and values that [`record_in`] takes.
-    pub(crate) fn links(
-        &self,
-        side: &SideName,
-        collection: &CollectionName,
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<View>, EngineError> {
-        self.scan(&link_prefix(side, collection.as_str(), 0), after, limit)
     }
 
     /// Records with work to do, in order.
@@ -536,7 +500,8 @@ impl Views {
         self.fresh.insert(key, value);
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+    /// What stands at a key, saved or not.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
         match self.unsaved_value(key) {
             Some(value) => Ok(value.clone()),
             None => Ok(self.log.view(key)?),
@@ -585,8 +550,9 @@ impl Views {
     }
 
     /// Takes what has changed, to be saved; nothing while a save is under way or
-    /// if there is nothing. `last` is the last event that has been folded.
-    pub fn begin_save(&mut self, last: u64) -> Option<Saved> {
+    /// if there is nothing. `last` is the last event that has been folded, and `quiet` knows
+    /// what sides show of records since.
+    pub(crate) fn begin_save(&mut self, last: u64, quiet: &Quiet) -> Option<Saved> {
         if self.saving.is_some() {
             return None;
         }
@@ -599,7 +565,9 @@ impl Views {
         }
         let open = self.block.open().and_then(|(block, summary)| saved_block(block, summary));
         self.fresh.extend(open.map(|(key, value)| (key, Some(value))));
-        let changes = Arc::new(std::mem::take(&mut self.fresh));
+        let mut changes = std::mem::take(&mut self.fresh);
+        self.add_notes(&mut changes, quiet, last);
+        let changes = Arc::new(changes);
         self.saving = Some(Arc::clone(&changes));
         Some((changes, last))
     }
@@ -644,69 +612,11 @@ fn snapshot_key(record: &RecordId) -> Vec<u8> {
     key(b'r', record.as_str().as_bytes())
 }
 
-/// The record that an entry of an index names.
-pub(crate) fn record_in(value: &[u8]) -> Option<RecordId> {
-    RecordId::try_new(String::from_utf8_lossy(value)).ok()
-}
-
 fn key(letter: u8, rest: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(rest.len() + 1);
     key.push(letter);
     key.extend_from_slice(rest);
     key
-}
-
-fn link_prefix(side: &SideName, collection: &str, room: usize) -> Vec<u8> {
-    let mut key = Vec::with_capacity(side.as_str().len() + collection.len() + 3 + room);
-    put_link_prefix(&mut key, side, collection);
-    key
-}
-
-fn put_link_prefix(key: &mut Vec<u8>, side: &SideName, collection: &str) {
-    for part in [b"l", side.as_str().as_bytes(), b"/", collection.as_bytes(), b"\0"] {
-        key.extend_from_slice(part);
-    }
-}
-
-fn link_key(side: &SideName, collection: &str, id: &NativeId) -> Vec<u8> {
-    let mut key = link_prefix(side, collection, id.as_str().len().min(ID_BYTES_MAX));
-    put_id(&mut key, id);
-    key
-}
-
-/// The longest native id that stands in a key as it is.
-const ID_BYTES_MAX: usize = 200;
-
-/// Native ids may be long; a long one stands as its hash, which the record's state confirms.
-fn put_id(key: &mut Vec<u8>, id: &NativeId) {
-    if id.as_str().len() <= ID_BYTES_MAX {
-        key.extend_from_slice(id.as_str().as_bytes());
-    } else {
-        key.push(0);
-        key.extend_from_slice(blake3::hash(id.as_str().as_bytes()).as_bytes());
-    }
-}
-
-thread_local! {
-    /// Room for a key that is made only to be hashed.
-    static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A number for a side's id of a record: a listing remembers these, not the ids.
-pub(crate) fn link_hash(side: &SideName, collection: &str, id: &NativeId) -> u64 {
-    ROOM.with_borrow_mut(|key| {
-        key.clear();
-        put_link_prefix(key, side, collection);
-        put_id(key, id);
-        hash_of(key)
-    })
-}
-
-/// The same, from its key in the index.
-pub(crate) fn hash_of(key: &[u8]) -> u64 {
-    /// Of this process, so that nobody can make two ids look the same.
-    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    KEY.hash_one(key)
 }
 
 fn identity_key(
@@ -743,7 +653,7 @@ mod tests {
         let log = Log::on(MemoryDisk::new()).unwrap();
         let mut views = Views::new(log.clone(), Arc::new(Plan::new("test")));
         views.fresh.extend((0..10_u8).map(|n| (vec![b'l', n], Some(vec![n]))));
-        let (changes, _) = views.begin_save(0).unwrap();
+        let (changes, _) = views.begin_save(0, &Quiet::default()).unwrap();
         log.save_views(&changes, 0).unwrap();
         views.end_save();
         views.fresh.extend((2..7_u8).map(|n| (vec![b'l', n], None)));

@@ -22,6 +22,10 @@ const READ_RETRY: Retry =
 /// are looked at, and writes go on meanwhile.
 const PAGE_STEP: usize = 48;
 
+/// How many while something else is to be done in the step, but for a first listing, of which the
+/// others get their work: what is under way ends before what is known is compared.
+const PAGE_BESIDE: usize = 1;
+
 impl Machine {
     /// A page came in, or did not.
     pub(crate) fn page(
@@ -115,27 +119,27 @@ impl Machine {
         }
         running.left = Some(Left { records: records.into_iter(), gone, began, next, cursor, ahead });
         // Most of what is not new stands as it did: the next page is asked for before it is looked at.
-        if ahead && !first { Ok(()) } else { self.take_in(key, now) }
+        if ahead && !first { Ok(()) } else { self.take_in(key, true, now) }
     }
 
-    /// Goes on with the pages of which some is left.
-    pub(crate) fn read_on(&mut self, now: Now) -> Result<(), EngineError> {
+    /// Goes on with the pages of which some is left, a little beside other work or more of them.
+    pub(crate) fn read_on(&mut self, idle: bool, now: Now) -> Result<(), EngineError> {
         let left = self.passes.all.iter().filter(|(_, pass)| pass.is_in_page());
         let left: Vec<(SideName, CollectionName)> = left.map(|(key, _)| key.clone()).collect();
-        left.iter().try_for_each(|key| self.go_on(key, now))
+        left.iter().try_for_each(|key| self.go_on(key, idle, now))
     }
 
     /// Takes in more of a page, or begins with the one that came meanwhile.
-    fn go_on(&mut self, key: &(SideName, CollectionName), now: Now) -> Result<(), EngineError> {
+    fn go_on(&mut self, key: &(SideName, CollectionName), idle: bool, now: Now) -> Result<(), EngineError> {
         let running = self.passes.all.get_mut(key).and_then(|pass| pass.running.as_mut());
         match running.filter(|running| running.left.is_none()).and_then(|running| running.came.take()) {
             Some(came) => self.page_came(key, *came, now),
-            None => self.take_in(key, now),
+            None => self.take_in(key, idle, now),
         }
     }
 
     /// Takes in a portion of what is left of a page. What is known to stand as it did counts for none.
-    fn take_in(&mut self, key: &(SideName, CollectionName), now: Now) -> Result<(), EngineError> {
+    fn take_in(&mut self, key: &(SideName, CollectionName), idle: bool, now: Now) -> Result<(), EngineError> {
         let (side, collection) = key;
         let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
         let Some(running) = &mut pass.running else { return Ok(()) };
@@ -144,14 +148,17 @@ impl Machine {
         let part = self.plan.collections.get(collection).and_then(|of| of.sides.get(side));
         let keeps = !running.blank && (full || part.is_none_or(|part| !part.abilities.fetch));
         let (mut seen, events, edits) = (Vec::new(), self.counts.events, self.counts.edits);
+        let most = if idle || first { PAGE_STEP } else { PAGE_BESIDE };
         let mut looked_at = 0;
-        while looked_at < PAGE_STEP
+        while looked_at < most
             && let Some(record) = left.records.next()
         {
             let link = link_hash(side, collection.as_str(), record.id());
             seen.extend(keeps.then_some(link));
             let shown = if first { None } else { self.quiet.shown(&record) };
-            if shown.is_some_and(|shown| self.quiet.knows(link, shown)) {
+            if let Some(shown) = shown
+                && (self.quiet.knows(link, shown) || self.was_quiet(key, record.id(), (link, shown))?)
+            {
                 self.counts.observations += 1;
                 continue;
             }

@@ -9,6 +9,7 @@ use crate::carry::Look;
 use crate::error::EngineError;
 use crate::plan::Plan;
 use crate::project::is_in_step;
+use crate::quiet::Quiet;
 use crate::state::RecordState;
 use hms_sync_changelog::{Log, LogError};
 use hms_sync_model::{Event, EventId, RecordId};
@@ -52,6 +53,7 @@ impl Views {
         self.resume_block()?;
         let (log, first) = (self.log.clone(), self.log.views_upto().saturating_add(1));
         let (plan, vault) = (Arc::clone(&self.plan), self.vault.clone());
+        tracing::debug!(first, last = log.head(), "events since the views were saved are taken in");
         std::thread::scope(|scope| {
             let (give, events) = sync_channel(AHEAD);
             let (give_on, portions) = sync_channel(AHEAD);
@@ -94,7 +96,7 @@ impl Views {
         }
         self.index_touched(touched)?;
         if self.unsaved() > unsaved_max
-            && let Some((changes, upto)) = last.and_then(|last| self.begin_save(last))
+            && let Some((changes, upto)) = last.and_then(|last| self.begin_save(last, &Quiet::default()))
         {
             self.log.save_views(&changes, upto)?;
             self.end_save();

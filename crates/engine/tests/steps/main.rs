@@ -15,6 +15,7 @@ mod filling;
 mod forgetting;
 mod going_on;
 mod ids;
+mod noted;
 mod portions;
 mod recovered;
 mod starts;
