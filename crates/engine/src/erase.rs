@@ -162,7 +162,14 @@ impl SideState {
         self.tag = None;
         if let Some(last) = &mut self.last_write {
             keep(&mut last.before, closed);
+            keep(&mut last.told, closed);
             last.tag = None;
+            for past in &mut last.past {
+                keep(&mut past.before, closed);
+                past.tag = None;
+            }
+            // One that tells nothing any more: whoever makes the record anew never knows of it.
+            last.past.retain(|past| !past.before.is_empty());
         }
         if let Some(Write { fields, cut, .. }) = &mut self.write {
             let before = fields.len();

@@ -25,6 +25,8 @@ pub struct Row {
     pub version: u64,
     pub changed: u64,
     pub at: Time,
+    /// What it held before each edit of a user.
+    pub earlier: Vec<Map<String, Json>>,
 }
 
 #[derive(Debug)]
@@ -82,10 +84,20 @@ impl SimSide {
     pub fn insert(&mut self, doc: Map<String, Json>, now: Time) -> String {
         self.ids += 1;
         let id = format!("n{}", self.ids);
-        self.rows.insert(id.clone(), Row { doc, version: 0, changed: 0, at: now });
+        self.rows.insert(id.clone(), Row { doc, version: 0, changed: 0, at: now, earlier: Vec::new() });
         self.shout(&id);
         self.touch(&id, now);
         id
+    }
+
+    /// A user puts a record back to what it was before one of their edits.
+    pub fn undo(&mut self, id: &str, which: usize, now: Time) {
+        if let Some(row) = self.rows.get_mut(id)
+            && let Some(earlier) = row.earlier.get(which)
+        {
+            row.doc.clone_from(earlier);
+            self.touch(id, now);
+        }
     }
 
     pub fn set(&mut self, id: &str, fields: &Map<String, Json>, now: Time) {

@@ -105,6 +105,12 @@ fn is_personal(seed: u64) -> bool {
     seed % 5 < 3
 }
 
+/// Whether users of this world put records back to what they were: a side shows again what it showed
+/// before. Here nothing is personal.
+fn is_undoing(seed: u64) -> bool {
+    seed % 5 == 4
+}
+
 /// What every personal value of these worlds begins with.
 const SECRET: &str = "secret-";
 
@@ -129,6 +135,8 @@ pub struct World {
     dice: fastrand::Rng,
     /// For when events are archived and dropped, in the same way.
     clerk: fastrand::Rng,
+    /// For what users undo.
+    undo: fastrand::Rng,
     disk: MemoryDisk,
     keys: MemoryFolder,
     vault: Option<Vault>,
@@ -176,6 +184,7 @@ impl World {
             rng,
             dice: fastrand::Rng::with_seed(seed ^ 0x5eed),
             clerk: fastrand::Rng::with_seed(seed ^ 0xa4c5),
+            undo: fastrand::Rng::with_seed(seed ^ 0x0d0),
             disk,
             keys: MemoryFolder::new(),
             vault: None,
@@ -658,7 +667,16 @@ impl World {
             "status" => json!(STATUSES[self.rng.usize(0..4)]),
             _ => json!(self.note()),
         };
+        let earlier = self.sides[i].rows[id].earlier.len();
+        if is_undoing(self.seed) && earlier > 0 && self.undo.bool() {
+            let which = self.undo.usize(0..earlier);
+            self.say(|| format!("user of {i} undoes edits of {id} since {which}"));
+            return self.sides[i].undo(id, which, at);
+        }
         self.say(|| format!("user of {i} sets {id} {name}={value}"));
+        if let Some(row) = self.sides[i].rows.get_mut(id) {
+            row.earlier.push(row.doc.clone());
+        }
         self.sides[i].set(id, &[(name.to_owned(), value)].into_iter().collect(), at);
     }
 
