@@ -79,7 +79,8 @@ impl RecordState {
                 job.parked = None;
             }
             Body::HandlerFailed { job, .. } => {
-                self.jobs.entry_or(job.clone(), Default::default).attempts += 1;
+                let job = self.jobs.entry_or(job.clone(), Default::default);
+                job.attempts = job.attempts.saturating_add(1);
             }
             Body::Erased { by, reason, fields, .. } => {
                 let (by, reason, fields) = (by.clone(), reason.clone(), fields.iter().cloned().collect());
