@@ -131,9 +131,12 @@ fn is_within(left: &mut usize, value: &Value) -> bool {
     }
     let is_map = value.kind() == ValueKind::Map;
     let mut parts = value.try_iter().into_iter().flatten();
-    parts.all(|part| match is_map {
-        true => value.get_item(&part).is_ok_and(|member| is_within(left, &member)),
-        false => is_within(left, &part),
+    parts.all(|part| {
+        if is_map {
+            value.get_item(&part).is_ok_and(|member| is_within(left, &member))
+        } else {
+            is_within(left, &part)
+        }
     })
 }
 
