@@ -9,7 +9,7 @@ use crate::closed::folds;
 use crate::image::image_after;
 use crate::observe::is_of_shape;
 use crate::project::keeps_its_own;
-use crate::state::{Doubt, Erasure, Held, LastWrite, RecordState, RequestState, SideState, Write};
+use crate::state::{Doubt, Erasure, Held, JobState, LastWrite, RecordState, RequestState, SideState, Write};
 use hms_sync_model::{
     Apart, Author, Body, Clock, Edit, Event, EventId, Failure, FieldMap, FieldName, FieldResult, Lane,
     NativeId, Operation, ParkReason, Parked, Released, SideName, Source, Tag, Time, Value, VecMap,
@@ -79,7 +79,7 @@ impl RecordState {
                 job.parked = None;
             }
             Body::HandlerFailed { job, .. } => {
-                self.jobs.entry_or(job.clone(), Default::default).attempts += 1;
+                self.jobs.entry_or(job.clone(), JobState::default).failed();
             }
             Body::Erased { by, reason, fields, .. } => {
                 let (by, reason, fields) = (by.clone(), reason.clone(), fields.iter().cloned().collect());
@@ -224,6 +224,12 @@ impl RecordState {
             }
             Lane::Job(_) | Lane::Request(_) => self.park(lane, None),
         }
+    }
+}
+
+impl JobState {
+    fn failed(&mut self) {
+        self.attempts = self.attempts.saturating_add(1);
     }
 }
 

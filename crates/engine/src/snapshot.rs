@@ -41,3 +41,7 @@ pub(crate) fn decode(
     let decode = |plain: Vec<u8>| rmp_serde::from_slice(&plain).map_err(|why| view(why.to_string()));
     plain.map(decode).transpose()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
+mod tests;

@@ -2,6 +2,8 @@
 //! that a task of the runtime has.
 
 use crate::cases::Cases;
+use crate::minijinja;
+use crate::room::Room;
 use crate::watch::{Place, Watch};
 use std::sync::mpsc;
 use std::thread;
@@ -17,6 +19,8 @@ const STACK_BYTES: usize = 2 << 20;
 const SHOWN_MAX: usize = 2_000;
 /// The longest that one case may take.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// After so many cases a thread looks how much room they made: looking takes longer than a case.
+const LOOK_EVERY: u64 = 1_024;
 /// How often one that took longer is tried again before it counts: the machine may have been away.
 const TRIES: usize = 3;
 
@@ -29,6 +33,8 @@ pub struct Reader {
     seed: u64,
     only: Option<u64>,
     patience: Duration,
+    /// Cases with this are not shown.
+    without: Option<&'static str>,
 }
 
 /// What came of it.
@@ -65,6 +71,7 @@ impl Reader {
             seed: case.and_then(|(seed, _)| seed.parse().ok()).or_else(|| number("SEED")).unwrap_or(7),
             only: case.and_then(|(_, number)| number.parse().ok()),
             patience: PATIENCE,
+            without: None,
         }
     }
 
@@ -80,6 +87,13 @@ impl Reader {
     pub fn words<T: AsRef<[u8]>>(mut self, words: impl IntoIterator<Item = T>) -> Self {
         words.into_iter().for_each(|word| self.cases.add_word(word.as_ref()));
         self
+    }
+
+    /// The words of minijinja's expressions, for what reads these or templates of it as text.
+    #[must_use]
+    pub fn minijinja(mut self) -> Self {
+        self.without = Some(minijinja::STEP);
+        self.words(minijinja::WORDS)
     }
 
     /// Of a slow reader, how many cases are enough in the ordinary run. `HMS_SYNC_HOSTILE_CASES`
@@ -116,10 +130,15 @@ impl Reader {
     /// Shows the cases to what reads text, which says whether it took one.
     ///
     /// # Panics
-    /// With the case and its number, if reading one panics or takes too long; and if the sound
-    /// inputs are not taken or no case is refused, as nothing would be tested then.
+    /// With the case and its number, if reading one panics or takes too long; with the numbers of
+    /// some, if one of them makes room for gigabytes; and if the sound inputs are not taken or no
+    /// case is refused, as nothing would be tested then.
     pub fn texts(self, read: impl Fn(&str) -> bool + Sync) -> Report {
-        self.show(&|bytes| read(&String::from_utf8_lossy(bytes)))
+        let without = self.without;
+        self.show(&|bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            without.is_none_or(|without| !text.contains(without)) && read(&text)
+        })
     }
 
     /// The same for what reads bytes.
@@ -166,9 +185,10 @@ impl Reader {
         let mut input = Vec::new();
         self.cases.write(self.seed, number, &mut input);
         say(&self.told(number, "is"));
-        let began = Instant::now();
+        let (began, room) = (Instant::now(), Room::now());
         let taken = read(&input);
         let took = began.elapsed();
+        assert!(!room.is_too_much(), "{}", self.told(number, "makes too much room:"));
         Report { cases: 1, taken: taken.into(), took, slowest: (number, took) }
     }
 
@@ -202,7 +222,7 @@ impl Reader {
 
     fn some(&self, first: u64, place: &Place, read: &impl Fn(&[u8]) -> bool) -> Part {
         let (mut part, mut input) = (Part { cases: 0, taken: 0, slowest: (0, Duration::ZERO) }, Vec::new());
-        let mut number = first;
+        let (mut number, room) = (first, Room::now());
         while number < self.count {
             self.cases.write(self.seed, number, &mut input);
             place.at(number);
@@ -216,6 +236,14 @@ impl Reader {
                 part.slowest = (number, took);
             }
             part.cases += 1;
+            let looks = part.cases.is_multiple_of(LOOK_EVERY) || number + THREADS >= self.count;
+            if looks && room.is_too_much() {
+                let from = number.saturating_sub(LOOK_EVERY * THREADS);
+                panic!(
+                    "{}: one of the cases {}:{from} to {number} makes too much room",
+                    self.name, self.seed
+                );
+            }
             number += THREADS;
         }
         part

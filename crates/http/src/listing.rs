@@ -5,6 +5,7 @@ mod marks;
 mod parents;
 mod since;
 mod take;
+mod token;
 mod walk;
 
 use crate::error::SpecError;
@@ -27,6 +28,8 @@ use chrono::{DateTime, Utc};
 use hms_sync_connector::{Page, PageToken, ReadError, ReadRequest, Scope};
 use hms_sync_model::CollectionName;
 use http::{Method, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use since::Since;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -309,15 +312,7 @@ impl Listing {
         after: Option<PageToken>,
     ) -> Result<(Page, Shown), ReadError> {
         let progress = match &after {
-            Some(token) => {
-                let progress: Progress = serde_json::from_str(&token.0)
-                    .map_err(|_| self.broken("a page token that is not ours"))?;
-                if progress.settings != self.settings {
-                    let why = "it was under way when its settings were changed; it begins anew";
-                    return Err(self.broken(why));
-                }
-                progress
-            }
+            Some(token) => self.place(token, |progress: &Progress| progress.settings)?,
             None => self.start(scope, Utc::now()),
         };
         let (asked, answer) = self.ask_page(wire, &progress, of, self.paging.asked).await?;
@@ -326,8 +321,7 @@ impl Listing {
         }
         if answer.judged.verdict == Verdict::Reset {
             let next = self.anew(&progress, &answer)?;
-            let token = serde_json::to_string(&next).map_err(|e| self.broken(&e.to_string()))?;
-            return Ok((Page { next: Some(PageToken(token)), ..Page::default() }, Shown::Records));
+            return Ok((Page { next: Some(self.token(&next)?), ..Page::default() }, Shown::Records));
         }
         let (mut facts, mut page) = self.take(lens, (wire.base(), &asked), of, &answer)?;
         if self.follow.is_address() {
@@ -345,13 +339,26 @@ impl Listing {
         let nothing = turn.last.as_ref().is_some_and(Progress::showed_nothing);
         let (cursor, next) = self.beyond_slice(turn);
         page.cursor = self.cursor(&progress, cursor, next.is_none());
-        page.next = match next {
-            Some(next) => {
-                Some(PageToken(serde_json::to_string(&next).map_err(|e| self.broken(&e.to_string()))?))
-            }
-            None => None,
-        };
+        page.next = next.map(|next| self.token(&next)).transpose()?;
         Ok((page, if nothing { Shown::Empty } else { Shown::Records }))
+    }
+
+    /// Where a pass goes on, by what it gave out earlier: perhaps before a restart, with other
+    /// settings.
+    fn place<T: DeserializeOwned>(
+        &self,
+        token: &PageToken,
+        settings: impl Fn(&T) -> u64,
+    ) -> Result<T, ReadError> {
+        let place = token::read(token).ok_or_else(|| self.broken("a page token that is not ours"))?;
+        if settings(&place) != self.settings {
+            return Err(self.broken("it was under way when its settings were changed; it begins anew"));
+        }
+        Ok(place)
+    }
+
+    fn token(&self, place: &impl Serialize) -> Result<PageToken, ReadError> {
+        token::written(place).map_err(|why| self.broken(&why))
     }
 
     /// The listing from its beginning, where the side no longer knows what it was to go on

@@ -15,7 +15,7 @@ use std::sync::{Arc, LazyLock};
 /// Steps an expression may take.
 const FUEL: u64 = 20_000;
 /// The longest expression, in bytes. One of some thousand signs would take the whole stack to build.
-const SOURCE_MAX: usize = 4_000;
+pub const EXPRESSION_MAX: usize = 4_000;
 
 /// A pair of expressions as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,8 +73,8 @@ impl fmt::Debug for Compiled {
 
 impl Compiled {
     fn new(source: &str) -> Result<Self, String> {
-        if source.len() > SOURCE_MAX {
-            return Err(format!("it has more than {SOURCE_MAX} bytes"));
+        if source.len() > EXPRESSION_MAX {
+            return Err(format!("it has more than {EXPRESSION_MAX} bytes"));
         }
         let expression = LANGUAGE.compile_expression_owned(source.to_owned()).map_err(|why| words(&why))?;
         let globals: Vec<&str> = LANGUAGE.globals().map(|(name, _)| name).collect();

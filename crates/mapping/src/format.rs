@@ -12,6 +12,9 @@ use serde_json::Value as Json;
 use std::fmt::Write;
 use std::sync::Arc;
 
+/// The longest date pattern, in bytes.
+const PATTERN_MAX: usize = 1_000;
+
 /// Why a format cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFormat {
@@ -26,6 +29,9 @@ pub enum InvalidFormat {
     /// Not a pattern as `strftime` knows them.
     #[error("`{0}` is no date pattern: it is written as `%Y-%m-%d %H:%M:%S`")]
     NoPattern(String),
+    /// More than a date needs.
+    #[error("a date pattern has {PATTERN_MAX} bytes at most, and this one {0}")]
+    TooLong(usize),
     /// What the pattern writes, it cannot read.
     #[error("`{format}` cannot be read back: it writes {sample} as \"{written}\"")]
     NotReadBack {
@@ -156,6 +162,9 @@ fn micros(text: &str, shift: usize) -> Option<Time> {
 
 impl Pattern {
     fn compile(format: &str, day_only: bool) -> Result<Self, InvalidFormat> {
+        if format.len() > PATTERN_MAX {
+            return Err(InvalidFormat::TooLong(format.len()));
+        }
         let no_pattern = || InvalidFormat::NoPattern(format.to_owned());
         let items = StrftimeItems::new(format).parse_to_owned().map_err(|_| no_pattern())?;
         let dated = items.iter().any(|i| matches!(i, Item::Numeric(..) | Item::Fixed(_)));

@@ -24,7 +24,7 @@ mod values;
 
 pub use canonical::{Unfit, canonical, from_text};
 pub use codec::Codec;
-pub use expression::{Expressions, InvalidExpression};
+pub use expression::{EXPRESSION_MAX, Expressions, InvalidExpression};
 pub use format::InvalidFormat;
 pub use invert::Finding;
 pub use known::Known;

@@ -8,7 +8,7 @@
 //! about the expression, never about what was in a field: that may be personal.
 
 use crate::reg::Sibling;
-use hms_sync_mapping::canonical;
+use hms_sync_mapping::{EXPRESSION_MAX, canonical};
 use hms_sync_model::{Decimal, FieldType, Time, Value};
 use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, UndefinedBehavior, Value as Given};
@@ -19,8 +19,6 @@ use std::sync::{Arc, LazyLock};
 
 /// Steps an expression may take; a byte of text costs about as much as a tenth of one.
 const FUEL: u64 = 50_000;
-/// The longest expression, in bytes.
-const SOURCE_MAX: usize = 4_000;
 /// The most bytes that a result may have.
 const RESULT_MAX: usize = 1_000_000;
 /// What an element of a list or a map counts, in bytes.
@@ -92,8 +90,8 @@ impl Expression {
 
     /// One that may name `names` and nothing else.
     pub fn compile(source: &str, names: &[&str]) -> Result<Self, ExpressionError> {
-        if source.len() > SOURCE_MAX {
-            return Err(said(format!("an expression may have {SOURCE_MAX} bytes at most")));
+        if source.len() > EXPRESSION_MAX {
+            return Err(said(format!("an expression may have {EXPRESSION_MAX} bytes at most")));
         }
         let compiled =
             LANGUAGE.compile_expression_owned(source.to_owned()).map_err(|why| placed(&why, source))?;

@@ -439,47 +439,9 @@ fn hostile_policies() {
             "{'k': all, 'l': [a[1:], {}]}",
             "n in [1, -7] and not (at > 3 or a is undefined)",
         ])
-        .words([
-            "a",
-            "n",
-            "all",
-            "at",
-            "nothing",
-            "|",
-            "~",
-            "**",
-            "//",
-            "%",
-            "[",
-            "]",
-            "(",
-            ")",
-            "{",
-            "}",
-            "'",
-            "not ",
-            "is ",
-            "in ",
-            "if ",
-            "else ",
-            "|join",
-            "|sort",
-            "|batch(9)",
-            "|round(400)",
-            "[::0]",
-            "|list",
-            "|tojson",
-            "|sum",
-            "siblings",
-            ":",
-            ",",
-        ])
+        .words(["a", "n", "all", "at", "nothing", "siblings"])
+        .minijinja()
         .texts(|text| {
-            if text.contains("9223372036854775808") {
-                // minijinja turns the sign of a slice's step, which has none there; that is
-                // noticed in builds for tests alone.
-                return false;
-            }
             let _words = Expression::of_siblings(text);
             let Ok(expression) = Expression::compile(text, &names) else { return false };
             let _words = expression.holds(&with);

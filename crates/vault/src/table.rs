@@ -129,6 +129,11 @@ impl Table {
         Some((id, key))
     }
 
+    /// Whether an epoch key opens any of them; where there are none, any may be theirs.
+    pub(crate) fn is_of(&self, epoch: &Epoch) -> bool {
+        self.places.is_empty() || self.places.keys().any(|name| self.get(epoch, name).is_some())
+    }
+
     /// Puts a record's key in.
     pub(crate) fn insert(
         &mut self,

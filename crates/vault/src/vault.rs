@@ -220,8 +220,12 @@ impl Disk {
             return Ok((None, Table::default()));
         }
         let found = Table::read(&file)?;
+        // One of that number may be of another folder: going on with it would have the right one
+        // overwritten, and its keys for good with it.
         let own = slots.iter().flatten().find_map(|slot| match slot {
-            Slot::Whole(epoch) if epoch.number == found.epoch => Some(epoch.clone()),
+            Slot::Whole(epoch) if epoch.number == found.epoch && found.table.is_of(epoch) => {
+                Some(epoch.clone())
+            }
             Slot::Whole(_) | Slot::Empty | Slot::Spoilt => None,
         });
         let own = own.ok_or(VaultError::NoEpoch { epoch: found.epoch })?;
@@ -234,6 +238,11 @@ impl Disk {
             );
         }
         if file.len() > found.len {
+            tracing::warn!(
+                bytes = file.len() - found.len,
+                "the table of record keys ends in no whole entry, and is cut off there: after a power cut nothing \
+                 was sealed under what is lost, otherwise it cannot be read any more"
+            );
             let len = found.len as u64;
             self.folder.truncate(TABLE, len).map_err(VaultError::io("cut off", TABLE))?;
             self.folder.sync(TABLE).map_err(VaultError::io("sync", TABLE))?;

@@ -34,7 +34,7 @@ impl Listing {
         Ok((asked, good(&self.ask, answer)?))
     }
 
-    fn request(
+    pub(super) fn request(
         &self,
         wire: &Wire,
         progress: &Progress,

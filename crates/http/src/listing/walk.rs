@@ -155,11 +155,14 @@ impl Router {
         let namings = self.namings.0.get(router).map_or(&[][..], Vec::as_slice);
         let split = at.filter(|_| kinds.len() > 1).and_then(|at| at.split_once(':'));
         let (kind, after) = match split {
-            Some((kind, after)) => (kind.parse().unwrap_or(0), Some(after.to_owned())),
-            None => (0, at.cloned()),
+            Some((kind, after)) => (kind.parse().ok(), Some(after.to_owned())),
+            None => (Some(0), at.cloned()),
         };
-        let (Some(source), Some(naming)) = (kinds.get(kind), namings.get(kind)) else {
-            return Ok((Vec::new(), Page::default()));
+        let found = kind.and_then(|kind| Some((kind, kinds.get(kind)?, namings.get(kind)?)));
+        // To pass over it would be to know of no child of theirs.
+        let Some((kind, source, naming)) = found else {
+            let reason = format!("a page token of parents of which there are {} kinds", kinds.len());
+            return Err(ReadError::Broken { reason });
         };
         let after = after.filter(|after| !after.is_empty());
         let (all, mut page) = source.page(naming, kind, wire, collection, after).await?;
@@ -222,7 +225,7 @@ impl Listing {
         request: &ReadRequest,
     ) -> Result<Page, ReadError> {
         let step = if let Some(token) = &request.after {
-            self.step(token)?
+            self.place(token, |step: &Step| step.settings)?
         } else {
             let began = Utc::now().timestamp_micros();
             Step { settings: self.settings, began, ..Step::default() }
@@ -237,15 +240,6 @@ impl Listing {
             router.keep(pass);
         }
         page
-    }
-
-    fn step(&self, token: &PageToken) -> Result<Step, ReadError> {
-        let step: Step =
-            serde_json::from_str(&token.0).map_err(|_| self.broken("a page token that is not ours"))?;
-        if step.settings != self.settings {
-            return Err(self.broken("it was under way when its settings were changed; it begins anew"));
-        }
-        Ok(step)
     }
 
     /// A page of parents.
@@ -356,8 +350,7 @@ impl Listing {
             page.cursor = Mark::Partitions(pass.known.midway(&pass.learned)).cursor();
         }
         step.at = pass.queue.front().map(|partition| partition.print.clone());
-        let token = serde_json::to_string(&step).map_err(|e| self.broken(&e.to_string()))?;
-        page.next = Some(PageToken(token));
+        page.next = Some(self.token(&step)?);
         Ok(page)
     }
 

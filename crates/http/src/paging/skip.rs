@@ -23,7 +23,7 @@ impl Paging {
             return None;
         }
         let half = u64::try_from(self.asked / 2).unwrap_or(1).max(1);
-        Some((now.at.saturating_sub(half << row.min(32)), row + 1))
+        Some((now.at.saturating_sub(half << row.min(32)), row.saturating_add(1)))
     }
 
     /// Whether numbered pages are looked at twice: where polls go on from what was listed.

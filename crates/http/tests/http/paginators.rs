@@ -173,7 +173,7 @@ async fn links_that_lead_away_are_not_followed() {
     let bent = PageToken(token.0.replace("/api/q", "/elsewhere"));
     assert_ne!(bent, token);
     let said = connector.read(request(Some(bent))).await.unwrap_err().to_string();
-    assert!(said.contains("the address leaves"), "{said}");
+    assert!(said.contains("GET /p: a page token that is not ours"), "{said}");
 }
 
 #[tokio::test]

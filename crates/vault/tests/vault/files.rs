@@ -2,6 +2,11 @@
 
 use crate::common::{filled, open, opens, record, seeded};
 use hms_sync_vault::{Folder, MemoryFolder, Vault, VaultError};
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+use tracing::field::Field;
+use tracing::span::{Attributes, Id, Record as Values};
+use tracing::{Event, Metadata, Subscriber};
 
 const HEAD: usize = 40;
 const ENTRY: usize = 104;
@@ -50,17 +55,25 @@ fn a_flipped_bit_costs_one_key_at_most() {
     }
 }
 
+/// Nothing of either is touched: with the right one, all opens again.
 #[test]
-fn another_epoch_key_opens_nothing() {
+fn another_epoch_key_of_the_same_number_is_refused() {
     let (one, two) = (MemoryFolder::new(), MemoryFolder::new());
     let (_, sealed) = filled(&one, 3);
     let vault = open(&two, 99);
     vault.seal(&mut crate::common::with_phone(0), &crate::common::personal()).unwrap();
     vault.flush().unwrap();
-    let epoch = two.contents().remove("epoch").unwrap();
-    one.clone().create("epoch", &epoch).unwrap();
-    let vault = open(&one, 2);
-    assert!((0..3).all(|n| !opens(&vault, &sealed, n)));
+    let (own, other) = (one.contents().remove("epoch").unwrap(), two.contents().remove("epoch").unwrap());
+    one.clone().create("epoch", &other).unwrap();
+    let before = one.contents();
+    assert!(matches!(Vault::on(one.clone(), seeded(2)).unwrap_err(), VaultError::NoEpoch { epoch: 1 }));
+    assert_eq!(one.contents(), before);
+    // Nor does it count where the right one lies in the other slot.
+    let both = [&other[..4096], &own[..4096]].concat();
+    for epochs in [own, both] {
+        one.clone().create("epoch", &epochs).unwrap();
+        assert!((0..3).all(|n| opens(&open(&one, 2), &sealed, n)));
+    }
 }
 
 #[test]
@@ -85,6 +98,50 @@ fn files_that_do_not_belong_together_are_refused_in_words() {
         "the table of the keys is not what hms-sync writes: it begins otherwise, or is of a newer form"
     );
     assert!(matches!(opened(&spoilt("table", 20)), VaultError::Form { .. }));
+}
+
+/// The messages that are logged.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Subscriber for Told {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Values<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, event: &Event<'_>) {
+        let mut line = event.metadata().level().to_string();
+        event.record(&mut |field: &Field, value: &dyn Debug| line = format!("{line} {field}={value:?}"));
+        self.0.lock().unwrap().push(line);
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+/// Nobody can tell what was never synced from what was damaged since: both are told.
+#[test]
+fn keys_that_are_lost_are_told() {
+    let lines = |change: &dyn Fn(&mut Vec<u8>)| {
+        let (folder, told) = (MemoryFolder::new(), Told::default());
+        filled(&folder, 3);
+        changed(&folder, "table", |file| change(file));
+        tracing::subscriber::with_default(told.clone(), || drop(open(&folder, 2)));
+        told.0.lock().unwrap().split_off(0)
+    };
+    assert_eq!(lines(&|_| {}), [""; 0]);
+    let spoilt = |at: usize| move |file: &mut Vec<u8>| file[HEAD + at] ^= 1;
+    for (lines, expected) in [
+        (lines(&spoilt(0)), ["ERROR", "record keys are damaged", "keys=1"]),
+        (lines(&spoilt(2 * ENTRY)), ["WARN", "the table of record keys ends in no whole entry", "bytes=104"]),
+        (lines(&|file| file.truncate(HEAD + 2 * ENTRY + 50)), ["WARN", "is cut off there", "bytes=50"]),
+    ] {
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(expected.iter().all(|words| lines[0].contains(words)), "{lines:?}");
+    }
 }
 
 #[test]

@@ -15,3 +15,4 @@ mod common;
 mod cut;
 mod files;
 mod folder;
+mod hostile;
