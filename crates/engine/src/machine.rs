@@ -312,6 +312,7 @@ impl Machine {
             self.quiet.forget(record, &entry.state);
         }
         self.views.sum_up(&event);
+        self.views.doubt_notes(&event);
         if let Some((side, id)) = self.views.fold(&mut entry.state, sealed.id, &event) {
             // What is shown under its new id was noted for another record, if at all.
             self.quiet.forget_link(&side, record, &id);
@@ -337,6 +338,7 @@ impl Machine {
             .map_err(|why| EngineError::Seal { record: stream.to_string(), why: why.to_string() })?;
         self.next_seq += 1;
         self.views.sum_up(&event);
+        self.views.doubt_notes(&event);
         self.views.fold_stream(sealed.id, &event)?;
         self.batch.push(sealed);
         Ok(())

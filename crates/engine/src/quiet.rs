@@ -6,7 +6,8 @@
 //! happens to a record takes it out. Forgetting costs a look, never a change.
 //!
 //! What is known when a link is saved is saved with it (`views/links.rs`), with the number of the
-//! log's last event: a later process believes it if the record has no event after that. The
+//! log's last event: a later process believes it if the record has no event after that, and no
+//! person has said anything since of links, or of what waited to be taken in. The
 //! hashes are made under a key of the log's own, the plan and all else that what is shown is
 //! read by, so that none from other circumstances is ever met again.
 

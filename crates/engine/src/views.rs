@@ -14,7 +14,8 @@
 //! something parked, `c` those with conflicts that go on, `h` those that have had some,
 //! `s` the sync's own streams, `w` webhook messages taken in, `b` what
 //! the blocks of the log hold, `q` the schema contract that a side was last read under, `f` the
-//! rules that all was folded under, `p` the plan of the last start, `m` a secret (`quiet.rs`).
+//! rules that all was folded under, `p` the plan of the last start, `m` a secret
+//! and `d` since when what was shown is believed (`quiet.rs`).
 
 use crate::blocks::Block;
 use crate::conflicts::{Live, saved_record, tally};
@@ -87,6 +88,8 @@ pub struct Views {
     oldest_so_far: Option<Time>,
     /// Links that were asked for lately.
     near: Near,
+    /// Up to which event what was shown last is not believed.
+    doubted: u64,
     /// How many times an event of a record was found to tell of a webhook message.
     messages_noted: u64,
     /// Whether what was in step by its clocks before a start is so still.
@@ -180,6 +183,7 @@ impl Views {
             oldest: Time::MIN,
             oldest_so_far: None,
             near: Near::default(),
+            doubted: 0,
             messages_noted: 0,
             believes_clocks: false,
         }

@@ -51,6 +51,7 @@ impl Views {
         self.parked.on = self.marked(b'k')?;
         self.resume_live()?;
         self.resume_block()?;
+        self.resume_doubt()?;
         let (log, first) = (self.log.clone(), self.log.views_upto().saturating_add(1));
         let (plan, vault) = (Arc::clone(&self.plan), self.vault.clone());
         tracing::debug!(first, last = log.head(), "events since the views were saved are taken in");
@@ -82,6 +83,7 @@ impl Views {
         let last = events.last().map(|(_, event)| event.seq);
         for (id, event) in events {
             self.sum_up(&event);
+            self.doubt_notes(&event);
             if event.record.is_own_stream() {
                 self.fold_stream(id, &event)?;
             } else {

@@ -9,7 +9,7 @@ use super::Views;
 use crate::error::EngineError;
 use crate::quiet::Quiet;
 use hms_sync_changelog::{Changes, View};
-use hms_sync_model::{CollectionName, NativeId, RecordId, SideName};
+use hms_sync_model::{Body, CollectionName, Event, NativeId, RecordId, SideName};
 use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
@@ -22,6 +22,9 @@ pub(crate) struct Note {
     /// The last event of the log when that was so.
     pub(crate) upto: u64,
 }
+
+/// Where the views say up to which event notes are not believed.
+const DOUBTED: &[u8] = b"d";
 
 /// Stands between a record and its note: no record's id has it.
 const END: u8 = 0;
@@ -111,9 +114,26 @@ impl Views {
         }
         let Some(value) = self.log.view(&key)? else { return Ok(None) };
         let Some(record) = record_in(&value) else { return Ok(None) };
-        let note = note_in(&value);
+        let note = note_in(&value).filter(|note| note.upto >= self.doubted);
         self.near.put(key, record.clone());
         Ok(note.map(|note| (record, note)))
+    }
+
+    /// A person said something of links, or of what waited: what was passed over until then is to be
+    /// looked at once more, and no note that was saved before is believed.
+    pub(crate) fn doubt_notes(&mut self, event: &Event) {
+        use Body::{Joined, Linked, Released, Unlinked};
+        if let Joined { .. } | Linked { .. } | Released { .. } | Unlinked { .. } = event.body {
+            self.doubted = event.seq;
+            self.set(DOUBTED.to_vec(), Some(event.seq.to_be_bytes().into()));
+        }
+    }
+
+    /// Since when notes are believed, as it was saved.
+    pub(super) fn resume_doubt(&mut self) -> Result<(), EngineError> {
+        let saved = self.get(DOUBTED)?.and_then(|bytes| bytes.try_into().ok());
+        self.doubted = saved.map_or(0, u64::from_be_bytes);
+        Ok(())
     }
 
     /// The last event of a record; nothing if it has none that is still there.

@@ -5,7 +5,7 @@
 use crate::stage::{self, field, item, native, side};
 use hms_sync_changelog::{Log, MemoryDisk};
 use hms_sync_connector::{Abilities, Content, Observation, Page};
-use hms_sync_engine::{CollectionSide, Effect, Machine, Now, Plan, Wake};
+use hms_sync_engine::{CollectionSide, Command, Effect, Machine, Now, Plan, ReplyTo, Tie, Tied, Wake};
 use hms_sync_model::{Body, Outcome, RecordId, SideName, Time, Written};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
@@ -198,6 +198,27 @@ fn under_another_plan_nothing_is_believed_and_under_the_old_one_it_is_again() {
     assert!(read >= RECORDS as u64, "what another plan has noted is not believed at its second start either");
     let mut world = world.again(plan());
     assert_eq!(world.show("b", all_of_b()), (0, 0));
+}
+
+/// What such a word is about may be what another record showed, and was passed over.
+#[test]
+fn what_was_shown_before_a_person_spoke_of_links_is_looked_at() {
+    for saved in [false, true] {
+        let mut world = World::in_step();
+        let mut events = world.log.events(1, usize::MAX).unwrap().into_iter();
+        let (_, event) = events.find(|(_, event)| !event.record.is_own_stream()).unwrap();
+        let head = world.log.head();
+        let (by, reason) = ("ada".to_owned(), "not the same".to_owned());
+        let tie = Tie { record: event.record, wanted: Tied::Unlink(side("b")), by, reason };
+        world.step(Wake::Command { command: Command::Tie(tie), reply: ReplyTo(1) });
+        assert!(world.log.head() > head, "it is done");
+        if saved {
+            world.save();
+        }
+        let mut world = world.again(plan());
+        let (_, read) = world.show("b", all_of_b());
+        assert!(read >= RECORDS as u64, "{read} read, saved: {saved}");
+    }
 }
 
 /// Whoever has the folder of a log must not find there what was shown of persons.
