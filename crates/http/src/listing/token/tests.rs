@@ -81,9 +81,14 @@ fn page(listing: &Listing, n: u64, records: usize) -> Facts {
     }
 }
 
+/// When the passes begin: cases do not depend on the clock.
+fn began() -> chrono::DateTime<chrono::Utc> {
+    chrono::DateTime::from_timestamp(1_780_000_000, 0).unwrap()
+}
+
 /// What comes after a page, as where it was read from a side.
 fn turned(listing: &Listing, progress: &Progress, mut facts: Facts) -> Result<Option<Progress>, String> {
-    facts.elapsed = super::super::elapsed(progress, chrono::Utc::now());
+    facts.elapsed = super::super::elapsed(progress, began() + chrono::TimeDelta::seconds(3));
     listing.stop_where_known(progress, &mut facts)?;
     let scale = listing.since.as_ref().map(|since| &since.scale);
     let turn = listing.paging.turn(progress, &facts, scale)?;
@@ -97,8 +102,7 @@ fn turned(listing: &Listing, progress: &Progress, mut facts: Facts) -> Result<Op
 fn places(listing: &Listing) -> Vec<Progress> {
     let cursor = Cursor(json!({ "value": "2026-02-03T10:00:00Z" }).to_string());
     let scopes = [Scope::Everything, Scope::Since(cursor)];
-    let starts = scopes
-        .map(|scope| listing.start(&scope, chrono::DateTime::from_timestamp(1_780_000_000, 0).unwrap()));
+    let starts = scopes.map(|scope| listing.start(&scope, began()));
     let mut all = Vec::from(starts.clone());
     for mut at in starts {
         for n in 0..3 {
