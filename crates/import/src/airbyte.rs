@@ -6,6 +6,7 @@
 
 mod refs;
 mod words;
+mod calls;
 mod terms;
 mod keys;
 mod spec;
@@ -22,6 +23,8 @@ mod partitions;
 mod cursor;
 mod added;
 mod fields;
+mod flat;
+mod heads;
 mod grand;
 
 use crate::note::Notes;
@@ -53,6 +56,8 @@ struct Import {
     url: String,
     /// Collections that name keys of their parents' parents.
     marks: Vec<grand::Mark>,
+    /// Headers of what is being read that say of which partition a request is.
+    heads: Vec<heads::Head>,
 }
 
 /// A manifest's read side as a configuration. `file` stands for it in messages,
@@ -84,6 +89,7 @@ pub fn airbyte(file: &str, name: &str, yaml: &str) -> Result<Start, ImportError>
         streams: BTreeSet::new(),
         url: String::new(),
         marks: Vec::new(),
+        heads: Vec::new(),
     };
     let (sides, collections) = import.whole(&manifest, &name).map_err(bad)?;
     if collections.is_empty() {
@@ -150,7 +156,9 @@ impl Import {
             return Ok((Vec::new(), collections));
         }
         let mut sides = sides.items();
-        side::lift_handlers(&mut sides, &mut collections);
+        for key in ["request_headers", "error_handler"] {
+            side::lift(&mut sides, &mut collections, key);
+        }
         Ok((sides, collections))
     }
 
@@ -173,6 +181,10 @@ impl Import {
     fn known(&mut self, part: &Part<'_>, of: &str, known: &[&str]) {
         for (at, key) in part.keys() {
             if known.contains(&key) || keys::EVERYWHERE.contains(&key) {
+                continue;
+            }
+            if let Some((_, instead)) = keys::NOTHING_LOST.iter().find(|(name, _)| *name == key) {
+                self.notes.chose(at, format!("`{key}` of {of}"), *instead);
                 continue;
             }
             let instead = keys::INSTEAD.iter().find(|(name, _)| *name == key);

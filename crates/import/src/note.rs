@@ -1,6 +1,7 @@
 //! What is said about the way from one configuration to the other.
 
 use hms_sync_config::At;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Something that was not taken over as it stands, or had to be decided.
@@ -55,22 +56,21 @@ impl Notes {
     /// is, is said once.
     pub(crate) fn sorted(mut self) -> Vec<Note> {
         self.all.sort_by_key(|note| (note.line, note.column));
-        let mut told: Vec<(Note, String, usize)> = Vec::new();
+        let mut told: Vec<(Note, String, BTreeSet<String>)> = Vec::new();
         for note in self.all {
-            let same = |there: &Note, way: &str| {
+            let (way, stream) = nameless(&note.place);
+            let same = |there: &Note, of: &str| {
                 (there.line, there.column, there.lost) == (note.line, note.column, note.lost)
                     && there.instead == note.instead
-                    && way == nameless(&note.place)
+                    && of == way
             };
-            match told.iter_mut().rev().find(|(there, way, _)| same(there, way)) {
-                Some((_, _, more)) => *more += 1,
-                None => {
-                    let way = nameless(&note.place);
-                    told.push((note, way, 0));
-                }
+            match told.iter_mut().rev().find(|(there, of, _)| same(there, of)) {
+                Some((_, _, streams)) => drop(streams.insert(stream)),
+                None => told.push((note, way, BTreeSet::from([stream]))),
             }
         }
-        let counted = |(mut note, _, more): (Note, String, usize)| {
+        let counted = |(mut note, _, streams): (Note, String, BTreeSet<String>)| {
+            let more = streams.len().saturating_sub(1);
             if more > 0 {
                 let streams = if more == 1 { "stream" } else { "streams" };
                 note.place = format!("{} (and {more} more {streams})", note.place);
@@ -81,9 +81,12 @@ impl Notes {
     }
 }
 
-/// A place without the name of its stream.
-fn nameless(place: &str) -> String {
-    let Some((before, after)) = place.rsplit_once("stream `") else { return place.to_owned() };
-    let after = after.split_once('`').map_or("", |(_, after)| after);
-    format!("{before}stream{after}")
+/// A place without the name of its stream, and that name. What is said of the parents that a
+/// stream is listed by is said of the stream.
+fn nameless(place: &str) -> (String, String) {
+    let Some((before, after)) = place.rsplit_once("stream `") else {
+        return (place.to_owned(), String::new());
+    };
+    let (name, after) = after.split_once('`').unwrap_or((after, ""));
+    (format!("{}stream{after}", before.replace("the parent of ", "")), name.to_owned())
 }

@@ -3,7 +3,7 @@
 
 use super::partitions::fields_of;
 use super::refs::{BadRef, Part};
-use super::terms::way_into;
+use super::terms::{split, way_into};
 
 /// A field that is added to each record.
 #[derive(Debug, Clone)]
@@ -65,7 +65,7 @@ pub(super) fn added<'m>(stream: &Part<'m>) -> Result<Vec<Added<'m>>, BadRef> {
 
 fn what(value: &str, path: &[String], routed: &[String]) -> What {
     let inner = value.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
-    let inner = inner.unwrap_or_default().trim();
+    let inner = formless(inner.unwrap_or_default().trim());
     if let Some(way) = way_into(inner, "record") {
         return if way == path { What::Again } else { What::Copy(way) };
     }
@@ -81,4 +81,17 @@ fn what(value: &str, path: &[String], routed: &[String]) -> What {
         after.iter().chain(&got).any(|step| value.contains(&format!("record{step}")))
     };
     if path.first().is_some_and(named) { What::Again } else { What::Computed }
+}
+
+/// An expression without what changes the form of a value and not what it says: a field's type
+/// reads it as the side writes it.
+fn formless(expression: &str) -> &str {
+    let mut terms = split(expression, &["|"]);
+    while terms.len() > 1
+        && terms.last().is_some_and(|term| matches!(term.trim(), "string" | "int" | "float"))
+    {
+        terms.pop();
+    }
+    let [only] = terms.as_slice() else { return expression };
+    only.trim()
 }

@@ -2,6 +2,7 @@
 
 use super::Import;
 use super::refs::{BadRef, Part};
+use super::terms::{literal, split};
 use super::tokens::is_choice;
 use super::words::Said;
 use crate::out::{Item, Out};
@@ -58,7 +59,8 @@ impl Import {
     pub(super) fn secret(&mut self, value: &Part<'_>, key: &str, place: &str) -> Option<String> {
         let text = value.text()?;
         if let Said::Plain(said) = self.variables.say(&text, value) {
-            return Some(said);
+            // There are passwords that are empty, and nothing else that shows who we are.
+            return Some(if key == "password" { said } else { self.variables.needed(&said) });
         }
         if !is_choice(&text) {
             return self.plain(value, place);
@@ -75,6 +77,21 @@ impl Import {
             if one.is_map() && one.kind()?.ends_with("Authenticator") {
                 inner.push((at, name, one));
             }
+        }
+        let told = ["token_refresh_endpoint", "client_id"];
+        if inner.is_empty() && told.iter().all(|key| given.keys().iter().any(|(_, there)| there == key)) {
+            let what = match self.oauth(given, place)? {
+                Ok(items) => {
+                    let instead = "taken as OAuth, which its keys are of; the code around them is left out";
+                    self.notes.lost(given.at, place, instead);
+                    return Ok(vec![Item::new(given.at, "authenticator", Out::Map(items))]);
+                }
+                Err(what) => what,
+            };
+            let instead =
+                format!("left out: it is code of Airbyte's, and {what}; say by `authenticator` who we are");
+            self.notes.lost(given.at, place, instead);
+            return Ok(Vec::new());
         }
         let Some((_, first, one)) = inner.first() else {
             let instead = "left out: it is code of Airbyte's; say by `authenticator` who we are";
@@ -95,6 +112,9 @@ impl Import {
             self.notes.lost(given.at, place, "left out: it has no `api_token`");
             return Ok(Vec::new());
         };
+        if let Some(items) = self.basic_by_hand(&token) {
+            return Ok(vec![Item::new(given.at, "authenticator", Out::Map(items))]);
+        }
         let Some(token_text) = self.secret(&token, "api_token", place) else { return Ok(Vec::new()) };
         let option = given.own("inject_into")?;
         let header = match &option {
@@ -116,6 +136,46 @@ impl Import {
             Item::new(given.at, "inject_into", Out::Map(option)),
         ];
         Ok(vec![Item::new(given.at, "authenticator", Out::Map(items))])
+    }
+
+    /// `Basic {{ (config['user'] ~ ':' ~ config['password']) | base64encode }}` is what `basic` is.
+    fn basic_by_hand(&mut self, token: &Part<'_>) -> Option<Vec<Item>> {
+        let text = token.text()?;
+        let inside = text.trim().strip_prefix("Basic")?.trim().strip_prefix("{{")?.strip_suffix("}}")?;
+        let mut filters = split(inside, &["|"]).into_iter().map(str::trim);
+        let joined = filters.next()?;
+        if filters.collect::<Vec<_>>() != ["base64encode"] {
+            return None;
+        }
+        let joined = joined.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(joined);
+        let terms: Vec<&str> = split(joined, &["~", "+"]).into_iter().map(str::trim).collect();
+        let colon = terms.iter().position(|term| literal(term).is_some_and(|text| text.contains(':')));
+        let (before, after, between) = match colon {
+            Some(at) => {
+                let (before, rest) = terms.split_at_checked(at)?;
+                let (colon, after) = rest.split_first()?;
+                (before, after, literal(colon)?)
+            }
+            // A name alone: the password is empty.
+            None => (terms.as_slice(), &[][..], ":".to_owned()),
+        };
+        let (head, tail) = between.split_once(':')?;
+        let mut said = |terms: &[&str]| {
+            let terms: Option<Vec<String>> = terms
+                .iter()
+                .map(|term| match self.variables.say(&format!("{{{{ {term} }}}}"), token) {
+                    Said::Plain(text) => Some(text),
+                    Said::Template(_) | Said::Cannot(_) => None,
+                })
+                .collect();
+            terms.map(|terms| terms.concat())
+        };
+        let (username, password) = (format!("{}{head}", said(before)?), format!("{tail}{}", said(after)?));
+        Some(vec![
+            Item::new(token.at, "type", Out::text("basic")),
+            Item::new(token.at, "username", Out::Text(self.variables.needed(&username))),
+            Item::new(token.at, "password", Out::Text(password)),
+        ])
     }
 
     /// One of several by what people chose: the first that is no code is taken.

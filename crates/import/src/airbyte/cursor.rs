@@ -8,13 +8,13 @@ use super::{Import, keys};
 use crate::out::{Item, Out};
 
 impl Import {
-    /// The key of `read`; nothing if it cannot be said. `parameters` carry the cursor,
-    /// or what names it.
+    /// The key of `read`; nothing if it cannot be said. What is `asked` carries the cursor, if
+    /// no option does.
     pub(super) fn incremental(
         &mut self,
         given: &Part<'_>,
         of: &str,
-        parameters: &[Item],
+        asked: &[Item],
         added: &[Added<'_>],
     ) -> Result<Option<Item>, BadRef> {
         let place = format!("`incremental_sync` of {of}");
@@ -45,21 +45,19 @@ impl Import {
         };
         self.known(given, &place, keys::CURSOR);
         let mut items = vec![Item::new(given.at, "cursor_field", field)];
-        items.extend(self.start(given, &place, parameters)?);
+        items.extend(self.start(given, &place, asked)?);
         items.extend(self.formats(given, &place)?);
         items.extend(self.other_formats(given, &place)?);
         items.extend(self.lookback(given, &place)?);
-        items.extend(self.bounds(given, &place)?);
+        items.extend(self.bounds(given, &place, names(asked, "cursor_end"))?);
         Ok(Some(Item::new(given.at, "incremental_sync", Out::Map(items))))
     }
 
-    fn start(&mut self, given: &Part<'_>, place: &str, parameters: &[Item]) -> Result<Option<Item>, BadRef> {
+    fn start(&mut self, given: &Part<'_>, place: &str, asked: &[Item]) -> Result<Option<Item>, BadRef> {
         let option = given.own("start_time_option")?.or(given.own("start_value_option")?);
         let client = given.word("is_client_side_incremental")?.is_some_and(|word| word == "true");
         let Some(option) = option else {
-            let named = parameters
-                .iter()
-                .any(|item| matches!(&item.value, Out::Text(text) if text.contains("cursor")));
+            let named = names(asked, "cursor");
             let feed = given.word("is_data_feed")?.is_some_and(|word| word == "true");
             if feed || client || !named {
                 let key = if feed { "is_data_feed" } else { "is_client_side_incremental" };
@@ -144,7 +142,7 @@ impl Import {
 
     /// Where the first read begins, and how a range is cut: where we have the word, it is
     /// the same one.
-    fn bounds(&mut self, given: &Part<'_>, place: &str) -> Result<Vec<Item>, BadRef> {
+    fn bounds(&mut self, given: &Part<'_>, place: &str, ends: bool) -> Result<Vec<Item>, BadRef> {
         let whole = "left out: a poll asks for everything since its cursor, up to now";
         let mut items = Vec::new();
         let end = given.own("end_time_option")?;
@@ -154,7 +152,9 @@ impl Import {
                 None => self.notes.lost(option.at, format!("`end_time_option` in {place}"), whole),
             }
         }
-        let step = given.own("step")?;
+        // A range that no request names the end of is not cut by Airbyte's requests either.
+        let step =
+            given.own("step")?.filter(|_| ends || items.iter().any(|item| item.key == "end_time_option"));
         if let Some(step) = &step {
             match self.length(step) {
                 Some(span) => items.push(Item::new(step.at, "step", Out::Text(span))),
@@ -230,6 +230,25 @@ impl Import {
         }
         Ok(Some(Out::Map(items)))
     }
+}
+
+/// Whether an expression in what is asked names it.
+fn names(asked: &[Item], name: &str) -> bool {
+    let in_text = |text: &str| {
+        let parts = text.split("{{").skip(1).filter_map(|rest| rest.split_once("}}"));
+        let blocks = text.split("{%").skip(1).filter_map(|rest| rest.split_once("%}"));
+        parts.chain(blocks).any(|(inside, _)| {
+            let mut words = inside.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+            words.any(|word| word == name || (name == "cursor" && word == "cursor_end"))
+        })
+    };
+    let in_value = |value: &Out| match value {
+        Out::Text(text) => in_text(text),
+        Out::Map(items) | Out::Flow(items) => names(items, name),
+        Out::List(of) => of.iter().any(|one| names(&[Item::own("", one.clone())], name)),
+        Out::Plain(_) => false,
+    };
+    asked.iter().any(|item| in_value(&item.value))
 }
 
 /// The first key of the configuration that a text names.

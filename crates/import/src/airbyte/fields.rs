@@ -1,6 +1,7 @@
 //! A stream's schema as fields: read from the source, given to the second side.
 
 use super::added::{Added, What};
+use super::flat::{Flat, lifted};
 use super::refs::{BadRef, Part};
 use super::stream::Records;
 use super::{Import, OTHER};
@@ -34,7 +35,7 @@ impl Import {
         side: &str,
         of: &str,
     ) -> Result<Fields, BadRef> {
-        let mut gone = self.transformed(stream, of)?;
+        let (mut gone, flat) = self.transformed(stream, of)?;
         gone.extend(self.computed(added, records, of));
         let mut properties = self.properties(stream, of)?;
         properties.retain(|(_, name, _)| !gone.contains(name));
@@ -61,7 +62,11 @@ impl Import {
             let key = keys.find_map(|(name, path)| (*name == property).then_some(path));
             let is_key = key.is_some();
             let there = if is_key { format!("{side}_{field}") } else { field.clone() };
-            let own = || way(copied(added, &property).unwrap_or(std::slice::from_ref(&property)));
+            let own = || match (copied(added, &property), lifted(&flat, &property)) {
+                (Some(copied), _) => way(copied),
+                (None, Some(lifted)) => way(&lifted),
+                (None, None) => way(std::slice::from_ref(&property)),
+            };
             let here = key.map_or_else(own, |path| way(path));
             let ty = if is_key && ty == "json" { "string" } else { ty };
             let from = Out::Flow(vec![
@@ -122,7 +127,7 @@ impl Import {
                     "left out: the member above it is taken as the side writes it"
                 }
                 What::Copy(_) | What::Computed => {
-                    "left out: it is computed, and in no record of the side; an expression of a field (`to`, `from`) can"
+                    "left out: it is computed, and in no record of the side; what is made of one field alone, that field's `from` can say"
                 }
             };
             self.notes.lost(
@@ -138,9 +143,10 @@ impl Import {
         gone
     }
 
-    /// Transformations: what they take out is no field; the others are left out.
-    fn transformed(&mut self, stream: &Part<'_>, of: &str) -> Result<BTreeSet<String>, BadRef> {
-        let mut gone = BTreeSet::new();
+    /// Transformations: what they take out is no field, and what they lift is read where it
+    /// comes from; the others are left out.
+    fn transformed(&mut self, stream: &Part<'_>, of: &str) -> Result<(BTreeSet<String>, Vec<Flat>), BadRef> {
+        let (mut gone, mut flat) = (BTreeSet::new(), Vec::new());
         let all = stream.get("transformations")?.map(|list| list.elements()).transpose()?.flatten();
         for one in all.unwrap_or_default() {
             let kind = one.kind()?;
@@ -160,10 +166,22 @@ impl Import {
             if kind == "AddFields" {
                 continue;
             }
-            let instead = "left out: fields are mapped one by one, by their paths";
+            if kind == "DpathFlattenFields" {
+                flat.extend(self.flat(&one, of)?);
+                continue;
+            }
+            let instead = match kind.as_str() {
+                "KeysToLower" | "KeysToSnakeCase" | "KeysReplace" => {
+                    "left out: a field's path has the side's own spelling: mend those that are spelt otherwise"
+                }
+                _ if kind.starts_with("Custom") => {
+                    "left out: it is code of Airbyte's; fields are read as the side writes them"
+                }
+                _ => "left out: fields are mapped one by one, by their paths",
+            };
             self.notes.lost(one.at, format!("`{kind}` in `transformations` of {of}"), instead);
         }
-        Ok(gone)
+        Ok((gone, flat))
     }
 }
 

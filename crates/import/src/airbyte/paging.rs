@@ -227,8 +227,8 @@ impl Import {
             }
             _ if is_end(inner) => {}
             _ => {
-                let instead = "left out: a listing ends where no next page is named";
-                self.notes.lost(stop.at, format!("`stop_condition` in {place}"), instead);
+                let instead = "a listing ends where no next page is named, and with an empty page";
+                self.notes.chose(stop.at, format!("`stop_condition` in {place}"), instead);
             }
         }
         Ok(None)

@@ -55,10 +55,16 @@ impl Import {
             SUBSTREAM => (SUBSTREAM, self.parents(stream, router, place)?),
             "ListPartitionRouter" => ("ListPartitionRouter", self.values(router, place)?),
             kind => {
-                let what = if is_code {
-                    "left out: it is code of Airbyte's".to_owned()
-                } else {
-                    format!("left out: we have no `{kind}`")
+                let what = match kind {
+                    _ if is_code => {
+                        "left out: it is code of Airbyte's; say by `partition_router` what it lists for: a parent's records, or values"
+                            .to_owned()
+                    }
+                    "GroupingPartitionRouter" => {
+                        "left out: a request is for one parent, not for a group of them; add the router that is grouped, and name its partition in the request"
+                            .to_owned()
+                    }
+                    kind => format!("left out: we have no `{kind}`"),
                 };
                 self.notes.lost(router.at, place, what);
                 return Ok(None);
@@ -76,9 +82,11 @@ impl Import {
         self.known(router, place, keys::VALUES);
         let mut items = Vec::new();
         if let Some(given) = router.own("values")? {
+            let given = given.handed().unwrap_or(given);
             // `{{ config['regions'] }}`: a list that is not known here.
             if given.elements()?.is_none() {
-                self.notes.lost(given.at, place, "left out: `values` is no list here; write it out");
+                let instead = "left out: its `values` are what people choose: write them out as a list, and name the partition in the request";
+                self.notes.lost(given.at, place, instead);
                 return Ok(items);
             }
             items.extend(self.same(&given, place, 0)?.map(|value| Item::new(given.at, "values", value)));
@@ -121,11 +129,22 @@ impl Import {
         let Some(listed) = self.parent(stream, &given, place)? else { return Ok(Vec::new()) };
         let mut items = vec![listed];
         for key in ["parent_key", "partition_field"] {
-            if let Some(given) = parent.own(key)?
-                && let Some(text) = self.plain(&given, place)
-            {
-                items.push(Item::new(given.at, key, Out::Text(text)));
-            }
+            let Some(part) = parent.own(key)? else { continue };
+            let Some(text) = self.plain(&part, place) else { continue };
+            let added = added(&given)?.into_iter().filter(|_| key == "parent_key");
+            let value = match added.into_iter().find(|one| one.name() == Some(&text)).map(|one| one.what) {
+                // The parent's records have it elsewhere.
+                Some(What::Copy(way)) => Out::List(way.into_iter().map(Out::Text).collect()),
+                Some(What::Computed) => {
+                    let instead = format!(
+                        "left out: its parents' `{text}` is computed by `AddFields`, and in none of their records"
+                    );
+                    self.notes.lost(part.at, place, instead);
+                    return Ok(Vec::new());
+                }
+                Some(What::Again | What::Partition(_)) | None => Out::Text(text),
+            };
+            items.push(Item::new(part.at, key, value));
         }
         if let Some(extra) = parent.own("extra_fields")? {
             items
@@ -157,7 +176,10 @@ impl Import {
         let of = format!("the parent of {}", place.trim_start_matches("`partition_router` of "));
         self.known(&retriever, &of, keys::RETRIEVER);
         self.known(&requester, &of, keys::REQUESTER);
-        let Some(there) = self.side(&requester, &of)? else { return Ok(None) };
+        let child_heads = std::mem::take(&mut self.heads);
+        let there = self.side(&requester, &of)?;
+        let heads = std::mem::replace(&mut self.heads, child_heads);
+        let Some(there) = there else { return Ok(None) };
         let url = texts(&there.items, "url").concat();
         if url != self.url {
             let instead = format!("left out: its parent is at another URL, {url}");
@@ -165,12 +187,15 @@ impl Import {
             return Ok(None);
         }
         let above = std::mem::take(&mut self.variables.grandparents);
+        let child_heads = std::mem::replace(&mut self.heads, heads);
         let mut read = self.read(parent, &retriever, &requester, there.path, &of)?;
+        self.head(&mut read);
+        self.heads = child_heads;
         if !std::mem::replace(&mut self.variables.grandparents, above).is_empty() {
             self.notes.lost(parent.at, place, "left out: its parent names a key of its own parent's parent");
             return Ok(None);
         }
-        read.extend(there.handler);
+        read.extend(there.more);
         // Parents are always listed whole.
         read.retain(|item| {
             !matches!(item.key.as_str(), "incremental_sync" | "poll_interval" | "full_interval")

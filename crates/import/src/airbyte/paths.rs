@@ -20,6 +20,30 @@ pub(super) fn unfolded(text: &str) -> Result<String, String> {
     Ok(out)
 }
 
+/// A path without what escapes its values: with us each is escaped as it is put in.
+pub(super) fn unquoted(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let Some((inside, behind)) = super::terms::closed(after) else { break };
+        let mut terms = split(inside.trim(), &["|"]);
+        while terms.len() > 1
+            && terms.last().is_some_and(|term| matches!(term.trim(), "urlencode" | "urlencode()"))
+        {
+            terms.pop();
+        }
+        let inside = terms.join("|");
+        let called = |name: &str| {
+            super::words::argument(&format!("{{{{ {} }}}}", inside.trim()), name).map(str::to_owned)
+        };
+        let inside = called("sanitize_url").or_else(|| called("urlencode")).unwrap_or(inside);
+        out.extend([before, "{{ ", inside.trim(), " }}"]);
+        rest = behind;
+    }
+    out.push_str(rest);
+    out
+}
+
 fn written(expression: &str, depth: usize) -> Result<String, String> {
     let expression = bare(expression);
     if let Some((yes, condition, no)) = choice(expression) {

@@ -48,7 +48,11 @@ impl Import {
         }
         let mut sync = None;
         if let Some(given) = stream.get("incremental_sync")? {
-            sync = self.incremental(&given, of, &parameters, &super::added::added(stream)?)?;
+            let body = items.iter().filter(|item| {
+                matches!(item.key.as_str(), "path" | "request_body_json" | "request_body_text")
+            });
+            let asked: Vec<Item> = parameters.iter().chain(body).cloned().collect();
+            sync = self.incremental(&given, of, &asked, &super::added::added(stream)?)?;
         }
         if let Some(router) = retriever.own("partition_router")? {
             items.extend(self.router(stream, &router, of)?);
@@ -112,6 +116,10 @@ impl Import {
         let mut items = Vec::new();
         if let Some(extractor) = selector.own("extractor")? {
             let field = extractor.own("field_path")?.or(extractor.own("field_pointer")?);
+            let mut read_by = vec!["field_path", "field_pointer"];
+            if field.is_none() {
+                read_by.push("class_name");
+            }
             match field {
                 Some(field) => items.extend(self.field_path(&field, of)?),
                 None => {
@@ -119,7 +127,7 @@ impl Import {
                     self.notes.lost(extractor.at, format!("`extractor` of {of}"), instead);
                 }
             }
-            self.known(&extractor, of, &["field_path", "field_pointer"]);
+            self.known(&extractor, of, &read_by);
         }
         if let Some(filter) = selector.own("record_filter")? {
             let place = format!("`record_filter` of {of}");

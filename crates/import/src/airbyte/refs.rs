@@ -137,6 +137,16 @@ impl<'m> Part<'m> {
         self.parameters.get(name).and_then(Self::text)
     }
 
+    /// A parameter, if a text is nothing else than its name and it is no text itself.
+    pub(crate) fn handed(&self) -> Option<Self> {
+        let text = self.text()?;
+        let inside = text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
+        let names = ["parameters", "options"];
+        let way = names.iter().find_map(|name| super::terms::way_into(inside, name))?;
+        let [name] = way.as_slice() else { return None };
+        self.parameters.get(name).filter(|part| part.text().is_none()).cloned()
+    }
+
     /// What it is, for a message.
     pub(crate) fn describe(&self) -> String {
         match &*self.shape {

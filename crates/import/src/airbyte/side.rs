@@ -3,6 +3,7 @@
 
 use super::Import;
 use super::errors::listed;
+use super::heads::Head;
 use super::refs::{BadRef, Part};
 use super::words::{NO_PARAMETER, Said};
 use crate::out::{Item, Out};
@@ -57,21 +58,19 @@ impl Sides {
     }
 }
 
-/// A value without where it came from.
-/// A handler that all streams of a side have is the side's own.
-pub(super) fn lift_handlers(sides: &mut [Item], collections: &mut [Item]) {
+/// What all streams of a side have is the side's own.
+pub(super) fn lift(sides: &mut [Item], collections: &mut [Item], key: &str) {
     for side in sides {
         let reads = || collections.iter().filter_map(|of| inside(&of.value, &["sides", &side.key, "read"]));
-        let handlers: Option<Vec<Out>> =
-            reads().map(|read| inside(read, &["error_handler"]).map(plain)).collect();
-        let Some([first, rest @ ..]) = handlers.as_deref() else { continue };
+        let all: Option<Vec<Out>> = reads().map(|read| inside(read, &[key]).map(plain)).collect();
+        let Some([first, rest @ ..]) = all.as_deref() else { continue };
         if rest.iter().any(|other| other != first) {
             continue;
         }
         let mut lifted = None;
         for of in collections.iter_mut() {
             if let Some(Out::Map(read)) = inside_mut(&mut of.value, &["sides", &side.key, "read"])
-                && let Some(at) = read.iter().position(|item| item.key == "error_handler")
+                && let Some(at) = read.iter().position(|item| item.key == key)
             {
                 let item = read.remove(at);
                 lifted.get_or_insert(item);
@@ -97,6 +96,7 @@ pub(super) fn inside_mut<'o>(value: &'o mut Out, way: &[&str]) -> Option<&'o mut
     })
 }
 
+/// A value without where it came from.
 fn plain(value: &Out) -> Out {
     match value {
         Out::Map(items) => {
@@ -113,8 +113,8 @@ pub(super) struct Place {
     pub(super) items: Vec<Item>,
     /// Below the side's URL.
     pub(super) path: String,
-    /// What its answers mean.
-    pub(super) handler: Option<Item>,
+    /// What its requests say besides, and what their answers mean: of each listing.
+    pub(super) more: Vec<Item>,
 }
 
 impl Import {
@@ -144,17 +144,20 @@ impl Import {
         if let Some(authenticator) = requester.get("authenticator")? {
             items.extend(self.authenticator(&authenticator, of)?);
         }
+        let mut more = Vec::new();
         if let Some(headers) = requester.get("request_headers")? {
-            items.extend(self.texts("request_headers", &headers, of, false)?);
+            more.extend(self.texts("request_headers", &headers, of, false)?);
         }
         let handler = requester.get("error_handler")?;
         let handler = handler.map(|handler| self.error_handler(&handler, of)).transpose()?.flatten();
-        Ok(Some(Place { items, path, handler }))
+        more.extend(handler);
+        Ok(Some(Place { items, path, more }))
     }
 
     /// A path, each value in it a part of one segment.
     fn path(&mut self, path: &Part<'_>) -> Result<String, String> {
-        match self.variables.say(&path.text().unwrap_or_default(), path) {
+        let text = super::paths::unquoted(&path.text().unwrap_or_default());
+        match self.variables.say(&text, path) {
             Said::Plain(path) => Ok(path),
             Said::Template(path) => super::paths::unfolded(&path),
             Said::Cannot(why) => Err(why),
@@ -228,7 +231,10 @@ impl Import {
                 Said::Plain(text) if text == "None" || text.is_empty() => {}
                 Said::Plain(text) => items.push(Item::new(at, name, Out::text(text))),
                 Said::Template(text) if templates => items.push(Item::new(at, name, Out::text(text))),
-                Said::Template(_) => self.notes.lost(at, place, "left out: it is another for each request"),
+                Said::Template(text) => match Head::read(at, &place, name, &text) {
+                    Some(head) => self.heads.push(head),
+                    None => self.notes.lost(at, place, "left out: it is another for each request"),
+                },
                 // Airbyte sends nothing for it either.
                 Said::Cannot(why) if why.starts_with(NO_PARAMETER) => {
                     self.notes.chose(at, place, format!("nothing is sent: {why}"));
@@ -276,6 +282,9 @@ impl Import {
     pub(super) fn same(&mut self, part: &Part<'_>, place: &str, depth: usize) -> Result<Option<Out>, BadRef> {
         if depth > 12 {
             return Ok(None);
+        }
+        if let Some(handed) = part.handed() {
+            return self.same(&handed, place, depth + 1);
         }
         if let Some(elements) = part.elements()? {
             let mut of = Vec::new();

@@ -39,7 +39,12 @@ impl Import {
         let kind = retriever.kind()?;
         let requester = retriever.own("requester")?;
         let Some(requester) = requester.filter(|_| kind != "AsyncRetriever") else {
-            let instead = format!("left out: `{kind}` is no plain listing over HTTP");
+            let instead = if kind == "AsyncRetriever" {
+                "left out: its records are what jobs make that are begun, waited for and fetched, and a listing of ours is one request after the other; read what the side lists of them, or a file that it makes (`path` to it, `decoder`)"
+                    .to_owned()
+            } else {
+                format!("left out: `{kind}` is no plain listing over HTTP")
+            };
             self.notes.lost(retriever.at, of, instead);
             return Ok(None);
         };
@@ -57,13 +62,15 @@ impl Import {
         self.known(&retriever, &of, &read_by);
         self.known(&requester, &of, keys::REQUESTER);
         self.variables.grandparents.clear();
+        self.heads.clear();
         let Some(place) = self.side(&requester, &of)? else { return Ok(None) };
         self.url = super::texts(&place.items, "url").concat();
         let side = sides.of(place.items);
         let added = super::added::added(stream)?;
         let records = self.records(stream, &added, &of)?;
         let mut read = self.read(stream, &retriever, &requester, place.path, &of)?;
-        read.extend(place.handler);
+        self.head(&mut read);
+        read.extend(place.more);
         let fields = self.fields(stream, &records, &added, &side, &of)?;
         let ours = Out::Map(vec![
             Item::new(records.key_at, "primary_key", key_out(&records.key)),

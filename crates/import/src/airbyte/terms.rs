@@ -48,8 +48,10 @@ impl Place {
         while let Some(rest) = tail.get(length..).filter(|rest| !rest.is_empty()) {
             let step = if rest.starts_with(".get(") {
                 rest.find(')').map(|at| at + 1)
-            } else if rest.starts_with('[') {
-                rest.find(']').map(|at| at + 1)
+            } else if let Some(inside) = rest.strip_prefix('[') {
+                // A number is the place in a list, and no name.
+                let named = inside.trim_start().starts_with(['"', '\'']);
+                rest.find(']').filter(|_| named).map(|at| at + 1)
             } else if let Some(inside) = rest.strip_prefix('.') {
                 let end = inside.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(inside.len());
                 (end > 0 && !inside.get(end..).unwrap_or_default().starts_with('(')).then_some(end + 1)
@@ -111,6 +113,23 @@ pub(super) fn literal(text: &str) -> Option<String> {
     }
     let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-'));
     (plain || matches!(text, "true" | "false" | "True" | "False")).then(|| text.to_lowercase())
+}
+
+/// A text whose quotes, written around all of it, are for Airbyte alone: it reads what a template
+/// comes to as a literal, so that `'{{ x }}'` is text whatever `x` is.
+pub(super) fn unquoted(text: &str) -> &str {
+    let trimmed = text.trim();
+    let Some(quote) = trimmed.chars().next().filter(|c| matches!(c, '"' | '\'')) else { return text };
+    let Some(inside) = trimmed.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)) else {
+        return text;
+    };
+    // Quotes within an expression are its own; others end the literal.
+    let mut rest = inside;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let Some((_, behind)) = closed(after).filter(|_| !before.contains(quote)) else { return text };
+        rest = behind;
+    }
+    if rest.contains(quote) { text } else { inside }
 }
 
 /// The text up to `}}` that is not in quotes, and what is behind.

@@ -9,6 +9,9 @@ use crate::out::{Item, Out};
 /// What we sign with.
 const ALGORITHMS: [&str; 5] = ["HS256", "HS384", "HS512", "RS256", "ES256"];
 
+/// With which tokens are asked for.
+const HEADERS: &str = "refresh_request_headers";
+
 /// The keys of an authenticator, or why there are none.
 type Keys = Result<Vec<Item>, String>;
 
@@ -29,7 +32,9 @@ impl Import {
                 return Ok(Err(format!("there is no `{key}`")));
             }
         }
-        self.known(given, place, keys::OAUTH);
+        let mut read_by = keys::OAUTH.to_vec();
+        read_by.extend([HEADERS, "class_name"]);
+        self.known(given, place, &read_by);
         let wanted = keys::OAUTH
             .iter()
             .filter(|key| **key != "refresh_token_updater" && !(alone && **key == "refresh_token"));
@@ -41,9 +46,41 @@ impl Import {
                 Some(_) => self.secret(&value, key, &format!("`{key}` in {place}")).map(Out::Text),
                 None => self.same(&value, &format!("`{key}` in {place}"), 0)?,
             };
+            let is_ours =
+                matches!(key, "token_refresh_endpoint" | "client_id" | "client_secret" | "refresh_token");
+            let said = match said {
+                Some(Out::Text(text)) if is_ours => Some(Out::Text(self.variables.needed(&text))),
+                said => said,
+            };
             items.extend(said.map(|said| Item::new(value.at, key, said)));
         }
+        if let Some(headers) = given.own(HEADERS)? {
+            items.extend(self.shown_by_headers(&headers, place)?);
+        }
         Ok(Ok(items))
+    }
+
+    /// Headers with which tokens are asked for: those that say who we are as HTTP's own way does.
+    fn shown_by_headers(&mut self, headers: &Part<'_>, place: &str) -> Result<Option<Item>, BadRef> {
+        let mut basic = None;
+        for (at, name, value) in headers.entries()? {
+            let text = value.text().unwrap_or_default();
+            let form = ["client_id", "client_secret", "base64"];
+            let is_basic = text.trim().starts_with("Basic ") && form.iter().all(|part| text.contains(part));
+            match name.to_ascii_lowercase().as_str() {
+                "authorization" if is_basic => {
+                    basic = Some(Item::new(at, "client_authentication", Out::text("basic")));
+                }
+                // So it is sent anyway.
+                "content-type" if text.contains("x-www-form-urlencoded") => {}
+                "accept" if text.contains("json") => {}
+                _ => {
+                    let instead = "left out: tokens are asked for without headers of one's own";
+                    self.notes.lost(at, format!("`{HEADERS}.{name}` of {place}"), instead);
+                }
+            }
+        }
+        Ok(basic)
     }
 
     pub(super) fn session(&mut self, given: &Part<'_>, place: &str) -> Result<Keys, BadRef> {

@@ -1,8 +1,9 @@
 //! Texts of a manifest as ours: `{{ config['x'] }}` becomes a variable of the
 //! environment, `{{ parameters['x'] }}` the parameter, the names of a poll ours.
 
+use super::calls::{filter, method, refuse};
 use super::refs::Part;
-use super::terms::{Place, asked, closed, literal, split, way_into};
+use super::terms::{Place, asked, closed, literal, split, unquoted, way_into};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What people are asked for before a source runs.
@@ -139,6 +140,7 @@ impl Variables {
 
     /// A text of the manifest as ours.
     pub(crate) fn say(&mut self, text: &str, of: &Part<'_>) -> Said {
+        let text = unquoted(text);
         let mut out = String::new();
         let (mut rest, mut live) = (text, false);
         while let Some((before, after)) = rest.split_once("{{") {
@@ -281,9 +283,7 @@ impl Variables {
                 continue;
             }
             let fresh = !out.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.'));
-            for name in
-                ["config", "parameters", "options", "stream_interval", "stream_slice", "stream_partition"]
-            {
+            for name in NAMES {
                 let Some(tail) = rest.strip_prefix(name).filter(|_| fresh) else { continue };
                 if tail.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
                     continue;
@@ -291,14 +291,15 @@ impl Variables {
                 let length = Place::length(tail);
                 let (way, after) = tail.split_at_checked(length).unwrap_or((tail, ""));
                 let whole = format!("{name}{way}");
+                if name == "config"
+                    && let Some((is_there, behind)) = asks_for_none(after)
+                {
+                    out.push_str(&self.there(&whole, is_there)?);
+                    rest = behind;
+                    continue 'next;
+                }
                 out.push_str(&self.put(&whole, name, of)?);
                 rest = after;
-                let asks = rest.trim_start().to_lowercase();
-                if name == "config"
-                    && ["is none", "is not none", "== none", "!= none"].iter().any(|w| asks.starts_with(w))
-                {
-                    return Err(format!("it asks whether `{whole}` is there at all"));
-                }
                 continue 'next;
             }
             out.push(c);
@@ -309,6 +310,10 @@ impl Variables {
 
     /// What stands for a place in an expression.
     fn put(&mut self, whole: &str, name: &str, of: &Part<'_>) -> Result<String, String> {
+        // What Airbyte remembers of a stream is where it is.
+        if name == "stream_state" {
+            return Ok("cursor".to_owned());
+        }
         let Some(place) = Place::read(whole) else {
             return Err(format!("it uses `{name}` as a whole"));
         };
@@ -324,6 +329,8 @@ impl Variables {
                 Some("extra_fields") => Ok(whole.replacen("stream_slice", "stream_partition", 1)),
                 Some(_) if name == "stream_partition" && !whole.contains(".get(") => Ok(whole.to_owned()),
                 None if name == "stream_partition" => Ok(whole.to_owned()),
+                // Whether there is one at all: a first read has none.
+                None if name == "stream_interval" => Ok("cursor".to_owned()),
                 Some(other) if name != "stream_interval" => {
                     let is_word = other.chars().all(|c| c.is_alphanumeric() || c == '_');
                     let step = if is_word { format!(".{other}") } else { format!("['{other}']") };
@@ -344,6 +351,28 @@ impl Variables {
 }
 
 impl Variables {
+    /// Whether people gave a key at all: with us, whether the variable holds anything.
+    fn there(&mut self, whole: &str, is_there: bool) -> Result<String, String> {
+        let place = Place::read(whole).filter(|place| !place.way.is_empty());
+        let place = place.ok_or_else(|| "it uses `config` as a whole".to_owned())?;
+        let reference = self.of(&place.way, Some(place.otherwise.as_deref().unwrap_or_default()));
+        let is = if is_there { "!=" } else { "==" };
+        Ok(format!("'{}' {is} ''", reference.replace('\'', "\\'")))
+    }
+
+    /// A secret as it is, with the variable that must be set: nobody is let in by an empty one.
+    pub(crate) fn needed(&mut self, text: &str) -> String {
+        let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix(":-}"));
+        let Some((name, told)) = name.and_then(|name| self.used.get_mut(name).map(|told| (name, told)))
+        else {
+            return text.to_owned();
+        };
+        told.required = true;
+        told.default = None;
+        let title: String = told.title.chars().filter(|c| !matches!(c, '{' | '}' | '$')).take(60).collect();
+        if title.is_empty() { format!("${{{name}}}") } else { format!("${{{name}:?{title}}}") }
+    }
+
     /// The key of a parent's parent: the parents are to have it, and give it on.
     fn grandparent(&mut self, way: &[String]) -> Result<String, String> {
         let [_, key] = way else {
@@ -362,139 +391,37 @@ enum Value {
     Live(String),
 }
 
-/// How the reason begins where a parameter is named that nothing hands down.
-pub(super) const NO_PARAMETER: &str = "there is no parameter";
-
-/// Methods that templates of requests have too.
-const OURS: [&str; 30] = [
-    "get",
-    "strftime",
-    "isoformat",
-    "upper",
-    "lower",
-    "islower",
-    "isupper",
-    "isspace",
-    "isdigit",
-    "isnumeric",
-    "isalnum",
-    "isalpha",
-    "isascii",
-    "strip",
-    "lstrip",
-    "rstrip",
-    "replace",
-    "title",
-    "split",
-    "splitlines",
-    "capitalize",
-    "count",
-    "find",
-    "rfind",
-    "startswith",
-    "endswith",
-    "join",
-    "keys",
-    "values",
-    "items",
+/// What expressions name that is another with us.
+const NAMES: [&str; 7] = [
+    "config",
+    "parameters",
+    "options",
+    "stream_interval",
+    "stream_slice",
+    "stream_partition",
+    "stream_state",
 ];
 
-/// Filters that templates of requests have too.
-const FILTERS: [&str; 46] = [
-    "safe",
-    "escape",
-    "e",
-    "lower",
-    "upper",
-    "title",
-    "capitalize",
-    "replace",
-    "length",
-    "count",
-    "dictsort",
-    "items",
-    "reverse",
-    "trim",
-    "join",
-    "split",
-    "lines",
-    "default",
-    "d",
-    "round",
-    "abs",
-    "int",
-    "float",
-    "attr",
-    "first",
-    "last",
-    "min",
-    "max",
-    "sort",
-    "list",
-    "string",
-    "bool",
-    "batch",
-    "slice",
-    "sum",
-    "indent",
-    "select",
-    "reject",
-    "selectattr",
-    "rejectattr",
-    "map",
-    "groupby",
-    "unique",
-    "chain",
-    "zip",
-    "format",
-];
-
-/// The reason if any of these is called.
-fn refuse(inside: &str, words: &[&str]) -> Result<(), String> {
-    let called = words.iter().find(|word| inside.contains(**word));
-    called.map_or(Ok(()), |word| {
-        Err(format!("it calls `{}`, which we have no word for", word.trim_end_matches('(')))
+/// What asks whether that is nothing which stands before it: whether it asks that it is there,
+/// and what follows.
+fn asks_for_none(text: &str) -> Option<(bool, &str)> {
+    let rest = text.trim_start();
+    let asks = [("is not none", true), ("!= none", true), ("is none", false), ("== none", false)];
+    asks.into_iter().find_map(|(words, is_there)| {
+        let (asked, behind) = rest.split_at_checked(words.len())?;
+        let ends = !behind.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        (asked.eq_ignore_ascii_case(words) && ends).then_some((is_there, behind))
     })
 }
+
+/// How the reason begins where a parameter is named that nothing hands down.
+pub(super) const NO_PARAMETER: &str = "there is no parameter";
 
 /// The first argument of a call of `name`, if a text is nothing else.
 pub(super) fn argument<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     let inside = text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
     let inside = inside.strip_prefix(name)?.trim_start().strip_prefix('(')?.strip_suffix(')')?;
     split(inside, &[","]).first().map(|first| first.trim())
-}
-
-/// A method of Python's that is called and that we do not have.
-fn method(text: &str) -> Option<&str> {
-    let unknown =
-        |(name, after): &(&str, &str)| !name.is_empty() && !OURS.contains(name) && after.starts_with('(');
-    behind(text, '.').map(name).find(unknown).map(|(name, _)| name)
-}
-
-/// A filter that is asked for and that we do not have.
-fn filter(text: &str) -> Option<&str> {
-    let mut names = behind(text, '|').map(|rest| name(rest.trim_start()).0);
-    names.find(|name| !name.is_empty() && !FILTERS.contains(name))
-}
-
-/// What follows each of a sign that stands in no quotes.
-fn behind(text: &str, sign: char) -> impl Iterator<Item = &str> {
-    let mut quote = None;
-    text.char_indices().filter_map(move |(at, c)| {
-        match (quote, c) {
-            (Some(open), c) if c == open => quote = None,
-            (None, '"' | '\'') => quote = Some(c),
-            (None, c) if c == sign => return text.get(at + c.len_utf8()..),
-            (Some(_) | None, _) => {}
-        }
-        None
-    })
-}
-
-/// The name that a text begins with, which may be empty, and what follows it.
-fn name(text: &str) -> (&str, &str) {
-    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
-    text.split_at_checked(end).unwrap_or((text, ""))
 }
 
 /// A plain `${` stays one.
