@@ -117,7 +117,7 @@ impl Machine {
             .map(|(side, p)| (side.clone(), Gate::new(p.in_flight_max.saturating_mul(QUEUE_DEPTH))))
             .collect();
         let (floor, restored_at) = crate::restored::floor(&views)?;
-        let quiet = Quiet::after(&mut views, floor)?;
+        let quiet = Quiet::after(&mut views, &before.plan, floor)?;
         let mut machine = Self {
             floor,
             passes: Passes::new(&plan, &views, restored_at)?,
@@ -311,8 +311,7 @@ impl Machine {
         if std::mem::take(&mut entry.noted) {
             self.quiet.forget(record, &entry.state);
         }
-        self.views.sum_up(&event);
-        self.views.doubt_notes(&event);
+        self.views.hear(&event);
         if let Some((side, id)) = self.views.fold(&mut entry.state, sealed.id, &event) {
             // What is shown under its new id was noted for another record, if at all.
             self.quiet.forget_link(&side, record, &id);
@@ -337,8 +336,7 @@ impl Machine {
         let sealed = seal(&event)
             .map_err(|why| EngineError::Seal { record: stream.to_string(), why: why.to_string() })?;
         self.next_seq += 1;
-        self.views.sum_up(&event);
-        self.views.doubt_notes(&event);
+        self.views.hear(&event);
         self.views.fold_stream(sealed.id, &event)?;
         self.batch.push(sealed);
         Ok(())

@@ -16,7 +16,6 @@ use crate::machine::Machine;
 use crate::page::Sight;
 use crate::plan::CollectionPlan;
 use crate::project::is_behind;
-use crate::refold::plan_mark;
 use crate::state::RecordState;
 use crate::views::{Views, link_hash};
 use hms_sync_connector::{Content, Observation};
@@ -92,13 +91,14 @@ fn secret(views: &mut Views) -> Result<[u8; 32], EngineError> {
 }
 
 impl Quiet {
-    /// One that believes what earlier processes saved if all is as it was: the program, the plan, what
-    /// the log has lost, and how often it was put back from a backup, of which `floor` tells.
-    pub(crate) fn after(views: &mut Views, floor: u32) -> Result<Self, EngineError> {
+    /// One that believes what earlier processes saved if all is as it was: the program, the plan, of
+    /// which there is a mark, what the log has lost, and how often it was put back from a backup, of
+    /// which `floor` tells.
+    pub(crate) fn after(views: &mut Views, plan: &[u8; 32], floor: u32) -> Result<Self, EngineError> {
         let lost_at = views.log().lost_at()?.unwrap_or(Time::MIN);
         let mut hasher = blake3::Hasher::new_keyed(&secret(views)?);
         hasher.update(env!("CARGO_PKG_VERSION").as_bytes()).update(&[0]);
-        hasher.update(&plan_mark(views.plan()));
+        hasher.update(plan);
         hasher.update(&lost_at.0.to_be_bytes()).update(&floor.to_be_bytes());
         Ok(Self { key: *hasher.finalize().as_bytes(), ..Self::default() })
     }
@@ -219,9 +219,7 @@ impl Machine {
         }
         Ok(quiet)
     }
-}
 
-impl Machine {
     /// Whether an earlier process knew that just this was shown last under a side's id, and nothing
     /// has happened to its record since. Asked for the first time that the id is shown.
     pub(crate) fn was_quiet(

@@ -19,13 +19,16 @@ const PLAN_KEY: &[u8] = b"p";
 pub(crate) struct Before {
     /// Whether it ran under just this plan: then a record that was in step is so still.
     pub(crate) same_plan: bool,
+    /// The mark of the plan that it runs under now.
+    pub(crate) plan: [u8; 32],
     /// What is to be saved with the next views.
     pub(crate) to_save: Vec<View>,
 }
 
 /// Drops the saved views if they were folded under other rules.
 pub(crate) fn drop_if_changed(log: &Log, plan: &Plan) -> Result<Before, EngineError> {
-    let now = [(KEY, mark(plan)), (PLAN_KEY, plan_mark(plan).to_vec())];
+    let of_plan = plan_mark(plan);
+    let now = [(KEY, mark(plan)), (PLAN_KEY, of_plan.to_vec())];
     let mut to_save = Vec::new();
     for (key, mark) in now {
         let before = log.view(key)?;
@@ -38,7 +41,7 @@ pub(crate) fn drop_if_changed(log: &Log, plan: &Plan) -> Result<Before, EngineEr
         }
         to_save.push((key.to_vec(), mark));
     }
-    Ok(Before { same_plan: to_save.is_empty(), to_save })
+    Ok(Before { same_plan: to_save.is_empty(), plan: of_plan, to_save })
 }
 
 /// A mark of all that a plan says.

@@ -7,6 +7,7 @@ use crate::error::EngineError;
 use crate::machine::Machine;
 use crate::project::projection;
 use crate::quiet::Quiet;
+use crate::refold::plan_mark;
 use crate::stream::restores_stream;
 use crate::views::Views;
 use crate::wake::Now;
@@ -49,7 +50,7 @@ impl Machine {
         self.emit_stream(&restores_stream()?, Body::Restored { last }, now)?;
         let (floor, _) = floor(&self.views)?;
         self.floor = floor;
-        self.quiet = Quiet::after(&mut self.views, floor)?;
+        self.quiet = Quiet::after(&mut self.views, &plan_mark(&self.plan), floor)?;
         self.passes.begin_anew();
         Ok(())
     }

@@ -211,9 +211,11 @@ impl Views {
         self.set(key, Some(value));
     }
 
-    /// What all of it is read by.
-    pub(crate) fn plan(&self) -> &Plan {
-        &self.plan
+    /// Takes note of what an event says beside what it makes of its record or stream, whether it
+    /// happens now or is caught up with.
+    pub(crate) fn hear(&mut self, event: &Event) {
+        self.sum_up(event);
+        self.doubt_notes(event);
     }
 
     /// The log underneath.

@@ -82,8 +82,7 @@ impl Views {
         }
         let last = events.last().map(|(_, event)| event.seq);
         for (id, event) in events {
-            self.sum_up(&event);
-            self.doubt_notes(&event);
+            self.hear(&event);
             if event.record.is_own_stream() {
                 self.fold_stream(id, &event)?;
             } else {

@@ -7,6 +7,7 @@
 
 use super::Views;
 use crate::error::EngineError;
+use crate::personal::personal_of;
 use crate::quiet::Quiet;
 use hms_sync_changelog::{Changes, View};
 use hms_sync_model::{Body, CollectionName, Event, NativeId, RecordId, SideName};
@@ -121,7 +122,7 @@ impl Views {
 
     /// A person said something of links, or of what waited: what was passed over until then is to be
     /// looked at once more, and no note that was saved before is believed.
-    pub(crate) fn doubt_notes(&mut self, event: &Event) {
+    pub(super) fn doubt_notes(&mut self, event: &Event) {
         use Body::{Joined, Linked, Released, Unlinked};
         if let Joined { .. } | Linked { .. } | Released { .. } | Unlinked { .. } = event.body {
             self.doubted = event.seq;
@@ -145,8 +146,11 @@ impl Views {
         }
     }
 
-    /// Has a link saved once more, with what is known of it by then.
+    /// Has a link saved once more, with what is known of it by then, where that may be saved.
     pub(crate) fn save_link(&mut self, side: &SideName, record: &RecordId, id: &NativeId) {
+        if personal_of(&self.plan, record).is_some() {
+            return;
+        }
         let key = link_key(side, record.collection(), id);
         self.fresh.entry(key).or_insert_with(|| Some(record.as_str().into()));
     }
