@@ -35,27 +35,36 @@ struct Taken {
     came: usize,
     /// The answer while it takes nothing.
     refuses: Option<u16>,
+    /// Whether it takes what comes, and is long in saying so.
+    dawdles: bool,
 }
 
 async fn take(State(tenant): State<Tenant>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let mut taken = tenant.0.lock().unwrap();
-    taken.came += 1;
-    if Webhook::new(SECRET).unwrap().verify(&body, &headers).is_err() {
-        return StatusCode::UNAUTHORIZED;
-    }
-    if let Some(status) = taken.refuses {
-        return StatusCode::from_u16(status).unwrap();
-    }
-    let (id, message): (_, Json) =
-        (headers["webhook-id"].to_str().unwrap(), serde_json::from_slice(&body).unwrap());
-    taken.all.push((id.to_owned(), message.clone()));
-    if taken.ids.insert(id.to_owned()) {
-        taken.told.push(message);
-    }
-    StatusCode::NO_CONTENT
+    let status = tenant.note(&headers, &body);
+    until("it may answer", 20, || async { (!tenant.0.lock().unwrap().dawdles).then_some(()) }).await;
+    status
 }
 
 impl Tenant {
+    /// Takes a message, or not; the answer to it.
+    fn note(&self, headers: &HeaderMap, body: &[u8]) -> StatusCode {
+        let mut taken = self.0.lock().unwrap();
+        taken.came += 1;
+        if Webhook::new(SECRET).unwrap().verify(body, headers).is_err() {
+            return StatusCode::UNAUTHORIZED;
+        }
+        if let Some(status) = taken.refuses {
+            return StatusCode::from_u16(status).unwrap();
+        }
+        let (id, message): (_, Json) =
+            (headers["webhook-id"].to_str().unwrap(), serde_json::from_slice(body).unwrap());
+        taken.all.push((id.to_owned(), message.clone()));
+        if taken.ids.insert(id.to_owned()) {
+            taken.told.push(message);
+        }
+        StatusCode::NO_CONTENT
+    }
+
     async fn serve(&self) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/in", listener.local_addr().unwrap());
@@ -268,6 +277,25 @@ async fn what_a_subscriber_took_is_told_again_in_order_under_the_same_ids() {
         let why = sync.desk().tell_again(&asked).await.unwrap_err().to_string();
         assert!(why.contains(said), "{why}");
     }
+    sync.stop().await.unwrap();
+}
+
+/// What it took, and lost before it said so, is no less told again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_under_way_when_it_was_asked_for_is_told_again_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clerk, tenant) = (Double::clerk().await.unwrap(), Tenant::default());
+    clerk.seed_records(1, 3);
+    let sync = start(&clerk, &tenant.serve().await, folder.path(), "tenant").await;
+    in_step("all are told", &clerk, &tenant).await;
+    tenant.0.lock().unwrap().dawdles = true;
+    clerk.delete("2").unwrap();
+    in_step("a delete is told", &clerk, &tenant).await;
+    let before = tenant.all();
+    sync.desk().tell_again(&again(Some("1 h ago"), None)).await.unwrap();
+    tenant.forget();
+    until("all is told again", 20, || async { (tenant.all().len() >= 4).then_some(()) }).await;
+    assert_eq!(tenant.all(), before, "the delete too");
     sync.stop().await.unwrap();
 }
 

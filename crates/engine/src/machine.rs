@@ -243,9 +243,14 @@ impl Machine {
         [self.lanes.next_alarm(), gates, passes, again].into_iter().flatten().min()
     }
 
+    /// The number of the last event that was made, durable or not yet.
+    pub(crate) fn last_made(&self) -> u64 {
+        self.next_seq.saturating_sub(1)
+    }
+
     /// Whether so little waits to become durable that more of a listing may be taken in.
     fn log_keeps_up(&self) -> bool {
-        self.next_seq.saturating_sub(1).saturating_sub(self.views.log().head()) < UNDURABLE_MAX
+        self.last_made().saturating_sub(self.views.log().head()) < UNDURABLE_MAX
     }
 
     /// Whether a stop may end now: nothing is in flight and nothing being saved.
@@ -255,7 +260,7 @@ impl Machine {
 
     /// Hands over everything that is not saved yet, for a clean stop.
     pub fn save_all(&mut self) -> Option<crate::views::Saved> {
-        self.views.begin_save(self.next_seq.saturating_sub(1), &self.quiet)
+        self.views.begin_save(self.last_made(), &self.quiet)
     }
 
     /// Has every record with work looked at once more, in portions.
@@ -406,7 +411,7 @@ impl Machine {
     /// Hands changed views over when there are many.
     fn save_if_due(&mut self) {
         if self.views.unsaved() > self.plan.unsaved_max
-            && let Some(saved) = self.views.begin_save(self.next_seq.saturating_sub(1), &self.quiet)
+            && let Some(saved) = self.views.begin_save(self.last_made(), &self.quiet)
         {
             self.effects.push(Effect::Save(saved));
         }

@@ -49,6 +49,9 @@ pub struct Replay {
 #[derive(Debug)]
 pub(crate) struct Retelling {
     pub(crate) report: Replay,
+    /// Whether the last event is settled. What was under way when it was asked for may have been
+    /// taken and lost too, so its outcomes are waited for.
+    settled: bool,
     /// The message that comes next: its record, and the version of what asked for it.
     next: Option<(RecordId, u64)>,
     busy: bool,
@@ -89,9 +92,10 @@ impl Machine {
         if self.retellings.get(&side).is_some_and(Retelling::is_on) {
             return Reply::Refused(format!("{side} is being told again already: `status` shows how far"));
         }
-        let (from, upto) = (after.saturating_add(1), self.views.log().head());
+        let (from, upto) = (after.saturating_add(1), self.last_made());
         let report = Replay { from, upto, at: after, told: 0, left_out: 0, ended: None };
-        let retelling = Retelling { report, next: None, busy: false, attempts: 0, due: Time(0) };
+        let (next, due) = (None, Time(0));
+        let retelling = Retelling { report, settled: false, next, busy: false, attempts: 0, due };
         self.retellings.insert(side, retelling);
         Reply::Done
     }
@@ -109,7 +113,9 @@ impl Machine {
 
     /// When to go on, if only time keeps it.
     pub(crate) fn retells_at(&self, now: Time) -> Option<Time> {
-        let on = self.retellings.iter().filter(|(_, of)| of.is_on() && !of.busy);
+        let durable = self.views.log().head();
+        let waits = |of: &Retelling| of.busy || of.settled && of.report.upto > durable;
+        let on = self.retellings.iter().filter(|(_, of)| of.is_on() && !waits(of));
         on.filter_map(|(side, of)| {
             let gate = self.gates.get(side).filter(|gate| gate.in_flight() == 0)?;
             let open = if gate.is_open(now) { Some(now) } else { gate.opens_at(now) };
@@ -126,6 +132,7 @@ impl Machine {
 
     fn tell_next(&mut self, side: &SideName, now: Now) -> Result<(), EngineError> {
         let plan = Arc::clone(&self.plan);
+        let last_made = self.last_made();
         let free = self.gates.get(side).is_some_and(|gate| gate.in_flight() == 0 && gate.is_open(now.mono));
         let Some(of) =
             self.retellings.get_mut(side).filter(|of| of.is_on() && !of.busy && of.due <= now.mono)
@@ -133,6 +140,12 @@ impl Machine {
             return Ok(());
         };
         if !free {
+            return Ok(());
+        }
+        if !of.settled {
+            (of.settled, of.report.upto) = (true, last_made);
+        }
+        if of.report.upto > self.views.log().head() {
             return Ok(());
         }
         if of.next.is_none() {
