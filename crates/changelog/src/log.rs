@@ -41,15 +41,15 @@ struct Measures {
 
 /// On disk.
 const LARGE: Measures =
-    Measures { generation: GENERATION_EVENTS, fan_out: 8, block_bytes: 4_096, kept_level: KEPT_LEVEL };
+    Measures { generation: GENERATION_EVENTS, fan_out: 8, block_bytes: 2_048, kept_level: KEPT_LEVEL };
 /// On a disk in memory.
 const SMALL: Measures =
     Measures { generation: 48, fan_out: 3, block_bytes: 200, kept_level: KEPT_LEVEL_SMALL };
 /// The fewest blocks written at once to the tables.
-const BLOCKS_MIN: usize = 2;
+const BLOCKS_MIN: usize = 4;
 /// For so many events that come in, a block more, so that all ends however busy it is:
-/// an event makes one or two entries, which are merged a few times, seventy to a block.
-const EVENTS_PER_BLOCK: usize = 8;
+/// an event makes one or two entries, which are merged a few times, thirty to a block.
+const EVENTS_PER_BLOCK: usize = 4;
 
 /// So many events in one commit, and more are on their way.
 pub(crate) const BUSY_EVENTS: usize = 48;
@@ -67,9 +67,9 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// 24 MiB of cache: what is in use lies in memory above the log.
+    /// 8 MiB of cache: what is in use lies in memory above the log.
     fn default() -> Self {
-        Self { cache_bytes: 24 << 20 }
+        Self { cache_bytes: 8 << 20 }
     }
 }
 

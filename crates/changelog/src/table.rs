@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 /// The largest entry inside a block; larger ones are kept in parts.
 const ENTRY_BYTES_MAX: usize = 3_500;
 /// The most blocks in one batch.
-const BATCH_BLOCKS: usize = 12;
+const BATCH_BLOCKS: usize = 24;
 /// The most parts in one batch.
 const BATCH_PARTS: usize = 8;
 /// The most keys removed in one batch.
