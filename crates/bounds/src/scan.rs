@@ -160,7 +160,7 @@ impl<'s> Scan<'s> {
                 }
                 Kind::Operator(wanted) => {
                     // Not after `(` or `,`: there a sign says something else.
-                    let is_binary = n > 0 && tokens.get(n - 1).is_some_and(|before| before.may_end());
+                    let is_binary = n > 0 && tokens.get(n - 1).is_some_and(Token::may_end);
                     let wanted = (is_binary && !wanted.is_empty()).then_some(wanted);
                     let is_sign = !is_binary && operand.wanted.is_some();
                     if !is_sign {
@@ -188,28 +188,29 @@ impl<'s> Scan<'s> {
                     }
                 }
                 after => {
-                    let mut guards = Vec::new();
                     let in_head = is_loop && outer.is_empty();
+                    is_loop &= !(in_head && after == Kind::Operator(SMALL));
                     let behind = match after {
-                        Kind::Operator(_) if in_head => "",
-                        Kind::Operator(wanted) => wanted,
+                        Kind::Operator(wanted) if !in_head => wanted,
                         _ => "",
                     };
-                    is_loop &= !(in_head && matches!(after, Kind::Operator(SMALL)));
-                    guards.extend(operand.wanted);
-                    guards.extend((operand.piped && guards.is_empty()).then_some(SMALL));
-                    if !behind.is_empty() && (behind == ONE || guards.is_empty()) && !guards.contains(&behind)
-                    {
-                        guards.push(behind);
-                    }
-                    if operand.made {
-                        self.put.extend(guards.into_iter().map(|guard| (token.end, guard)));
-                    }
+                    self.ended(operand, token.end, behind);
                     operand = Operand::default();
                 }
             }
         }
         end
+    }
+
+    /// An operand is over; `behind` is what the operator wants that comes next.
+    fn ended(&mut self, operand: Operand, at: usize, behind: &'static str) {
+        if !operand.made {
+            return;
+        }
+        let before = operand.wanted.or(operand.piped.then_some(SMALL));
+        // Who refuses lists weighs none.
+        let second = !behind.is_empty() && (before.is_none() || behind == ONE) && before != Some(behind);
+        self.put.extend(before.into_iter().chain(second.then_some(behind)).map(|guard| (at, guard)));
     }
 
     fn word(&self, token: &Token) -> &'s str {
