@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
-/// Steps an expression may take.
-const FUEL: u64 = 20_000;
+/// Steps an expression may take; 64 bytes of text are one.
+const FUEL: u64 = 40_000;
 /// The most parts that JSON may have: more than any record does.
 const PARTS_MAX: usize = 1_000_000;
 
@@ -22,6 +22,7 @@ static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     language.set_fuel(Some(FUEL));
     language.set_undefined_behavior(UndefinedBehavior::Chainable);
     language.set_unknown_method_callback(template::methods::of);
+    hms_sync_bounds::teach(&mut language);
     language
 });
 
@@ -86,7 +87,7 @@ fn compile(text: &str) -> Result<minijinja::Expression<'static, 'static>, Templa
     if inner.is_empty() || inner.len() > LIVE_MAX {
         return Err(TemplateError::new(format!("an expression has 1 to {LIVE_MAX} bytes")));
     }
-    LANGUAGE.compile_expression_owned(inner.to_owned()).map_err(|error| {
+    hms_sync_bounds::compile(&LANGUAGE, inner).map(|(compiled, _)| compiled).map_err(|error| {
         let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
         TemplateError::new(format!("the expression cannot be used: {detail}"))
     })
@@ -175,10 +176,23 @@ mod tests {
 
     #[test]
     fn no_list_becomes_json_without_end() {
-        let with = context! { record => value(&json!({ "l": [1] })) };
-        let of = |text: &str| comes_to(&Formula::new(text, &["record"]).unwrap().of(&with).unwrap());
-        assert!(of("record.l * 100000").is_ok_and(|json| json.as_array().unwrap().len() == 100_000));
-        assert!(of("record.l * 99999999").unwrap_err().contains("1000000 parts at most"));
+        let long = vec!["a".repeat(1_000); 20_000];
+        let with = context! { record => value(&json!({ "l": [1], "long": long })) };
+        let of = |text: &str| {
+            let made = Formula::new(text, &["record"]).unwrap().of(&with).map_err(|why| why.to_string())?;
+            comes_to(&made)
+        };
+        assert!(of("record.l + [2]").is_ok_and(|json| json == json!([1, 2])));
+        for (text, words) in [
+            ("record.l * 100000", "a list cannot be multiplied"),
+            ("[record.l * 99999999] ~ 'a'", "a list cannot be multiplied"),
+            ("''.join(record.long)", "a list or map is too large here"),
+            ("record.long", "its texts have more than 16000000 bytes"),
+            ("'a' in (record.l * 9999999)", "a list cannot be multiplied"),
+        ] {
+            let why = of(text).unwrap_err();
+            assert!(why.contains(words), "{text}: {why}");
+        }
     }
 
     #[test]

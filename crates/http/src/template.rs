@@ -1,20 +1,21 @@
 //! Text templates: `/permits/{{ id }}`, `updated > '{{ cursor }}'`.
 //!
-//! Compiled once, run with fuel, so that no template can run for ever. What is
+//! Compiled once, run with fuel and with bounds, so that no template can run for ever or fill the
+//! memory. What is
 //! filled into a path is percent-encoded as a part of one segment: no value can
 //! leave its place. A name that nothing provides is an error, never empty text.
 
 pub(crate) mod methods;
 pub(crate) mod times;
 
-use minijinja::value::ValueKind;
+use hms_sync_bounds::{Limit, TooLarge};
 use minijinja::{Environment, UndefinedBehavior, Value};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
-/// Steps a template may take. A page of parameters takes some dozens.
-const FUEL: u64 = 20_000;
+/// Steps a template may take; 64 bytes of text are one. A page of parameters takes some dozens.
+const FUEL: u64 = 40_000;
 
 /// What of a template is no plain text, in bytes at most. Some thousand signs of it would take
 /// the whole stack to build.
@@ -22,6 +23,8 @@ pub(crate) const LIVE_MAX: usize = 4_000;
 
 /// The most parts that a list in a text may have, with those in its parts.
 const PARTS_MAX: usize = 20_000;
+/// The most bytes that the texts in what is filled in may have.
+const BYTES_MAX: usize = 16_000_000;
 
 /// The name each template has in its own environment.
 const NAME: &str = "template";
@@ -43,7 +46,11 @@ pub(crate) fn check(text: &str) -> Result<(), TemplateError> {
         return Ok(());
     }
     bounded(text)?;
-    Environment::empty().template_from_str(text).map(|_| ()).map_err(|e| broken(&e))
+    let environment = Environment::empty();
+    let guarded = hms_sync_bounds::template(text).text;
+    let Err(why) = environment.template_from_str(&guarded) else { return Ok(()) };
+    // Said of the text as it was written.
+    Err(broken(&environment.template_from_str(text).err().unwrap_or(why)))
 }
 
 fn bounded(text: &str) -> Result<(), TemplateError> {
@@ -113,31 +120,14 @@ fn plain() -> Environment<'static> {
     environment
 }
 
-/// Refuses lists that go on and on: no fuel bounds how often one is repeated.
+/// Refuses lists that go on and on, and texts that are in one very often: no fuel bounds them.
 pub(crate) fn small(value: &Value, most: usize) -> Result<(), minijinja::Error> {
-    let mut left = most;
-    if is_within(&mut left, value) {
-        return Ok(());
-    }
-    let why = format!("a list that is filled in has {most} parts at most");
+    let why = match hms_sync_bounds::check(value, Limit { parts: most, bytes: BYTES_MAX }) {
+        Ok(_) => return Ok(()),
+        Err(TooLarge::Parts(most)) => format!("a list that is filled in has {most} parts at most"),
+        Err(why) => format!("what is filled in is too large: {why}"),
+    };
     Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, why))
-}
-
-fn is_within(left: &mut usize, value: &Value) -> bool {
-    let Some(rest) = left.checked_sub(1) else { return false };
-    *left = rest;
-    if !matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::Iterable) {
-        return true;
-    }
-    let is_map = value.kind() == ValueKind::Map;
-    let mut parts = value.try_iter().into_iter().flatten();
-    parts.all(|part| {
-        if is_map {
-            value.get_item(&part).is_ok_and(|member| is_within(left, &member))
-        } else {
-            is_within(left, &part)
-        }
-    })
 }
 
 /// A template, ready to be filled in.
@@ -205,7 +195,11 @@ impl Compiled {
         env.set_fuel(Some(FUEL));
         env.set_undefined_behavior(UndefinedBehavior::Strict);
         env.set_unknown_method_callback(methods::of);
-        env.add_template_owned(NAME, source.to_owned()).map_err(|e| broken(&e))?;
+        hms_sync_bounds::teach(&mut env);
+        if let Err(why) = env.add_template_owned(NAME, hms_sync_bounds::template(source).text) {
+            // Said of the text as it was written.
+            return Err(broken(&env.add_template_owned(NAME, source.to_owned()).err().unwrap_or(why)));
+        }
         let template = env.get_template(NAME).map_err(|e| broken(&e))?;
         let names = template.undeclared_variables(false);
         let globals: Vec<&str> = env.globals().map(|(name, _)| name).collect();
@@ -359,16 +353,34 @@ mod tests {
 
     #[test]
     fn no_list_is_written_out_without_end() {
-        let with = context! { l => value(&json!([1, "a"])) };
+        let many: Vec<_> = (0..30_000).collect();
+        let with = context! { l => value(&json!([1, "a"])), many => value(&json!(many)), long => "a".repeat(20_000) };
         for compile in [Compiled::text, Compiled::path, Compiled::asking] {
-            let fill = |text: &str| compile(text, &["l"]).unwrap().fill(&with).map(|text| text.len());
-            assert!(
-                fill("{{ l }}").is_ok_and(|len| len < 40)
-                    && fill("{{ l * 900 }}").is_ok_and(|len| len > 7_000)
-            );
-            for text in ["{{ l * 49999999 }}", "{{ {'a': [l * 49999999]} }}"] {
-                let why = fill(text).unwrap_err().to_string();
-                assert!(why.contains("a list that is filled in has 20000 parts at most"), "{text}: {why}");
+            let fill = |text: &str| {
+                let filled =
+                    compile(text, &["l", "many", "long"]).unwrap().fill(&with).map(|text| text.len());
+                filled.map_err(|why| why.to_string())
+            };
+            assert!(fill("{{ l }}").is_ok_and(|len| len < 40));
+            assert!(fill("{{ '-' * 70 }}{{ l | length * 100 }}").is_ok_and(|len| len > 70));
+            for (text, words) in [
+                ("{{ many }}", "a list that is filled in has 20000 parts at most"),
+                ("{{ {'a': [many]} }}", "a list that is filled in has 20000 parts at most"),
+                ("{{ l * 900 }}", "a list cannot be multiplied"),
+                ("{{ {'a': [l * 49999999]} }}", "a list cannot be multiplied"),
+                ("{% set a = l * 999999 %}{{ a ~ 'b' }}", "a list cannot be multiplied"),
+                ("{% set a = [0] | batch(900, long) %}{{ a ~ 'b' }}", "too large"),
+                (
+                    "{% set n = namespace(a=[1]) %}{% for i in range(25) %}{% set n.a = [n.a, n.a] %}{% endfor %}{{ n.a ~ '' }}",
+                    "too large",
+                ),
+                (
+                    "{% set n = namespace(a=long) %}{% for i in range(12) %}{% set n.a = [n.a, n.a] %}{% endfor %}{{ n.a }}",
+                    "too large",
+                ),
+            ] {
+                let why = fill(text).unwrap_err();
+                assert!(why.contains(words), "{text}: {why}");
             }
         }
     }

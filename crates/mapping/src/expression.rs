@@ -1,9 +1,10 @@
 //! `to:` and `from:`: a field's way to a side and back in two expressions, for what no
 //! value map or format says: a unit, a prefix, a word made of two.
 //!
-//! Each sees one value and gives one. They run with fuel, so that none can run for ever,
-//! and an expression that fails is a value that does not fit, in words.
+//! Each sees one value and gives one. They run with fuel and have bounds, so that none can run
+//! for ever or fill the memory, and an expression that fails is a value that does not fit, in words.
 
+use hms_sync_bounds::Limit;
 use hms_sync_model::Decimal;
 use minijinja::value::ValueKind;
 use minijinja::{Environment, UndefinedBehavior, Value as Seen};
@@ -12,8 +13,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-/// Steps an expression may take.
-const FUEL: u64 = 20_000;
+/// Steps an expression may take; 64 bytes of text that it makes, or has go through a filter, are one.
+const FUEL: u64 = 40_000;
+/// What it may come to: more than any field holds.
+const RESULT: Limit = Limit { parts: 100_000, bytes: 16_000_000 };
 /// The longest expression, in bytes. One of some thousand signs would take the whole stack to build.
 pub const EXPRESSION_MAX: usize = 4_000;
 
@@ -55,6 +58,7 @@ static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut env = Environment::new();
     env.set_fuel(Some(FUEL));
     env.set_undefined_behavior(UndefinedBehavior::Strict);
+    hms_sync_bounds::teach(&mut env);
     env
 });
 
@@ -76,7 +80,7 @@ impl Compiled {
         if source.len() > EXPRESSION_MAX {
             return Err(format!("it has more than {EXPRESSION_MAX} bytes"));
         }
-        let expression = LANGUAGE.compile_expression_owned(source.to_owned()).map_err(|why| words(&why))?;
+        let (expression, _) = hms_sync_bounds::compile(&LANGUAGE, source).map_err(|why| words(&why))?;
         let globals: Vec<&str> = LANGUAGE.globals().map(|(name, _)| name).collect();
         let names = expression.undeclared_variables(false);
         let stranger =
@@ -90,7 +94,10 @@ impl Compiled {
     /// What it makes of a value.
     pub(crate) fn of(&self, value: &Json) -> Result<Json, String> {
         let with = BTreeMap::from([("value", seen(value))]);
-        json(&self.expression.eval(with).map_err(|why| words(&why))?)
+        let made = self.expression.eval(with).map_err(|why| words(&why))?;
+        hms_sync_bounds::check(&made, RESULT)
+            .map_err(|why| format!("what it comes to is too large: {why}"))?;
+        json(&made)
     }
 }
 

@@ -8,6 +8,7 @@
 //! about the expression, never about what was in a field: that may be personal.
 
 use crate::reg::Sibling;
+use hms_sync_bounds::{Guarded, Limit};
 use hms_sync_mapping::{EXPRESSION_MAX, canonical};
 use hms_sync_model::{Decimal, FieldType, Time, Value};
 use minijinja::value::ValueKind;
@@ -36,6 +37,7 @@ static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     functions.iter().for_each(|name| language.remove_global(name));
     language.set_fuel(Some(FUEL));
     language.set_undefined_behavior(UndefinedBehavior::Strict);
+    hms_sync_bounds::teach(&mut language);
     // Errors then know their place.
     language.set_debug(true);
     language
@@ -45,6 +47,7 @@ static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
 #[derive(Clone)]
 pub struct Expression {
     source: Arc<str>,
+    guarded: Arc<Guarded>,
     compiled: Arc<minijinja::Expression<'static, 'static>>,
 }
 
@@ -93,15 +96,15 @@ impl Expression {
         if source.len() > EXPRESSION_MAX {
             return Err(said(format!("an expression may have {EXPRESSION_MAX} bytes at most")));
         }
-        let compiled =
-            LANGUAGE.compile_expression_owned(source.to_owned()).map_err(|why| placed(&why, source))?;
+        let (compiled, guarded) =
+            hms_sync_bounds::compile(&LANGUAGE, source).map_err(|why| placed(&why, source, |byte| byte))?;
         let used = compiled.undeclared_variables(false);
         if let Some(stranger) = used.iter().filter(|name| !names.contains(&name.as_str())).min() {
             let (line, column) = place_of(source, word_at(source, stranger));
             let words = format!("it names `{stranger}`; known here: {}", names.join(", "));
             return Err(ExpressionError { words, detail: None, line, column });
         }
-        Ok(Self { source: source.into(), compiled: Arc::new(compiled) })
+        Ok(Self { source: source.into(), guarded: Arc::new(guarded), compiled: Arc::new(compiled) })
     }
 
     /// As it was written.
@@ -136,7 +139,8 @@ impl Expression {
     }
 
     fn run(&self, given: Given) -> Result<Given, ExpressionError> {
-        self.compiled.eval(given).map_err(|why| placed(&why, &self.source))
+        let place = |byte| self.guarded.original(byte);
+        self.compiled.eval(given).map_err(|why| placed(&why, &self.source, place))
     }
 }
 
@@ -154,9 +158,9 @@ fn said(words: String) -> ExpressionError {
     ExpressionError { words, detail: None, line: 1, column: 1 }
 }
 
-fn placed(why: &Error, source: &str) -> ExpressionError {
+fn placed(why: &Error, source: &str, original: impl Fn(usize) -> usize) -> ExpressionError {
     let (line, column) = match why.range() {
-        Some(range) => place_of(source, range.start),
+        Some(range) => place_of(source, original(range.start)),
         None => (why.line().unwrap_or(1), 1),
     };
     ExpressionError { words: why.kind().to_string(), detail: why.detail().map(str::to_owned), line, column }
@@ -261,6 +265,12 @@ fn to_value(ty: &FieldType, result: &Given, known: &[&Value]) -> Result<Value, E
             return Ok((**value).clone());
         }
     }
+    let most = Limit { parts: RESULT_MAX / ELEMENT, bytes: RESULT_MAX };
+    let weighed = hms_sync_bounds::check(result, most);
+    weighed.map_err(|why| {
+        let detail = Some(why.to_string());
+        ExpressionError { detail, ..said("its result is too large".to_owned()) }
+    })?;
     let mut left = RESULT_MAX;
     let json = to_json(result, &mut left, 0)?;
     canonical(ty, &json).map_err(|why| {
@@ -296,13 +306,13 @@ fn to_json(result: &Given, left: &mut usize, depth: usize) -> Result<Json, Expre
         ValueKind::Number => number_of(result).ok_or_else(|| said("its result is no number".to_owned())),
         ValueKind::String => Ok(Json::from(result.as_str().unwrap_or_default())),
         ValueKind::Seq | ValueKind::Iterable => {
-            let elements = result.try_iter().map_err(|why| placed(&why, ""))?;
+            let elements = result.try_iter().map_err(|why| placed(&why, "", |byte| byte))?;
             elements.map(|element| to_json(&element, left, depth + 1)).collect()
         }
         ValueKind::Map => {
-            let keys = result.try_iter().map_err(|why| placed(&why, ""))?;
+            let keys = result.try_iter().map_err(|why| placed(&why, "", |byte| byte))?;
             let member = |key: Given| {
-                let value = result.get_item(&key).map_err(|why| placed(&why, ""))?;
+                let value = result.get_item(&key).map_err(|why| placed(&why, "", |byte| byte))?;
                 Ok((key.to_string(), to_json(&value, left, depth + 1)?))
             };
             keys.map(member).collect()

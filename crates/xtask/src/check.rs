@@ -13,6 +13,7 @@ const LAYERS: &[&str] = &[
     "vault",
     "changelog",
     "notary",
+    "bounds",
     "mapping",
     "resolver",
     "connector",

@@ -25,6 +25,10 @@ pub(crate) fn of(
         ("format" | "get", _) => {
             Err(Error::new(ErrorKind::UnknownMethod, format!("there is no method `{method}`")))
         }
+        ("join", [parts]) => {
+            hms_sync_bounds::small(state, parts)?;
+            pycompat::unknown_method_callback(state, value, method, args)
+        }
         _ => pycompat::unknown_method_callback(state, value, method, args),
     }
 }
