@@ -38,7 +38,7 @@ impl Carried {
             return Err(bad(last, format!("does not go with `{first}`: a request has one body")));
         }
         let is_post = spec.http_method == ReadMethod::Post;
-        for (name, _) in all.iter().take(2).filter(|(_, said)| *said && !is_post) {
+        if let Some((name, _)) = all.iter().take(2).find(|(_, said)| *said && !is_post) {
             return Err(bad(name, "needs `http_method: POST`".to_owned()));
         }
         if let Some(json) = &spec.request_body_json {

@@ -40,14 +40,35 @@ impl<'s> Said<'s> {
     }
 }
 
+type Cut = (Style, usize, Option<u32>, Pages);
+
 impl Listing {
     /// Sets up how it is cut into pages.
     pub(super) fn page_by(&mut self, key: &str, spec: &Paginator) -> Result<(), SpecError> {
+        let (style, asked, most, pages) = self.pages(key, spec)?;
+        let bad = |name: &str| SpecError::new(format!("{key}.{name}"), "must be 1 at least");
+        let counted = matches!(style, Style::Offset | Style::Numbered | Style::Keyset);
+        if asked == 0 && (counted || pages.size.is_some()) {
+            return Err(bad("page_size"));
+        }
+        self.paging.style = style;
+        self.paging.asked = asked;
+        self.paging.stop_after_empty = matches!(spec, Paginator::Cursor(spec) if spec.stop_after_empty_page);
+        self.paging.max_pages = match most {
+            Some(0) => return Err(bad("max_pages")),
+            Some(most) => most,
+            None => self.paging.max_pages,
+        };
+        self.pages = pages;
+        Ok(())
+    }
+
+    /// The style, how many records are asked for, the most pages, and where its values go.
+    fn pages(&self, key: &str, spec: &Paginator) -> Result<Cut, SpecError> {
         let size = |n: &u32| usize::try_from(*n).unwrap_or(usize::MAX);
         let optional = |n: &Option<u32>| n.as_ref().map_or(0, size);
         let spot = |said: Said<'_>| self.spot(key, said);
-        let mut stop_after_empty = false;
-        let (style, asked, most, pages) = match spec {
+        Ok(match spec {
             Paginator::None => (Style::Whole, 0, None, Pages::default()),
             Paginator::Offset {
                 page_size,
@@ -102,26 +123,10 @@ impl Listing {
                 let told =
                     Said::size("limit_param", spec.limit_param.as_ref(), spec.page_size_option.as_ref());
                 let told = spot(told.usually("limit"))?.filter(|_| spec.page_size.is_some());
-                stop_after_empty = spec.stop_after_empty_page;
                 let pages = Pages { size: told, token: spot(token)?, ..Pages::default() };
                 (Style::Token, optional(&spec.page_size), spec.max_pages, pages)
             }
-        };
-        let bad = |name: &str| SpecError::new(format!("{key}.{name}"), "must be 1 at least");
-        let counted = matches!(style, Style::Offset | Style::Numbered | Style::Keyset);
-        if asked == 0 && (counted || pages.size.is_some()) {
-            return Err(bad("page_size"));
-        }
-        self.paging.style = style;
-        self.paging.asked = asked;
-        self.paging.stop_after_empty = stop_after_empty;
-        self.paging.max_pages = match most {
-            Some(0) => return Err(bad("max_pages")),
-            Some(most) => most,
-            None => self.paging.max_pages,
-        };
-        self.pages = pages;
-        Ok(())
+        })
     }
 
     /// Where a value goes; empty text is nowhere.
