@@ -1,7 +1,9 @@
 //! A listing, page by page: what changed since a cursor, or everything.
 
 mod ask;
+mod carried;
 mod marks;
+mod pages;
 mod parents;
 mod since;
 mod take;
@@ -16,18 +18,15 @@ use crate::partition::{Namings, Partition};
 use crate::read::{self, good};
 use crate::request::{Ask, Parts};
 use crate::select::{Lens, found_at};
-use crate::shape::Shape;
-use crate::spec::{
-    BaseUrl, FieldPath, HttpCollection, OnEmpty, Paginator, ReadMethod, ReadSpec, RequestOption,
-};
-use crate::spot::Spot;
+use crate::spec::{BaseUrl, FieldPath, HttpCollection, OnEmpty, Paginator, ReadMethod, ReadSpec};
 use crate::stamp::Scale;
-use crate::template::Compiled;
 use crate::wire::{Answer, Verdict, Verdicts, Wire};
+use carried::Carried;
 use chrono::{DateTime, Utc};
 use hms_sync_connector::{Page, PageToken, ReadError, ReadRequest, Scope};
 use hms_sync_model::CollectionName;
 use http::{Method, StatusCode};
+use pages::Pages;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use since::Since;
@@ -46,9 +45,7 @@ const RESETS_MAX: u32 = 3;
 #[derive(Debug)]
 pub(crate) struct Listing {
     ask: Ask,
-    body: Option<Shape>,
-    /// A body that is no JSON.
-    text: Option<Compiled>,
+    body: Carried,
     pages: Pages,
     paging: Paging,
     follow: Follow,
@@ -98,15 +95,6 @@ pub(crate) struct Setup<'s> {
     pub(crate) family: &'s Family,
 }
 
-/// Where in a request a paginator's values go.
-#[derive(Debug, Default)]
-struct Pages {
-    size: Option<String>,
-    at: Option<String>,
-    token: Option<Spot>,
-    first: u64,
-}
-
 impl Listing {
     pub(crate) fn new(key: &str, spec: &ReadSpec, lens: &Lens, setup: Setup<'_>) -> Result<Self, SpecError> {
         Self::below(key, setup.base, spec, lens, setup.family, 0)
@@ -137,8 +125,7 @@ impl Listing {
         let mut ask = Ask::new(key, method, base, &parts, &known)?;
         ask.decode(&format!("{key}.decoder"), &spec.decoder)?;
         let mut listing = Self {
-            body: body(key, spec, &known)?,
-            text: text(key, spec, &known)?,
+            body: Carried::new(key, spec, &known)?,
             pages: Pages::default(),
             paging: Paging::new(Style::Whole, 0),
             follow: Follow::new(&format!("{key}.paginator"), &spec.paginator)?,
@@ -163,80 +150,8 @@ impl Listing {
         if let Some(router) = &spec.partition_router {
             listing.parted(&format!("{key}.partition_router"), base, router, family, depth)?;
         }
+        listing.settle_body(key)?;
         Ok(listing)
-    }
-
-    /// Sets up how it is cut into pages.
-    fn page_by(&mut self, key: &str, spec: &Paginator) -> Result<(), SpecError> {
-        let size = |n: &u32| usize::try_from(*n).unwrap_or(usize::MAX);
-        let optional = |n: &Option<u32>| n.as_ref().map_or(0, size);
-        let said = |name: &String| (!name.is_empty()).then(|| name.clone());
-        let named = |n: &Option<u32>, name: &String| n.and_then(|_| said(name));
-        let (style, asked, most, pages) = match spec {
-            Paginator::None => (Style::Whole, 0, None, Pages::default()),
-            Paginator::Offset { page_size, offset_param, limit_param, max_pages, .. } => {
-                let at = Some(offset_param.clone());
-                let pages = Pages { size: said(limit_param), at, ..Pages::default() };
-                (Style::Offset, size(page_size), *max_pages, pages)
-            }
-            Paginator::Page { page_size, page_param, page_size_param, start_from, max_pages, .. } => {
-                let at = Some(page_param.clone());
-                let told = said(page_size_param);
-                let pages = Pages { size: told, at, first: *start_from, ..Pages::default() };
-                (Style::Numbered, size(page_size), *max_pages, pages)
-            }
-            Paginator::Keyset { page_size, limit_param, max_pages, .. } => {
-                let pages = Pages { size: limit_param.clone(), ..Pages::default() };
-                (Style::Keyset, size(page_size), *max_pages, pages)
-            }
-            Paginator::LinkHeader { page_size, limit_param, max_pages, .. }
-            | Paginator::NextUrl { page_size, limit_param, max_pages, .. } => {
-                let pages = Pages { size: named(page_size, limit_param), ..Pages::default() };
-                (Style::Token, optional(page_size), *max_pages, pages)
-            }
-            Paginator::Cursor(spec) => {
-                let token =
-                    self.token_spot(key, spec.cursor_param.as_ref(), spec.page_token_option.as_ref())?;
-                let pages =
-                    Pages { size: named(&spec.page_size, &spec.limit_param), token, ..Pages::default() };
-                self.paging.stop_after_empty = spec.stop_after_empty_page;
-                (Style::Token, optional(&spec.page_size), spec.max_pages, pages)
-            }
-        };
-        let bad = |name: &str| SpecError::new(format!("{key}.{name}"), "must be 1 at least");
-        let counted = matches!(style, Style::Offset | Style::Numbered | Style::Keyset);
-        if asked == 0 && (counted || pages.size.is_some()) {
-            return Err(bad("page_size"));
-        }
-        self.paging.style = style;
-        self.paging.asked = asked;
-        self.paging.max_pages = match most {
-            Some(0) => return Err(bad("max_pages")),
-            Some(most) => most,
-            None => self.paging.max_pages,
-        };
-        self.pages = pages;
-        Ok(())
-    }
-
-    /// Where the token of the next page goes, unless templates put it somewhere.
-    fn token_spot(
-        &self,
-        key: &str,
-        parameter: Option<&String>,
-        option: Option<&RequestOption>,
-    ) -> Result<Option<Spot>, SpecError> {
-        match (parameter, option) {
-            (Some(_), Some(_)) => {
-                Err(SpecError::new(key, "has both `cursor_param` and `page_token_option`; one is enough"))
-            }
-            (Some(name), None) => Ok(Some(Spot::Parameter(name.clone()))),
-            (None, Some(option)) => {
-                Spot::new(&format!("{key}.page_token_option"), option, self.is_post()).map(Some)
-            }
-            (None, None) if self.uses("next_page_token") => Ok(None),
-            (None, None) => Ok(Some(Spot::Parameter("cursor".to_owned()))),
-        }
     }
 
     fn check_keyset(&mut self, key: &str, spec: &ReadSpec, lens: &Lens) -> Result<(), SpecError> {
@@ -272,15 +187,9 @@ impl Listing {
         self.since.as_ref().is_some_and(|since| since.sent() || self.uses("cursor"))
     }
 
-    fn is_post(&self) -> bool {
-        self.ask.method == Method::POST
-    }
-
     /// Whether any template of its requests names `name`.
     fn uses(&self, name: &str) -> bool {
-        self.ask.uses(name)
-            || self.body.as_ref().is_some_and(|body| body.uses(name))
-            || self.text.as_ref().is_some_and(|text| text.uses(name))
+        self.ask.uses(name) || self.body.uses(name)
     }
 
     /// Reads one page.
@@ -455,27 +364,6 @@ impl Listing {
 fn elapsed(progress: &Progress, now: DateTime<Utc>) -> Duration {
     let micros = now.timestamp_micros().saturating_sub(progress.began);
     Duration::from_micros(u64::try_from(micros).unwrap_or_default())
-}
-
-fn body(key: &str, spec: &ReadSpec, known: &[&str]) -> Result<Option<Shape>, SpecError> {
-    let bad = |why: String| SpecError::new(format!("{key}.request_body_json"), why);
-    match (&spec.request_body_json, spec.http_method) {
-        (Some(json), ReadMethod::Post) => Shape::new(json, known).map(Some).map_err(bad),
-        (Some(_), _) => Err(bad("needs `http_method: POST`".to_owned())),
-        (None, _) => Ok(None),
-    }
-}
-
-fn text(key: &str, spec: &ReadSpec, known: &[&str]) -> Result<Option<Compiled>, SpecError> {
-    let bad = |why: String| SpecError::new(format!("{key}.request_body_text"), why);
-    let Some(template) = &spec.request_body_text else { return Ok(None) };
-    if spec.http_method == ReadMethod::Get {
-        return Err(bad("needs another `http_method` than GET".to_owned()));
-    }
-    if spec.request_body_json.is_some() {
-        return Err(bad("does not go with `request_body_json`: a request has one body".to_owned()));
-    }
-    Compiled::asking(template.as_str(), known).map(Some).map_err(|e| bad(e.to_string()))
 }
 
 /// A method of `WebDAV`.

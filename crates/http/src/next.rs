@@ -39,6 +39,7 @@ enum Place {
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     next: Option<String>,
+    is_number: bool,
     more: Option<bool>,
     /// The answer, for expressions.
     response: Option<Value>,
@@ -81,9 +82,14 @@ impl Follow {
         json: &Json,
     ) -> Result<Told, String> {
         let more = self.more.as_ref().and_then(|path| path.get(json)).and_then(flag);
+        let mut is_number = false;
         let next = match &self.next {
             None | Some(Place::Value(_)) => None,
-            Some(Place::Body(path)) => path.get(json).map(token).transpose()?.flatten(),
+            Some(Place::Body(path)) => {
+                let said = path.get(json);
+                is_number = said.is_some_and(Json::is_number);
+                said.map(token).transpose()?.flatten()
+            }
             Some(Place::Header(name)) => header(answer, name),
             Some(Place::Url(path)) => {
                 let text = path.get(json).map(token).transpose()?.flatten();
@@ -95,7 +101,7 @@ impl Follow {
             }
         };
         let wanted = matches!(self.next, Some(Place::Value(_))) || self.stop.is_some();
-        Ok(Told { next, more, response: wanted.then(|| formula::value(json)) })
+        Ok(Told { next, is_number, more, response: wanted.then(|| formula::value(json)) })
     }
 
     /// Puts what was told, and what expressions say of it, beside a page's other facts.
@@ -107,6 +113,7 @@ impl Follow {
         facts: &mut Facts,
     ) -> Result<(), String> {
         facts.next = told.next;
+        facts.next_is_number = told.is_number;
         facts.more = told.more;
         let Some(response) = told.response else { return Ok(()) };
         let header = |(name, value): (&HeaderName, &http::HeaderValue)| {
@@ -118,7 +125,9 @@ impl Follow {
         };
         if let Some(Place::Value(formula)) = &self.next {
             let value = formula.of(&with).map_err(|e| format!("`cursor_value`: {e}"))?;
-            facts.next = token(&formula::json(&value)?)?;
+            let json = formula::json(&value)?;
+            facts.next_is_number = json.is_number();
+            facts.next = token(&json)?;
         }
         if let Some(stop) = &self.stop
             && stop.is_true(&with).map_err(|e| format!("`stop_condition`: {e}"))?

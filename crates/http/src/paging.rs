@@ -84,6 +84,8 @@ pub(crate) struct Facts {
     pub(crate) elapsed: Duration,
     /// What the next page is asked for by, as the side says.
     pub(crate) next: Option<String>,
+    /// Whether the side says it as a number.
+    pub(crate) next_is_number: bool,
     /// Whether there is more, if the side says so.
     pub(crate) more: Option<bool>,
 }
@@ -113,6 +115,8 @@ pub(crate) struct Progress {
     pub(crate) key: Option<(String, String)>,
     /// What the side said this page is to be asked for by.
     pub(crate) token: Option<String>,
+    /// Whether it said so by a number.
+    pub(crate) token_is_number: bool,
     /// A page some way back, to see whether the listing goes round.
     anchor: Option<u64>,
     /// The pass reads only what changed.

@@ -6,7 +6,7 @@ use crate::paging::hash;
 use crate::select::scalar_id;
 use crate::shape;
 use crate::spec::{FieldPath, RequestOption};
-use crate::spot::Spot;
+use crate::spot::{Carries, Put, Spot};
 use crate::template;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -44,6 +44,13 @@ pub(crate) struct Piece {
     json: Json,
     members: BTreeMap<String, Value>,
     extra: BTreeMap<String, Value>,
+}
+
+impl Piece {
+    /// It, on its way into a request.
+    pub(crate) fn put<'l>(&'l self, spot: &'l Spot) -> Put<'l> {
+        Put { is_number: self.json.is_number(), ..Put::text(spot, &self.key) }
+    }
 }
 
 /// How the listings of all routers are named: of each router, each kind of its parents.
@@ -103,7 +110,7 @@ impl Naming {
         extra: &[FieldPath],
         option: Option<&RequestOption>,
         record_field: Option<&FieldPath>,
-        is_post: bool,
+        carries: Carries,
     ) -> Result<Self, SpecError> {
         let bad = |name: &str, why: &str| SpecError::new(format!("{key}.{name}"), why);
         let is_name = |c: char| c.is_alphanumeric() || c == '_';
@@ -114,7 +121,7 @@ impl Naming {
             return Err(bad("record_field", "names no field"));
         }
         let spot =
-            option.map(|option| Spot::new(&format!("{key}.request_option"), option, is_post)).transpose()?;
+            option.map(|option| Spot::new(&format!("{key}.request_option"), option, carries)).transpose()?;
         Ok(Self { field: field.to_owned(), extra: extra.to_vec(), spot, record_field: record_field.cloned() })
     }
 
@@ -189,12 +196,14 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
     use super::{Naming, Namings, PRINT_TEXT};
     use crate::spec::FieldPath;
+    use crate::spot::Carries;
     use serde_json::json;
 
     #[test]
     fn a_partition_is_named_by_its_key_and_what_else_is_asked_for() {
         let extra = [FieldPath::dotted("owner.login")];
-        let naming = |extra: &[FieldPath]| Naming::new("k", "repo", extra, None, None, false).unwrap();
+        let naming =
+            |extra: &[FieldPath]| Naming::new("k", "repo", extra, None, None, Carries::Nothing).unwrap();
         let parent = |login: &str| json!({ "name": "a", "owner": { "login": login } });
         let of =
             |naming: &Naming, login: &str| naming.partition(0, &json!("a"), Some(&parent(login))).unwrap();
@@ -205,12 +214,13 @@ mod tests {
         let kinds = [0, 1].map(|kind| naming(&[]).partition(kind, &json!(7), None).unwrap().print);
         assert_ne!(kinds[0], kinds[1], "of another kind of parents");
         naming(&[]).partition(0, &json!(null), None).unwrap_err();
-        Naming::new("k", "a b", &[], None, None, false).unwrap_err();
+        Naming::new("k", "a b", &[], None, None, Carries::Nothing).unwrap_err();
     }
 
     #[test]
     fn a_record_is_marked_where_it_says_nothing() {
-        let naming = Naming::new("k", "p", &[], None, Some(&FieldPath::dotted("of.id")), false).unwrap();
+        let naming =
+            Naming::new("k", "p", &[], None, Some(&FieldPath::dotted("of.id")), Carries::Nothing).unwrap();
         let partition = naming.partition(0, &json!(7), None).unwrap();
         let namings = Namings(vec![vec![naming]]);
         for (mut record, marked) in [

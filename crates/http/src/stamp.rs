@@ -108,6 +108,11 @@ impl Scale {
         self
     }
 
+    /// Whether the form of its values is said.
+    pub(crate) fn has_format(&self) -> bool {
+        self.format.is_some()
+    }
+
     pub(crate) fn lag(&self) -> Option<Duration> {
         self.lag
     }

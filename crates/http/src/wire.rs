@@ -40,6 +40,7 @@ use url::Url;
 use verdict::Judged;
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
 /// Headers whose names say so hold secrets.
 const SECRET_NAMES: [&str; 5] = ["auth", "cookie", "key", "secret", "token"];
@@ -126,6 +127,12 @@ impl Wire {
     /// Puts JSON into a request.
     pub(crate) fn put(request: &mut reqwest::Request, body: Vec<u8>) {
         request.headers_mut().insert(CONTENT_TYPE, JSON);
+        *request.body_mut() = Some(body.into());
+    }
+
+    /// Puts a form into a request.
+    pub(crate) fn put_form(request: &mut reqwest::Request, body: String) {
+        request.headers_mut().insert(CONTENT_TYPE, FORM);
         *request.body_mut() = Some(body.into());
     }
 

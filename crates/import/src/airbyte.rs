@@ -17,6 +17,7 @@ mod errors;
 mod budget;
 mod stream;
 mod read;
+mod options;
 mod paging;
 mod paths;
 mod partitions;

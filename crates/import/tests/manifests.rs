@@ -290,7 +290,7 @@ fn what_people_are_asked_for_keeps_its_type() {
             "token_refresh_endpoint: \"${TYPED_AUTH_TOKEN_REFRESH_ENDPOINT:?Where tokens are asked for}\"",
             "refresh_token: \"${TYPED_C}\"",
             "query: \"{ rooms }\"",
-            "first: 50",
+            "field_name: first\n              inject_into: body_json",
             "error_message: \"No: {{ response['why'] }}\"",
             "backoff_time_in_seconds: 60",
             "condition: \"{{ record.kind in ('${TYPED_KINDS:-a,b}'|split(',')|map('trim')|select|list) }}\"",
@@ -346,6 +346,32 @@ fn a_manifest_of_which_nothing_comes_says_why() {
     assert!(why.contains("no stream in it that can be read over HTTP\nm.yaml:3:"), "{why}");
     assert!(why.contains("stream `a`: left out: `CustomRetriever` is no plain listing"), "{why}");
     assert!(why.contains("m.yaml:7:") && why.contains("stream `b`: left out: its requester"), "{why}");
+}
+
+/// Pages, the ends of a poll and partitions keep their places; a dot in a name is no step.
+#[test]
+fn what_goes_into_a_body_goes_there() {
+    let start = import("by_body.yaml");
+    assert_eq!(lost(&start), Vec::<String>::new());
+    says(
+        &start,
+        &[
+            "page_token_option:\n              field_name: [page, skip]\n              inject_into: body_json",
+            "page_size_option:\n              field_name: [page.size]\n              inject_into: body_json",
+            "start_time_option:\n              field_name: [range, from]\n              inject_into: body_json",
+            "end_time_option:\n              field_name: [range, to]\n              inject_into: body_json",
+            "request_body_data:\n            status: open\n            since: \"{{ cursor }}\"",
+            "page_token_option:\n              field_name: page\n              inject_into: body_data",
+            "page_size_option:\n              field_name: X-Size\n              inject_into: header",
+            "values: \"${BY_BODY_ACCOUNTS:?Your accounts}\"",
+            "request_option:\n              field_name: account\n              inject_into: body_data",
+            "request_body_data:\n            kind: all",
+            "values: \"${BY_BODY_REGIONS:-north,south}\"",
+        ],
+    );
+    let told: Vec<String> = start.notes.iter().map(|note| format!("{}: {note}", note.line)).collect();
+    let told = told.join("\n");
+    assert!(told.contains("40: `values` in `partition_router` of stream `fees`: its `values` are what people choose: set BY_BODY_ACCOUNTS to them with commas between them"), "{told}");
 }
 
 #[test]
@@ -430,7 +456,7 @@ fn who_we_are_what_answers_mean_and_budgets_are_taken_over_whole() {
             "cursor_param: after",
             "limit_param: size",
             "stop_condition: \"{{ not response['meta']['more'] }}\"",
-            "field_path: [page, after]",
+            "field_name: [page, after]",
             "inject_into: body_json",
             "type: moving_window",
             "method: POST",

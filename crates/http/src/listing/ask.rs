@@ -3,13 +3,11 @@
 use super::{Listing, Of};
 use crate::paging::{Progress, Style};
 use crate::read::{good, later};
-use crate::shape;
-use crate::spot::Spot;
+use crate::spot::{Put, Spot};
 use crate::wire::{Answer, Urgency, Verdict, Wire};
 use hms_sync_connector::ReadError;
 use http::HeaderValue;
 use minijinja::context;
-use serde_json::Value as Json;
 use url::Url;
 
 impl Listing {
@@ -42,63 +40,46 @@ impl Listing {
         size: usize,
     ) -> Result<reqwest::Request, String> {
         let with = self.names(progress, of, size);
+        let values = self.puts(progress, of, size);
         let mut request = match &progress.token {
             Some(token) if self.follow.is_address() => {
                 let url = Url::parse(token).map_err(|e| format!("the next page's address: {e}"))?;
                 wire.request(self.ask.method.clone(), url, &self.ask.headers)?
             }
             _ => {
-                let (at, size) = (self.position(progress).to_string(), size.to_string());
-                let mut more: Vec<(&str, &str)> = Vec::with_capacity(4);
-                for (spot, text) in self.spots(progress, of) {
-                    if let Spot::Parameter(name) = spot {
-                        more.push((name, text));
-                    }
-                }
-                more.extend(self.pages.at.as_deref().map(|name| (name, at.as_str())));
-                more.extend(self.pages.size.as_deref().map(|name| (name, size.as_str())));
+                let more: Vec<(&str, &str)> = values.iter().filter_map(Put::parameter).collect();
                 self.ask.request(wire, &with, &more)?
             }
         };
-        for (spot, text) in self.spots(progress, of) {
+        for Put { spot, text, .. } in &values {
             if let Spot::Header(name) = spot {
-                let value = HeaderValue::try_from(text)
+                let value = HeaderValue::try_from(&**text)
                     .map_err(|_| format!("{text:.60?} cannot be sent in the header `{name}`"))?;
                 request.headers_mut().insert(name.clone(), value);
             }
         }
-        if let Some(text) = &self.text {
-            let text = text.fill(&with).map_err(|why| format!("`request_body_text`: {why}"))?;
-            Wire::put_text(&mut request, text.into_owned());
-        } else if self.is_post() {
-            let json = self.json(progress, of, &with)?;
-            Wire::put(&mut request, serde_json::to_vec(&json).map_err(|e| e.to_string())?);
-        }
+        self.body.put(&mut request, &with, &values)?;
         Ok(request)
     }
 
-    fn json(&self, progress: &Progress, of: Of<'_>, with: &minijinja::Value) -> Result<Json, String> {
-        let mut json = match &self.body {
-            Some(body) => body.fill(with).map_err(|why| format!("`request_body_json`: {why}"))?,
-            None => Json::Object(serde_json::Map::new()),
-        };
-        for (spot, text) in self.spots(progress, of) {
-            if let Spot::Body(path) = spot {
-                shape::put(&mut json, path.parts(), Json::String(text.to_owned()));
-            }
-        }
-        Ok(json)
-    }
-
     /// What goes where, besides what templates say.
-    fn spots<'l>(&'l self, progress: &'l Progress, of: Of<'l>) -> impl Iterator<Item = (&'l Spot, &'l str)> {
-        let since = self.since.as_ref();
-        let start = since.and_then(|since| Some((since.spot.as_ref()?, progress.from.as_deref()?)));
-        let end = since.and_then(|since| Some((since.end.as_ref()?, progress.until.as_deref()?)));
-        let token = self.pages.token.as_ref().zip(progress.token.as_deref());
+    fn puts<'l>(&'l self, progress: &'l Progress, of: Of<'l>, size: usize) -> Vec<Put<'l>> {
+        let mut all = Vec::with_capacity(4);
+        if let Some(since) = &self.since {
+            let is_number = since.counts(progress);
+            let ends = [(&since.spot, &progress.from), (&since.end, &progress.until)];
+            let ends = ends.into_iter().filter_map(|(spot, text)| spot.as_ref().zip(text.as_deref()));
+            all.extend(ends.map(|(spot, text)| Put { is_number, ..Put::text(spot, text) }));
+        }
+        if let Some((spot, token)) = self.pages.token.as_ref().zip(progress.token.as_deref()) {
+            all.push(Put { is_number: progress.token_is_number, ..Put::text(spot, token) });
+        }
         let of = of.into_iter().flat_map(|(namings, of)| namings.of(of));
-        let of = of.filter_map(|(naming, piece)| Some((naming.spot.as_ref()?, piece.key.as_str())));
-        start.into_iter().chain(end).chain(token).chain(of)
+        all.extend(of.filter_map(|(naming, piece)| Some(piece.put(naming.spot.as_ref()?))));
+        all.extend(self.pages.at.as_ref().map(|spot| Put::number(spot, self.position(progress))));
+        let size = u64::try_from(size).unwrap_or(u64::MAX);
+        all.extend(self.pages.size.as_ref().map(|spot| Put::number(spot, size)));
+        all
     }
 
     fn position(&self, progress: &Progress) -> u64 {

@@ -135,12 +135,16 @@ mod tests {
     use super::{Known, Learned, Marks};
     use crate::partition::{Naming, Partition};
     use crate::spec::FieldPath;
+    use crate::spot::Carries;
     use crate::stamp::Scale;
     use proptest::prelude::*;
     use serde_json::{Value as Json, json};
 
     fn partition(n: u32) -> Partition {
-        Naming::new("k", "p", &[], None, None, false).unwrap().partition(0, &json!(n), None).unwrap()
+        Naming::new("k", "p", &[], None, None, Carries::Nothing)
+            .unwrap()
+            .partition(0, &json!(n), None)
+            .unwrap()
     }
 
     fn stamp(n: u32) -> Json {

@@ -68,7 +68,7 @@ impl Since {
     pub(super) fn new(key: &str, sync: &IncrementalSync, listing: &Listing) -> Result<Self, SpecError> {
         let bad = |name: &str, why: String| SpecError::new(format!("{key}.{name}"), why);
         let spot = |name: &str, option: Option<&RequestOption>| {
-            let new = |option| Spot::new(&format!("{key}.{name}"), option, listing.is_post());
+            let new = |option| Spot::new(&format!("{key}.{name}"), option, listing.body.carries());
             option.map(new).transpose()
         };
         let last_run = sync.cursor == CursorFrom::LastRun;
@@ -147,6 +147,13 @@ impl Since {
     /// Whether requests, or what is made of their answers, depend on the cursor.
     pub(super) fn sent(&self) -> bool {
         self.spot.is_some() || self.here
+    }
+
+    /// Whether what requests name is a number where there are any: a count, or a time that
+    /// records have as a number and no form is named for.
+    pub(super) fn counts(&self, progress: &Progress) -> bool {
+        let start = || self.start.as_ref().is_some_and(|start| matches!(start, Stamp::Number(_)));
+        !self.scale.has_format() && progress.floor.as_ref().map_or_else(start, Json::is_number)
     }
 
     /// Whether even a listing of everything is not all there is.

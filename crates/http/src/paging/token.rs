@@ -65,6 +65,7 @@ impl Paging {
             next.anchor = Some(here);
         }
         next.token = Some(token.clone());
+        next.token_is_number = page.next_is_number;
         Ok(Turn::on(next))
     }
 

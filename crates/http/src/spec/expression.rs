@@ -46,7 +46,7 @@ impl JsonSchema for Expression {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestOption {
-    /// Its name there; in a body a path, as `page.after`.
+    /// Its name there; in a body a path, as `page.after` (in a form `page[after]`).
     #[serde(alias = "field_path")]
     pub field_name: FieldPath,
     /// Into what. Default: `request_parameter`.
@@ -72,4 +72,6 @@ pub enum InjectInto {
     Header,
     /// The JSON of a `POST`.
     BodyJson,
+    /// The form of a `POST`.
+    BodyData,
 }

@@ -20,11 +20,19 @@ pub enum Paginator {
         #[serde(default = "hundred", alias = "limit")]
         page_size: u32,
         /// The parameter that says how many to skip. Default: `offset`.
-        #[serde(default = "offset")]
-        offset_param: String,
+        #[serde(default)]
+        #[schemars(example = &"offset")]
+        offset_param: Option<String>,
+        /// Where in a request that goes, if not into a parameter.
+        #[serde(default)]
+        page_token_option: Option<RequestOption>,
         /// The parameter that says how many are wanted; empty text: the side is not told. Default: `limit`.
-        #[serde(default = "limit")]
-        limit_param: String,
+        #[serde(default)]
+        #[schemars(example = &"limit")]
+        limit_param: Option<String>,
+        /// Where in a request that goes, if not into a parameter.
+        #[serde(default)]
+        page_size_option: Option<RequestOption>,
         /// Where the answer says whether there is more: `true` or `false`.
         #[serde(default)]
         has_more_path: Option<FieldPath>,
@@ -39,11 +47,19 @@ pub enum Paginator {
         #[serde(default = "hundred")]
         page_size: u32,
         /// The parameter that names the page. Default: `page`.
-        #[serde(default = "page")]
-        page_param: String,
+        #[serde(default)]
+        #[schemars(example = &"page")]
+        page_param: Option<String>,
+        /// Where in a request that goes, if not into a parameter.
+        #[serde(default)]
+        page_token_option: Option<RequestOption>,
         /// The parameter that says how many are wanted; empty text: the side is not told. Default: `per_page`.
-        #[serde(default = "per_page")]
-        page_size_param: String,
+        #[serde(default)]
+        #[schemars(example = &"per_page")]
+        page_size_param: Option<String>,
+        /// Where in a request that goes, if not into a parameter.
+        #[serde(default)]
+        page_size_option: Option<RequestOption>,
         /// The number of the first page. Default: 1.
         #[serde(default = "one", alias = "start_from_page", alias = "base_page")]
         start_from: u64,
@@ -63,6 +79,9 @@ pub enum Paginator {
         /// The parameter that says how many are wanted, unless a template does.
         #[serde(default)]
         limit_param: Option<String>,
+        /// Where in a request that goes, if not into a parameter.
+        #[serde(default)]
+        page_size_option: Option<RequestOption>,
         /// The field that records are sorted by. Default: the cursor field of `incremental_sync`.
         #[serde(default)]
         key_field: Option<FieldPath>,
@@ -83,8 +102,12 @@ pub enum Paginator {
         #[serde(default)]
         page_size: Option<u32>,
         /// The parameter of the first request that says how many are wanted. Default: `per_page`.
-        #[serde(default = "per_page")]
-        limit_param: String,
+        #[serde(default)]
+        #[schemars(example = &"per_page")]
+        limit_param: Option<String>,
+        /// Where in a request that goes, if not into a parameter; a header or a body has it in each.
+        #[serde(default)]
+        page_size_option: Option<RequestOption>,
         /// A listing with more pages is an error. Default: 100,000.
         #[serde(default)]
         max_pages: Option<u32>,
@@ -99,8 +122,12 @@ pub enum Paginator {
         #[serde(default)]
         page_size: Option<u32>,
         /// The parameter of the first request that says how many are wanted. Default: `limit`.
-        #[serde(default = "limit")]
-        limit_param: String,
+        #[serde(default)]
+        #[schemars(example = &"limit")]
+        limit_param: Option<String>,
+        /// Where in a request that goes, if not into a parameter; a header or a body has it in each.
+        #[serde(default)]
+        page_size_option: Option<RequestOption>,
         /// Where the answer says whether there is more: `true` or `false`.
         #[serde(default)]
         has_more_path: Option<FieldPath>,
@@ -137,8 +164,12 @@ pub struct CursorPaginator {
     #[serde(default)]
     pub page_size: Option<u32>,
     /// The parameter that says how many are wanted. Default: `limit`.
-    #[serde(default = "limit")]
-    pub limit_param: String,
+    #[serde(default)]
+    #[schemars(example = &"limit")]
+    pub limit_param: Option<String>,
+    /// Where in a request that goes, if not into a parameter.
+    #[serde(default)]
+    pub page_size_option: Option<RequestOption>,
     /// An expression that is true on the last page. Knows what `cursor_value` knows.
     #[serde(default)]
     #[schemars(example = &"not response.has_more")]
@@ -170,29 +201,15 @@ fn next_path() -> FieldPath {
     FieldPath::member("next")
 }
 
-fn offset() -> String {
-    "offset".to_owned()
-}
-
-fn limit() -> String {
-    "limit".to_owned()
-}
-
-fn page() -> String {
-    "page".to_owned()
-}
-
-fn per_page() -> String {
-    "per_page".to_owned()
-}
-
 impl Paginator {
     /// By offset, with the usual names.
     pub fn offset(page_size: u32) -> Self {
         Self::Offset {
             page_size,
-            offset_param: offset(),
-            limit_param: limit(),
+            offset_param: None,
+            page_token_option: None,
+            limit_param: None,
+            page_size_option: None,
             has_more_path: None,
             max_pages: None,
         }
@@ -202,8 +219,10 @@ impl Paginator {
     pub fn page(page_size: u32) -> Self {
         Self::Page {
             page_size,
-            page_param: page(),
-            page_size_param: per_page(),
+            page_param: None,
+            page_token_option: None,
+            page_size_param: None,
+            page_size_option: None,
             start_from: 1,
             has_more_path: None,
             max_pages: None,

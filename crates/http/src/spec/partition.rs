@@ -4,7 +4,7 @@ use super::either::{self, Either};
 use super::{FieldPath, ReadSpec, RequestOption};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 use std::fmt;
@@ -193,8 +193,10 @@ impl SubstreamRouter {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListRouter {
-    /// The values: texts or whole numbers.
-    #[schemars(example = &["north", "south"])]
+    /// The values: texts or whole numbers. One text, as a variable of the environment is, has
+    /// commas between them.
+    #[serde(deserialize_with = "values")]
+    #[schemars(with = "Listed", example = &["north", "south"])]
     pub values: Vec<serde_json::Value>,
     /// What templates call it: `{{ stream_partition.<partition_field> }}`.
     #[serde(alias = "cursor_field")]
@@ -227,6 +229,43 @@ impl<'de> Deserialize<'de> for ParentStream {
             Either::Map(read) => Self::Listing(Box::new(read)),
         })
     }
+}
+
+/// Values as they may be written.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is asked for")]
+enum Listed {
+    List(Vec<serde_json::Value>),
+    Text(String),
+}
+
+fn values<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<serde_json::Value>, D::Error> {
+    struct Read;
+    impl<'de> Visitor<'de> for Read {
+        type Value = Vec<serde_json::Value>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of values, or a text with commas between them")
+        }
+        fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+            let values = text.split(',').map(str::trim).filter(|value| !value.is_empty());
+            Ok(values.map(Into::into).collect())
+        }
+        fn visit_i64<E: Error>(self, n: i64) -> Result<Self::Value, E> {
+            Ok(vec![n.into()])
+        }
+        fn visit_u64<E: Error>(self, n: u64) -> Result<Self::Value, E> {
+            Ok(vec![n.into()])
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut values = Vec::new();
+            while let Some(value) = seq.next_element()? {
+                values.push(value);
+            }
+            Ok(values)
+        }
+    }
+    deserializer.deserialize_any(Read)
 }
 
 fn id() -> FieldPath {

@@ -29,6 +29,11 @@ pub struct ReadSpec {
     /// `request_parameters` know; one that is a single `{{ … }}` keeps its type.
     #[serde(default)]
     pub request_body_json: Option<serde_json::Value>,
+    /// The form that a `POST` carries instead: a map, filled in as `request_body_json` is. What
+    /// is nested is named `a[b]`, elements of a list `a[]`.
+    #[serde(default)]
+    #[schemars(example = &BTreeMap::from([("status", "open")]))]
+    pub request_body_data: Option<serde_json::Value>,
     /// The text that any request but a `GET` carries instead, as XML is. Its template knows what
     /// `request_parameters` know. Its `Content-Type` may stand in `request_headers`. Default:
     /// none.
@@ -69,6 +74,7 @@ impl ReadSpec {
             request_parameters: BTreeMap::new(),
             request_headers: Headers::default(),
             request_body_json: None,
+            request_body_data: None,
             request_body_text: None,
             record_selector: None,
             decoder: Decoder::Json,

@@ -24,6 +24,7 @@ mod paginators;
 mod incremental;
 mod partitions;
 mod forms;
+mod asked;
 mod writing;
 mod keys;
 mod subscribers;

@@ -69,7 +69,7 @@ impl Import {
             }
             return Ok(None);
         };
-        let said = self.time_option(&option, place)?;
+        let said = self.option(&option, place)?;
         Ok(said.map(|said| Item::new(option.at, "start_time_option", said)))
     }
 
@@ -147,7 +147,7 @@ impl Import {
         let mut items = Vec::new();
         let end = given.own("end_time_option")?;
         if let Some(option) = &end {
-            match self.time_option(option, &format!("`end_time_option` in {place}"))? {
+            match self.option(option, &format!("`end_time_option` in {place}"))? {
                 Some(value) => items.push(Item::new(option.at, "end_time_option", value)),
                 None => self.notes.lost(option.at, format!("`end_time_option` in {place}"), whole),
             }
@@ -213,22 +213,6 @@ impl Import {
                 Ok(None)
             }
         }
-    }
-
-    /// Where in a request a time goes.
-    fn time_option(&mut self, option: &Part<'_>, place: &str) -> Result<Option<Out>, BadRef> {
-        let Some(name) = option.own("field_name")?.or(option.own("field_path")?) else { return Ok(None) };
-        let name = match name.elements()? {
-            Some(_) => self.same(&name, place, 0)?,
-            None => self.plain(&name, place).map(Out::Text),
-        };
-        let Some(name) = name else { return Ok(None) };
-        let into = option.word("inject_into")?.unwrap_or_default();
-        let mut items = vec![Item::new(option.at, "field_name", name)];
-        if !matches!(into.as_str(), "" | "request_parameter") {
-            items.push(Item::new(option.at, "inject_into", Out::Text(into)));
-        }
-        Ok(Some(Out::Map(items)))
     }
 }
 

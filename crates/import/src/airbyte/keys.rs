@@ -54,6 +54,7 @@ pub(super) const REQUESTER: &[&str] = &[
     "request_parameters",
     "request_headers",
     "request_body_json",
+    "request_body_data",
     "request_body",
     "request_options_provider",
     "error_handler",
@@ -147,7 +148,6 @@ pub(super) const INSTEAD: &[(&str, &str)] = &[
     ),
     ("file_uploader", "left out: records are kept in step, files are not fetched"),
     ("config_normalization_rules", "left out: values of the environment are taken as they are"),
-    ("request_body_data", "left out: a listing is asked for by its address or by JSON"),
     ("fetch_properties_from_endpoint", "left out: name the properties in `request_parameters`"),
     ("query_properties", "left out: name the properties in `request_parameters`"),
     (

@@ -1,36 +1,13 @@
 //! Paginators: how a listing is cut into pages.
 
+use super::options::Place;
 use super::refs::{BadRef, Part};
 use super::terms::split;
 use super::{Import, keys};
 use crate::out::{Item, Out};
 
 impl Import {
-    /// How many records are wanted, where the body of a request says so: the same each time.
-    pub(super) fn size_in_body(
-        &mut self,
-        given: &Part<'_>,
-        of: &str,
-    ) -> Result<Option<(String, Item)>, BadRef> {
-        let Some(option) = given.own("page_size_option")? else { return Ok(None) };
-        let Some(strategy) = given.own("pagination_strategy")? else { return Ok(None) };
-        if option.word("inject_into")?.as_deref() != Some("body_json") {
-            return Ok(None);
-        }
-        let place = format!("`page_size_option` in `paginator` of {of}");
-        let Some(size) = self.count(strategy.get("page_size")?, &place) else { return Ok(None) };
-        let Some(name) = option.own("field_name")?.and_then(|name| self.plain(&name, &place)) else {
-            return Ok(None);
-        };
-        Ok(Some((name, Item::new(option.at, "page_size", Out::number(size)))))
-    }
-
-    pub(super) fn paginator(
-        &mut self,
-        given: &Part<'_>,
-        is_post: bool,
-        of: &str,
-    ) -> Result<Option<Item>, BadRef> {
+    pub(super) fn paginator(&mut self, given: &Part<'_>, of: &str) -> Result<Option<Item>, BadRef> {
         let place = format!("`paginator` of {of}");
         if given.kind()? == "NoPagination" {
             return Ok(None);
@@ -43,11 +20,13 @@ impl Import {
         self.known(&strategy, &place, keys::STRATEGY);
         let size = strategy.get("page_size")?;
         let size = self.count(size, &format!("`page_size` in {place}"));
-        let size_option = given.own("page_size_option")?;
-        let into = size_option.as_ref().map(|option| option.word("inject_into")).transpose()?.flatten();
-        // What the body says of it is there already.
-        let size_option = size_option.filter(|_| !(is_post && into.as_deref() == Some("body_json")));
-        let size_name = self.option(size_option, &format!("`page_size_option` in {place}"))?;
+        let size_place = match given.own("page_size_option")? {
+            Some(option) => {
+                let place = self.goes(&option, &format!("`page_size_option` in {place}"))?;
+                place.map(|there| (option, there))
+            }
+            None => None,
+        };
         let token = given.own("page_token_option")?;
         let by_path = token.as_ref().map(Part::kind).transpose()?.is_some_and(|kind| kind == "RequestPath");
         let kind = strategy.kind()?;
@@ -56,26 +35,32 @@ impl Import {
             items.extend(value.map(|value| Item::new(strategy.at, key, value)));
         };
         match kind.as_str() {
-            "OffsetIncrement" => {
-                let name = self.option(token, &format!("`page_token_option` in {place}"))?;
-                put("type", Some(Out::text("offset")));
+            "OffsetIncrement" | "PageIncrement" => {
+                let by_offset = kind == "OffsetIncrement";
+                let (ours, at, limit) = if by_offset {
+                    ("offset", "offset_param", "limit_param")
+                } else {
+                    ("page", "page_param", "page_size_param")
+                };
+                put("type", Some(Out::text(ours)));
                 put("page_size", size.map(Out::number));
-                put("offset_param", name.map(Out::Text));
+                if let Some(token) = token {
+                    let there = self.goes(&token, &format!("`page_token_option` in {place}"))?;
+                    items.extend(there.map(|there| there.item(&token, at, "page_token_option")));
+                }
                 // Airbyte does not tell a side what nothing names.
-                put("limit_param", Some(Out::Text(size_name.unwrap_or_default())));
-            }
-            "PageIncrement" => {
-                let name = self.option(token, &format!("`page_token_option` in {place}"))?;
-                let first = strategy.get("start_from_page")?;
-                let first = self.count(first, &format!("`start_from_page` in {place}")).unwrap_or(0);
-                put("type", Some(Out::text("page")));
-                put("page_size", size.map(Out::number));
-                put("page_param", name.map(Out::Text));
-                put("page_size_param", Some(Out::Text(size_name.unwrap_or_default())));
-                put("start_from", Some(Out::number(first)));
+                items.push(match size_place {
+                    Some((option, there)) => there.item(&option, limit, "page_size_option"),
+                    None => Item::new(strategy.at, limit, Out::text("")),
+                });
+                if !by_offset {
+                    let first = strategy.get("start_from_page")?;
+                    let first = self.count(first, &format!("`start_from_page` in {place}")).unwrap_or(0);
+                    items.push(Item::new(strategy.at, "start_from", Out::number(first)));
+                }
             }
             "CursorPagination" => {
-                let cursor = Cursor { strategy: &strategy, token, by_path, size, size_name, place: &place };
+                let cursor = Cursor { strategy: &strategy, token, by_path, size, size_place, place: &place };
                 return self.by_cursor(given, cursor);
             }
             _ => {
@@ -90,21 +75,8 @@ impl Import {
         Ok(Some(Item::new(given.at, "paginator", Out::Map(items))))
     }
 
-    /// The name of the parameter that an option puts something into.
-    fn option(&mut self, option: Option<Part<'_>>, place: &str) -> Result<Option<String>, BadRef> {
-        let Some(option) = option else { return Ok(None) };
-        let into = option.word("inject_into")?.unwrap_or_default();
-        if !matches!(into.as_str(), "request_parameter" | "") {
-            let instead = format!("left out: it goes into `{into}`, and ours goes into a parameter");
-            self.notes.lost(option.at, place, instead);
-            return Ok(None);
-        }
-        let Some(name) = option.own("field_name")? else { return Ok(None) };
-        Ok(self.plain(&name, place))
-    }
-
     fn by_cursor(&mut self, given: &Part<'_>, cursor: Cursor<'_, '_>) -> Result<Option<Item>, BadRef> {
-        let Cursor { strategy, token, by_path, size, size_name, place } = cursor;
+        let Cursor { strategy, token, by_path, size, size_place, place } = cursor;
         let Some(value) = strategy.get("cursor_value")? else {
             self.notes.lost(strategy.at, place, "left out: it has no `cursor_value`; one page is read");
             return Ok(None);
@@ -140,17 +112,6 @@ impl Import {
                 self.notes.lost(value.at, place, instead);
                 return Ok(None);
             }
-            if let Some(option) = token {
-                let into = option.word("inject_into")?.unwrap_or_default();
-                let name = option.own("field_name")?.or(option.own("field_path")?);
-                if into == "request_parameter" || into.is_empty() {
-                    let name = name.and_then(|name| self.plain(&name, place));
-                    put(&option, "cursor_param", name.map(Out::Text));
-                } else if let Some(Out::Map(mut option_items)) = self.same(&option, place, 0)? {
-                    option_items.retain(|item| item.key != "type");
-                    put(&option, "page_token_option", Some(Out::Map(option_items)));
-                }
-            }
             if let Some(stop) = strategy.get("stop_condition")? {
                 match self.variables.formula(&stop.text().unwrap_or_default(), &stop) {
                     Ok(stop_text) => {
@@ -163,15 +124,18 @@ impl Import {
                 }
             }
         }
+        if let Some(option) = token.filter(|_| !link && !by_path) {
+            let there = self.goes(&option, place)?;
+            items.extend(there.map(|there| there.item(&option, "cursor_param", "page_token_option")));
+        }
         if link || by_path {
             let known = way.as_ref();
             items.extend(self.end_of_links(strategy, known.filter(|_| !link), link, place)?);
         }
-        let mut put = |from: &Part<'_>, key: &str, value: Option<Out>| {
-            items.extend(value.map(|value| Item::new(from.at, key, value)));
-        };
-        put(strategy, "page_size", size.filter(|_| size_name.is_some()).map(Out::number));
-        put(strategy, "limit_param", size_name.map(Out::Text));
+        if let Some((option, there)) = size_place {
+            items.extend(size.map(|size| Item::new(strategy.at, "page_size", Out::number(size))));
+            items.push(there.item(&option, "limit_param", "page_size_option"));
+        }
         Ok(Some(Item::new(given.at, "paginator", Out::Map(items))))
     }
 }
@@ -241,7 +205,7 @@ struct Cursor<'p, 'm> {
     token: Option<Part<'m>>,
     by_path: bool,
     size: Option<u64>,
-    size_name: Option<String>,
+    size_place: Option<(Part<'m>, Place)>,
     place: &'p str,
 }
 

@@ -3,6 +3,7 @@
 use super::added::{What, added};
 use super::errors::listed;
 use super::refs::{BadRef, Part};
+use super::terms::way_into;
 use super::{Import, keys, slug, texts};
 use crate::out::{Item, Out};
 
@@ -83,13 +84,26 @@ impl Import {
         let mut items = Vec::new();
         if let Some(given) = router.own("values")? {
             let given = given.handed().unwrap_or(given);
-            // `{{ config['regions'] }}`: a list that is not known here.
             if given.elements()?.is_none() {
-                let instead = "left out: its `values` are what people choose: write them out as a list, and name the partition in the request";
-                self.notes.lost(given.at, place, instead);
-                return Ok(items);
+                // `{{ config['regions'] }}`: a list that is not known here.
+                let text = given.text().unwrap_or_default();
+                let inside = text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+                let Some(way) = inside.and_then(|inside| way_into(inside.trim(), "config")) else {
+                    let instead = "left out: its `values` are what people choose: write them out as a list, and name the partition in the request";
+                    self.notes.lost(given.at, place, instead);
+                    return Ok(items);
+                };
+                let title = "The values that there is a listing for, with commas between them";
+                let variable = self.variables.chosen(&way, title, true);
+                let name = variable.trim_start_matches("${").split([':', '}']).next().unwrap_or_default();
+                let instead = format!(
+                    "its `values` are what people choose: set {name} to them with commas between them, or write them out as a list"
+                );
+                self.notes.chose(given.at, format!("`values` in {place}"), instead);
+                items.push(Item::new(given.at, "values", Out::Text(variable)));
+            } else {
+                items.extend(self.same(&given, place, 0)?.map(|value| Item::new(given.at, "values", value)));
             }
-            items.extend(self.same(&given, place, 0)?.map(|value| Item::new(given.at, "values", value)));
         }
         if let Some(given) = router.own("cursor_field")? {
             items.extend(
@@ -206,13 +220,8 @@ impl Import {
     /// Where in a request the partition goes.
     fn inject(&mut self, part: &Part<'_>, place: &str) -> Result<Option<Item>, BadRef> {
         let Some(option) = part.own("request_option")? else { return Ok(None) };
-        let Some(name) = option.own("field_name")?.or(option.own("field_path")?) else { return Ok(None) };
-        let mut items = Vec::new();
-        items.extend(self.same(&name, place, 0)?.map(|value| Item::new(option.at, "field_name", value)));
-        if let Some(into) = option.word("inject_into")? {
-            items.push(Item::new(option.at, "inject_into", Out::Text(into)));
-        }
-        Ok(Some(Item::new(option.at, "request_option", Out::Map(items))))
+        let said = self.option(&option, place)?;
+        Ok(said.map(|said| Item::new(option.at, "request_option", said)))
     }
 }
 

@@ -39,17 +39,15 @@ impl Import {
             items.extend(self.decoder(&decoder, of)?);
         }
         if let Some(paginator) = retriever.own("paginator")? {
-            let is_post =
-                items.iter().any(|item| item.key == "http_method" && item.value == Out::text("POST"));
-            if is_post && let Some((name, size)) = self.size_in_body(&paginator, of)? {
-                sized(&mut items, name, size);
-            }
-            items.extend(self.paginator(&paginator, is_post, of)?);
+            items.extend(self.paginator(&paginator, of)?);
         }
         let mut sync = None;
         if let Some(given) = stream.get("incremental_sync")? {
             let body = items.iter().filter(|item| {
-                matches!(item.key.as_str(), "path" | "request_body_json" | "request_body_text")
+                matches!(
+                    item.key.as_str(),
+                    "path" | "request_body_json" | "request_body_data" | "request_body_text"
+                )
             });
             let asked: Vec<Item> = parameters.iter().chain(body).cloned().collect();
             sync = self.incremental(&given, of, &asked, &super::added::added(stream)?)?;
@@ -70,30 +68,30 @@ impl Import {
     }
 
     fn body(&mut self, requester: &Part<'_>, of: &str) -> Result<Option<Item>, BadRef> {
-        let given = match requester.own("request_body_json")? {
+        let said = |key| Ok::<_, BadRef>(requester.own(key)?.map(|given| (key, given)));
+        let given = match said("request_body_json")?.or(said("request_body_data")?) {
             Some(given) => Some(given),
             None => match requester.own("request_body")? {
-                Some(body)
-                    if matches!(body.kind()?.as_str(), "RequestBodyJsonObject" | "RequestBodyGraphQL") =>
-                {
-                    body.own("value")?
-                }
-                Some(body) if body.kind()? == "RequestBodyPlainText" => {
-                    return Ok(self.text_body(&body, of));
-                }
-                Some(body) => {
-                    let instead = "left out: a listing is asked for by its address or by JSON";
-                    self.notes.lost(body.at, format!("`request_body` of {of}"), instead);
-                    None
-                }
+                Some(body) => match body.kind()?.as_str() {
+                    "RequestBodyJsonObject" | "RequestBodyGraphQL" => {
+                        body.own("value")?.map(|value| ("request_body_json", value))
+                    }
+                    "RequestBodyUrlEncodedForm" => {
+                        body.own("value")?.map(|value| ("request_body_data", value))
+                    }
+                    "RequestBodyPlainText" => return Ok(self.text_body(&body, of)),
+                    kind => {
+                        let instead = format!("left out: we have no `{kind}`");
+                        self.notes.lost(body.at, format!("`request_body` of {of}"), instead);
+                        None
+                    }
+                },
                 None => None,
             },
         };
-        let Some(given) = given else { return Ok(None) };
-        let value = self.same(&given, &format!("`request_body_json` of {of}"), 0)?;
-        Ok(value
-            .filter(|value| !value.is_empty())
-            .map(|value| Item::new(given.at, "request_body_json", untyped(value))))
+        let Some((key, given)) = given else { return Ok(None) };
+        let value = self.same(&given, &format!("`{key}` of {of}"), 0)?;
+        Ok(value.filter(|value| !value.is_empty()).map(|value| Item::new(given.at, key, untyped(value))))
     }
 
     /// A body that is text.
@@ -244,19 +242,6 @@ fn untyped(value: Out) -> Out {
     match value {
         Out::Map(items) => Out::Map(items.into_iter().filter(|item| !is_kind(item)).collect()),
         other => other,
-    }
-}
-
-/// Puts how many records are wanted into a body.
-fn sized(items: &mut Vec<Item>, name: String, size: Item) {
-    let size = Item { key: name, ..size };
-    match items.iter_mut().find(|item| item.key == "request_body_json") {
-        Some(Item { value: Out::Map(body), .. }) => {
-            body.retain(|item| item.key != size.key);
-            body.push(size);
-        }
-        Some(_) => {}
-        None => items.push(Item::own("request_body_json", Out::Map(vec![size]))),
     }
 }
 
