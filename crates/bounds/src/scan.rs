@@ -42,7 +42,7 @@ pub fn template(source: &str) -> Guarded {
     while let Some(open) = source.get(at..).and_then(|rest| rest.find('{')).map(|found| at + found) {
         let rest = source.get(open..).unwrap_or_default();
         at = if rest.starts_with("{#") {
-            rest.find("#}").map_or(source.len(), |end| open + end)
+            rest.get(2..).and_then(|inner| inner.find("#}")).map_or(source.len(), |end| open + 2 + end)
         } else if let Some(end) = raw(rest) {
             open + end
         } else if rest.starts_with("{{") {
@@ -56,19 +56,19 @@ pub fn template(source: &str) -> Guarded {
     scan.guarded()
 }
 
-/// How far it is to what ends a text that is not read.
+/// How far it is to what ends a text that is not read. A mark that is not closed ends none.
 fn raw(rest: &str) -> Option<usize> {
-    let is = |inner: &str, word: &str| {
-        let inner = inner.trim_start_matches(['-', '+']).trim_start();
-        inner.strip_prefix(word).is_some_and(|rest| !rest.starts_with(is_name))
-    };
-    if !rest.strip_prefix("{%").is_some_and(|inner| is(inner, "raw")) {
-        return None;
-    }
-    let ends = |(at, open): (usize, &str)| {
-        rest.get(at + open.len()..).is_some_and(|inner| is(inner, "endraw")).then_some(at + open.len())
-    };
-    Some(rest.match_indices("{%").find_map(ends).unwrap_or(rest.len()))
+    let body = mark(rest, "raw")?;
+    let ends = |(at, _): (usize, &str)| Some(at + mark(rest.get(at..)?, "endraw")?);
+    Some(rest.match_indices("{%").filter(|(at, _)| *at >= body).find_map(ends).unwrap_or(rest.len()))
+}
+
+/// How long a `{% word %}` is that a text begins with.
+fn mark(text: &str, word: &str) -> Option<usize> {
+    let inner = text.strip_prefix("{%")?.trim_start_matches(['-', '+']).trim_start();
+    let after = inner.strip_prefix(word)?.trim_start();
+    let after = after.strip_prefix(['-', '+']).unwrap_or(after).strip_prefix("%}")?;
+    Some(text.len() - after.len())
 }
 
 fn is_name(sign: char) -> bool {
@@ -381,6 +381,11 @@ mod tests {
                 "{% for a in b|__sml  %}{{ a|__sml  ~ 1 }}{% endfor %}",
             ),
             ("{% raw %}{{ a * 2 }}{% endraw %}{{a*2}}", "{% raw %}{{ a * 2 }}{% endraw %}{{a|__one *2}}"),
+            ("{#} {{ a ~ 1 }} #}{{ a ~ 1 }}", "{#} {{ a ~ 1 }} #}{{ a|__sml  ~ 1 }}"),
+            (
+                "{% raw %}{{{% endraw %% {{ a ~ 1 }}{% endraw -%}{{ a ~ 1 }}",
+                "{% raw %}{{{% endraw %% {{ a ~ 1 }}{% endraw -%}{{ a|__sml  ~ 1 }}",
+            ),
             ("{{ {'a': {'b': x * 2}} }}", "{{ {'a': {'b': x|__one  * 2}} }}"),
         ] {
             assert_eq!(template(source).text, guarded, "{source}");

@@ -1,12 +1,16 @@
-//! A million expressions and templates: with their guards they are what they were.
+//! A million expressions and templates: with their guards they are what they were, and come to
+//! the same.
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
-use hms_sync_bounds::{expression, teach, template};
+use hms_sync_bounds::{Limit, check, expression, teach, template};
 use hms_sync_hostile::Reader;
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::{Environment, UndefinedBehavior, Value};
 
 /// As who uses this bounds it: what is longer takes the whole stack to build.
 const LONG_MAX: usize = 4_000;
+
+/// What is written out to be compared.
+const SMALL: Limit = Limit { parts: 1_000, bytes: 100_000 };
 
 fn language() -> Environment<'static> {
     let mut env = Environment::new();
@@ -14,6 +18,14 @@ fn language() -> Environment<'static> {
     env.set_undefined_behavior(UndefinedBehavior::Strict);
     teach(&mut env);
     env
+}
+
+/// What they see.
+fn given() -> Value {
+    minijinja::context! {
+        value => "on-off", a => 3, b => vec![4, 2], c => minijinja::context! { t => "on", a => vec![1] },
+        id => 17, d => 2.5, e => minijinja::context! {},
+    }
 }
 
 #[test]
@@ -37,6 +49,17 @@ fn hostile_expressions_stay_what_they_are() {
             let compiles = env.compile_expression_owned(guarded.text.clone()).is_ok();
             assert!(compiles || env.compile_expression_owned(text.to_owned()).is_err(), "{}", guarded.text);
             assert!(guarded.original(guarded.text.len()) <= text.len());
+            // What passes its guards is no larger without them, and the same.
+            if let Ok(made) =
+                env.compile_expression_owned(guarded.text.clone()).and_then(|it| it.eval(given()))
+                && check(&made, SMALL).is_ok()
+            {
+                // Behind the name of a test a guard may make whole what was not.
+                let plain = env.compile_expression_owned(text.to_owned()).map(|it| it.eval(given()));
+                if let Ok(plain) = plain {
+                    assert_eq!(plain.unwrap().to_string(), made.to_string(), "{}", guarded.text);
+                }
+            }
             compiles
         });
 }
@@ -59,6 +82,11 @@ fn hostile_templates_stay_what_they_are() {
             let guarded = template(text);
             let compiles = env.template_from_str(&guarded.text).is_ok();
             assert!(compiles || env.template_from_str(text).is_err(), "{}", guarded.text);
+            if let Ok(made) = env.render_str(&guarded.text, given())
+                && let Ok(plain) = env.template_from_str(text)
+            {
+                assert_eq!(plain.render(given()).unwrap(), made, "{}", guarded.text);
+            }
             compiles
         });
 }
