@@ -179,21 +179,29 @@ impl Storage for Disk {
     }
 
     fn apply(&self, batch: Batch) -> Result<(), LogError> {
+        if batch.len() == 1 {
+            // It is all or nothing by itself.
+            return self.lay(batch);
+        }
+        let db = self.room_for(&batch)?;
         let mut all = sled::Batch::default();
-        let (mut bytes, mut removed) = (0, 0);
         for (key, value) in batch {
-            bytes += key.len() + value.as_ref().map_or(0, Vec::len);
-            if let Some(value) = value {
-                all.insert(key, value);
-            } else {
-                removed += 1;
-                all.remove(key);
+            match value {
+                Some(value) => all.insert(key, value),
+                None => all.remove(key),
             }
         }
-        self.ahead.settle()?;
-        self.make_room(growth_max(bytes, removed))?;
-        let db = self.db()?;
         guarded("write", || db.apply_batch(all))
+    }
+
+    fn lay(&self, batch: Batch) -> Result<(), LogError> {
+        let db = self.room_for(&batch)?;
+        guarded("write", || {
+            batch.into_iter().try_for_each(|(key, value)| match value {
+                Some(value) => db.insert(key, value).map(drop),
+                None => db.remove(key).map(drop),
+            })
+        })
     }
 
     fn sync(&self) -> Result<(), LogError> {
@@ -226,6 +234,18 @@ impl Storage for Disk {
 }
 
 impl Disk {
+    /// What a batch is to be written to, with room for it before the next sync.
+    fn room_for(&self, batch: &Batch) -> Result<&sled::Db, LogError> {
+        let (mut bytes, mut removed) = (0, 0);
+        for (key, value) in batch {
+            bytes += key.len() + value.as_ref().map_or(0, Vec::len);
+            removed += usize::from(value.is_none());
+        }
+        self.ahead.settle()?;
+        self.make_room(growth_max(bytes, removed))?;
+        self.db()
+    }
+
     /// Syncs, if the log could grow by more than a segment before the next sync otherwise.
     fn make_room(&self, growth: u64) -> Result<(), LogError> {
         let meter = &self.syncing.meter;

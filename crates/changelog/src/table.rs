@@ -8,7 +8,8 @@
 //!
 //! A run counts from the moment the table's list names it. The list is one value and
 //! says up to which event the table goes, so both change at once, or neither; what a
-//! run cut short leaves behind is removed. All writing goes through the log's one
+//! run cut short leaves behind is removed. So its blocks are laid down one by one, and no
+//! batch of the store's is needed for them. All writing goes through the log's one
 //! writer, a few blocks at a time; readers hold the list while they read some thousand
 //! entries, and no run goes before that; for the next they take the list anew.
 
@@ -26,11 +27,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 /// The largest entry inside a block; larger ones are kept in parts.
 const ENTRY_BYTES_MAX: usize = 3_500;
-/// The most blocks in one batch.
+/// The most blocks handed to the store at once.
 const BATCH_BLOCKS: usize = 24;
-/// The most parts in one batch.
+/// The most parts handed to it at once.
 const BATCH_PARTS: usize = 8;
-/// The most keys removed in one batch.
+/// The most keys removed at once.
 const BATCH_REMOVED: usize = 16;
 /// Removals that a merge may drop in the time of a block.
 const DROPPED_PER_BLOCK: usize = 32;
@@ -441,7 +442,7 @@ impl Table {
             for some in parts.chunks(BATCH_PARTS) {
                 let part =
                     |(n, bytes): &(u32, &[u8])| (keys::filter_part(letter, number, *n), Some(bytes.to_vec()));
-                store.apply(some.iter().map(part).collect())?;
+                store.lay(some.iter().map(part).collect())?;
             }
             let hash = filter.hash();
             next.list.insert(place.min(next.list.len()), Arc::new(Run { number, level, keys, filter, hash }));
@@ -522,7 +523,7 @@ impl Table {
             let batch =
                 entries.map(|entry| Ok((entry?.0.to_vec(), None))).collect::<Result<Batch, LogError>>()?;
             let all = batch.len() < BATCH_REMOVED;
-            store.apply(batch)?;
+            store.lay(batch)?;
             if all {
                 return Ok(true);
             }
@@ -637,7 +638,7 @@ impl Writing<'_> {
     }
 
     fn hand_on(&mut self) -> Result<(), LogError> {
-        if self.batch.is_empty() { Ok(()) } else { self.store.apply(std::mem::take(&mut self.batch)) }
+        if self.batch.is_empty() { Ok(()) } else { self.store.lay(std::mem::take(&mut self.batch)) }
     }
 }
 

@@ -9,7 +9,9 @@ use crate::closed::folds;
 use crate::image::image_after;
 use crate::observe::is_of_shape;
 use crate::project::keeps_its_own;
-use crate::state::{Doubt, Erasure, Held, JobState, LastWrite, RecordState, RequestState, SideState, Write};
+use crate::state::{
+    Doubt, Erasure, Held, JobState, LastWrite, RecordState, RequestState, SideState, Write, part_of,
+};
 use hms_sync_model::{
     Apart, Author, Body, Clock, Edit, Event, EventId, Failure, FieldMap, FieldName, FieldResult, Lane,
     NativeId, Operation, ParkReason, Parked, Released, SideName, Source, Tag, Time, Value, VecMap,
@@ -45,7 +47,7 @@ impl RecordState {
                 if self.requests.remove(of).is_none() {
                     let merged = &self.merged;
                     let withheld = |field: &FieldName| keeps_its_own(rules, merged, side, field);
-                    let part = self.sides.entry_or(side.clone(), SideState::default);
+                    let part = part_of(&mut self.sides, side);
                     part.applied(merged, withheld, *of, &Answer { id, tag, results, whole: *whole, at });
                 }
             }
@@ -57,7 +59,7 @@ impl RecordState {
             Body::Confirmed { side, clock, tag, but } => {
                 let merged = &self.merged;
                 let withheld = |field: &FieldName| keeps_its_own(rules, merged, side, field);
-                let part = self.sides.entry_or(side.clone(), SideState::default);
+                let part = part_of(&mut self.sides, side);
                 part.confirmed(merged, withheld, clock, (tag.as_ref(), but), at);
             }
             Body::Doubted { side, stale, id, .. } => self.side_mut(side).doubted(id.as_ref(), *stale, at),

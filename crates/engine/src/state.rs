@@ -349,6 +349,14 @@ impl SideState {
 impl RecordState {
     /// The part of `side`, made if it is new.
     pub fn side_mut(&mut self, side: &SideName) -> &mut SideState {
-        self.sides.entry_or(side.clone(), SideState::default)
+        part_of(&mut self.sides, side)
     }
+}
+
+/// The part of `side` among these, made if it is new. Most records come to have two.
+pub(crate) fn part_of<'s>(sides: &'s mut VecMap<SideName, SideState>, side: &SideName) -> &'s mut SideState {
+    if sides.is_empty() {
+        sides.reserve(2);
+    }
+    sides.entry_or(side.clone(), SideState::default)
 }

@@ -16,19 +16,37 @@ pub(super) struct Order<'p> {
 
 impl<'p> Order<'p> {
     pub(super) fn of(page: &'p Facts) -> Self {
-        let stamps = || page.stamps.iter().flatten();
         let mut pairs = page.stamps.iter().zip(page.stamps.iter().skip(1));
         let ascending = page.stamps.len() == page.len
             && page.stamps.iter().all(Option::is_some)
             && pairs.all(|(a, b)| {
                 a.as_ref().zip(b.as_ref()).and_then(|(a, b)| a.compare(b)).is_some_and(Ordering::is_le)
             });
-        let larger = |a: &'p Stamp, b: &'p Stamp| if b.compare(a) == Some(Ordering::Greater) { b } else { a };
-        let top = stamps().reduce(larger);
-        let below =
-            top.and_then(|top| stamps().filter(|s| s.compare(top) == Some(Ordering::Less)).reduce(larger));
+        let (top, below) = if ascending { ends(&page.stamps) } else { largest(&page.stamps) };
         Self { ascending, last: page.stamps.last().and_then(Option::as_ref), top, below }
     }
+}
+
+/// The largest stamp, and the largest below it.
+fn largest<'p>(stamps: &'p [Option<Stamp>]) -> (Option<&'p Stamp>, Option<&'p Stamp>) {
+    let all = || stamps.iter().flatten();
+    let larger = |a: &'p Stamp, b: &'p Stamp| if b.compare(a) == Some(Ordering::Greater) { b } else { a };
+    let top = all().reduce(larger);
+    let below = top.and_then(|top| all().filter(|s| s.compare(top) == Some(Ordering::Less)).reduce(larger));
+    (top, below)
+}
+
+/// The same of stamps that ascend: nothing but what stands at their end is looked at.
+fn ends(stamps: &[Option<Stamp>]) -> (Option<&Stamp>, Option<&Stamp>) {
+    let mut back = stamps.iter().rev().flatten().peekable();
+    let mut run = || {
+        let mut first = back.next()?;
+        while let Some(same) = back.next_if(|s| s.compare(first) == Some(Ordering::Equal)) {
+            first = same;
+        }
+        Some(first)
+    };
+    (run(), run())
 }
 
 /// What a record is recognised by as long as it does not change.
