@@ -16,6 +16,7 @@ mod key;
 mod network;
 mod paginator;
 mod partition;
+mod pattern;
 mod precondition;
 mod read;
 mod text;
@@ -39,6 +40,7 @@ pub use network::{Network, TlsSpec, TlsVersion};
 pub use paginator::{CursorPaginator, Paginator};
 pub use partition::{ListRouter, ParentSpec, ParentStream, PartitionRouter, SubstreamRouter};
 pub use precondition::{Precondition, VersionTag};
+pub use pattern::PathPattern;
 pub use read::{
     CursorFrom, DeletedField, DeletedWhen, FetchSpec, IncrementalKind, IncrementalSync, LookupSpec, OnEmpty,
     ReadMethod, ReadSpec, RecordFilter, RecordSelector,
