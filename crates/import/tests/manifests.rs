@@ -483,7 +483,7 @@ fn what_would_mean_something_else_with_us_is_left_out_whole() {
         (27, "its login is no `POST`"),
         (36, "Base64"),
         (44, "grant_type: password"),
-        (53, "`method` alone"),
+        (53, "its `weight`"),
     ] {
         names(&start, line, part);
     }
@@ -496,6 +496,40 @@ fn what_would_mean_something_else_with_us_is_left_out_whole() {
         );
     }
     says(&start, &["limit: 10"]);
+}
+
+#[test]
+fn budgets_are_for_the_requests_that_they_name() {
+    let start = import("budgets.yaml");
+    assert_eq!(lost(&start).len(), 1, "{:#?}", lost(&start));
+    // No look-around in our patterns: the policy goes with it, and is made to hold for nothing else.
+    names(&start, 34, "look-around");
+    let sides = start.yaml.split_once("collections:").unwrap().0;
+    let (first, second) = sides.split_once("\n  budgets_2:").unwrap();
+    for (side, there, not_there) in [
+        (
+            first,
+            &[
+                "url_path_pattern: \"^/v2/search/[a-z]{1,9}$\"",
+                "expand: all",
+                "X-Tier: bulk",
+                "limit: 10\n",
+                "limit: 100\n",
+            ][..],
+            &["url_base", "limit: 20\n", "limit: 30\n"][..],
+        ),
+        (second, &["limit: 20\n", "limit: 100\n"], &["url_base", "limit: 10\n", "limit: 30\n", "X-Tier"]),
+    ] {
+        for part in there {
+            assert!(side.contains(part), "{part} is not in\n{side}");
+        }
+        for part in not_there {
+            assert!(!side.contains(part), "{part} is in\n{side}");
+        }
+        // Airbyte counts a request by the first policy that is for it.
+        let count = side.matches("type: moving_window").count() - 1;
+        assert_eq!(side.matches("type: unlimited").count(), count, "{side}");
+    }
 }
 
 #[test]
