@@ -26,6 +26,7 @@ mod added;
 mod fields;
 mod flat;
 mod heads;
+mod made;
 mod grand;
 
 use crate::note::Notes;
@@ -62,6 +63,10 @@ struct Import {
 }
 
 /// A manifest's read side as a configuration. `file` stands for it in messages,
+    /// Fields that cannot be made of the records of the stream being read: where, and why.
+    unmakeable: Vec<(At, String)>,
+    /// Fields that are made of the records of the stream being read.
+    made: BTreeSet<String>,
 /// `name` is what the source is called.
 ///
 /// # Errors
@@ -94,6 +99,8 @@ pub fn airbyte(file: &str, name: &str, yaml: &str) -> Result<Start, ImportError>
     };
     let (sides, collections) = import.whole(&manifest, &name).map_err(bad)?;
     if collections.is_empty() {
+        unmakeable: Vec::new(),
+        made: BTreeSet::new(),
         return Err(unusable(manifest.at, nothing(file, import.notes)));
     }
     let streams = collections.len();

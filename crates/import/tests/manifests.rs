@@ -271,6 +271,51 @@ fn added_fields_are_read_where_they_come_from() {
     }
 }
 
+/// What `AddFields` computes of a record is made by `transformations`, in the manifest's order.
+#[test]
+fn computed_fields_are_made_of_the_record() {
+    let start = import("made.yaml");
+    says(
+        &start,
+        &[
+            "primary_key: [key]",
+            "record_field: [town_name]",
+            // The partition is where the record carries it.
+            "path: [key]\n                value: \"{{ record.town_name }}-{{ record['no'] }}\"",
+            "value: \"{{ record['first'] ~ ' ' ~ record.get('last', '')|upper }}\"",
+            "value: \"${MADE_ACCOUNT:?Account}\"",
+            "path: [meta, tags]",
+            "value: \"{{ record['state'] | lower }}\"",
+            // A copy of what is made is made in its turn.
+            "path: [same]\n                value: \"{{ record.name }}\"",
+            "type: remove_fields\n            field_pointers:\n",
+            "- [meta, secret]\n",
+            "condition: \"{{ record['kind'] == 'adult' }}\"",
+            "value: \"{{ record['age'] >= 18 }}\"",
+            "can_vote: { type: bool, made: { path: can_vote,",
+            "parent_stream: people",
+            "parent_key: key",
+            "cursor_field: changed",
+        ],
+    );
+    let order =
+        ["path: [state]", "type: remove_fields", "path: [can_vote]"].map(|part| start.yaml.find(part));
+    assert!(order.is_sorted(), "{}", start.yaml);
+    for field in ["read_at", "hash", "secret"] {
+        assert!(!start.yaml.contains(&format!("{field}: {{ type")), "{field} is in\n{}", start.yaml);
+    }
+    assert_eq!(lost(&start).len(), 4, "{:#?}", lost(&start));
+    for (line, part) in [
+        (24, "made of the clock"),
+        (25, "calls `hash`"),
+        (26, "made of a partition"),
+        // It would no longer be what the filter looks at.
+        (65, "`record_filter` names it"),
+    ] {
+        names(&start, line, part);
+    }
+}
+
 /// A variable is text: what holds a truth, a number or a list is told to expressions.
 #[test]
 fn what_people_are_asked_for_keeps_its_type() {

@@ -145,7 +145,15 @@ impl Import {
         for key in ["parent_key", "partition_field"] {
             let Some(part) = parent.own(key)? else { continue };
             let Some(text) = self.plain(&part, place) else { continue };
-            let added = added(&given)?.into_iter().filter(|_| key == "parent_key");
+            let mut added = added(&given)?;
+            added.retain(|_| key == "parent_key");
+            // What is made of the records of a collection is theirs; parents that are only listed
+            // have what the side shows.
+            if matches!(items.first(), Some(Item { value: Out::Text(_), .. })) {
+                let told = std::mem::take(&mut self.unmakeable);
+                self.makeable(&given, &mut added)?;
+                self.unmakeable = told;
+            }
             let value = match added.into_iter().find(|one| one.name() == Some(&text)).map(|one| one.what) {
                 // The parent's records have it elsewhere.
                 Some(What::Copy(way)) => Out::List(way.into_iter().map(Out::Text).collect()),
@@ -156,7 +164,7 @@ impl Import {
                     self.notes.lost(part.at, place, instead);
                     return Ok(Vec::new());
                 }
-                Some(What::Again | What::Partition(_)) | None => Out::Text(text),
+                Some(What::Again | What::Partition(_) | What::Made(_)) | None => Out::Text(text),
             };
             items.push(Item::new(part.at, key, value));
         }
@@ -218,10 +226,12 @@ impl Import {
     }
 
     /// Where in a request the partition goes.
+        let made = std::mem::take(&mut self.made);
     fn inject(&mut self, part: &Part<'_>, place: &str) -> Result<Option<Item>, BadRef> {
         let Some(option) = part.own("request_option")? else { return Ok(None) };
         let said = self.option(&option, place)?;
         Ok(said.map(|said| Item::new(option.at, "request_option", said)))
+        self.made = made;
     }
 }
 

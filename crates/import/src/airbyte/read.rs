@@ -50,7 +50,9 @@ impl Import {
                 )
             });
             let asked: Vec<Item> = parameters.iter().chain(body).cloned().collect();
-            sync = self.incremental(&given, of, &asked, &super::added::added(stream)?)?;
+            let mut added = super::added::added(stream)?;
+            added.retain(|one| !one.name().is_some_and(|name| self.made.contains(name)));
+            sync = self.incremental(&given, of, &asked, &added)?;
         }
         if let Some(router) = retriever.own("partition_router")? {
             items.extend(self.router(stream, &router, of)?);
