@@ -21,12 +21,14 @@ mod options;
 mod paging;
 mod paths;
 mod partitions;
+mod values;
+mod forms;
 mod cursor;
 mod added;
+mod made;
 mod fields;
 mod flat;
 mod heads;
-mod made;
 mod grand;
 
 use crate::note::Notes;
@@ -60,13 +62,13 @@ struct Import {
     marks: Vec<grand::Mark>,
     /// Headers of what is being read that say of which partition a request is.
     heads: Vec<heads::Head>,
-}
-
-/// A manifest's read side as a configuration. `file` stands for it in messages,
     /// Fields that cannot be made of the records of the stream being read: where, and why.
     unmakeable: Vec<(At, String)>,
     /// Fields that are made of the records of the stream being read.
     made: BTreeSet<String>,
+}
+
+/// A manifest's read side as a configuration. `file` stands for it in messages,
 /// `name` is what the source is called.
 ///
 /// # Errors
@@ -96,11 +98,11 @@ pub fn airbyte(file: &str, name: &str, yaml: &str) -> Result<Start, ImportError>
         url: String::new(),
         marks: Vec::new(),
         heads: Vec::new(),
+        unmakeable: Vec::new(),
+        made: BTreeSet::new(),
     };
     let (sides, collections) = import.whole(&manifest, &name).map_err(bad)?;
     if collections.is_empty() {
-        unmakeable: Vec::new(),
-        made: BTreeSet::new(),
         return Err(unusable(manifest.at, nothing(file, import.notes)));
     }
     let streams = collections.len();

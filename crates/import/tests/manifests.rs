@@ -316,6 +316,28 @@ fn computed_fields_are_made_of_the_record() {
     }
 }
 
+#[test]
+fn values_that_are_expressions_and_bodies_that_are_one_text_are_taken_over() {
+    let start = import("listed.yaml");
+    says(
+        &start,
+        &[
+            "values: \"${LISTED_SHOPS:-a,b}\"",
+            "values: [\"1\", \"2\", \"3\", \"4\", \"5\", \"6\", \"7\", \"8\", \"9\", \"10\", \"11\", \"12\"]",
+            "values: [open, closed]",
+            "request_body_text: \"shop={{ stream_partition.shop }}&key=${LISTED_KEY:?Key}&from={{ cursor }}\"",
+            "Content-Type: application/x-www-form-urlencoded",
+            // What the manifest says of a body stands.
+            "content-type: text/csv",
+            "request_body_text: \"{ \\\"kind\\\": \\\"{{ stream_partition.kind }}\\\" }\"",
+            "Content-Type: application/json",
+        ],
+    );
+    assert_eq!(start.yaml.to_lowercase().matches("content-type:").count(), 3, "{}", start.yaml);
+    names(&start, 51, "write them out as a list");
+    assert_eq!(lost(&start).len(), 1, "{:#?}", lost(&start));
+}
+
 /// A variable is text: what holds a truth, a number or a list is told to expressions.
 #[test]
 fn what_people_are_asked_for_keeps_its_type() {

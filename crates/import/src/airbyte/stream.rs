@@ -71,6 +71,7 @@ impl Import {
         let mut read = self.read(stream, &retriever, &requester, place.path, &of)?;
         self.head(&mut read);
         read.extend(place.more);
+        super::forms::typed(&mut read);
         let fields = self.fields(stream, &records, &added, &side, &of)?;
         let mut ours = vec![Item::new(records.key_at, "primary_key", key_out(&records.key))];
         ours.extend(self.transformations(stream, &added)?);
