@@ -22,6 +22,7 @@ mod paging;
 mod paths;
 mod partitions;
 mod values;
+mod dynamic;
 mod forms;
 mod cursor;
 mod added;
@@ -129,6 +130,7 @@ impl Import {
         if let Some(spec) = manifest.own("spec")? {
             self.known(&spec, "`spec`", keys::SPEC);
         }
+        self.dynamic(manifest)?;
         spec::read(manifest, &mut self.variables)?;
         let mut sides = Sides::new(name);
         let mut collections: Vec<Item> = Vec::new();

@@ -338,6 +338,21 @@ fn values_that_are_expressions_and_bodies_that_are_one_text_are_taken_over() {
     assert_eq!(lost(&start).len(), 1, "{:#?}", lost(&start));
 }
 
+#[test]
+fn streams_that_are_found_at_run_time_are_named_with_what_to_write_instead() {
+    let start = import("dynamic.yaml");
+    assert_eq!(lost(&start).len(), 3, "{:#?}", lost(&start));
+    for (line, part) in [
+        (18, "`ParametrizedComponentsResolver` of `dynamic_streams` `tables`"),
+        (18, "`list_of_parameters_for_stream`, 2 here"),
+        (27, "what people chose in `config`"),
+        (33, "what the side answers"),
+    ] {
+        names(&start, line, part);
+    }
+    says(&start, &["\n  rows:\n"]);
+}
+
 /// A variable is text: what holds a truth, a number or a list is told to expressions.
 #[test]
 fn what_people_are_asked_for_keeps_its_type() {
