@@ -7,7 +7,7 @@ use crate::places;
 use crate::problem::{Problems, listed};
 use crate::section::{self, Section};
 use crate::types::{Retry, Side};
-use hms_sync_http::spec::{HttpSpec, Secrets};
+use hms_sync_http::spec::{AddedField, FieldPath, HttpSpec, PathPattern, Secrets, Template};
 use hms_sync_http::{HttpConnector, SpecError, SubscriberConnector};
 use hms_sync_model::{SideName, VecMap};
 use std::collections::BTreeMap;
@@ -17,6 +17,20 @@ pub(crate) const MAX_SIDES: usize = 64;
 
 /// The kinds of connector, and whether what they reach is only told.
 const CONNECTORS: &[(&str, bool)] = &[("http", false), ("subscriber", true)];
+
+/// What is wrong with a pattern of paths, as `api_budget` has them.
+pub fn wrong_pattern(text: &str) -> Option<String> {
+    PathPattern::try_new(text).err()
+}
+
+/// What is wrong with the value of a field that `transformations` add.
+pub fn wrong_value(text: &str) -> Option<String> {
+    let value = match Template::try_new(text) {
+        Ok(value) => value,
+        Err(why) => return Some(why.to_string()),
+    };
+    AddedField { path: FieldPath::member("it"), value }.check().err()
+}
 
 /// What is known of a side when it has been read: its name at least.
 pub(crate) struct Read {

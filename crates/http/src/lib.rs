@@ -22,6 +22,7 @@ mod decode;
 mod deleted;
 mod deletions;
 mod key;
+mod transform;
 mod select;
 mod stamp;
 mod link;

@@ -106,6 +106,7 @@ impl Lookup {
         let (all, mut found) = (records.len(), Vec::new());
         for record in records {
             if carries(&record, identity) {
+                let record = lens.made(record).map_err(|why| broken(format!("a record found {why}")))?;
                 let id = lens.id(&record).map_err(|why| broken(format!("a record found {why}")))?;
                 found.push(lens.observe(id, record, tagged));
             }
@@ -127,7 +128,8 @@ fn one(lens: &Lens, ask: &Ask, json: &Json) -> Option<Json> {
         Some(path) => path.get(json)?,
         None => json,
     };
-    (record.is_object() && lens.id(record).is_ok()).then(|| record.clone())
+    let has_id = |record: &Json| lens.made(record.clone()).is_ok_and(|record| lens.id(&record).is_ok());
+    (record.is_object() && has_id(record)).then(|| record.clone())
 }
 
 /// Whether a record shows this identity, as far as it shows it at all. Upper and

@@ -35,6 +35,7 @@ pub(crate) async fn fetch(
         }
         None => json,
     };
+    let record = lens.made(record).map_err(|why| broken(format!("the record {why}")))?;
     let found = lens.id(&record).map_err(|why| broken(format!("the record {why}")))?;
     if found != id {
         return Err(broken(format!("the answer is another record, {:.60}", found.as_str())));

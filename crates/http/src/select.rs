@@ -7,6 +7,7 @@ use crate::key::RecordKey;
 use crate::read;
 use crate::spec::{FieldPath, HttpCollection, VersionTag};
 use crate::stamp::{Scale, Stamp};
+use crate::transform::Transform;
 use crate::wire::Answer;
 use hms_sync_connector::{Content, Observation};
 use hms_sync_model::{NativeId, Tag};
@@ -140,6 +141,8 @@ pub(crate) struct Lens {
     pub(crate) modified: Option<Scale>,
     /// Which records say that they are gone.
     pub(crate) deleted: Option<Deleted>,
+    /// What is made of a record before it is looked at.
+    transform: Option<Transform>,
 }
 
 /// Where versions are, and what they look like.
@@ -200,12 +203,29 @@ impl Lens {
         let deleted = spec.deleted_when.as_ref().map(Deleted::new).transpose();
         let deleted = deleted.map_err(|why| bad("deleted_when", why))?;
         let record_key = RecordKey::new(&spec.primary_key).map_err(|why| bad("primary_key", why))?;
-        Ok(Self { key: record_key, tag, modified: read::modified(spec), deleted })
+        let transform = Transform::new(&spec.transformations).map_err(|why| bad("transformations", why))?;
+        Ok(Self { key: record_key, tag, modified: read::modified(spec), deleted, transform })
     }
 
     /// For records of which only the key counts.
     pub(crate) fn plain(key: RecordKey) -> Self {
-        Self { key, tag: TagFrom::nowhere(), modified: None, deleted: None }
+        Self { key, tag: TagFrom::nowhere(), modified: None, deleted: None, transform: None }
+    }
+
+    /// A record as it came, made ready to be looked at; the error is a part of a line for people.
+    pub(crate) fn made(&self, mut record: Json) -> Result<Json, String> {
+        if let Some(transform) = &self.transform {
+            transform.apply(&mut record, true)?;
+        }
+        Ok(record)
+    }
+
+    /// The same where it may not be whole: nothing is made of what may be missing.
+    pub(crate) fn partly(&self, mut record: Json) -> Result<Json, String> {
+        if let Some(transform) = &self.transform {
+            transform.apply(&mut record, false)?;
+        }
+        Ok(record)
     }
 
     /// The record's id; the error is a part of a line for people.

@@ -16,9 +16,11 @@ mod key;
 mod network;
 mod paginator;
 mod partition;
+mod pattern;
 mod precondition;
 mod read;
 mod text;
+mod transform;
 mod tree;
 mod webhook;
 mod write;
@@ -38,6 +40,7 @@ pub use key::PrimaryKey;
 pub use network::{Network, TlsSpec, TlsVersion};
 pub use paginator::{CursorPaginator, Paginator};
 pub use partition::{ListRouter, ParentSpec, ParentStream, PartitionRouter, SubstreamRouter};
+pub use pattern::PathPattern;
 pub use precondition::{Precondition, VersionTag};
 pub use read::{
     CursorFrom, DeletedField, DeletedWhen, FetchSpec, IncrementalKind, IncrementalSync, LookupSpec, OnEmpty,
@@ -45,6 +48,7 @@ pub use read::{
 };
 pub(crate) use text::OURS;
 pub use text::{BaseUrl, FieldPath, Headers, InvalidUrl, Size, Span, Template};
+pub use transform::{AddedField, Transformation};
 pub use tree::Tree;
 pub use webhook::{
     Algorithm, CallSpec, Challenge, Encoding, EventType, Payload, Place, Secrets, Signature, SubscribeSpec,
@@ -155,6 +159,10 @@ pub struct HttpCollection {
     /// that does.
     #[serde(default)]
     pub error_handler: Option<ErrorHandler>,
+    /// What is made of each record that is read, in this order, before anything else looks at it:
+    /// fields that are computed, fields that are taken out. Default: nothing.
+    #[serde(default)]
+    pub transformations: Vec<Transformation>,
     /// How records are listed.
     #[serde(default)]
     pub read: Option<ReadSpec>,
@@ -216,6 +224,7 @@ impl Default for HttpCollection {
             deletions: None,
             idempotency_key: None,
             error_handler: None,
+            transformations: Vec::new(),
             read: None,
             fetch: None,
             lookup: None,
@@ -251,7 +260,7 @@ impl HttpCollection {
     }
 
     /// Where in a record something lies that is read here: its id, its version, when it was
-    /// changed, whether it is gone.
+    /// changed, whether it is gone; and what is made there.
     pub fn own_paths(&self) -> impl Iterator<Item = &FieldPath> {
         let cursor = self.read.as_ref().and_then(|read| read.incremental_sync.as_ref());
         let gone = match &self.deleted_when {
@@ -261,7 +270,8 @@ impl HttpCollection {
         let tag = self.version_tag.as_ref().and_then(|tag| tag.field.as_ref());
         let cursor = cursor.and_then(|sync| sync.cursor_field.as_ref());
         let others = [tag, self.modified.as_ref(), cursor, gone];
-        self.primary_key.paths().iter().chain(others.into_iter().flatten())
+        let made = self.transformations.iter().flat_map(Transformation::made);
+        self.primary_key.paths().iter().chain(others.into_iter().flatten()).chain(made)
     }
 
     /// The request that makes a record.

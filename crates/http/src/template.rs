@@ -187,13 +187,35 @@ impl Compiled {
         Self::new(source, known, environment)
     }
 
-    fn new(source: &str, known: &[&str], mut env: Environment<'static>) -> Result<Self, TemplateError> {
+    /// Text made of a record: what is not there is nothing.
+    pub(crate) fn lenient(source: &str, known: &[&str]) -> Result<Self, TemplateError> {
+        let mut environment = Environment::new();
+        environment.set_formatter(|out, state, value| {
+            if value.is_undefined() || value.is_none() {
+                return Ok(());
+            }
+            small(value, PARTS_MAX)?;
+            minijinja::escape_formatter(out, state, value)
+        });
+        Self::with(source, known, environment, UndefinedBehavior::Chainable)
+    }
+
+    fn new(source: &str, known: &[&str], env: Environment<'static>) -> Result<Self, TemplateError> {
+        Self::with(source, known, env, UndefinedBehavior::Strict)
+    }
+
+    fn with(
+        source: &str,
+        known: &[&str],
+        mut env: Environment<'static>,
+        missing: UndefinedBehavior,
+    ) -> Result<Self, TemplateError> {
         if is_plain(source) {
             return Ok(Self::Plain(source.to_owned()));
         }
         bounded(source)?;
         env.set_fuel(Some(FUEL));
-        env.set_undefined_behavior(UndefinedBehavior::Strict);
+        env.set_undefined_behavior(missing);
         env.set_unknown_method_callback(methods::of);
         hms_sync_bounds::teach(&mut env);
         if let Err(why) = env.add_template_owned(NAME, hms_sync_bounds::template(source).text) {

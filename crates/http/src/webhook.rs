@@ -248,6 +248,12 @@ impl Hook {
     }
 
     fn take(&self, lens: &Lens, record: Json, deleted: bool, delivery: &mut Delivery) -> Result<(), String> {
+        let bare = record.as_object().is_some_and(|members| members.len() <= lens.key.len());
+        let record = if self.payload == Payload::Whole && !deleted && !bare {
+            lens.made(record)?
+        } else {
+            lens.partly(record)?
+        };
         let id = match (self.payload, &record) {
             // A hint may be the bare id.
             (Payload::Hint, Json::String(_) | Json::Number(_)) if lens.key.alone().is_some() => {
@@ -260,7 +266,7 @@ impl Hook {
             delivery.records.push(Observation { id, tag: None, modified: None, content: Content::Gone });
             return Ok(());
         }
-        match self.content(lens, record, deleted) {
+        match self.content(record, deleted || bare) {
             None => delivery.hints.push(id),
             Some((record, partial)) => delivery.records.push(observation(lens, id, record, partial)),
         }
@@ -269,11 +275,10 @@ impl Hook {
 
     /// Nothing for a record that is only named. That it was deleted is not
     /// believed either: it is read, and what is gone is gone.
-    fn content(&self, lens: &Lens, record: Json, deleted: bool) -> Option<(Json, bool)> {
-        let bare = record.as_object().is_some_and(|members| members.len() <= lens.key.len());
+    fn content(&self, record: Json, named: bool) -> Option<(Json, bool)> {
         match self.payload {
             Payload::Hint => None,
-            _ if deleted || bare => None,
+            _ if named => None,
             Payload::Whole => Some((record, false)),
             Payload::Partial => Some((record, true)),
         }

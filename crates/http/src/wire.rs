@@ -193,7 +193,7 @@ impl Wire {
         request: reqwest::Request,
         own: Option<&Verdicts>,
     ) -> Result<Answer, Lost> {
-        let permit = self.budget.leave(urgency, request.method()).await.map_err(|wait| {
+        let permit = self.budget.leave(urgency, &request).await.map_err(|wait| {
             let shown = humantime::format_duration(Duration::from_secs(wait.as_secs().max(1)));
             Lost::Held(format!("{} takes no more requests for {shown}", self.base), wait)
         })?;

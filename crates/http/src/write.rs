@@ -254,6 +254,8 @@ impl Put {
             Some(path) => path.take(json),
             None => Some(json),
         });
+        // It may show less than there is: nothing is made of what may be missing.
+        let record = record.and_then(|record| lens.partly(record).ok());
         let shown = record.as_ref().and_then(|record| lens.id(record).ok());
         let elsewhere = || match lens.key.alone() {
             Some(_) => from_location(answer),

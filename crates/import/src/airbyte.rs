@@ -21,8 +21,12 @@ mod options;
 mod paging;
 mod paths;
 mod partitions;
+mod values;
+mod dynamic;
+mod forms;
 mod cursor;
 mod added;
+mod made;
 mod fields;
 mod flat;
 mod heads;
@@ -59,6 +63,10 @@ struct Import {
     marks: Vec<grand::Mark>,
     /// Headers of what is being read that say of which partition a request is.
     heads: Vec<heads::Head>,
+    /// Fields that cannot be made of the records of the stream being read: where, and why.
+    unmakeable: Vec<(At, String)>,
+    /// Fields that are made of the records of the stream being read.
+    made: BTreeSet<String>,
 }
 
 /// A manifest's read side as a configuration. `file` stands for it in messages,
@@ -91,6 +99,8 @@ pub fn airbyte(file: &str, name: &str, yaml: &str) -> Result<Start, ImportError>
         url: String::new(),
         marks: Vec::new(),
         heads: Vec::new(),
+        unmakeable: Vec::new(),
+        made: BTreeSet::new(),
     };
     let (sides, collections) = import.whole(&manifest, &name).map_err(bad)?;
     if collections.is_empty() {
@@ -120,6 +130,7 @@ impl Import {
         if let Some(spec) = manifest.own("spec")? {
             self.known(&spec, "`spec`", keys::SPEC);
         }
+        self.dynamic(manifest)?;
         spec::read(manifest, &mut self.variables)?;
         let mut sides = Sides::new(name);
         let mut collections: Vec<Item> = Vec::new();

@@ -11,7 +11,7 @@ const MAX_ROUNDS: usize = 400;
 /// Keys without which there is no configuration: what is wrong with them is not
 /// put right by leaving them out.
 /// So are conditions: what is meant for some answers must not come to hold for all.
-const NEEDED: [&str; 12] = [
+const NEEDED: [&str; 15] = [
     "sync",
     "sides",
     "collections",
@@ -24,6 +24,9 @@ const NEEDED: [&str; 12] = [
     "error_message_contains",
     "matchers",
     "method",
+    "url_path_pattern",
+    "params",
+    "headers",
 ];
 
 /// The side that is written for people to fill in.
@@ -119,6 +122,13 @@ fn way_of(problem: &Problem, stands: &[Stand], items: &[Item]) -> Option<Vec<usi
     // What is needed cannot go: then what it stands in goes.
     while let Some(key) = key_at(items, &way) {
         let named = way.len() == 2 && way.first() != Some(&0) && key != STUB;
+        // Without its only matcher a policy would be for all requests.
+        let of_matchers =
+            way.split_last().and_then(|(_, outer)| key_at(items, outer)).is_some_and(|key| key == "matchers");
+        if of_matchers {
+            way.pop();
+            continue;
+        }
         if named || (way.len() > 2 && !NEEDED.contains(&key.as_str())) {
             return Some(way);
         }

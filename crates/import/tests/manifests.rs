@@ -271,6 +271,88 @@ fn added_fields_are_read_where_they_come_from() {
     }
 }
 
+/// What `AddFields` computes of a record is made by `transformations`, in the manifest's order.
+#[test]
+fn computed_fields_are_made_of_the_record() {
+    let start = import("made.yaml");
+    says(
+        &start,
+        &[
+            "primary_key: [key]",
+            "record_field: [town_name]",
+            // The partition is where the record carries it.
+            "path: [key]\n                value: \"{{ record.town_name }}-{{ record['no'] }}\"",
+            "value: \"{{ record['first'] ~ ' ' ~ record.get('last', '')|upper }}\"",
+            "value: \"${MADE_ACCOUNT:?Account}\"",
+            "path: [meta, tags]",
+            "value: \"{{ record['state'] | lower }}\"",
+            // A copy of what is made is made in its turn.
+            "path: [same]\n                value: \"{{ record.name }}\"",
+            "type: remove_fields\n            field_pointers:\n",
+            "- [meta, secret]\n",
+            "condition: \"{{ record['kind'] == 'adult' }}\"",
+            "value: \"{{ record['age'] >= 18 }}\"",
+            "can_vote: { type: bool, made: { path: can_vote,",
+            "parent_stream: people",
+            "parent_key: key",
+            "cursor_field: changed",
+        ],
+    );
+    let order =
+        ["path: [state]", "type: remove_fields", "path: [can_vote]"].map(|part| start.yaml.find(part));
+    assert!(order.is_sorted(), "{}", start.yaml);
+    for field in ["read_at", "hash", "secret"] {
+        assert!(!start.yaml.contains(&format!("{field}: {{ type")), "{field} is in\n{}", start.yaml);
+    }
+    assert_eq!(lost(&start).len(), 4, "{:#?}", lost(&start));
+    for (line, part) in [
+        (24, "made of the clock"),
+        (25, "calls `hash`"),
+        (26, "made of a partition"),
+        // It would no longer be what the filter looks at.
+        (65, "`record_filter` names it"),
+    ] {
+        names(&start, line, part);
+    }
+}
+
+#[test]
+fn values_that_are_expressions_and_bodies_that_are_one_text_are_taken_over() {
+    let start = import("listed.yaml");
+    says(
+        &start,
+        &[
+            "values: \"${LISTED_SHOPS:-a,b}\"",
+            "values: [\"1\", \"2\", \"3\", \"4\", \"5\", \"6\", \"7\", \"8\", \"9\", \"10\", \"11\", \"12\"]",
+            "values: [open, closed]",
+            "request_body_text: \"shop={{ stream_partition.shop }}&key=${LISTED_KEY:?Key}&from={{ cursor }}\"",
+            "Content-Type: application/x-www-form-urlencoded",
+            // What the manifest says of a body stands.
+            "content-type: text/csv",
+            "request_body_text: \"{ \\\"kind\\\": \\\"{{ stream_partition.kind }}\\\" }\"",
+            "Content-Type: application/json",
+        ],
+    );
+    assert_eq!(start.yaml.to_lowercase().matches("content-type:").count(), 3, "{}", start.yaml);
+    names(&start, 51, "write them out as a list");
+    assert_eq!(lost(&start).len(), 1, "{:#?}", lost(&start));
+}
+
+#[test]
+fn streams_that_are_found_at_run_time_are_named_with_what_to_write_instead() {
+    let start = import("dynamic.yaml");
+    assert_eq!(lost(&start).len(), 3, "{:#?}", lost(&start));
+    for (line, part) in [
+        (18, "`ParametrizedComponentsResolver` of `dynamic_streams` `tables`"),
+        (18, "`list_of_parameters_for_stream`, 2 here"),
+        (27, "what people chose in `config`"),
+        (33, "what the side answers"),
+    ] {
+        names(&start, line, part);
+    }
+    says(&start, &["\n  rows:\n"]);
+}
+
 /// A variable is text: what holds a truth, a number or a list is told to expressions.
 #[test]
 fn what_people_are_asked_for_keeps_its_type() {
@@ -483,7 +565,7 @@ fn what_would_mean_something_else_with_us_is_left_out_whole() {
         (27, "its login is no `POST`"),
         (36, "Base64"),
         (44, "grant_type: password"),
-        (53, "`method` alone"),
+        (53, "its `weight`"),
     ] {
         names(&start, line, part);
     }
@@ -496,6 +578,40 @@ fn what_would_mean_something_else_with_us_is_left_out_whole() {
         );
     }
     says(&start, &["limit: 10"]);
+}
+
+#[test]
+fn budgets_are_for_the_requests_that_they_name() {
+    let start = import("budgets.yaml");
+    assert_eq!(lost(&start).len(), 1, "{:#?}", lost(&start));
+    // No look-around in our patterns: the policy goes with it, and is made to hold for nothing else.
+    names(&start, 34, "look-around");
+    let sides = start.yaml.split_once("collections:").unwrap().0;
+    let (first, second) = sides.split_once("\n  budgets_2:").unwrap();
+    for (side, there, not_there) in [
+        (
+            first,
+            &[
+                "url_path_pattern: \"^/v2/search/[a-z]{1,9}$\"",
+                "expand: all",
+                "X-Tier: bulk",
+                "limit: 10\n",
+                "limit: 100\n",
+            ][..],
+            &["url_base", "limit: 20\n", "limit: 30\n"][..],
+        ),
+        (second, &["limit: 20\n", "limit: 100\n"], &["url_base", "limit: 10\n", "limit: 30\n", "X-Tier"]),
+    ] {
+        for part in there {
+            assert!(side.contains(part), "{part} is not in\n{side}");
+        }
+        for part in not_there {
+            assert!(!side.contains(part), "{part} is in\n{side}");
+        }
+        // Airbyte counts a request by the first policy that is for it.
+        let count = side.matches("type: moving_window").count() - 1;
+        assert_eq!(side.matches("type: unlimited").count(), count, "{side}");
+    }
 }
 
 #[test]

@@ -103,6 +103,15 @@ impl<'l> Taken<'l> {
     /// The error makes the whole page worthless.
     fn add(&mut self, index: usize, record: Json) -> Result<(), String> {
         let since = self.listing.since.as_ref();
+        let record = match self.lens.made(record) {
+            Ok(record) => record,
+            Err(why) => {
+                self.facts.ids.push(None);
+                self.facts.stamps.extend(since.map(|_| None));
+                self.unreadable(index, &why);
+                return Ok(());
+            }
+        };
         if let Some(why) = since.and_then(|since| since.scale.misfit(&record)) {
             return Err(why);
         }

@@ -1,8 +1,9 @@
 //! How many requests a side takes.
 
-use super::Span;
+use super::{Headers, PathPattern, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// How many requests a side takes, for everything that is asked of it together.
 /// Writes go first, then what is needed to write, then polls, then full listings.
@@ -90,10 +91,25 @@ pub struct Rate {
     pub interval: Span,
 }
 
-/// Which requests a policy is for.
+/// Which requests a policy is for: those of which all of it is true.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestMatcher {
-    /// Those of this method.
-    pub method: String,
+    /// Those of this method. Default: of any.
+    #[serde(default)]
+    #[schemars(example = &"GET")]
+    pub method: Option<String>,
+    /// Those in whose path this regular expression is found: the path of the whole URL, as it
+    /// is sent, without a slash at its end. Default: any path.
+    #[serde(default)]
+    #[schemars(example = &"^/api/search$")]
+    pub url_path_pattern: Option<PathPattern>,
+    /// Those with all these parameters behind the `?`. Default: any.
+    #[serde(default)]
+    #[schemars(example = &BTreeMap::from([("expand", "all")]))]
+    pub params: BTreeMap<String, String>,
+    /// Those with all these headers. Default: any.
+    #[serde(default)]
+    #[schemars(example = &BTreeMap::from([("X-Tier", "bulk")]))]
+    pub headers: Headers,
 }

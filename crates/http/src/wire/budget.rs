@@ -6,10 +6,14 @@
 //! side heard it in between, so by the side's own count no window ever has more, however
 //! long the ways are.
 
+mod matcher;
+
 use crate::error::SpecError;
-use crate::spec::{ApiBudget, CallRatePolicy, RequestMatcher};
+use crate::spec::{ApiBudget, CallRatePolicy};
 use crate::wire::wait;
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName};
+use matcher::Matcher;
+use reqwest::Request;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -39,7 +43,7 @@ pub(crate) struct Budget {
     changed: Notify,
     /// Whether there is any to keep.
     kept: bool,
-    rules: Vec<(Vec<Method>, Vec<usize>)>,
+    rules: Vec<(Vec<Matcher>, Vec<usize>)>,
     reset: Option<HeaderName>,
     remaining: Option<HeaderName>,
     hit: Vec<u16>,
@@ -160,7 +164,9 @@ impl Budget {
                 }
                 CallRatePolicy::Unlimited { matchers } => matchers,
             };
-            rules.push((methods(&key("matchers"), matchers)?, (from..windows.len()).collect()));
+            let matchers: Result<Vec<_>, _> =
+                matchers.iter().map(|one| Matcher::new(&key("matchers"), one)).collect();
+            rules.push((matchers?, (from..windows.len()).collect()));
         }
         if windows.len() > 64 {
             return Err(SpecError::new("api_budget.policies", "has more than 64 rates"));
@@ -184,11 +190,11 @@ impl Budget {
     }
 
     /// Waits for leave to send. The error is how long that would take, where it is long.
-    pub(crate) async fn leave(&self, urgency: Urgency, method: &Method) -> Result<Permit<'_>, Duration> {
+    pub(crate) async fn leave(&self, urgency: Urgency, request: &Request) -> Result<Permit<'_>, Duration> {
         if !self.kept {
             return Ok(Permit { budget: self, windows: 0 });
         }
-        let windows = self.windows_of(method);
+        let windows = self.windows_of(request);
         let ticket = self.ticket(urgency, windows);
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -289,10 +295,10 @@ impl Budget {
         wait::until(text, wait::clock(headers)).map(wait::clamped)
     }
 
-    fn windows_of(&self, method: &Method) -> u64 {
+    fn windows_of(&self, request: &Request) -> u64 {
         let mut all = 0;
-        for (methods, windows) in &self.rules {
-            if !methods.is_empty() && !methods.contains(method) {
+        for (matchers, windows) in &self.rules {
+            if !matchers.is_empty() && !matchers.iter().any(|matcher| matcher.takes(request)) {
                 continue;
             }
             if windows.is_empty() {
@@ -329,16 +335,4 @@ fn window(key: String, limit: u32, period: Duration, fixed: bool) -> Result<Wind
         return Err(SpecError::new(key, "must be 1 at least, in a time longer than nothing"));
     }
     Ok(Window::new(limit, period, fixed))
-}
-
-fn methods(key: &str, matchers: &[RequestMatcher]) -> Result<Vec<Method>, SpecError> {
-    let method = |matcher: &RequestMatcher| match matcher.method.to_ascii_uppercase().as_str() {
-        "GET" => Ok(Method::GET),
-        "POST" => Ok(Method::POST),
-        "PUT" => Ok(Method::PUT),
-        "PATCH" => Ok(Method::PATCH),
-        "DELETE" => Ok(Method::DELETE),
-        _ => Err(SpecError::new(key, format!("`{:.20}` is no method", matcher.method))),
-    };
-    matchers.iter().map(method).collect()
 }

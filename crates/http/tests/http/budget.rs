@@ -9,6 +9,7 @@ use hms_sync_connector::{Connector, ReadError, Shaped, Target, WriteRequest};
 use hms_sync_http::HttpConnector;
 use hms_sync_model::Outcome;
 use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -192,12 +193,56 @@ async fn policies_are_for_the_methods_they_name() {
             "`FLY` is no method",
         ),
         (
-            json!({ "type": "unlimited", "matchers": [{ "url_path_pattern": "/x" }] }),
-            "unknown field `url_path_pattern`",
+            json!({ "type": "unlimited", "matchers": [{ "url_path_pattern": "/x(?=y)" }] }),
+            "the pattern cannot be used: look-around",
         ),
     ] {
         let side = json!({ "url": url, "api_budget": { "policies": [policy] } });
         let why = try_connector(&side, &json!({ "read": { "path": "/p" } })).unwrap_err();
         assert!(why.contains(told), "{why}");
+    }
+}
+
+/// What came, by method and path.
+async fn counting() -> (String, Arc<Mutex<BTreeMap<String, usize>>>) {
+    type Counts = Arc<Mutex<BTreeMap<String, usize>>>;
+    async fn handle(State(counts): State<Counts>, request: Request) -> &'static str {
+        let what = format!("{} {}", request.method(), request.uri().path());
+        *counts.lock().unwrap().entry(what).or_default() += 1;
+        if request.uri().path().contains("search") { "[]" } else { "{\"id\":1}" }
+    }
+    let counts = Counts::default();
+    let url = serve(Router::new().fallback(handle).with_state(Arc::clone(&counts))).await;
+    (url, counts)
+}
+
+/// Listings and writes are both `POST`: only what the matcher says tells them apart.
+#[tokio::test]
+async fn policies_are_for_the_paths_parameters_and_headers_they_name() {
+    for (matcher, held) in [
+        (json!({ "url_path_pattern": "^/v1/search$" }), true),
+        (json!({ "method": "POST", "params": { "kind": "all" } }), true),
+        (json!({ "headers": { "X-Tier": "bulk" } }), true),
+        (json!({ "url_path_pattern": "^/search$" }), false),
+        (json!({ "url_path_pattern": "search", "params": { "kind": "some" } }), false),
+    ] {
+        let (url, counts) = counting().await;
+        let side = json!({ "url": format!("{url}/v1"), "api_budget": { "policies": [
+            { "type": "moving_window", "rates": [{ "limit": 1, "interval": "1h" }], "matchers": [matcher] },
+        ] } });
+        let read = json!({ "path": "/search", "http_method": "POST", "request_parameters": { "kind": "all" },
+            "request_headers": { "X-Tier": "bulk" } });
+        let create = json!({ "method": "POST", "path": "/things" });
+        let connector = connector(&side, &json!({ "read": read, "create": create }));
+        for _ in 0..5 {
+            assert!(matches!(write(&connector).await, Outcome::Applied(_)), "{matcher}");
+        }
+        first(&connector).await.unwrap();
+        let again = first(&connector).await;
+        assert_eq!(matches!(again, Err(ReadError::Later { .. })), held, "{matcher}: {again:?}");
+        assert!(matches!(write(&connector).await, Outcome::Applied(_)), "{matcher}");
+        let counts = counts.lock().unwrap();
+        assert_eq!(counts["POST /v1/things"], 6, "{matcher}");
+        assert_eq!(counts["POST /v1/search"], if held { 1 } else { 2 }, "{matcher}");
     }
 }

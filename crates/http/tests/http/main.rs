@@ -20,6 +20,7 @@ mod attacks;
 mod parrot;
 mod promises;
 mod reading;
+mod transformations;
 mod paginators;
 mod incremental;
 mod partitions;

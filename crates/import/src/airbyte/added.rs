@@ -1,5 +1,5 @@
 //! `AddFields`: what is copied within a record is read where it comes from, the partition is
-//! what `record_field` puts there, and what is computed has no place on the side.
+//! what `record_field` puts there, and what is computed of the record is made by `transformations`.
 
 use super::partitions::fields_of;
 use super::refs::{BadRef, Part};
@@ -13,6 +13,10 @@ pub(super) struct Added<'m> {
     pub(super) what: What,
     /// Its definition.
     pub(super) of: Part<'m>,
+    /// Under which condition, if under any.
+    pub(super) condition: Option<Part<'m>>,
+    /// The transformation that it is of.
+    pub(super) step: usize,
 }
 
 /// What is added.
@@ -26,6 +30,8 @@ pub(super) enum What {
     Again,
     /// Anything else.
     Computed,
+    /// The same, where it can be made of the record: a template of ours.
+    Made(String),
 }
 
 impl Added<'_> {
@@ -43,11 +49,13 @@ pub(super) fn added<'m>(stream: &Part<'m>) -> Result<Vec<Added<'m>>, BadRef> {
     let routed = fields_of(stream)?;
     let all = stream.get("transformations")?.map(|list| list.elements()).transpose()?.flatten();
     let mut found = Vec::new();
-    for one in all.unwrap_or_default() {
+    for (step, one) in all.unwrap_or_default().into_iter().enumerate() {
         if one.kind()? != "AddFields" {
             continue;
         }
-        let always = one.own("condition")?.is_none();
+        let condition =
+            one.own("condition")?.filter(|given| given.text().is_none_or(|text| !text.is_empty()));
+        let always = condition.is_none();
         let fields = one.own("fields")?.map(|list| list.elements()).transpose()?.flatten();
         for of in fields.unwrap_or_default() {
             let path = of.own("path")?.map(|path| path.elements()).transpose()?.flatten();
@@ -57,7 +65,7 @@ pub(super) fn added<'m>(stream: &Part<'m>) -> Result<Vec<Added<'m>>, BadRef> {
                 What::Copy(_) | What::Partition(_) | What::Computed if !always => What::Again,
                 what => what,
             };
-            found.push(Added { path, what, of });
+            found.push(Added { path, what, of, condition: condition.clone(), step });
         }
     }
     Ok(found)

@@ -41,7 +41,7 @@ impl Import {
                 self.notes.lost(given.at, place, instead);
                 return Ok(None);
             }
-            Some(What::Again) | None => Out::Text(field),
+            Some(What::Again | What::Made(_)) | None => Out::Text(field),
         };
         self.known(given, &place, keys::CURSOR);
         let mut items = vec![Item::new(given.at, "cursor_field", field)];

@@ -2,6 +2,7 @@
 
 use super::added::{Added, What};
 use super::flat::{Flat, lifted};
+use super::made::is_removed;
 use super::refs::{BadRef, Part};
 use super::stream::Records;
 use super::{Import, OTHER};
@@ -120,16 +121,18 @@ impl Import {
             let name = one.path.join(".");
             let is_nested = one.name().is_none();
             let instead = match &one.what {
-                What::Partition(_) => continue,
+                What::Partition(_) | What::Made(_) => continue,
                 What::Copy(_) if !is_nested => continue,
                 What::Again => "left out: what the side writes there is taken as it stands",
                 What::Copy(_) | What::Computed if is_nested => {
                     "left out: the member above it is taken as the side writes it"
                 }
                 What::Copy(_) | What::Computed => {
-                    "left out: it is computed, and in no record of the side; what is made of one field alone, that field's `from` can say"
+                    "left out: it is computed, and in no record of the side; what can be made of a record, `transformations` make"
                 }
             };
+            let why = self.why_not(one).map(|why| format!(" ({why})")).unwrap_or_default();
+            let instead = format!("{instead}{why}");
             self.notes.lost(
                 one.of.at,
                 format!("`AddFields` of `{name}` in `transformations` of {of}"),
@@ -156,7 +159,7 @@ impl Import {
                     let parts = pointer.elements()?.unwrap_or_default();
                     if let [only] = parts.as_slice() {
                         gone.extend(only.text());
-                    } else {
+                    } else if !is_removed(stream, &pointer)? {
                         let instead = "left out: a field is read with all that is in it";
                         self.notes.lost(pointer.at, format!("`RemoveFields` of {of}"), instead);
                     }

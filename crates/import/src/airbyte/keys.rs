@@ -19,6 +19,8 @@ pub(super) const MANIFEST: &[&str] = &[
     "check",
     "definitions",
     "streams",
+    // Named one by one.
+    "dynamic_streams",
     "spec",
     "schemas",
     "metadata",
@@ -141,10 +143,6 @@ pub(super) const INSTEAD: &[(&str, &str)] = &[
     (
         "token_expiry_date_format",
         "left out: how long a token is taken is read in seconds, and a 401 renews it before",
-    ),
-    (
-        "dynamic_streams",
-        "left out: streams that are found at run time; add a collection for each that you need",
     ),
     ("file_uploader", "left out: records are kept in step, files are not fetched"),
     ("config_normalization_rules", "left out: values of the environment are taken as they are"),

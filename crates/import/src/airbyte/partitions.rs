@@ -3,7 +3,8 @@
 use super::added::{What, added};
 use super::errors::listed;
 use super::refs::{BadRef, Part};
-use super::terms::way_into;
+use super::values::Listed;
+use super::words::escaped;
 use super::{Import, keys, slug, texts};
 use crate::out::{Item, Out};
 
@@ -85,22 +86,10 @@ impl Import {
         if let Some(given) = router.own("values")? {
             let given = given.handed().unwrap_or(given);
             if given.elements()?.is_none() {
-                // `{{ config['regions'] }}`: a list that is not known here.
-                let text = given.text().unwrap_or_default();
-                let inside = text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
-                let Some(way) = inside.and_then(|inside| way_into(inside.trim(), "config")) else {
-                    let instead = "left out: its `values` are what people choose: write them out as a list, and name the partition in the request";
-                    self.notes.lost(given.at, place, instead);
+                items.extend(self.listed_for(&given, place));
+                if items.is_empty() {
                     return Ok(items);
-                };
-                let title = "The values that there is a listing for, with commas between them";
-                let variable = self.variables.chosen(&way, title, true);
-                let name = variable.trim_start_matches("${").split([':', '}']).next().unwrap_or_default();
-                let instead = format!(
-                    "its `values` are what people choose: set {name} to them with commas between them, or write them out as a list"
-                );
-                self.notes.chose(given.at, format!("`values` in {place}"), instead);
-                items.push(Item::new(given.at, "values", Out::Text(variable)));
+                }
             } else {
                 items.extend(self.same(&given, place, 0)?.map(|value| Item::new(given.at, "values", value)));
             }
@@ -112,6 +101,34 @@ impl Import {
         }
         items.extend(self.inject(router, place)?);
         Ok(items)
+    }
+
+    /// The values where they are an expression.
+    fn listed_for(&mut self, given: &Part<'_>, place: &str) -> Option<Item> {
+        let text = given.text().unwrap_or_default();
+        let (way, otherwise) = match Listed::read(&text) {
+            Some(Listed::Known(values)) if !values.is_empty() => {
+                let values = values.iter().map(|value| Out::Text(escaped(value))).collect();
+                return Some(Item::new(given.at, "values", Out::List(values)));
+            }
+            Some(Listed::Chosen(way, otherwise)) => (way, otherwise.filter(|text| !text.is_empty())),
+            Some(Listed::Known(_)) | None => {
+                let instead = "left out: its `values` are what people choose: write them out as a list, and name the partition in the request";
+                self.notes.lost(given.at, place, instead);
+                return None;
+            }
+        };
+        let title = "The values that there is a listing for, with commas between them";
+        let variable = match otherwise {
+            Some(otherwise) => self.variables.of(&way, Some(&otherwise)),
+            None => self.variables.chosen(&way, title, true),
+        };
+        let name = variable.trim_start_matches("${").split([':', '}']).next().unwrap_or_default();
+        let instead = format!(
+            "its `values` are what people choose: set {name} to them with commas between them, or write them out as a list"
+        );
+        self.notes.chose(given.at, format!("`values` in {place}"), instead);
+        Some(Item::new(given.at, "values", Out::Text(variable)))
     }
 
     fn parents(&mut self, stream: &Part<'_>, router: &Part<'_>, place: &str) -> Result<Vec<Item>, BadRef> {
@@ -145,7 +162,15 @@ impl Import {
         for key in ["parent_key", "partition_field"] {
             let Some(part) = parent.own(key)? else { continue };
             let Some(text) = self.plain(&part, place) else { continue };
-            let added = added(&given)?.into_iter().filter(|_| key == "parent_key");
+            let mut added = added(&given)?;
+            added.retain(|_| key == "parent_key");
+            // What is made of the records of a collection is theirs; parents that are only listed
+            // have what the side shows.
+            if matches!(items.first(), Some(Item { value: Out::Text(_), .. })) {
+                let told = std::mem::take(&mut self.unmakeable);
+                self.makeable(&given, &mut added)?;
+                self.unmakeable = told;
+            }
             let value = match added.into_iter().find(|one| one.name() == Some(&text)).map(|one| one.what) {
                 // The parent's records have it elsewhere.
                 Some(What::Copy(way)) => Out::List(way.into_iter().map(Out::Text).collect()),
@@ -156,7 +181,7 @@ impl Import {
                     self.notes.lost(part.at, place, instead);
                     return Ok(Vec::new());
                 }
-                Some(What::Again | What::Partition(_)) | None => Out::Text(text),
+                Some(What::Again | What::Partition(_) | What::Made(_)) | None => Out::Text(text),
             };
             items.push(Item::new(part.at, key, value));
         }
@@ -201,15 +226,18 @@ impl Import {
             return Ok(None);
         }
         let above = std::mem::take(&mut self.variables.grandparents);
+        let made = std::mem::take(&mut self.made);
         let child_heads = std::mem::replace(&mut self.heads, heads);
         let mut read = self.read(parent, &retriever, &requester, there.path, &of)?;
         self.head(&mut read);
         self.heads = child_heads;
+        self.made = made;
         if !std::mem::replace(&mut self.variables.grandparents, above).is_empty() {
             self.notes.lost(parent.at, place, "left out: its parent names a key of its own parent's parent");
             return Ok(None);
         }
         read.extend(there.more);
+        super::forms::typed(&mut read);
         // Parents are always listed whole.
         read.retain(|item| {
             !matches!(item.key.as_str(), "incremental_sync" | "poll_interval" | "full_interval")

@@ -50,7 +50,9 @@ impl Import {
                 )
             });
             let asked: Vec<Item> = parameters.iter().chain(body).cloned().collect();
-            sync = self.incremental(&given, of, &asked, &super::added::added(stream)?)?;
+            let mut added = super::added::added(stream)?;
+            added.retain(|one| !one.name().is_some_and(|name| self.made.contains(name)));
+            sync = self.incremental(&given, of, &asked, &added)?;
         }
         if let Some(router) = retriever.own("partition_router")? {
             items.extend(self.router(stream, &router, of)?);
@@ -90,6 +92,9 @@ impl Import {
             },
         };
         let Some((key, given)) = given else { return Ok(None) };
+        if let ("request_body_data", Some(_)) = (key, given.text()) {
+            return Ok(self.one_text(&given, &format!("`{key}` of {of}")));
+        }
         let value = self.same(&given, &format!("`{key}` of {of}"), 0)?;
         Ok(value.filter(|value| !value.is_empty()).map(|value| Item::new(given.at, key, untyped(value))))
     }
@@ -97,12 +102,18 @@ impl Import {
     /// A body that is text.
     fn text_body(&mut self, body: &Part<'_>, of: &str) -> Option<Item> {
         let value = body.own("value").ok()??;
-        match self.variables.say(&value.text()?, &value) {
+        self.one_text(&value, &format!("`request_body` of {of}"))
+    }
+
+    /// A body that a manifest puts together by itself.
+    fn one_text(&mut self, value: &Part<'_>, place: &str) -> Option<Item> {
+        match self.variables.say(&value.text()?, value) {
+            Said::Plain(text) if text.is_empty() => None,
             Said::Plain(text) | Said::Template(text) => {
                 Some(Item::new(value.at, "request_body_text", Out::Text(text)))
             }
             Said::Cannot(why) => {
-                self.notes.lost(value.at, format!("`request_body` of {of}"), format!("left out: {why}"));
+                self.notes.lost(value.at, place, format!("left out: {why}"));
                 None
             }
         }

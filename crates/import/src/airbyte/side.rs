@@ -2,6 +2,7 @@
 //! it takes. Requesters that are the same in all that are one side.
 
 use super::Import;
+use super::budget::budget_at;
 use super::errors::listed;
 use super::heads::Head;
 use super::refs::{BadRef, Part};
@@ -49,9 +50,11 @@ impl Sides {
     }
 
     pub(super) fn items(self) -> Vec<Item> {
-        let more: Vec<Item> = self.budget.into_iter().chain(self.concurrency).collect();
+        let (budget, concurrency) = (self.budget, self.concurrency);
         let with = |mut items: Vec<Item>| {
-            items.extend(more.iter().cloned());
+            let url = super::texts(&items, "url").concat();
+            items.extend(budget.as_ref().and_then(|budget| budget_at(budget, &url)));
+            items.extend(concurrency.iter().cloned());
             items
         };
         self.found.into_iter().map(|(name, items)| Item::own(name, Out::Map(with(items)))).collect()

@@ -66,16 +66,17 @@ impl Import {
         let Some(place) = self.side(&requester, &of)? else { return Ok(None) };
         self.url = super::texts(&place.items, "url").concat();
         let side = sides.of(place.items);
-        let added = super::added::added(stream)?;
+        let added = self.added(stream)?;
         let records = self.records(stream, &added, &of)?;
         let mut read = self.read(stream, &retriever, &requester, place.path, &of)?;
         self.head(&mut read);
         read.extend(place.more);
+        super::forms::typed(&mut read);
         let fields = self.fields(stream, &records, &added, &side, &of)?;
-        let ours = Out::Map(vec![
-            Item::new(records.key_at, "primary_key", key_out(&records.key)),
-            Item::new(retriever.at, "read", Out::Map(read)),
-        ]);
+        let mut ours = vec![Item::new(records.key_at, "primary_key", key_out(&records.key))];
+        ours.extend(self.transformations(stream, &added)?);
+        ours.push(Item::new(retriever.at, "read", Out::Map(read)));
+        let ours = Out::Map(ours);
         let between = vec![Item::own(side.clone(), ours), Item::own(OTHER, other(&name, &fields.there()))];
         let collection = vec![
             Item::own(
@@ -113,7 +114,7 @@ impl Import {
                         format!("`{name}` is computed by `AddFields` and in no record; name another");
                     self.notes.lost(key_at, format!("`primary_key` of {of}"), instead);
                 }
-                Some(What::Again | What::Partition(_)) | None => {}
+                Some(What::Again | What::Partition(_) | What::Made(_)) | None => {}
             }
         }
         let (key, names) = if key.is_empty() {

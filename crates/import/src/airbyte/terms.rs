@@ -134,15 +134,18 @@ pub(super) fn unquoted(text: &str) -> &str {
 
 /// The text up to `}}` that is not in quotes, and what is behind.
 pub(super) fn closed(text: &str) -> Option<(&str, &str)> {
-    let mut quote = None;
+    let (mut quote, mut depth) = (None, 0_usize);
     let mut before = ' ';
     for (at, c) in text.char_indices() {
         match (quote, c) {
+            (None, '{') => depth += 1,
+            // `{'a': {}}}}`: the last two are meant.
+            (None, '}') if depth > 0 => {
+                depth -= 1;
+                before = ' ';
+                continue;
+            }
             (None, '}') if before == '}' => {
-                // `{'a': {}}}`: the last two are meant.
-                if text.get(at + 1..).is_some_and(|rest| rest.starts_with('}')) {
-                    continue;
-                }
                 return Some((text.get(..at - 1)?, text.get(at + 1..)?));
             }
             (None, '"' | '\'') => quote = Some(c),

@@ -425,7 +425,7 @@ pub(super) fn argument<'t>(text: &'t str, name: &str) -> Option<&'t str> {
 }
 
 /// A plain `${` stays one.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace("${", "$${")
 }
 

@@ -1,0 +1,264 @@
+//! Records as they are made before anything else looks at them: fields that are computed, and
+//! fields that are taken out. What comes of a record depends on it alone, never on a clock, on
+//! another record or on where it came from, so that one read twice is one and the same.
+
+use crate::formula::{self, Formula, single};
+use crate::select::RECORD_MAX;
+use crate::shape;
+use crate::spec::{AddedField, Expression, FieldPath, Transformation};
+use crate::template::{self, Compiled};
+use minijinja::context;
+use serde_json::Value as Json;
+
+/// The most fields that are made and taken out.
+const FIELDS_MAX: usize = 500;
+
+/// What is made of each record.
+#[derive(Debug)]
+pub(crate) struct Transform(Vec<Step>);
+
+#[derive(Debug)]
+enum Step {
+    Add(Option<Formula>, Vec<(FieldPath, Made)>),
+    Remove(Option<Formula>, Vec<FieldPath>),
+}
+
+/// What a field is made by.
+#[derive(Debug)]
+pub(crate) enum Made {
+    /// A single expression: it keeps its type.
+    Typed(Formula),
+    Text(Compiled),
+}
+
+impl Transform {
+    /// The error says what is wrong.
+    pub(crate) fn new(spec: &[Transformation]) -> Result<Option<Self>, String> {
+        let mut steps = Vec::new();
+        let mut count = 0;
+        for one in spec {
+            steps.push(match one {
+                Transformation::AddFields { fields, condition } => {
+                    count += fields.len();
+                    let fields = fields.iter().map(added).collect::<Result<_, _>>()?;
+                    Step::Add(when(condition.as_ref())?, fields)
+                }
+                Transformation::RemoveFields { field_pointers, condition } => {
+                    count += field_pointers.len();
+                    field_pointers.iter().try_for_each(single_place)?;
+                    Step::Remove(when(condition.as_ref())?, field_pointers.clone())
+                }
+            });
+        }
+        if count > FIELDS_MAX {
+            return Err(format!("has more than {FIELDS_MAX} fields"));
+        }
+        Ok((!steps.is_empty()).then_some(Self(steps)))
+    }
+
+    /// Of a record that is not whole nothing is made: what it is made of may be missing. The
+    /// error is a part of a line for people.
+    pub(crate) fn apply(&self, record: &mut Json, is_whole: bool) -> Result<(), String> {
+        if !record.is_object() {
+            return Ok(());
+        }
+        let mut room = RECORD_MAX;
+        for step in &self.0 {
+            match step {
+                Step::Add(when, fields) if is_whole && holds(when.as_ref(), record)? => {
+                    for (path, made) in fields {
+                        let bad =
+                            |why: String| format!("has no `{path}`, which `transformations` make: {why}");
+                        let value = made.of(record).map_err(bad)?;
+                        let left = room.checked_sub(size(&value));
+                        room = left
+                            .ok_or_else(|| bad(format!("all that is made has {RECORD_MAX} bytes at most")))?;
+                        shape::put(record, path.parts(), value);
+                    }
+                }
+                Step::Remove(when, fields) if holds(when.as_ref(), record)? => {
+                    fields.iter().for_each(|path| remove(record, path));
+                }
+                Step::Add(..) | Step::Remove(..) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Made {
+    fn of(&self, record: &Json) -> Result<Json, String> {
+        match self {
+            Self::Typed(formula) => {
+                let with = context! { record => formula::value(record) };
+                formula::json(&formula.of(&with).map_err(|e| e.to_string())?)
+            }
+            Self::Text(text) => {
+                let with = context! { record => template::value(record) };
+                Ok(Json::String(text.fill(&with).map_err(|e| e.to_string())?.into_owned()))
+            }
+        }
+    }
+}
+
+/// A field, and what it is made by; the error says what is wrong.
+pub(crate) fn added(spec: &AddedField) -> Result<(FieldPath, Made), String> {
+    single_place(&spec.path)?;
+    let text = spec.value.as_str();
+    let made = match single(text) {
+        Some(_) => Formula::new(text, &["record"]).map(Made::Typed),
+        None => Compiled::lenient(text, &["record"]).map(Made::Text),
+    };
+    Ok((spec.path.clone(), made.map_err(|why| format!("`{}`: {why}", spec.path))?))
+}
+
+fn when(condition: Option<&Expression>) -> Result<Option<Formula>, String> {
+    condition.map(|text| Formula::new(text.as_str(), &["record"]).map_err(|e| e.to_string())).transpose()
+}
+
+fn single_place(path: &FieldPath) -> Result<(), String> {
+    if path.is_empty() || path.has_wildcard() {
+        return Err(format!("`{path}` names no single field"));
+    }
+    Ok(())
+}
+
+fn holds(when: Option<&Formula>, record: &Json) -> Result<bool, String> {
+    let Some(formula) = when else { return Ok(true) };
+    let with = context! { record => formula::value(record) };
+    formula.is_true(&with).map_err(|e| format!("cannot be told by a `condition` of `transformations`: {e}"))
+}
+
+/// About how many bytes it has.
+fn size(json: &Json) -> usize {
+    match json {
+        Json::Null | Json::Bool(_) | Json::Number(_) => 8,
+        Json::String(text) => text.len(),
+        Json::Array(_) | Json::Object(_) => serde_json::to_vec(json).map_or(usize::MAX, |bytes| bytes.len()),
+    }
+}
+
+fn remove(record: &mut Json, path: &FieldPath) {
+    let parts: Vec<&str> = path.parts().collect();
+    let Some((last, outer)) = parts.split_last() else { return };
+    let place = outer.iter().try_fold(record, |value, part| match value {
+        Json::Object(members) => members.get_mut(*part),
+        Json::Array(elements) => elements.get_mut(part.parse::<usize>().ok()?),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => None,
+    });
+    if let Some(Json::Object(members)) = place {
+        members.remove(*last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::Transform;
+    use hms_sync_hostile::Reader;
+    use serde_json::{Value as Json, json};
+
+    fn new(spec: Json) -> Result<Option<Transform>, String> {
+        Transform::new(&serde_json::from_value::<Vec<_>>(spec).map_err(|e| e.to_string())?)
+    }
+
+    fn made(spec: Json, mut record: Json) -> Json {
+        new(spec).unwrap().unwrap().apply(&mut record, true).unwrap();
+        record
+    }
+
+    #[test]
+    fn fields_are_made_of_others_in_order() {
+        let spec = json!([
+            { "type": "AddFields", "fields": [
+                { "path": ["name"], "value": "{{ record.first }} {{ record['last'] | upper }}" },
+                { "path": ["meta", "count"], "value": "{{ record.tags | length + 1 }}" },
+                { "path": ["label"], "value": "{{ record.name ~ '/' ~ record.meta.count }}" },
+                { "path": ["open"], "value": "{{ record.state == 'open' }}" },
+                { "path": ["none"], "value": "{{ record.missing.more }}" },
+                { "path": ["text"], "value": "<{{ record.missing.more }}{{ record.null }}>" },
+                { "path": ["fixed"], "value": "yes" },
+            ] },
+            { "type": "add_fields", "condition": "{{ record.open }}", "fields": [ { "path": "seen", "value": "{{ 1 }}" } ] },
+            { "type": "add_fields", "condition": "not record.open", "fields": [ { "path": "not", "value": "x" } ] },
+            { "type": "RemoveFields", "field_pointers": [["first"], ["tags"], ["deep", "secret"], ["lines", "0", "n"], ["no", "such"]] },
+        ]);
+        let record = json!({ "first": "Ada", "last": "Lo", "tags": ["a", "b"], "state": "open", "null": null,
+            "deep": { "secret": 1, "kept": 2 }, "lines": [{ "n": 1, "m": 2 }] });
+        assert_eq!(
+            made(spec, record),
+            json!({ "last": "Lo", "state": "open", "null": null, "deep": { "kept": 2 }, "lines": [{ "m": 2 }],
+                "name": "Ada LO", "meta": { "count": 3 }, "label": "Ada LO/3", "open": true, "none": null,
+                "text": "<>", "fixed": "yes", "seen": 1 })
+        );
+    }
+
+    #[test]
+    fn of_what_is_not_whole_nothing_is_made() {
+        let spec = json!([
+            { "type": "add_fields", "fields": [ { "path": "name", "value": "{{ record.first }}" } ] },
+            { "type": "remove_fields", "field_pointers": ["secret"] },
+        ]);
+        let transform = new(spec).unwrap().unwrap();
+        let mut record = json!({ "id": 1, "secret": 2 });
+        transform.apply(&mut record, false).unwrap();
+        assert_eq!(record, json!({ "id": 1 }));
+        let mut text = json!("ok");
+        transform.apply(&mut text, true).unwrap();
+        assert_eq!(text, json!("ok"));
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told() {
+        let add = |path: &str, value: &str| json!([{ "type": "add_fields", "fields": [ { "path": path, "value": value } ] }]);
+        for (spec, said) in [
+            (add("a", "{{ recrod.b }}"), "`a`: the expression names `recrod`"),
+            (
+                add("a", "x {{ stream_slice.b }}"),
+                "`a`: the template names `stream_slice`; known here: record",
+            ),
+            // What depends on the clock would change with each read.
+            (add("a", "{{ now_utc() }}"), "names `now_utc`"),
+            (add("a", "at {{ now_utc() }}"), "names `now_utc`"),
+            (add("", "b"), "names no single field"),
+            (json!([{ "type": "remove_fields", "field_pointers": ["a.*"] }]), "`a.*` names no single field"),
+            (json!([{ "type": "remove_fields", "field_pointers": vec!["a"; 501] }]), "more than 500"),
+            (json!([{ "type": "rename_fields" }]), "unknown variant `rename_fields`"),
+        ] {
+            let why = new(spec).unwrap_err();
+            assert!(why.contains(said), "{why}");
+        }
+        assert!(new(json!([])).unwrap().is_none());
+    }
+
+    #[test]
+    fn no_record_becomes_large_without_end() {
+        let double = |n: u8| json!({ "path": "a", "value": if n == 0 { "{{ record.long }}" } else { "{{ record.a ~ record.a }}" } });
+        let fields: Vec<Json> = (0..20).map(double).collect();
+        let transform = new(json!([{ "type": "add_fields", "fields": fields }])).unwrap().unwrap();
+        let mut record = json!({ "long": "x".repeat(100_000) });
+        let why = transform.apply(&mut record, true).unwrap_err();
+        assert!(why.contains("has no `a`, which `transformations` make"), "{why}");
+        assert!(record["a"].as_str().unwrap().len() < 16 << 20);
+    }
+
+    #[test]
+    fn hostile_values_of_fields() {
+        let record = json!({ "a": 1.5, "tags": ["x", "y"], "nested": { "b": null }, "text": "ß,🚒" });
+        Reader::new("values of fields that are made")
+            .sound([
+                "{{ record.first }} {{ record['text'] | upper }}/{{ record.tags[0] }}",
+                "{{ record.nested.b.c ~ record.a * 2 }}",
+                "{% if record.a > 1 %}{{ record.tags | join('-') }}{% endif %}.",
+            ])
+            .words(["{{", "}}", "{%", "%}", "record", ".a", "tags"])
+            .minijinja()
+            .fewer(100_000)
+            .texts(|text| {
+                let spec = json!([{ "type": "add_fields", "fields": [{ "path": "made", "value": text }] }]);
+                new(spec).is_ok_and(|transform| {
+                    transform.is_some_and(|transform| transform.apply(&mut record.clone(), true).is_ok())
+                })
+            });
+    }
+}

@@ -1,0 +1,242 @@
+//! What `AddFields` computes: `transformations` that make it of the record. What else it is made
+//! of is put in where it is known, and what is known to nobody but a request has no place there.
+
+use super::Import;
+use super::added::{Added, What};
+use super::errors::listed;
+use super::refs::{BadRef, Part};
+use super::words::Said;
+use crate::out::{Item, Out};
+use hms_sync_config::{At, wrong_value};
+use std::collections::BTreeSet;
+
+/// The partitions that a record carries: what each is called, and where it is.
+type Carried = Vec<(String, Vec<String>)>;
+
+/// What is taken out of members of a record: by which transformation, and where.
+type Removed = (usize, At, Vec<Vec<String>>);
+
+impl Import {
+    /// All that a stream adds to its records, as far as can be made as what it is.
+    pub(super) fn added<'m>(&mut self, stream: &Part<'m>) -> Result<Vec<Added<'m>>, BadRef> {
+        let mut added = super::added::added(stream)?;
+        self.makeable(stream, &mut added)?;
+        let made = added.iter().filter(|one| matches!(one.what, What::Made(_)));
+        self.made = made.filter_map(Added::name).map(str::to_owned).collect();
+        Ok(added)
+    }
+
+    /// Finds out what of it can be made of a record. Why the rest cannot is noted where it is
+    /// told that it is left out.
+    pub(super) fn makeable(&mut self, stream: &Part<'_>, added: &mut [Added<'_>]) -> Result<(), BadRef> {
+        let filter = filter(stream)?.unwrap_or_default();
+        let carried = added.iter().filter_map(|one| match &one.what {
+            What::Partition(name) => Some((name.clone(), one.path.clone())),
+            _ => None,
+        });
+        let carried: Carried = carried.collect();
+        self.unmakeable.clear();
+        for one in added.iter_mut() {
+            let is_nested_copy = matches!(one.what, What::Copy(_)) && one.name().is_none();
+            if !is_nested_copy && !matches!(one.what, What::Computed | What::Again) || one.path.is_empty() {
+                continue;
+            }
+            let seen = one.path.first().is_some_and(|name| filter.contains(name.as_str()));
+            let value = if seen {
+                Err("`record_filter` names it, and looks at records before it is added".to_owned())
+            } else {
+                self.value(one, &carried)
+            };
+            match value {
+                Ok(value) => one.what = What::Made(value),
+                Err(why) => self.unmakeable.push((one.of.at, why)),
+            }
+        }
+        // A copy of what is made, or of what is made over, is made in its turn.
+        let made: BTreeSet<Vec<String>> = added
+            .iter()
+            .filter(|one| matches!(one.what, What::Made(_)))
+            .map(|one| one.path.clone())
+            .collect();
+        for one in added.iter_mut() {
+            let What::Copy(way) = &one.what else { continue };
+            if made.iter().any(|path| path.starts_with(way) || way.starts_with(path)) {
+                one.what = What::Made(format!("{{{{ {} }}}}", place(way)));
+            }
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, one: &Added<'_>, carried: &Carried) -> Result<String, String> {
+        let text = one.of.word("value").ok().flatten().unwrap_or_default();
+        if one.path.iter().any(|part| part.contains('*')) {
+            return Err("its `path` leads to several places".to_owned());
+        }
+        if let Some(condition) = &one.condition {
+            self.condition(condition)?;
+        }
+        for (word, what) in [
+            ("now_utc(", "the clock"),
+            ("today_utc(", "the clock"),
+            ("day_delta(", "the clock"),
+            ("parent_slice", "a parent's own parent"),
+            ("stream_state", "the cursor"),
+            ("stream_interval", "the cursor"),
+            ("next_page_token", "the page"),
+        ] {
+            if text.contains(word) {
+                return Err(format!("it is made of {what}, and a record must come to the same each time"));
+            }
+        }
+        let value = match self.variables.say(&text, &one.of) {
+            Said::Plain(text) => text,
+            Said::Template(text) => put_in(&text, carried),
+            Said::Cannot(why) => return Err(why),
+        };
+        if value.contains("stream_partition") {
+            return Err(
+                "it is made of a partition, which no field of the record is: add one that is it".to_owned()
+            );
+        }
+        wrong_value(&value).map_or(Ok(value), Err)
+    }
+
+    fn condition(&mut self, given: &Part<'_>) -> Result<String, String> {
+        let text = given.text().ok_or_else(|| "its `condition` is no text".to_owned())?;
+        let formula = format!("{{{{ {} }}}}", self.variables.formula(&text, given)?);
+        wrong_value(&formula).map_or(Ok(formula), |why| Err(format!("of its `condition`: {why}")))
+    }
+
+    /// The `transformations` of a collection.
+    pub(super) fn transformations(
+        &mut self,
+        stream: &Part<'_>,
+        added: &[Added<'_>],
+    ) -> Result<Option<Item>, BadRef> {
+        let mut steps: Vec<(usize, Vec<Item>)> = Vec::new();
+        for one in added {
+            let What::Made(value) = &one.what else { continue };
+            let path = Out::List(one.path.iter().map(Out::text).collect());
+            let field = Out::Map(vec![
+                Item::new(one.of.at, "path", path),
+                Item::new(one.of.at, "value", Out::text(value)),
+            ]);
+            if let Some((_, items)) = steps.last_mut().filter(|(step, _)| *step == one.step) {
+                if let Some(Item { value: Out::List(fields), .. }) = items.last_mut() {
+                    fields.push(field);
+                }
+                continue;
+            }
+            let mut items = vec![Item::new(one.of.at, "type", Out::text("add_fields"))];
+            let condition =
+                one.condition.as_ref().and_then(|given| Some((given.at, self.condition(given).ok()?)));
+            items.extend(condition.map(|(at, text)| Item::new(at, "condition", Out::Text(text))));
+            items.push(Item::new(one.of.at, "fields", Out::List(vec![field])));
+            steps.push((one.step, items));
+        }
+        for (step, at, pointers) in removed(stream)? {
+            let pointers = pointers.iter().map(|way| Out::List(way.iter().map(Out::text).collect()));
+            let items = vec![
+                Item::new(at, "type", Out::text("remove_fields")),
+                Item::new(at, "field_pointers", Out::List(pointers.collect())),
+            ];
+            steps.push((step, items));
+        }
+        steps.sort_by_key(|(step, _)| *step);
+        let steps: Vec<Out> = steps.into_iter().map(|(_, items)| Out::Map(items)).collect();
+        Ok((!steps.is_empty()).then(|| Item::new(stream.at, "transformations", Out::List(steps))))
+    }
+
+    /// Why a field cannot be made.
+    pub(super) fn why_not(&self, one: &Added<'_>) -> Option<&str> {
+        self.unmakeable.iter().find(|(at, _)| *at == one.of.at).map(|(_, why)| why.as_str())
+    }
+}
+
+/// What decides which records are taken before anything is added to them.
+fn filter(stream: &Part<'_>) -> Result<Option<String>, BadRef> {
+    let retriever = stream.get("retriever")?;
+    let selector = retriever.map(|retriever| retriever.own("record_selector")).transpose()?.flatten();
+    let Some(selector) = selector else { return Ok(None) };
+    let sync = stream.get("incremental_sync")?;
+    let here = sync.map(|sync| sync.word("is_client_side_incremental")).transpose()?.flatten();
+    let first = selector.word("transform_before_filtering")?;
+    if [here, first].iter().flatten().any(|word| word == "true") {
+        return Ok(None);
+    }
+    let filter = selector.own("record_filter")?;
+    filter.map(|filter| filter.word("condition")).transpose().map(Option::flatten)
+}
+
+/// All that a stream takes out of members of its records.
+fn removed(stream: &Part<'_>) -> Result<Vec<Removed>, BadRef> {
+    let all = stream.get("transformations")?.map(|list| list.elements()).transpose()?.flatten();
+    let filter = filter(stream)?.unwrap_or_default();
+    let mut found = Vec::new();
+    for (step, one) in all.unwrap_or_default().into_iter().enumerate() {
+        if one.kind()? != "RemoveFields" || one.own("condition")?.is_some() {
+            continue;
+        }
+        let mut ways = Vec::new();
+        for pointer in listed(&one, "field_pointers")? {
+            ways.extend(inner(&pointer, &filter)?);
+        }
+        if !ways.is_empty() {
+            found.push((step, one.at, ways));
+        }
+    }
+    Ok(found)
+}
+
+/// The way to something within a member, if it can be taken out.
+fn inner(pointer: &Part<'_>, filter: &str) -> Result<Option<Vec<String>>, BadRef> {
+    let way: Vec<String> = pointer.elements()?.unwrap_or_default().iter().filter_map(Part::text).collect();
+    let is_plain = !way.iter().any(|part| part.contains('*') || filter.contains(part.as_str()));
+    Ok((way.len() > 1 && is_plain).then_some(way))
+}
+
+/// Whether something within a member is taken out by `transformations` of ours.
+pub(super) fn is_removed(stream: &Part<'_>, pointer: &Part<'_>) -> Result<bool, BadRef> {
+    Ok(inner(pointer, &filter(stream)?.unwrap_or_default())?.is_some())
+}
+
+/// The way to a place in the record, as expressions have it.
+fn place(way: &[String]) -> String {
+    let step = |part: &String| {
+        let is_word = part.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            && part.chars().all(|c| c.is_alphanumeric() || c == '_');
+        if is_word {
+            format!(".{part}")
+        } else {
+            format!("['{}']", part.replace('\\', "\\\\").replace('\'', "\\'"))
+        }
+    };
+    format!("record{}", way.iter().map(step).collect::<String>())
+}
+
+/// A template where partitions are what the record carries.
+fn put_in(text: &str, carried: &Carried) -> String {
+    let mut text = text.to_owned();
+    for (name, way) in carried {
+        let there = place(way);
+        for step in [
+            format!("['{name}']"),
+            format!("[\"{name}\"]"),
+            format!(".get('{name}')"),
+            format!(".get(\"{name}\")"),
+        ] {
+            text = text.replace(&format!("stream_partition{step}"), &there);
+        }
+        let dotted = format!("stream_partition.{name}");
+        let mut out = String::new();
+        let mut rest = text.as_str();
+        while let Some((before, after)) = rest.split_once(&dotted) {
+            let goes_on = after.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '('));
+            out.extend([before, if goes_on { &dotted } else { &there }]);
+            rest = after;
+        }
+        out.push_str(rest);
+        text = out;
+    }
+    text
+}
