@@ -75,7 +75,7 @@ pub(crate) fn read(value: &[u8]) -> Option<Result<Counted, Damage>> {
 }
 
 /// Magic, the hash of what comes after it, the length of the rest, the rest.
-fn value(magic: [u8; 4], rest: &[u8]) -> Vec<u8> {
+pub(crate) fn value(magic: [u8; 4], rest: &[u8]) -> Vec<u8> {
     let length = u32::try_from(rest.len()).unwrap_or(u32::MAX).to_be_bytes();
     let hash = blake3::Hasher::new().update(&length).update(rest).finalize();
     [magic.as_slice(), hash.as_bytes(), &length, rest].concat()

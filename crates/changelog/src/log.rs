@@ -441,3 +441,6 @@ fn last_in(first: u64, chunk: &[u8]) -> Option<u64> {
     }
     next.checked_sub(1).filter(|last| *last >= first)
 }
+
+#[cfg(test)]
+mod hostile;

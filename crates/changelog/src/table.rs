@@ -182,7 +182,7 @@ impl Table {
         for (number, level, keys, hash) in listed {
             let filter = match table.read_filter(store, number)? {
                 Some(filter) if filter.hash() == hash => filter,
-                _ => match table.filter_anew(store, number, keys) {
+                _ => match table.filter_anew(store, number) {
                     // A block of it is damaged: whoever comes to that one is told.
                     Err(LogError::DamagedTable { .. }) => Filter::of_all(),
                     filter => filter?,
@@ -235,8 +235,13 @@ impl Table {
         Ok(Filter::from_bytes(&bytes))
     }
 
-    fn filter_anew(&self, store: &dyn Storage, number: u64, keys: u64) -> Result<Filter, LogError> {
-        let mut filter = Filter::with_keys(keys.min(1 << 24));
+    /// Made of the entries, counted first: how many there are is not believed of a list.
+    fn filter_anew(&self, store: &dyn Storage, number: u64) -> Result<Filter, LogError> {
+        let (mut keys, mut cursor) = (0, Cursor::new(self, store, number, &[])?);
+        while cursor.next()?.is_some() {
+            keys += 1;
+        }
+        let mut filter = Filter::with_keys(keys);
         let mut cursor = Cursor::new(self, store, number, &[])?;
         while let Some((key, _)) = cursor.next()? {
             filter.put(KeyHash::of((self.shape.known_by)(&key)));
@@ -642,6 +647,8 @@ impl Writing<'_> {
     }
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]

@@ -374,3 +374,6 @@ async fn poll(State(room): Ask, request: Request) -> Answer<Asked> {
     let poll = room.desk.poll(&side, &collection, full);
     in_time(&room, async { poll.await.map(|()| Asked { asked: true }) }).await
 }
+
+#[cfg(test)]
+mod hostile;

@@ -46,3 +46,18 @@ pub(super) fn read_entry(block: &[u8], at: usize) -> Option<(Lying<'_>, usize)> 
     let value = rest.get(..value.into())?;
     Some(((key, Some(value)), at + 4 + key.len() + value.len()))
 }
+
+/// The last key of a block that begins at `first`, if all of it is entries whose keys ascend from
+/// there: who forges one could otherwise have a key shown twice, or hide what follows. That some
+/// are missing cannot be seen here.
+pub(super) fn last_key<'a>(block: &'a [u8], first: &'a [u8]) -> Option<&'a [u8]> {
+    let (mut last, mut at) = (None, 0);
+    while at < block.len() {
+        let ((key, _), next) = read_entry(block, at)?;
+        if key < first || last.is_some_and(|last| key <= last) {
+            return None;
+        }
+        (last, at) = (Some(key), next);
+    }
+    Some(last.unwrap_or(first))
+}

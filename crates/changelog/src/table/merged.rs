@@ -24,6 +24,8 @@ pub(super) struct Cursor<'a> {
     block: Vec<u8>,
     at: usize,
     from: Vec<u8>,
+    /// The last key of the blocks so far, if there were any.
+    last: Option<Vec<u8>>,
 }
 
 impl<'a> Cursor<'a> {
@@ -47,7 +49,7 @@ impl<'a> Cursor<'a> {
             }
         }
         let (blocks, block, from) = (None, Vec::new(), from.to_vec());
-        Ok(Self { table, store, run, start, blocks, beyond, block, at: 0, from })
+        Ok(Self { table, store, run, start, blocks, beyond, block, at: 0, from, last: None })
     }
 
     /// The next block. Mostly the first one holds all that is wanted, and no other is looked for.
@@ -74,15 +76,21 @@ impl<'a> Cursor<'a> {
             let (place, value) = entry?;
             let first = keys::block_first(&place).unwrap_or_default();
             (self.block, self.at) = (Vec::new(), 0);
+            let damaged = || self.table.damaged(first);
+            if self.last.as_deref().is_some_and(|last| first <= last) {
+                return Err(damaged());
+            }
             if let Some(value) = self.table.join(self.store, self.run, first, &value)? {
+                self.last = Some(first.to_vec());
                 if first >= self.from.as_slice() {
                     return Ok(Some((first.to_vec(), Some(value))));
                 }
                 continue;
             }
-            let damaged = || self.table.damaged(first);
-            self.block =
+            let block =
                 pack::unpack(block::MAGIC, &place, &value).ok_or_else(damaged)?.map_err(|_| damaged())?;
+            self.last = Some(block::last_key(&block, first).ok_or_else(damaged)?.to_vec());
+            self.block = block;
         }
     }
 }

@@ -14,6 +14,7 @@ mod erasure;
 mod filling;
 mod forgetting;
 mod going_on;
+mod hostile;
 mod ids;
 mod noted;
 mod portions;

@@ -1,6 +1,8 @@
 //! Tokens of any kind: one that we gave out for this listing, or words; and no place in a pass,
 //! however it came to be, makes what goes on from it panic or ask elsewhere.
 
+use super::super::marks::{Known, Learned};
+use super::super::since::Mark;
 use super::super::{Family, Listing, Setup};
 use super::{read, written};
 use crate::key::RecordKey;
@@ -202,6 +204,61 @@ fn hostile_places_in_a_pass() {
                     None => Ok(None),
                 });
                 let _words = next.map_err(|why| assert!(why.len() < 2_000, "{why}"));
+            }
+            true
+        });
+}
+
+/// A cursor that comes back from the change log as any text: a pass begins, and goes on, whatever
+/// it says, and asks nobody else.
+#[test]
+fn hostile_cursors() {
+    let run = json!({ "type": "none" });
+    let last_run = listing(json!({ "path": "/p", "paginator": run, "incremental_sync": {
+        "cursor": "last_run", "lookback_window": "2s", "start_time_option": { "field_name": "since" },
+    } }));
+    let (all, wire) = (listings().into_iter().chain([last_run]).collect::<Vec<_>>(), wire());
+    let marks =
+        r#"{"partitions":{"own":{"0123456789abcdef":7},"rest":"fedcba9876543210","shared":9,"run":7}}"#;
+    let values = ["2026-02-03T10:00:00Z", "2026-02-03", "1795000000123"];
+    Reader::new("cursors")
+        .sound(values.map(|value| json!({ "value": value }).to_string()))
+        .sound([r#"{"value":1795000000123}"#, r#"{"run":1780000000000000}"#, marks])
+        .words([
+            "{",
+            "}",
+            "[",
+            "\"",
+            ":",
+            "\"value\":",
+            "\"run\":",
+            "\"partitions\":",
+            "null",
+            "-",
+            "e9",
+            "é",
+        ])
+        .words(["9223372036854775807", "-9223372036854775808", "+262142-12-31T23:59:59Z", "\"rest\":\"é"])
+        .fewer(80_000)
+        .texts(|text| {
+            let scope = Scope::Since(Cursor(text.to_owned()));
+            let mut taken = false;
+            for listing in &all {
+                let place = listing.start(&scope, began());
+                taken |= place.since;
+                if let Ok(request) = listing.request(&wire, &place, None, 2) {
+                    assert!(request.url().as_str().starts_with(BASE), "{}", request.url());
+                }
+                let next = turned(listing, &place, page(listing, 7, 2));
+                let _words = next.map_err(|why| assert!(why.len() < 2_000, "{why}"));
+            }
+            let Ok(Mark::Partitions(marks)) = serde_json::from_str(text) else { return taken };
+            let known = Known::new(marks);
+            let met = ["0123456789abcdef", "fedcba9876543210"].map(str::to_owned);
+            let learned = Learned { met: met.into(), ..Learned::default() };
+            known.midway(&learned);
+            for since in all.iter().filter_map(|listing| listing.since.as_ref()) {
+                known.at_end(&learned, &since.scale);
             }
             true
         });
