@@ -63,3 +63,31 @@ pub(crate) fn hash(what: &impl std::hash::Hash) -> u64 {
     what.hash(&mut hasher);
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::*;
+    use hms_sync_model::Decimal;
+    use proptest::prelude::*;
+
+    /// Equal numbers are written in two ways, so that it shows which of them was taken.
+    fn stamp((n, digits): (u8, bool)) -> Option<Stamp> {
+        let text = if digits { format!("{n}.0") } else { n.to_string() };
+        Some(Stamp::Number(Decimal::parse(&text).unwrap()))
+    }
+
+    proptest! {
+        #[test]
+        fn the_end_of_an_ascending_page_has_its_largest_stamps(
+            mut all in prop::collection::vec((0u8..6, any::<bool>()), 0..12)
+        ) {
+            all.sort_by_key(|(n, _)| *n);
+            let stamps: Vec<_> = all.into_iter().map(stamp).collect();
+            let place = |found: Option<&Stamp>| stamps.iter().flatten().position(|s| found.is_some_and(|f| std::ptr::eq(s, f)));
+            let (top, below) = ends(&stamps);
+            let (largest, second) = largest(&stamps);
+            prop_assert_eq!((place(top), place(below)), (place(largest), place(second)));
+        }
+    }
+}
