@@ -147,7 +147,7 @@ async fn rate_limited() {
 }
 
 /// A register with another face than the doubles have: pages by `Link` header, by
-/// cursor, the same for those with a token, and the whole as CSV.
+/// cursor, the same by `POST` or for those with a token, and the whole as CSV.
 #[derive(Clone, Default)]
 struct Register {
     entries: Arc<Mutex<BTreeMap<u64, (String, i64)>>>,
@@ -176,6 +176,7 @@ impl Register {
         let app = Router::new()
             .route("/entries", get(linked))
             .route("/pages", get(by_cursor))
+            .route("/search", post(sought))
             .route("/offices", get(async || axum::Json(json!([{ "id": 0 }, { "id": 1 }, { "id": 2 }]))))
             .route("/offices/{office}/entries", get(of_office))
             .route("/guarded", get(guarded))
@@ -218,6 +219,23 @@ async fn by_cursor(State(register): State<Register>, Query(asked): Asked) -> imp
     let last = some.last().map(|(id, _)| *id).filter(|id| entries.range(id + 1..).next().is_some());
     let data: Vec<Json> = some.into_iter().map(|(_, entry)| entry).collect();
     axum::Json(json!({ "data": data, "meta": { "next": last.map(|id| id.to_string()) } }))
+}
+
+/// The same by `POST`: the body says what is sought, after which entry, and how many.
+async fn sought(
+    State(register): State<Register>,
+    axum::Json(asked): axum::Json<Json>,
+) -> axum::response::Response {
+    let number = |path: &str| asked.pointer(path).map(|n| n.as_u64());
+    let (after, size) = (number("/page/after").unwrap_or(Some(0)), number("/page/size").unwrap_or(Some(10)));
+    let (Some(after), Some(size), true) = (after, size, asked["kinds"] == json!(["deed"])) else {
+        return StatusCode::UNPROCESSABLE_ENTITY.into_response();
+    };
+    let entries = register.entries.lock().unwrap();
+    let some: Vec<_> = entries.range(after + 1..).take(usize::try_from(size).unwrap()).collect();
+    let next = some.last().map(|(id, _)| **id).filter(|id| entries.range(id + 1..).next().is_some());
+    let hit = |(id, (title, _)): &(&u64, &(String, i64))| json!({ "id": id, "series": "N", "serial": id, "title": title });
+    axum::Json(json!({ "hits": some.iter().map(hit).collect::<Vec<_>>(), "next": next })).into_response()
 }
 
 /// The entries of one of three offices.
@@ -300,6 +318,11 @@ async fn link_header() {
 #[tokio::test(flavor = "multi_thread")]
 async fn cursor() {
     from_register("cursor").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn search() {
+    from_register("search").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
