@@ -226,7 +226,7 @@ async fn sought(
     State(register): State<Register>,
     axum::Json(asked): axum::Json<Json>,
 ) -> axum::response::Response {
-    let number = |path: &str| asked.pointer(path).map(|n| n.as_u64());
+    let number = |path: &str| asked.pointer(path).map(Json::as_u64);
     let (after, size) = (number("/page/after").unwrap_or(Some(0)), number("/page/size").unwrap_or(Some(10)));
     let (Some(after), Some(size), true) = (after, size, asked["kinds"] == json!(["deed"])) else {
         return StatusCode::UNPROCESSABLE_ENTITY.into_response();

@@ -119,6 +119,15 @@ impl MemoryDisk {
         self.state().now.iter().map(|(key, value)| (key.clone(), value.to_vec())).collect()
     }
 
+    /// A disk with these entries, of which `key` has another value.
+    #[cfg(test)]
+    pub(crate) fn forged(entries: &[(Vec<u8>, Vec<u8>)], key: &[u8], value: &[u8]) -> Self {
+        let disk = Self::new();
+        entries.iter().for_each(|(key, value)| disk.tamper(key, Some(value)));
+        disk.tamper(key, Some(value));
+        disk
+    }
+
     /// Puts `value` at `key` behind the log's back, durably; nothing removes it.
     pub fn tamper(&self, key: &[u8], value: Option<&[u8]>) {
         self.state().put(key.to_vec(), value.map(Arc::from));
@@ -167,6 +176,13 @@ impl Memory {
         let state = self.disk.state();
         if state.life == self.life { Ok(state) } else { Err(failed(doing, Trouble::Crashed)) }
     }
+
+    /// For a batch, if it is not to fail.
+    fn writing(&self) -> Result<MutexGuard<'_, State>, LogError> {
+        let mut state = self.state("write")?;
+        let fails = std::mem::take(&mut state.fail_write) || state.fails();
+        if fails { Err(failed("write", Trouble::Told)) } else { Ok(state) }
+    }
 }
 
 impl Storage for Memory {
@@ -205,10 +221,7 @@ impl Storage for Memory {
     }
 
     fn apply(&self, batch: Batch) -> Result<(), LogError> {
-        let mut state = self.state("write")?;
-        if std::mem::take(&mut state.fail_write) || state.fails() {
-            return Err(failed("write", Trouble::Told));
-        }
+        let mut state = self.writing()?;
         let mut undo = Vec::with_capacity(batch.len());
         for (key, value) in batch {
             let old = state.put(key.clone(), value.map(Arc::from));
@@ -219,10 +232,7 @@ impl Storage for Memory {
     }
 
     fn lay(&self, batch: Batch) -> Result<(), LogError> {
-        let mut state = self.state("write")?;
-        if std::mem::take(&mut state.fail_write) || state.fails() {
-            return Err(failed("write", Trouble::Told));
-        }
+        let mut state = self.writing()?;
         for (key, value) in batch {
             let old = state.put(key.clone(), value.map(Arc::from));
             // Each by itself, as a crash can come between them.

@@ -30,8 +30,8 @@ impl Deref for Value {
     }
 }
 
-/// Keys with their new values, or nothing to remove them. All of it or none.
-/// A key that comes twice keeps the last value.
+/// Keys with their new values, or nothing to remove them: all of it or none, unless it is
+/// laid ([`Storage::lay`]). A key that comes twice keeps the last value.
 pub(crate) type Batch = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 /// A key with its value.

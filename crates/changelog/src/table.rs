@@ -740,7 +740,12 @@ mod tests {
             let table = Table::open(&store, SHAPE).unwrap();
             assert!(table.is_as_stored(&store).unwrap());
             let mut all = Vec::new();
-            table.each(&store, &[], None, None, |_, value| Ok(all.push(value) == ())).unwrap();
+            table
+                .each(&store, &[], None, None, |_, value| {
+                    all.push(value);
+                    Ok(true)
+                })
+                .unwrap();
             while table.tend(&store, 2).unwrap() {}
             let runs = store.scan(Span::prefix(&keys::runs(b'v')), Order::Ascending);
             let runs: std::collections::BTreeSet<u64> =
