@@ -25,6 +25,7 @@ mod filter;
 mod chunks;
 mod copies;
 mod table;
+mod tail;
 mod tally;
 mod index;
 mod log;

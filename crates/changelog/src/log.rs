@@ -18,6 +18,7 @@ use crate::memory::{Memory, MemoryDisk};
 use crate::pack;
 use crate::storage::{Order, Span, Storage};
 use crate::table::{Table, TableSize};
+use crate::tail;
 use crate::tally::Count;
 use crate::tree::{KEPT_LEVEL, KEPT_LEVEL_SMALL, Tree};
 use crate::views;
@@ -138,6 +139,7 @@ impl Log {
 
     fn start(store: Box<dyn Storage>, measures: &Measures, dir: Option<&Path>) -> Result<Self, LogError> {
         let Measures { generation, fan_out, block_bytes, kept_level } = *measures;
+        tail::take_up(store.as_ref(), kept_level)?;
         let (head, trouble) = find_head(store.as_ref())?;
         let (tree, tree_trouble) = match &trouble {
             // The end of the log is not whole, and so no edge fits it.
@@ -365,11 +367,19 @@ impl Inner {
     fn write_events<'a>(&self, events: impl Iterator<Item = &'a Sealed>) -> Result<Tree, LogError> {
         let mut tree = self.tree().clone();
         let copied = self.copies.begin(self.store.as_ref(), tree.size())?;
+        // Without a mark nothing is taken up that a power cut left, so the first comes whole.
+        let mut whole = tree.size() == 0;
         let placed = pack::pack(events, &mut tree, |batch, placed, more| {
             if copied {
                 self.copies.gather(&batch);
             }
-            self.store.apply(batch)?;
+            // So does an event in parts.
+            whole |= batch.iter().any(|(key, _)| key.first() == Some(&keys::PART));
+            if std::mem::take(&mut whole) {
+                self.store.apply(batch)?
+            } else {
+                self.store.lay(batch)?
+            };
             if more || placed.len() >= BUSY_EVENTS {
                 self.store.sync_ahead();
             }
@@ -403,8 +413,8 @@ pub(crate) fn counted(store: &dyn Storage) -> Result<Option<u64>, LogError> {
     Ok(value.and_then(|value| value.first_chunk().map(|seq| u64::from_be_bytes(*seq))))
 }
 
-/// The last event, by its marker and by the last chunk. They are written in one
-/// batch; if they differ, the second answer says what is wrong.
+/// The last event, by its mark and by the last chunk. What a power cut has left behind the mark
+/// is taken up before; if they differ, the second answer says what is wrong.
 fn find_head(store: &dyn Storage) -> Result<(u64, Option<String>), LogError> {
     let marked = counted(store)?.unwrap_or(0);
     let Some(entry) = store.scan(Span::prefix(&[keys::CHUNK]), Order::Descending).next() else {

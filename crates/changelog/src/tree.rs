@@ -88,6 +88,14 @@ impl Tree {
         Ok((Self { edge, kept }, trouble))
     }
 
+    /// The tree as the mark of the last event has it; nothing if there is none, if it cannot be
+    /// read, or is of a log from before there were trees.
+    pub(crate) fn marked(store: &dyn Storage, kept: u8) -> Result<Option<Self>, LogError> {
+        let Some(stored) = store.get(keys::HEAD)? else { return Ok(None) };
+        let edge = Frontier::from_bytes(&stored).ok().filter(|edge| edge.size() > 0);
+        Ok(edge.map(|edge| Self { edge, kept }))
+    }
+
     /// Makes the tree of all events and stores it. What was stored of it before must fit.
     fn make(store: &dyn Storage, head: u64, kept: u8) -> Result<(Self, Option<String>), LogError> {
         let (mut tree, mut batch) = (Self::empty(kept), Batch::new());

@@ -1,7 +1,8 @@
 //! Nothing acknowledged is lost, and after a failed write nothing is acknowledged.
 
 use crate::common::{Maker, Place, record};
-use hms_sync_changelog::{Log, LogError, MemoryDisk, Options};
+use hms_sync_changelog::{Log, LogError, MemoryDisk, Options, Sealed};
+use std::collections::BTreeSet;
 use std::fs;
 
 #[test]
@@ -22,6 +23,88 @@ fn a_crash_loses_only_what_was_not_acknowledged() {
         assert!(log.verify(|_| {}).unwrap().is_sound());
         assert_eq!(log.stats().poisoned, None);
     }
+}
+
+/// A log whose last commit lost power after its first `cut` keys; which events it was of, and
+/// how many keys.
+fn cut_short(cut: u64) -> (MemoryDisk, Vec<Sealed>, u64) {
+    let disk = MemoryDisk::new();
+    let log = Log::on(disk.clone()).unwrap();
+    let mut maker = Maker::default();
+    log.append(&maker.many(30, 5, 200)).unwrap();
+    let events = maker.many(90, 5, 200);
+    disk.fail_next_sync();
+    log.append(&events).unwrap_err();
+    let keys = disk.unsynced() as u64;
+    disk.crash(cut);
+    (disk, events, keys)
+}
+
+#[test]
+fn of_a_commit_cut_short_the_first_whole_events_are_taken_up_and_the_rest_follows() {
+    let mut heads = BTreeSet::new();
+    let keys = cut_short(0).2;
+    for cut in 0..=keys {
+        let (disk, events, _) = cut_short(cut);
+        let log = Log::on(disk.clone()).unwrap();
+        assert_eq!(log.stats().poisoned, None, "after {cut} of {keys} keys");
+        assert!(log.verify(|_| {}).unwrap().is_sound());
+        let taken = usize::try_from(log.head()).unwrap() - 30;
+        heads.insert(taken);
+        let ids: Vec<_> = log.events(31, 999).unwrap().into_iter().map(|(id, _)| id).collect();
+        assert!(ids.iter().eq(events[..taken].iter().map(|event| &event.id)));
+        log.append(&events[taken..]).unwrap();
+        let root = log.tree_head();
+        assert!(log.verify(|_| {}).unwrap().is_sound());
+        log.close().unwrap();
+        assert_eq!(Log::on(disk).unwrap().tree_head(), root);
+    }
+    assert!(heads.len() > 7 && heads.contains(&0) && heads.contains(&90), "{heads:?}");
+}
+
+#[test]
+fn what_is_left_of_a_commit_is_not_taken_up_unless_all_of_it_is_whole_and_follows() {
+    let keys = cut_short(0).2;
+    // Chunks, and nothing else of it.
+    let (disk, ..) = cut_short(keys / 2);
+    let chunks: Vec<_> = disk.entries().into_iter().filter(|(key, _)| key[0] == b'e').collect();
+    let first = |key: &[u8]| u64::from_be_bytes(key[1..].try_into().unwrap());
+    let behind: Vec<_> = chunks.iter().filter(|(key, _)| first(key) > 30).collect();
+    assert!(behind.len() > 2);
+    let damaged = |change: &dyn Fn(&MemoryDisk)| {
+        let (disk, ..) = cut_short(keys / 2);
+        change(&disk);
+        let log = Log::on(disk).unwrap();
+        let why = log.stats().poisoned.expect("nothing more is written");
+        assert!(why.contains("the end of the log is damaged: it should be event 30"), "{why}");
+        assert!(!log.verify(|_| {}).unwrap().is_sound());
+    };
+    for (key, value) in &behind {
+        let mut flipped = value.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        damaged(&|disk| disk.tamper(key, Some(&flipped)));
+    }
+    // One is missing, one stands in the place of another, one is of no events.
+    damaged(&|disk| disk.tamper(&behind[0].0, None));
+    damaged(&|disk| disk.tamper(&behind[1].0, Some(&behind[0].1)));
+    damaged(&|disk| disk.tamper(&behind[1].0, Some(b"")));
+}
+
+/// Of events that never were in one batch none is taken up: a mark that was put back is found.
+#[test]
+fn more_than_a_batch_is_not_taken_up() {
+    let disk = MemoryDisk::new();
+    let log = Log::on(disk.clone()).unwrap();
+    let mut maker = Maker::default();
+    log.append(&maker.many(30, 5, 200)).unwrap();
+    let mark = disk.entries().into_iter().find(|(key, _)| key == b"mhead").unwrap().1;
+    for _ in 0..60 {
+        log.append(&maker.many(30, 5, 900)).unwrap();
+    }
+    drop(log);
+    disk.tamper(b"mhead", Some(&mark));
+    let log = Log::on(disk).unwrap();
+    assert!(log.stats().poisoned.unwrap().contains("the end of the log is damaged"));
 }
 
 #[test]
