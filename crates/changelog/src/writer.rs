@@ -1,21 +1,21 @@
 //! Group commit: one thread writes for many.
 //!
-//! While it syncs, submissions gather; the next sync is for all of them. Order
+//! While it syncs, submissions gather; the next sync is for all of them, and waits for no more:
+//! who could still come may be waiting for it. Order
 //! is kept: nothing is acknowledged before what was submitted before it. Views
 //! are saved after the events submitted before them, a slice after each commit,
 //! so that no event waits for a whole save.
 
 use crate::error::LogError;
 use crate::frame::Sealed;
-use crate::log::{BUSY_EVENTS, Log, blocks_for};
+use crate::log::{Log, blocks_for};
 use crate::table::Building;
 use crate::views::Changes;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
 /// Called once, on the writer's thread, when the events are durable or will not
 /// be. Should be quick, and must not wait for the writer.
@@ -27,15 +27,6 @@ const QUEUE_MAX: usize = 4_096;
 const GROUP_EVENTS_MAX: usize = 8_192;
 /// The most bytes that share a sync; one submission may be larger.
 const GROUP_BYTES_MAX: usize = 16 << 20;
-
-/// After a commit of [`BUSY_EVENTS`] the next waits a little for company, as PostgreSQL's
-/// `commit_delay` does. A single change never waits. How many are company enough.
-const COMPANY_EVENTS: usize = 512;
-/// The longest wait for it.
-const COMPANY_WAIT: Duration = Duration::from_millis(5);
-/// The longest wait for the next of it: once nobody has come for so long, all who could
-/// come may be waiting for this commit.
-const COMPANY_GAP: Duration = Duration::from_micros(250);
 
 /// Called on the writer's thread before each commit: what must be durable before the
 /// events, and why it cannot be made so.
@@ -146,7 +137,6 @@ fn run(log: &Log, mut before: Before, jobs: &Receiver<Job>) {
     let mut saving: VecDeque<Saving> = VecDeque::new();
     let mut waiting = None;
     let mut behind = false;
-    let mut events = 0;
     loop {
         // With something left to save, nobody is waited for.
         let job = match waiting.take() {
@@ -162,11 +152,10 @@ fn run(log: &Log, mut before: Before, jobs: &Receiver<Job>) {
                 Err(TryRecvError::Disconnected) => None,
             },
         };
-        let busy = std::mem::take(&mut events) >= BUSY_EVENTS;
+        let mut events = 0;
         match job {
             Some(Job::Append(first, done)) => {
-                let wait = if busy { COMPANY_WAIT } else { Duration::ZERO };
-                let (group, next) = gather(jobs, first, done, wait);
+                let (group, next) = gather(jobs, first, done);
                 events = group.iter().map(|(events, _)| events.len()).sum();
                 commit(log, &mut before, group);
                 waiting = next;
@@ -209,30 +198,19 @@ fn end_save(saving: &mut VecDeque<Saving>, result: Result<(), LogError>) {
 
 /// The appends that wait, up to a bound or the next job of another kind, which
 /// comes back beside them.
-fn gather(
-    jobs: &Receiver<Job>,
-    events: Vec<Sealed>,
-    done: Done,
-    wait: Duration,
-) -> (Vec<(Vec<Sealed>, Done)>, Option<Job>) {
-    let until = Instant::now() + wait;
+fn gather(jobs: &Receiver<Job>, events: Vec<Sealed>, done: Done) -> (Vec<(Vec<Sealed>, Done)>, Option<Job>) {
     let bytes_of = |events: &[Sealed]| events.iter().map(|event| event.frame.len()).sum::<usize>();
     let (mut count, mut bytes) = (events.len(), bytes_of(&events));
     let mut group = vec![(events, done)];
     while count < GROUP_EVENTS_MAX && bytes < GROUP_BYTES_MAX {
-        let wait = if count < COMPANY_EVENTS {
-            until.saturating_duration_since(Instant::now()).min(COMPANY_GAP)
-        } else {
-            Duration::ZERO
-        };
-        match jobs.recv_timeout(wait) {
+        match jobs.try_recv() {
             Ok(Job::Append(events, done)) => {
                 count += events.len();
                 bytes += bytes_of(&events);
                 group.push((events, done));
             }
             Ok(other) => return (group, Some(other)),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
         }
     }
     (group, None)

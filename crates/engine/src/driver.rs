@@ -25,8 +25,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{oneshot, watch};
 
-/// Messages taken in before their effects are carried out together: one group commit.
-const GROUP_MAX: usize = 256;
+/// Messages taken in before their events are handed to the log together. So few that it syncs
+/// those of some while others are being taken in: 64 webhooks at once would otherwise go through
+/// all stages together, and each of them would wait for the rest. What waits while the log
+/// syncs is one commit all the same.
+const GROUP_MAX: usize = 24;
 
 /// The longest a clean stop waits for what is in flight.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);

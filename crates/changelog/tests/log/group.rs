@@ -150,8 +150,8 @@ fn a_writer_whose_log_is_closed_says_so() {
     assert!(matches!(wait.recv().unwrap(), Err(LogError::Closed)));
 }
 
-/// Where all who could submit wait for the commit, it waits for nobody: each of these would
-/// take the whole wait for company, 2.5 ms, otherwise.
+/// Where all who could submit wait for the commit, it waits for nobody, however busy the one
+/// before was: no wait for company hides in it.
 #[test]
 fn a_busy_commit_does_not_wait_where_nobody_comes() {
     const COMMITS: u32 = 400;
