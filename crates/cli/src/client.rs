@@ -160,7 +160,7 @@ mod tests {
         }
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len() + most);
         stream.write_all(head.as_bytes()).unwrap();
-        let (piece, mut told) = ([b' '; 64 << 10], 0);
+        let (piece, mut told) = ([b' '; 16 << 10], 0);
         while told < most {
             match stream.write(piece.get(..(most - told).min(piece.len())).unwrap()) {
                 Ok(taken) => told += taken,
