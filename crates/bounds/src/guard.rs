@@ -39,11 +39,18 @@ pub fn compile<'e>(
     source: &str,
 ) -> Result<(Expression<'e, 'static>, Guarded), Error> {
     let guarded = crate::expression(source);
-    match env.compile_expression_owned(guarded.text.clone()) {
-        Ok(expression) => Ok((expression, guarded)),
-        // The text itself comes second: parts that need no values are worked out as it is built.
-        Err(why) => Err(env.compile_expression_owned(source.to_owned()).err().unwrap_or(why)),
-    }
+    let expression = build(&guarded, source, |text| env.compile_expression_owned(text.to_owned()))?;
+    Ok((expression, guarded))
+}
+
+/// What `build` makes of a text with its guards. Why it makes nothing is said of the text as it was
+/// written, which comes second: parts that need no values are worked out as it is built.
+pub fn build<T>(
+    guarded: &Guarded,
+    source: &str,
+    mut build: impl FnMut(&str) -> Result<T, Error>,
+) -> Result<T, Error> {
+    build(&guarded.text).map_err(|why| build(source).err().unwrap_or(why))
 }
 
 /// Refuses what is too large to be written out.

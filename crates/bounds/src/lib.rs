@@ -12,6 +12,6 @@ mod guard;
 mod scan;
 mod weight;
 
-pub use guard::{compile, small, teach};
+pub use guard::{build, compile, small, teach};
 pub use scan::{Guarded, expression, template};
 pub use weight::{Limit, TooLarge, check};

@@ -12,6 +12,8 @@
 //! does not find copies of what it never held.
 
 mod files;
+#[cfg(test)]
+mod hostile;
 
 use self::files::{Files, Found};
 use crate::error::LogError;

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// How long the process may take to say that it is there.
 const HELLO_PATIENCE: Duration = Duration::from_secs(3);
+/// What it says then, at most, in bytes.
+const HELLO_MAX: usize = 4 << 10;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// The largest answer that is taken in, in bytes.
@@ -32,7 +34,9 @@ impl Client {
     pub(crate) async fn reach(access: Access) -> Option<Self> {
         let http = Http::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().ok()?;
         let hello = http.get(format!("{}/healthz", access.url)).timeout(HELLO_PATIENCE).send().await.ok()?;
-        let hello: Json = hello.json().await.ok()?;
+        // Who answers there is not known yet.
+        let hello = body_of(hello, HELLO_MAX).await.ok()??;
+        let hello: Json = serde_json::from_slice(&hello).ok()?;
         let same = hello.get("instance").and_then(Json::as_str) == Some(access.instance.as_str());
         same.then_some(Self { http, access })
     }
@@ -103,20 +107,28 @@ impl Client {
     }
 }
 
+/// What an answer says; nothing if that is more than `most` bytes.
+async fn body_of(mut answer: Response, most: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        if chunk.len() > most.saturating_sub(body.len()) {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
+}
+
 async fn read<T: DeserializeOwned>(answer: Result<Response, reqwest::Error>) -> Result<T, Failure> {
     let broken = |why: reqwest::Error| {
         let error = format!("the running sync does not answer: {}", in_one_line(&why));
         Failure::new(Exit::Failed, error).hint("see whether its process is still there")
     };
-    let mut answer = answer.map_err(broken)?;
+    let answer = answer.map_err(broken)?;
     let status = answer.status();
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(broken)? {
-        body.extend_from_slice(&chunk);
-        if body.len() > ANSWER_MAX {
-            return Err(Failure::new(Exit::Failed, "the answer is too large"));
-        }
-    }
+    let Some(body) = body_of(answer, ANSWER_MAX).await.map_err(broken)? else {
+        return Err(Failure::new(Exit::Failed, "the answer is too large"));
+    };
     let unreadable =
         |why: serde_json::Error| Failure::new(Exit::Failed, format!("the answer cannot be read: {why}"));
     if status.is_success() {
@@ -126,4 +138,56 @@ async fn read<T: DeserializeOwned>(answer: Result<Response, reqwest::Error>) -> 
     let word = |key: &str| words.get(key).and_then(Json::as_str).map(str::to_owned);
     let error = word("error").unwrap_or_else(|| format!("the running sync answered {status}"));
     Err(Failure { exit: Exit::Failed, error, hint: word("hint") })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::Client;
+    use hms_sync_management::Access;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    /// Answers one question with `body`, and goes on with spaces for as long as they are taken,
+    /// up to `most`. Answers how many there were.
+    fn talker(listener: &TcpListener, body: &str, most: usize) -> usize {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            asked.push(byte[0]);
+        }
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len() + most);
+        stream.write_all(head.as_bytes()).unwrap();
+        let (piece, mut told) = ([b' '; 16 << 10], 0);
+        while told < most {
+            match stream.write(piece.get(..(most - told).min(piece.len())).unwrap()) {
+                Ok(taken) => told += taken,
+                Err(_) => break,
+            }
+        }
+        told
+    }
+
+    fn reach(most: usize) -> (bool, usize) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let access = Access { url, token: "t".into(), pid: 7, instance: "i".into() };
+        let talker = std::thread::spawn(move || talker(&listener, r#"{"instance":"i"}"#, most));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let reached = runtime.block_on(Client::reach(access));
+        let is_there = reached.is_some();
+        drop((reached, runtime));
+        (is_there, talker.join().unwrap())
+    }
+
+    #[test]
+    fn who_does_not_stop_talking_is_not_listened_to() {
+        assert_eq!(reach(100), (true, 100));
+        let (is_there, told) = reach(1 << 30);
+        assert!(!is_there);
+        // What fits into the buffers of a connection.
+        assert!(told < 64 << 20, "{told} bytes were taken");
+    }
 }

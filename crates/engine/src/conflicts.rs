@@ -64,15 +64,15 @@ impl RecordState {
         for touched in goes_on {
             let known = self.conflicts.get(&touched).copied();
             let open = known.filter(|met| met.ended.is_none());
-            let times = known.map_or(0, |met| met.times) + u64::from(open.is_none());
+            let times = known.map_or(0, |met| met.times).saturating_add(open.is_none().into());
             self.conflicts.insert(touched, Met { version, at, times, ended: None });
         }
     }
 
     /// How many conflicts have ended here.
     pub(crate) fn past_conflicts(&self) -> u64 {
-        let past = |met: &Met| met.times - u64::from(met.ended.is_none());
-        self.conflicts.values().map(past).sum()
+        let past = |met: &Met| met.times.saturating_sub(met.ended.is_none().into());
+        self.conflicts.values().map(past).fold(0, u64::saturating_add)
     }
 }
 
@@ -413,4 +413,25 @@ fn mask(item: &mut ConflictItem, personal: &std::collections::BTreeSet<FieldName
 pub(crate) fn saved_record((key, value): View) -> Option<(RecordId, Vec<u8>)> {
     let text = String::from_utf8_lossy(key.get(1..)?).into_owned();
     Some((RecordId::try_new(text).ok()?, value))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::Met;
+    use crate::state::RecordState;
+    use hms_sync_model::{FieldName, Time};
+
+    /// A state that is read from the log may say anything of how often there were conflicts.
+    #[test]
+    fn counts_that_cannot_be_do_no_harm() {
+        let met = |times, ended| Met { version: 1, at: Time(1), times, ended };
+        let mut state = RecordState::default();
+        state.conflicts.insert(None, met(0, None));
+        assert_eq!(state.past_conflicts(), 0);
+        for name in ["f", "g"] {
+            state.conflicts.insert(FieldName::try_new(name).ok(), met(u64::MAX, Some(1)));
+        }
+        assert_eq!(state.past_conflicts(), u64::MAX);
+    }
 }

@@ -5,14 +5,13 @@
 //! guard lets so many pass, and (where a side can be asked for one record) if
 //! the record is not there when asked for by id.
 
+mod due;
+mod ended;
 mod sweep;
 mod taking_in;
 
 use crate::absence::Absences;
 use crate::error::EngineError;
-use crate::happening::What;
-use crate::lane::Track;
-use crate::machine::Machine;
 use crate::page::{ShownPage, Sight};
 use crate::plan::Plan;
 use crate::regression::Regression;
@@ -20,25 +19,16 @@ use crate::seen::Seen;
 use crate::stream::{Place, StreamState, stream_of};
 use crate::unread::Part;
 use crate::views::Views;
-use crate::wake::{Effect, Now};
-use hms_sync_connector::{Cursor, Observation, PageToken, ReadError, ReadRequest, Scope};
-use hms_sync_model::{Body, CollectionName, FieldName, NativeId, RecordId, SideName, Source, Time};
+use crate::wake::Now;
+use hms_sync_connector::{Cursor, Observation, PageToken, ReadError, ReadRequest};
+use hms_sync_model::{CollectionName, FieldName, NativeId, RecordId, SideName, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-/// How many times as long as the last poll took it is until the next, if it brought
-/// nothing new, as long as the side is being filled.
-const ECHO_REST: u32 = 4;
 
 /// How old the place of a listing may be for it to go on from there, after a start or
 /// after a page that could not be read. In a longer time too much may have moved to other
 /// pages.
 const PLACE_AGE_MAX: Duration = Duration::from_mins(1);
-
-/// How old what is known of a side may be after a start for records to be created
-/// there before it is read again: no older than it may be between two polls, and
-/// never more than this.
-const KNOWN_AGE_MAX: Duration = Duration::from_secs(10);
 
 /// So few are looked through one by one.
 const FEW: usize = 8;
@@ -382,255 +372,13 @@ impl Pass {
     }
 }
 
-/// What a pass is like from its beginning on, as [`Running`] has it.
-#[derive(Debug, Clone, Copy)]
-struct Kind {
-    full: bool,
-    scheduled: bool,
-    blank: bool,
-}
-
 impl Running {
-    /// A pass that begins with the page asked for, or goes on from a place.
-    fn begin(id: u64, kind: Kind, place: Option<&Place>, asked: ReadRequest, now: Now) -> Self {
-        let Kind { full, scheduled, blank } = kind;
-        Self {
-            id,
-            full,
-            scheduled,
-            blank,
-            began: place.map_or(now.wall, |place| place.began),
-            began_mono: now.mono,
-            page_began: now.wall,
-            page_came: now.wall,
-            asked,
-            again_at: None,
-            seen: Seen::default(),
-            records: 0,
-            unread: Vec::new(),
-            news: 0,
-            // What it showed before it was cut short is no longer known.
-            sound: place.is_none(),
-            empty_is_meant: false,
-            cursor: None,
-            left: None,
-            came: None,
-            put_by: Vec::new(),
-            put_by_until: Time::MIN,
-            all: None,
-        }
-    }
-
     /// The page that failed, if it may be asked for again: in the middle of a pass whose last
     /// page came lately.
     fn again(&mut self, why: &ReadError, now: Time) -> Option<ReadRequest> {
         let fresh = now < self.page_came.plus(PLACE_AGE_MAX);
         let may = fresh && self.asked.after.is_some() && matches!(why, ReadError::Later { .. });
         may.then(|| self.asked.clone())
-    }
-}
-
-impl Machine {
-    /// Asks for a full listing of a collection as soon as may be.
-    pub(crate) fn ask_pass(&mut self, side: &SideName, collection: &CollectionName, full: bool) -> bool {
-        match self.passes.all.get_mut(&(side.clone(), collection.clone())) {
-            Some(pass) => {
-                pass.ask(full);
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// After a start, a full listing is due when it would have been without it, and a
-    /// side that was read just now is known as well as it was, and read again when it
-    /// no longer is.
-    pub(crate) fn resume_listings(&mut self, now: Now) {
-        for ((side, collection), pass) in &mut self.passes.all {
-            let Some(part) = self.plan.collections.get(collection).and_then(|of| of.sides.get(side)) else {
-                continue;
-            };
-            let told = pass.regression.told.is_some();
-            if let (true, Some(interval)) = (pass.listed && !told, part.full_interval) {
-                let wait = pass.listed_at.plus(interval).since(now.wall).min(interval);
-                pass.next_full = Some(now.mono.plus(wait));
-            }
-            let Some(age_max) = part.poll_interval.map(|interval| interval.min(KNOWN_AGE_MAX)) else {
-                continue;
-            };
-            let stale_at = pass.last_began.plus(age_max);
-            pass.current = pass.last_began <= now.wall && now.wall < stale_at;
-            if pass.current {
-                // No sooner than without the restart.
-                pass.next_poll = Some(now.mono.plus(stale_at.since(now.wall)));
-            }
-        }
-    }
-
-    /// Begins the passes whose time has come, and goes on with those that waited.
-    pub(crate) fn poll_due(&mut self, now: Now) {
-        if self.stopping {
-            return;
-        }
-        let room = self.lanes.ready() < self.plan.backlog_max;
-        let keys = self.any_personal || self.views.vault().is_some();
-        let mut effects = Vec::new();
-        for ((side, collection), pass) in &mut self.passes.all {
-            // Under a contract a whole page may have to wait; a record's hash is made under its key.
-            let may_read = !keys && !self.plan.contracts.contains_key(&(side.clone(), collection.clone()));
-            if let Some(running) = &mut pass.running {
-                running.again_at = running.again_at.filter(|at| *at > now.mono);
-                let may = room && running.again_at.is_none();
-                if let Some(request) = pass.waiting.take_if(|_| may) {
-                    running.page_began = now.wall;
-                    running.asked = request.clone();
-                    let beforehand = may_read && running.full && !pass.listed;
-                    effects.push(Effect::Read { side: side.clone(), pass: running.id, request, beforehand });
-                }
-                continue;
-            }
-            let due = |at: Option<Time>| at.is_some_and(|at| at <= now.mono);
-            let full = due(pass.next_full) || due(pass.next_poll) && pass.cursor.is_none();
-            if !full && !due(pass.next_poll) {
-                continue;
-            }
-            let filled = || self.lanes.ready_for(&Track::Deliver(side.clone())) > 0;
-            if !due(pass.next_full) && pass.rests_until > now.mono && filled() {
-                continue;
-            }
-            let scheduled = due(pass.next_full);
-            self.passes.count += 1;
-            let id = self.passes.count;
-            let scope = match &pass.cursor {
-                Some(cursor) if !full => Scope::Since(cursor.clone()),
-                _ => Scope::Everything,
-            };
-            let place = pass
-                .place
-                .clone()
-                .filter(|place| full && !pass.listed && now.wall < place.at.plus(PLACE_AGE_MAX));
-            let after = place.as_ref().map(|place| PageToken(place.next.clone()));
-            let request = ReadRequest { collection: collection.clone(), scope, after };
-            // Where it may tell of deletes and cannot be asked for a record, what it has shown is asked.
-            let part = self.plan.collections.get(collection).and_then(|of| of.sides.get(side));
-            let may = part.is_some_and(|part| part.abilities.fetch || !part.abilities.incremental);
-            let knows_none =
-                || self.views.links(side, collection, None, 1).is_ok_and(|known| known.is_empty());
-            let blank = may && full && place.is_none() && knows_none();
-            let kind = Kind { full, scheduled, blank };
-            pass.running = Some(Running::begin(id, kind, place.as_ref(), request.clone(), now));
-            let beforehand = may_read && full && !pass.listed;
-            effects.push(Effect::Read { side: side.clone(), pass: id, request, beforehand });
-        }
-        for effect in effects {
-            self.push(effect);
-        }
-    }
-
-    /// Writes down how far a first listing has come: after a restart it goes on from there.
-    fn note_place(
-        &mut self,
-        key: &(SideName, CollectionName),
-        next: String,
-        now: Now,
-    ) -> Result<(), EngineError> {
-        let Some(pass) = self.passes.all.get(key) else { return Ok(()) };
-        let stream = pass.stream.clone();
-        let body = Body::Cursor { side: key.0.clone(), cursor: None, listed: false, next: Some(next) };
-        self.emit_stream(&stream, body, now)?;
-        let place = self.views.stream(&stream)?.place;
-        if let Some(pass) = self.passes.all.get_mut(key) {
-            pass.place = place;
-        }
-        Ok(())
-    }
-
-    /// Writes down how far a collection has been read. `next` is the page that comes next
-    /// in the pass, if there is one.
-    fn move_cursor(
-        &mut self,
-        key: &(SideName, CollectionName),
-        cursor: Option<Cursor>,
-        next: Option<String>,
-        listed: bool,
-        now: Now,
-    ) -> Result<(), EngineError> {
-        let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
-        let moved = cursor.is_some() && cursor != pass.cursor;
-        if !moved && !listed {
-            return Ok(());
-        }
-        if cursor.is_some() {
-            pass.cursor.clone_from(&cursor);
-        }
-        pass.listed |= listed;
-        let stream = pass.stream.clone();
-        let body = Body::Cursor { side: key.0.clone(), cursor: cursor.map(|cursor| cursor.0), listed, next };
-        self.emit_stream(&stream, body, now)
-    }
-
-    fn pass_ended(&mut self, key: &(SideName, CollectionName), now: Now) -> Result<(), EngineError> {
-        let (side, collection) = key;
-        let part = self.plan.collections.get(collection).and_then(|of| of.sides.get(side));
-        let (poll, full) = part.map_or((None, None), |part| (part.poll_interval, part.full_interval));
-        let Some(pass) = self.passes.all.get_mut(key) else { return Ok(()) };
-        let Some(mut running) = pass.running.take() else { return Ok(()) };
-        running.seen.sort();
-        pass.failures = 0;
-        pass.trouble = None;
-        pass.place = None;
-        (pass.last_began, pass.last_ended) = (running.began, now.wall);
-        // While a side is being filled, most of what a poll reads is what we wrote
-        // just now: then reading gets a share of the time, not all of it.
-        let took = now.mono.since(running.began_mono);
-        pass.rests_until = match running.news {
-            0 => now.mono.plus(took.saturating_mul(ECHO_REST)),
-            _ => Time::MIN,
-        };
-        // While its webhooks come there is less to be found.
-        let told = |within: &&Duration| pass.hooked_at.is_some_and(|at| now.mono.since(at) < **within);
-        let pace = self.plan.sweeps.get(key).filter(told).copied();
-        pass.next_poll = poll.map(|poll| now.mono.plus(pace.unwrap_or(poll).max(poll)));
-        let told = pass.regression.told;
-        let mut first_listing = false;
-        let mut caught_up = !std::mem::replace(&mut pass.current, true);
-        let put_by = std::mem::take(&mut running.put_by);
-        if running.full {
-            pass.next_full = full.map(|interval| now.mono.plus(interval));
-            first_listing = !pass.listed;
-            let worth_noting = running.scheduled || first_listing || told.is_some();
-            let records = running.records;
-            if worth_noting {
-                let told = What::Listed { side: side.clone(), collection: collection.clone(), records };
-                self.tell(None, told, now);
-            }
-            self.take_in_put_by(key, put_by, now)?;
-            let swept = self.sweep_if_believed(key, &running, told, now)?;
-            let complete = running.sound && swept && running.unread.is_empty();
-            caught_up |= self.listing_ended(key, running.began, complete);
-            self.move_cursor(key, running.cursor, None, swept && worth_noting, now)?;
-            caught_up |= self.is_told_done(key, told, now)?;
-        } else {
-            self.take_in_put_by(key, put_by, now)?;
-            self.move_cursor(key, running.cursor, None, false, now)?;
-        }
-        if first_listing || caught_up {
-            // What waited for the listing may go out now.
-            self.look_at_all();
-        }
-        Ok(())
-    }
-
-    /// A pass has ended: what was put by was too little to be held.
-    fn take_in_put_by(
-        &mut self,
-        key: &(SideName, CollectionName),
-        put_by: Vec<PutBy>,
-        now: Now,
-    ) -> Result<(), EngineError> {
-        put_by.into_iter().try_for_each(|PutBy { seen, began }| {
-            self.intake(&key.0, &key.1, seen.into(), Source::Page, began, now)
-        })
     }
 }
 

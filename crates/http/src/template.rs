@@ -47,10 +47,8 @@ pub(crate) fn check(text: &str) -> Result<(), TemplateError> {
     }
     bounded(text)?;
     let environment = Environment::empty();
-    let guarded = hms_sync_bounds::template(text).text;
-    let Err(why) = environment.template_from_str(&guarded) else { return Ok(()) };
-    // Said of the text as it was written.
-    Err(broken(&environment.template_from_str(text).err().unwrap_or(why)))
+    let build = |text: &str| environment.template_from_str(text).map(drop);
+    hms_sync_bounds::build(&hms_sync_bounds::template(text), text, build).map_err(|why| broken(&why))
 }
 
 fn bounded(text: &str) -> Result<(), TemplateError> {
@@ -218,10 +216,9 @@ impl Compiled {
         env.set_undefined_behavior(missing);
         env.set_unknown_method_callback(methods::of);
         hms_sync_bounds::teach(&mut env);
-        if let Err(why) = env.add_template_owned(NAME, hms_sync_bounds::template(source).text) {
-            // Said of the text as it was written.
-            return Err(broken(&env.add_template_owned(NAME, source.to_owned()).err().unwrap_or(why)));
-        }
+        let build = |text: &str| env.add_template_owned(NAME, text.to_owned());
+        hms_sync_bounds::build(&hms_sync_bounds::template(source), source, build)
+            .map_err(|why| broken(&why))?;
         let template = env.get_template(NAME).map_err(|e| broken(&e))?;
         let names = template.undeclared_variables(false);
         let globals: Vec<&str> = env.globals().map(|(name, _)| name).collect();

@@ -5,7 +5,8 @@
 use crate::error::ServeError;
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use subtle::ConstantTimeEq;
 
@@ -47,12 +48,48 @@ impl Access {
     /// If it cannot be read or is none of ours.
     pub fn read(data_dir: &Path) -> io::Result<Option<Self>> {
         let path = data_dir.join(ACCESS_FILE);
-        let file = match fs::File::open(&path) {
-            Ok(file) => file,
-            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+        let kind = match fs::symlink_metadata(&path) {
+            Ok(found) => found.file_type(),
+            Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
             Err(why) => return Err(why),
         };
-        serde_json::from_reader(io::Read::take(file, FILE_MAX)).map(Some).map_err(io::Error::from)
+        // Opening a pipe would wait for whoever writes into it.
+        if !kind.is_file() {
+            return Err(none_of_ours("it is no file"));
+        }
+        let file = match fs::File::open(&path) {
+            Ok(file) => file,
+            // Its process has ended since.
+            Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(why) => return Err(why),
+        };
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut io::Read::take(file, FILE_MAX + 1), &mut bytes)?;
+        if bytes.len() as u64 > FILE_MAX {
+            return Err(none_of_ours("it is too large"));
+        }
+        Self::parse(&bytes).map(Some)
+    }
+
+    /// What the file says, if a process of this machine can have written it.
+    fn parse(bytes: &[u8]) -> io::Result<Self> {
+        // In words of our own: those of the parser may repeat the token.
+        let unlike = |why: serde_json::Error| {
+            none_of_ours(&format!(
+                "it is not what a sync writes, at line {} column {}",
+                why.line(),
+                why.column()
+            ))
+        };
+        let access: Self = serde_json::from_slice(bytes).map_err(unlike)?;
+        let address =
+            access.url.strip_prefix("http://").and_then(|address| address.parse::<SocketAddr>().ok());
+        let address = address.ok_or_else(|| none_of_ours("its url is none that a sync listens at"))?;
+        // What is asked, and the token with it, stays on this machine.
+        if !is_here(address) {
+            return Err(none_of_ours("its url is at another machine"));
+        }
+        Ok(access)
     }
 
     /// Whether `given` is the token. Takes the same time whatever it is.
@@ -94,6 +131,16 @@ impl Drop for AccessFile {
     }
 }
 
+fn none_of_ours(why: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, why)
+}
+
+/// Whether this machine has the address: only then can something of it listen there.
+fn is_here(address: SocketAddr) -> bool {
+    let ip = address.ip();
+    ip.is_loopback() || !ip.is_unspecified() && !ip.is_multicast() && TcpListener::bind((ip, 0)).is_ok()
+}
+
 fn private_file(path: &Path) -> io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -115,8 +162,9 @@ fn random<const N: usize>() -> Result<String, ServeError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests may panic")]
     use super::*;
+    use hms_sync_hostile::Reader;
 
     #[test]
     fn the_file_is_private_and_goes_with_its_owner_only() {
@@ -146,5 +194,82 @@ mod tests {
         assert!(!access.admits(b""));
         assert!(!access.admits(&access.token.as_bytes()[..63]));
         assert!(!format!("{access:?}").contains(&access.token));
+    }
+
+    /// Whoever can write the data folder can put anything there.
+    #[test]
+    fn hostile_access_files() {
+        let urls = ["127.0.0.1:7070", "[::1]:1", "127.255.255.254:65535"];
+        let sound = urls.map(|url| serde_json::to_vec_pretty(&Access::new(format!("http://{url}")).unwrap()));
+        let words =
+            ["\"url\"", "\"token\":", "http://", "@", "/", "?", "#", "[::1]", "[", "localhost", "{", "[["];
+        Reader::new("access files").sound(sound.map(Result::unwrap)).words(words).bytes(|bytes| {
+            match Access::parse(bytes) {
+                Ok(access) => {
+                    let address = access.url.strip_prefix("http://").unwrap();
+                    assert!(address.parse::<SocketAddr>().is_ok(), "{address}");
+                    true
+                }
+                Err(why) => {
+                    let words = why.to_string();
+                    assert!(words.len() < 100, "{words}");
+                    false
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn nothing_is_asked_of_another_machine() {
+        let parse = |url: &str| {
+            let file = serde_json::json!({ "url": url, "token": "hush", "pid": 7, "instance": "i" });
+            Access::parse(&serde_json::to_vec(&file).unwrap())
+        };
+        assert_eq!(parse("http://127.0.0.1:7070").unwrap().url, "http://127.0.0.1:7070");
+        for url in [
+            "http://192.0.2.1:80",
+            "http://[2001:db8::1]:80",
+            "http://224.0.0.1:80",
+            "http://0.0.0.0:80",
+            "http://[::]:80",
+            "http://169.254.169.254:80",
+            "http://127.0.0.1:80@192.0.2.1",
+            "http://127.0.0.1:80/x?",
+            "http://name.example:80",
+            "https://127.0.0.1:80",
+            "file:///etc/passwd",
+            "",
+        ] {
+            assert!(parse(url).is_err(), "{url}");
+        }
+        let wrong = br#"{"url":"http://127.0.0.1:7070","token":"t","pid":"hush","instance":"i"}"#;
+        assert!(!Access::parse(wrong).unwrap_err().to_string().contains("hush"), "it may be the token");
+    }
+
+    /// What reading it comes to, in a time that ends.
+    #[cfg(unix)]
+    fn read_in_time(dir: &Path) -> String {
+        let (dir, (tell, told)) = (dir.to_owned(), std::sync::mpsc::channel());
+        std::thread::spawn(move || tell.send(Access::read(&dir).unwrap_err().to_string()));
+        told.recv_timeout(std::time::Duration::from_secs(30)).expect("reading it does not end")
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_of_that_size_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(ACCESS_FILE);
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        assert_eq!(read_in_time(dir.path()), "it is no file");
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        assert_eq!(read_in_time(dir.path()), "it is no file");
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(read_in_time(dir.path()), "it is no file");
+        fs::remove_dir(&path).unwrap();
+        fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        assert_eq!(read_in_time(dir.path()), "it is too large");
     }
 }

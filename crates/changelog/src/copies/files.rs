@@ -238,3 +238,17 @@ pub(super) fn remove(dir: &Path) -> Result<(), LogError> {
     fs::remove_dir_all(dir).map_err(io("remove", dir))?;
     dir.parent().map_or(Ok(()), folder::sync)
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::{MAGIC, PLACE_BYTES};
+
+    pub(in crate::copies) const HEAD: &[u8] = &MAGIC;
+
+    /// The place of a chunk.
+    pub(in crate::copies) fn place(first: u64, at: usize, length: usize) -> [u8; PLACE_BYTES] {
+        let (at, length) = (u128::try_from(at).unwrap(), u128::try_from(length).unwrap());
+        ((u128::from(first) << 64) | (at << 16) | length).to_be_bytes()
+    }
+}

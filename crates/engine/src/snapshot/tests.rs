@@ -204,6 +204,7 @@ fn goes_on(rules: &Rules, life: &[Body], state: &RecordState) {
     let again = decode(None, &record(1), &bytes).unwrap().unwrap();
     assert_eq!(&again, state);
     is_parked(state);
+    state.past_conflicts();
     let mut next = again;
     for body in life {
         fold(rules, &mut next, body.clone());

@@ -2,6 +2,8 @@
 //! links, marks, streams with their cursors and places, webhook messages, summaries of blocks,
 //! notes of what was shown. A machine starts on them, or says in words what it cannot read.
 
+mod carried;
+
 use crate::stage::{self, item, native, side};
 use hms_sync_changelog::{Log, MemoryDisk};
 use hms_sync_connector::{Abilities, Content, Cursor, Delivery, Observation, Page, PageToken};
