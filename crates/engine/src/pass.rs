@@ -13,6 +13,7 @@ use crate::error::EngineError;
 use crate::happening::What;
 use crate::lane::Track;
 use crate::machine::Machine;
+use crate::observe::Looked;
 use crate::page::{ShownPage, Sight};
 use crate::plan::Plan;
 use crate::regression::Regression;
@@ -138,7 +139,7 @@ struct Running {
 #[derive(Debug)]
 pub(crate) struct PutBy {
     pub(crate) seen: Observation,
-    pub(crate) began: Time,
+    pub(crate) began: Looked,
 }
 
 /// How many are put by.
@@ -160,8 +161,7 @@ struct Left {
     records: std::vec::IntoIter<Sight>,
     /// Those that the side lists as gone.
     gone: Vec<NativeId>,
-    /// When the page was asked for.
-    began: Time,
+    began: Looked,
     next: Option<PageToken>,
     cursor: Option<Cursor>,
     /// Whether the next page need not be asked for any more.
