@@ -85,7 +85,10 @@ fn two_records(heard: &Heard) -> Said {
 async fn pages(side: &HttpConnector, scope: Scope) -> (Vec<Page>, Option<ReadError>) {
     let (mut pages, mut after) = (Vec::new(), None);
     loop {
-        match side.read(ReadRequest { collection: collection(), scope: scope.clone(), after }).await {
+        match side
+            .read(ReadRequest { collection: collection(), scope: scope.clone(), after: after.take() })
+            .await
+        {
             Ok(page) => {
                 after.clone_from(&page.next);
                 pages.push(page);
