@@ -146,6 +146,9 @@ async fn rate_limited() {
     kitchen.end().await;
 }
 
+/// How often an export was asked for, and its files.
+type Made = (u64, [String; 2]);
+
 /// A register with another face than the doubles have: pages by `Link` header, by
 /// cursor, the same by `POST` or for those with a token, and the whole as CSV.
 #[derive(Clone, Default)]
@@ -153,6 +156,11 @@ struct Register {
     entries: Arc<Mutex<BTreeMap<u64, (String, i64)>>>,
     /// The number of the token that is taken; each that is given is the next.
     token: Arc<AtomicU64>,
+    /// Exports, as they were when they were begun, and how often each was asked for.
+    exports: Arc<Mutex<BTreeMap<u64, Made>>>,
+    /// How many were removed.
+    removed: Arc<AtomicU64>,
+    url: Arc<Mutex<String>>,
 }
 
 impl Register {
@@ -182,10 +190,14 @@ impl Register {
             .route("/guarded", get(guarded))
             .route("/token", post(token))
             .route("/entries.csv", get(table))
+            .route("/exports", post(begun))
+            .route("/exports/{id}", get(state).delete(removed))
+            .route("/exports/{id}/{part}", get(part))
             .with_state(self.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, app).await });
+        self.url.lock().unwrap().clone_from(&url);
         url
     }
 }
@@ -284,13 +296,64 @@ async fn table(State(register): State<Register>) -> impl IntoResponse {
     ([("content-type", "text/csv")], format!("number;title\n{}", rows.concat()))
 }
 
+/// Begins an export of what there is now, in two files. The third of all fails.
+async fn begun(State(register): State<Register>, axum::Json(asked): axum::Json<Json>) -> impl IntoResponse {
+    assert_eq!(asked, json!({ "of": "entries", "format": "csv" }));
+    let entries = register.entries.lock().unwrap();
+    let row =
+        |(id, (title, _)): (&u64, &(String, i64))| format!("N-{id};\"{}\"\n", title.replace('"', "\"\""));
+    let rows: Vec<String> = entries.iter().map(row).collect();
+    let files = [0, 1].map(|half| {
+        let rows: String = rows.iter().skip(half).step_by(2).cloned().collect();
+        format!("number;title\n{rows}")
+    });
+    let mut exports = register.exports.lock().unwrap();
+    let id = exports.keys().last().map_or(1, |last| last + 1);
+    exports.insert(id, (0, files));
+    axum::Json(json!({ "id": id }))
+}
+
+/// The state of an export: done once it was asked for twice.
+async fn state(State(register): State<Register>, Path(id): Path<u64>) -> impl IntoResponse {
+    let mut exports = register.exports.lock().unwrap();
+    let Some((asked, _)) = exports.get_mut(&id) else { return StatusCode::NOT_FOUND.into_response() };
+    *asked += 1;
+    let state = match *asked {
+        _ if id == 3 => "failed",
+        1 => "queued",
+        2 => "running",
+        _ => "done",
+    };
+    let url = register.url.lock().unwrap().clone();
+    let file = |n: u64| json!({ "url": format!("{url}/exports/{id}/{n}.csv") });
+    axum::Json(json!({ "status": state, "files": [file(0), file(1)] })).into_response()
+}
+
+async fn removed(State(register): State<Register>, Path(id): Path<u64>) -> StatusCode {
+    register.exports.lock().unwrap().entry(id).and_modify(|(_, files)| *files = Default::default());
+    register.removed.fetch_add(1, Ordering::SeqCst);
+    StatusCode::NO_CONTENT
+}
+
+async fn part(State(register): State<Register>, Path((id, part)): Path<(u64, String)>) -> impl IntoResponse {
+    let exports = register.exports.lock().unwrap();
+    let half = usize::from(part.starts_with('1'));
+    let file = exports.get(&id).and_then(|(_, files)| files.get(half)).filter(|file| !file.is_empty());
+    file.cloned().ok_or(StatusCode::NOT_FOUND)
+}
+
 /// Loads from a register, then changes, adds and removes an entry there, and takes
 /// its token back. The answer is how many tokens it gave.
 async fn from_register(recipe: &str) -> u64 {
-    let register = Register::default();
+    taken_from(&Register::default(), recipe, &[]).await
+}
+
+/// The same from this one; `set` are variables of the recipe.
+async fn taken_from(register: &Register, recipe: &str, set: &[(&'static str, &'static str)]) -> u64 {
     (1..=120).for_each(|id| register.put(id, &format!("Deed {id}")));
     let url: &'static str = register.serve().await.leak();
-    let kitchen = Kitchen::of(recipe, 0, &[("REGISTER_URL", url)], |_| {}).await;
+    let set = [&[("REGISTER_URL", url)], set].concat().leak();
+    let kitchen = Kitchen::of(recipe, 0, set, |_| {}).await;
     let equal = async |what: &str| {
         until(what, 30, || async {
             let of = |record: &Json| (text(&record["permitId"]), text(&record["remarks"]));
@@ -333,6 +396,14 @@ async fn oauth_cursor() {
 #[tokio::test(flavor = "multi_thread")]
 async fn children() {
     from_register("children").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn export() {
+    let register = Register::default();
+    taken_from(&register, "export", &[("LOOK", "10ms"), ("AGAIN", "50ms")]).await;
+    let (begun, removed) = (register.exports.lock().unwrap().len(), register.removed.load(Ordering::SeqCst));
+    assert!(begun >= 4 && removed >= 3, "{begun} exports, {removed} removed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

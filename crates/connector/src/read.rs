@@ -66,6 +66,9 @@ pub struct Page {
     /// Whether the pass leaves out a part of the collection: then nothing is concluded from
     /// what it does not show.
     pub partial: bool,
+    /// How long before the page was asked for its records may have been looked at: as long as it
+    /// took to make the file that they are from. What is known of a record since is newer.
+    pub age: Duration,
     /// Whether a complete listing that showed nothing at all is to be believed.
     pub empty_is_meant: bool,
     /// The page after this one; nothing if it was the last.

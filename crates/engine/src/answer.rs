@@ -115,9 +115,9 @@ impl Machine {
         let looks = whole && !is_back(Fault::AnswerSwallowed);
         if let (true, Some(fields), Some(id), Some(doc)) = (looks, stored, id, doc) {
             // What else the answer shows is the side's own doing, with our write before its eyes.
-            let (source, began) = (Source::Answer, sent_at);
+            let (source, began, aged) = (Source::Answer, sent_at, false);
             let doc = Doc::Whole(doc);
-            let seen = Seen { id, tag, modified: None, fields, doc, source, began, certain: true };
+            let seen = Seen { id, tag, modified: None, fields, doc, source, began, aged, certain: true };
             self.compare(place, record, entry, &seen, now)?;
             self.on_altered(place, record, entry, &seen, &results, now)?;
         }

@@ -60,6 +60,9 @@ pub(crate) fn verdict(place: Place<'_>, part: &SideState, seen: &Seen, now: Now)
     if seen.source == Source::Answer || is_back(Fault::StaleReadBelieved) {
         return Verdict::Edit(different, false);
     }
+    if seen.aged && seen.began <= part.seen_at {
+        return Verdict::Stale("it is of a file that was begun before we last heard of the record");
+    }
     let Some(last) = part.last_write.as_ref() else {
         // A webhook told of it: a read may show an earlier state of it still.
         let told = part.made.is_some_and(|made| now.wall < made.plus(place.plan.settle_window));

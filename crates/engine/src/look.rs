@@ -45,7 +45,7 @@ impl Machine {
         self.lanes.open(record, &Track::Deliver(side.clone())).read_at = Some(now.mono);
         let doubt = entry.state.sides.get(side).and_then(|part| part.doubt.as_ref());
         let again = doubt.is_some_and(|doubt| doubt.raised > began);
-        self.observe(place, record.clone(), entry, seen.into(), Source::Fetch, began, now)?;
+        self.observe(place, record.clone(), entry, seen.into(), Source::Fetch, began.into(), now)?;
         // A hint that came while the read was under way is not answered by it.
         if again { self.hint_again(record, side, now) } else { Ok(()) }
     }
@@ -176,7 +176,7 @@ impl Machine {
         let Content::Whole(doc) = &seen.content else { return self.finish(record, entry, now) };
         let doc = doc.clone();
         let Ok(fields) = self.fit(place, &doc, false).map(|fit| fit.fields) else {
-            return self.observe(place, record, entry, seen.into(), Source::Fetch, began, now);
+            return self.observe(place, record, entry, seen.into(), Source::Fetch, began.into(), now);
         };
         let mut seen = Seen {
             id: seen.id,
@@ -186,6 +186,7 @@ impl Machine {
             doc: Doc::Whole(doc),
             source: Source::Fetch,
             began,
+            aged: false,
             certain: true,
         };
         let creates = write.filter(|write| write.operation == Operation::Create);

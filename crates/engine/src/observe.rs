@@ -51,6 +51,22 @@ impl<'a> Place<'a> {
     }
 }
 
+/// When a side was looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Looked {
+    /// When the read began.
+    pub(crate) at: Time,
+    /// Whether that was long before it was asked for, as of a file that the side made. What
+    /// became known of a record meanwhile is newer.
+    pub(crate) aged: bool,
+}
+
+impl From<Time> for Looked {
+    fn from(at: Time) -> Self {
+        Self { at, aged: false }
+    }
+}
+
 /// What was seen of one record, in canonical fields.
 #[derive(Clone)]
 pub(crate) struct Seen {
@@ -63,6 +79,8 @@ pub(crate) struct Seen {
     pub(crate) source: Source,
     /// When the read began.
     pub(crate) began: Time,
+    /// Whether that was long before it was asked for.
+    pub(crate) aged: bool,
     /// Whether it is known what those who edited there had seen.
     pub(crate) certain: bool,
 }
@@ -85,7 +103,7 @@ impl Machine {
         name: &CollectionName,
         seen: Sight,
         source: Source,
-        began: Time,
+        began: Looked,
         now: Now,
     ) -> Result<(), EngineError> {
         let plan = Arc::clone(&self.plan);
@@ -122,7 +140,7 @@ impl Machine {
         mut entry: Entry,
         seen: Sight,
         source: Source,
-        began: Time,
+        Looked { at: began, aged }: Looked,
         now: Now,
     ) -> Result<(), EngineError> {
         if self.passes.is_held(place.side, place.name) {
@@ -163,7 +181,7 @@ impl Machine {
                 return self.finish(record, entry, now);
             }
         };
-        let seen = Seen { id, tag, modified, fields, doc, source, began, certain: true };
+        let seen = Seen { id, tag, modified, fields, doc, source, began, aged, certain: true };
         if unborn {
             return self.appeared(place, record, entry, seen, now);
         }

@@ -49,7 +49,7 @@ impl Machine {
         let (noted, begun) = (self.views.messages_noted(), self.views.has_stream(&stream)?);
         for record in delivery.records {
             let source = Source::Webhook(told.clone());
-            self.intake(side, collection, record.into(), source, now.wall, now)?;
+            self.intake(side, collection, record.into(), source, now.wall.into(), now)?;
         }
         for id in delivery.hints {
             self.hint(side, collection, id, told.clone(), now)?;

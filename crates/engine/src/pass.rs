@@ -12,6 +12,7 @@ mod taking_in;
 
 use crate::absence::Absences;
 use crate::error::EngineError;
+use crate::observe::Looked;
 use crate::page::{ShownPage, Sight};
 use crate::plan::Plan;
 use crate::regression::Regression;
@@ -128,7 +129,7 @@ struct Running {
 #[derive(Debug)]
 pub(crate) struct PutBy {
     pub(crate) seen: Observation,
-    pub(crate) began: Time,
+    pub(crate) began: Looked,
 }
 
 /// How many are put by.
@@ -150,8 +151,7 @@ struct Left {
     records: std::vec::IntoIter<Sight>,
     /// Those that the side lists as gone.
     gone: Vec<NativeId>,
-    /// When the page was asked for.
-    began: Time,
+    began: Looked,
     next: Option<PageToken>,
     cursor: Option<Cursor>,
     /// Whether the next page need not be asked for any more.

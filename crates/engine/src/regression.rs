@@ -14,7 +14,7 @@ use crate::error::EngineError;
 use crate::happening::What;
 use crate::lane::Track;
 use crate::machine::Machine;
-use crate::observe::{Place, Seen};
+use crate::observe::{Looked, Place, Seen};
 use crate::page::Doc;
 use crate::pass::PutBy;
 use crate::project::{same, shown};
@@ -162,11 +162,14 @@ impl Machine {
     /// Keeps what was seen until the pass has ended, or holds the side.
     fn put_by(&mut self, place: Place<'_>, seen: &Seen, until: Time, now: Now) -> Result<bool, EngineError> {
         let key = (place.side.clone(), place.name.clone());
-        let Seen { id, tag, modified, doc: Doc::Whole(doc), began, .. } = seen.clone() else {
+        let Seen { id, tag, modified, doc: Doc::Whole(doc), began, aged, .. } = seen.clone() else {
             return Ok(false);
         };
         let seen = Observation { id, tag, modified, content: Content::Whole(doc) };
-        let Some(many) = self.passes.put_by(&key, PutBy { seen, began }, until) else { return Ok(false) };
+        let Some(many) = self.passes.put_by(&key, PutBy { seen, began: Looked { at: began, aged } }, until)
+        else {
+            return Ok(false);
+        };
         self.put_by += 1;
         let guard = place.collection.guard;
         if many.records <= guard.max_regressions {

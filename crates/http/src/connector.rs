@@ -166,6 +166,9 @@ impl Collection {
         };
         if let (Some(listing), Some(read)) = (&mut self.listing, &spec.read) {
             listing.judge_by(own("read", read.error_handler.as_ref())?);
+            if let Some(job) = &read.job {
+                listing.judge_job_by(job, |part, of| own(&format!("read.job.{part}"), of))?;
+            }
         }
         if let (Some(ask), Some(fetch)) = (&mut self.fetch, &spec.fetch) {
             ask.own = own("fetch", fetch.error_handler.as_ref())?;

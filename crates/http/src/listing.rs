@@ -2,6 +2,8 @@
 
 mod ask;
 mod carried;
+mod export;
+mod job;
 mod marks;
 mod pages;
 mod parents;
@@ -13,19 +15,21 @@ mod walk;
 use crate::error::SpecError;
 use crate::formula::Formula;
 use crate::next::Follow;
-use crate::paging::{Paging, Progress, Style, hash};
+use crate::paging::{Facts, Paging, Progress, Style, hash};
 use crate::partition::{Namings, Partition};
 use crate::read::{self, good};
 use crate::request::{Ask, Parts};
 use crate::select::{Lens, found_at};
-use crate::spec::{BaseUrl, FieldPath, HttpCollection, OnEmpty, Paginator, ReadMethod, ReadSpec};
+use crate::spec::{BaseUrl, FieldPath, HttpCollection, OnEmpty, Paginator, ReadMethod, ReadSpec, Template};
 use crate::stamp::Scale;
 use crate::wire::{Answer, Verdict, Verdicts, Wire};
 use carried::Carried;
 use chrono::{DateTime, Utc};
+use export::File;
 use hms_sync_connector::{Page, PageToken, ReadError, ReadRequest, Scope};
 use hms_sync_model::CollectionName;
 use http::{Method, StatusCode};
+use job::Job;
 use pages::Pages;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -53,6 +57,8 @@ pub(crate) struct Listing {
     /// Which records are taken; the others are passed over.
     filter: Option<Formula>,
     on_empty: OnEmpty,
+    /// The export that it reads, if the side makes one.
+    job: Option<Box<Job>>,
     /// Where there are several listings of this kind.
     router: Option<Router>,
     /// Entries may be ids alone, which then stand here.
@@ -109,9 +115,12 @@ impl Listing {
         family: &Family,
         depth: usize,
     ) -> Result<Self, SpecError> {
-        let known = walk::names(KNOWN, spec.partition_router.is_some());
+        let is_parted = spec.partition_router.is_some();
+        let known = walk::names(&job::names(spec.job.is_some()), is_parted);
+        let root = Template::root();
+        let by_address = spec.job.is_some() && job::is_address(&spec.path);
         let parts = Parts {
-            path: &spec.path,
+            path: if by_address { &root } else { &spec.path },
             parameters: &spec.request_parameters,
             headers: &spec.request_headers,
             selector: spec.record_selector.as_ref().filter(|selector| !selector.field_path.is_empty()),
@@ -132,6 +141,7 @@ impl Listing {
             since: None,
             filter: filter(key, spec)?,
             on_empty: spec.on_empty,
+            job: None,
             router: None,
             bare: None,
             settings: hash(&format!("{base} {spec:?}")),
@@ -139,6 +149,7 @@ impl Listing {
         };
         listing.ask.own =
             Verdicts::of_request([(format!("{key}.error_handler"), spec.error_handler.as_ref())])?;
+        listing.exported(key, base, spec, &walk::names(KNOWN, is_parted))?;
         let since = spec
             .incremental_sync
             .as_ref()
@@ -189,7 +200,7 @@ impl Listing {
 
     /// Whether any template of its requests names `name`.
     fn uses(&self, name: &str) -> bool {
-        self.ask.uses(name) || self.body.uses(name)
+        self.ask.uses(name) || self.body.uses(name) || self.job.as_ref().is_some_and(|job| job.uses(name))
     }
 
     /// Reads one page.
@@ -224,30 +235,65 @@ impl Listing {
             Some(token) => self.place(token, |progress: &Progress| progress.settings)?,
             None => self.start(scope, Utc::now()),
         };
-        let (asked, answer) = self.ask_page(wire, &progress, of, self.paging.asked).await?;
+        if let Some(job) = &self.job {
+            return self.page_of_export((job, wire), lens, of, scope, &progress).await;
+        }
+        let asked = self.ask_page(wire, &progress, (of, None), self.paging.asked).await?;
+        self.answered((wire, lens), of, scope, &progress, asked, None)
+    }
+
+    /// What a page is that was asked for.
+    fn answered(
+        &self,
+        (wire, lens): (&Wire, &Lens),
+        of: Of<'_>,
+        scope: &Scope,
+        progress: &Progress,
+        (asked, answer): (Url, Answer),
+        file: Option<&File>,
+    ) -> Result<(Page, Shown), ReadError> {
         if let Some(unread) = Self::unread(of, &answer) {
             return Ok((self.ignored(of, &answer), unread));
         }
         if answer.judged.verdict == Verdict::Reset {
-            let next = self.anew(&progress, &answer)?;
+            let next = self.anew(progress, &answer)?;
             return Ok((Page { next: Some(self.token(&next)?), ..Page::default() }, Shown::Records));
         }
-        let (mut facts, mut page) = self.take(lens, (wire.base(), &asked), of, &answer)?;
+        let (mut facts, page) = self.take(lens, (wire.base(), &asked), of, &answer)?;
         if self.follow.is_address() {
             let bare = |text: String| Url::parse(&text).map_or(text, |url| wire.bare(url).into());
             facts.next = facts.next.map(bare);
         }
-        facts.elapsed = elapsed(&progress, Utc::now());
-        self.stop_where_known(&progress, &mut facts).map_err(|why| self.broken(&why))?;
-        self.leave_out_known(&progress, &mut page);
+        if let Some(file) = file {
+            // What came since is not in it.
+            facts.date = file.date();
+        }
+        self.turned(scope, progress, (facts, page), file)
+    }
+
+    /// What a page is by what it shows, and what comes after it.
+    fn turned(
+        &self,
+        scope: &Scope,
+        progress: &Progress,
+        (mut facts, mut page): (Facts, Page),
+        file: Option<&File>,
+    ) -> Result<(Page, Shown), ReadError> {
+        facts.elapsed = elapsed(progress, Utc::now());
+        self.stop_where_known(progress, &mut facts).map_err(|why| self.broken(&why))?;
+        self.leave_out_known(progress, &mut page);
         page.partial = *scope == Scope::Everything && self.since.as_ref().is_some_and(Since::leaves_out);
         let scale = self.since.as_ref().filter(|since| !since.last_run || self.paging.style == Style::Keyset);
-        let turn = self.paging.turn(&progress, &facts, scale.map(|since| &since.scale));
+        let turn = self.paging.turn(progress, &facts, scale.map(|since| &since.scale));
         let turn = turn.map_err(|why| self.broken(&why))?;
         page.shown_before = progress.shown_before(&facts).min(page.records.len());
         let nothing = turn.last.as_ref().is_some_and(Progress::showed_nothing);
-        let (cursor, next) = self.beyond_slice(turn);
-        page.cursor = self.cursor(&progress, cursor, next.is_none());
+        let (cursor, next) = match (file.filter(|file| !file.is_last), &turn.last) {
+            (Some(file), Some(last)) => (None, Some(file.next(last))),
+            (Some(_), None) => (None, turn.next),
+            (None, _) => self.beyond_slice(turn),
+        };
+        page.cursor = self.cursor(progress, cursor, next.is_none());
         page.next = next.map(|next| self.token(&next)).transpose()?;
         Ok((page, if nothing { Shown::Empty } else { Shown::Records }))
     }
@@ -303,8 +349,12 @@ impl Listing {
     }
 
     async fn check_one(&self, wire: &Wire, lens: &Lens, of: Of<'_>) -> Result<String, ReadError> {
+        if let Some(job) = &self.job {
+            let label = &job.create.ask.label;
+            return Ok(format!("{label} begins an export when records are read, and not for a check"));
+        }
         let progress = self.start(&Scope::Everything, Utc::now());
-        let (asked, answer) = self.ask_page(wire, &progress, of, 1).await?;
+        let (asked, answer) = self.ask_page(wire, &progress, (of, None), 1).await?;
         let answer = good(&self.ask, answer)?;
         let (facts, page) = self.take(lens, (wire.base(), &asked), of, &answer)?;
         if let Some(line) = page.unreadable.first() {

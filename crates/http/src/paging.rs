@@ -135,6 +135,8 @@ pub(crate) struct Progress {
     repeats: u32,
     /// The value that requests end at, in the side's form.
     pub(crate) until: Option<String>,
+    /// The export that is read, and which of its files.
+    pub(crate) export: Option<ExportAt>,
     /// What is left of the range that is read in slices.
     pub(crate) rest: Option<Rest>,
     /// The side's clock when the pass began.
@@ -153,6 +155,14 @@ pub(crate) struct Progress {
     tail: Vec<u64>,
     /// How many of them the next page should begin with.
     overlap: usize,
+}
+
+/// Where a pass is in an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ExportAt {
+    /// Which export; no other process has one of this number.
+    pub(crate) number: u64,
+    pub(crate) file: usize,
 }
 
 /// What is left of a range that is read in slices, in microseconds.
@@ -191,11 +201,18 @@ impl Progress {
 
     /// The beginning of the slice after this one, with what is left of the range after it.
     pub(crate) fn slice(&self, from: String, until: String, rest: Option<Rest>) -> Self {
+        Self { from: Some(from), until: Some(until), rest, export: None, ..self.afresh() }
+    }
+
+    /// The beginning of a file of an export.
+    pub(crate) fn in_export(&self, at: ExportAt) -> Self {
+        Self { export: Some(at), ..self.afresh() }
+    }
+
+    /// The beginning of another listing of the same pass.
+    fn afresh(&self) -> Self {
         Self {
             at: 0,
-            from: Some(from),
-            until: Some(until),
-            rest,
             key: None,
             token: None,
             anchor: None,

@@ -34,7 +34,7 @@ pub(crate) fn records(
         _ => None,
     };
     if let Some(path) = selector.filter(|path| path.has_wildcard()) {
-        return Ok((expanded(json, path)?, total));
+        return Ok((places(json, path)?, total));
     }
     let found = match (selector, json) {
         (Some(path), json) => {
@@ -56,7 +56,7 @@ pub(crate) fn records(
 
 /// The records of all places that a path with `*` leads to. What lacks the rest of the
 /// path has no records there; if all lack it, the path is wrong.
-fn expanded(json: Json, path: &FieldPath) -> Result<Vec<Json>, String> {
+pub(crate) fn places(json: Json, path: &FieldPath) -> Result<Vec<Json>, String> {
     let parts: Vec<&str> = path.parts().collect();
     let (mut places, mut open) = (Vec::new(), 0);
     expand(json, &parts, &mut places, &mut open);

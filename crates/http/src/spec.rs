@@ -12,6 +12,7 @@ mod deletions;
 mod either;
 mod errors;
 mod expression;
+mod job;
 mod key;
 mod network;
 mod paginator;
@@ -36,6 +37,7 @@ pub use decoder::{Decoder, TextEncoding};
 pub use deletions::DeletionsSpec;
 pub use errors::{Action, BackoffStrategy, ErrorHandler, FilterType, HandlerType, ResponseFilter};
 pub use expression::{Expression, InjectInto, RequestOption};
+pub use job::{JobExtractor, JobMethod, JobRequester, JobSpec, JobStatusMapping};
 pub use key::PrimaryKey;
 pub use network::{Network, TlsSpec, TlsVersion};
 pub use paginator::{CursorPaginator, Paginator};
@@ -93,6 +95,11 @@ pub struct HttpSpec {
     /// as `10.0.0.0/8`. Default: none; this machine only where it is written out.
     #[serde(default)]
     pub allow_networks: Vec<Network>,
+    /// Where else the files of exports (`job` of a listing) may be fetched, each with all below it, as
+    /// `https://files.example/exports`. Nothing of ours is shown there, no secret and no header.
+    /// Default: below `url` only.
+    #[serde(default)]
+    pub download_urls: Vec<BaseUrl>,
     /// How the side's certificate is judged, and what we show of ours.
     #[serde(default)]
     pub tls: Option<TlsSpec>,
@@ -112,6 +119,7 @@ impl HttpSpec {
             request_headers: Headers::default(),
             idempotency_key: None,
             allow_networks: Vec::new(),
+            download_urls: Vec::new(),
             tls: None,
         }
     }

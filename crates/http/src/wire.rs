@@ -50,6 +50,8 @@ const SECRET_NAMES: [&str; 5] = ["auth", "cookie", "key", "secret", "token"];
 pub(crate) struct Wire {
     asker: Asker,
     base: BaseUrl,
+    /// Where else files may be fetched.
+    downloads: Vec<BaseUrl>,
     headers: HeaderMap,
     identity: Identity,
     verdicts: Verdicts,
@@ -73,6 +75,12 @@ impl Wire {
         }
         let mut origins = identity::origins(&spec.authenticator);
         origins.insert(0, ("url", spec.url.as_url()));
+        origins.extend(spec.download_urls.iter().map(|url| ("download_urls", url.as_url())));
+        let shows_itself = spec.tls.as_ref().is_some_and(|tls| tls.client_certificate.is_some());
+        if shows_itself && !spec.download_urls.is_empty() {
+            let why = "does not go with `tls.client_certificate`: it would be shown there too";
+            return Err(SpecError::new("download_urls", why));
+        }
         let hidden = Hidden::default();
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, JSON);
@@ -87,6 +95,7 @@ impl Wire {
         Ok(Self {
             asker: Asker::new(spec, &origins, lookup)?,
             base: spec.url.clone(),
+            downloads: spec.download_urls.clone(),
             headers,
             identity: Identity::new(&spec.authenticator, &hidden)?,
             verdicts: Verdicts::new(spec.error_handler.as_ref())?,
@@ -185,6 +194,31 @@ impl Wire {
         let (token, _) = tokens.token(&self.asker, Some(number)).await.map_err(Lost::NotSent)?;
         place.put(&token, &self.base, &mut again).map_err(Lost::NotSent)?;
         self.once(urgency, again, own).await
+    }
+
+    /// Where a file may be fetched that an answer named; the error names where it is.
+    pub(crate) fn downloads_from(&self, url: &Url) -> Result<&BaseUrl, String> {
+        let mut places = std::iter::once(&self.base).chain(&self.downloads);
+        places.find(|place| place.holds(url)).ok_or_else(|| {
+            let origin = url.origin().ascii_serialization();
+            format!("is at {origin:.100}, which is neither below {} nor named in `download_urls`", self.base)
+        })
+    }
+
+    /// Fetches a file from where else it may be fetched. Nothing of ours is on the request.
+    pub(crate) async fn fetch(
+        &self,
+        (url, from): (Url, &BaseUrl),
+        accept: &HeaderValue,
+        own: Option<&Verdicts>,
+    ) -> Result<Answer, Lost> {
+        let mut request = reqwest::Request::new(Method::GET, url);
+        request.headers_mut().insert(ACCEPT, accept.clone());
+        let Ok(_place) = self.places.acquire().await else {
+            return Err(Lost::NotSent("we are closing".to_owned()));
+        };
+        let (status, headers, body) = self.asker.ask(request, from).await?;
+        Ok(self.judged(status, headers, body, own))
     }
 
     async fn once(

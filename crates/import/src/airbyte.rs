@@ -24,6 +24,7 @@ mod partitions;
 mod values;
 mod dynamic;
 mod forms;
+mod jobs;
 mod cursor;
 mod added;
 mod made;

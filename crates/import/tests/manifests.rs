@@ -205,7 +205,7 @@ fn what_is_asked_is_what_the_manifest_asks() {
     // Listings that differ in their headers are of one side.
     assert_eq!(start.yaml.matches("connector: http").count(), 4, "{}", start.yaml);
     for (line, part) in [
-        (3, "no jobs are begun"),
+        (3, "one export made after the other"),
         (14, "`access_token_value`"),
         (42, "`AddFields` of `made`"),
         (57, "`request_headers.X-Both`"),
@@ -215,7 +215,7 @@ fn what_is_asked_is_what_the_manifest_asks() {
         (111, "taken as OAuth"),
         (118, "`partition_router` of stream `walks`: left out: a request is for one parent"),
         (126, "its parents' `made` is computed"),
-        (128, "what jobs make"),
+        (128, "it has no `polling_requester`"),
     ] {
         names(&start, line, part);
     }
@@ -816,4 +816,39 @@ fn hostile_manifests() {
         .at_most(150)
         .patience(Duration::from_secs(2))
         .texts(|yaml| airbyte("m.yaml", "m", yaml).is_ok());
+}
+
+#[test]
+fn jobs_are_what_a_listing_reads() {
+    let start = import("jobs.yaml");
+    says(
+        &start,
+        &[
+            r#"path: "{{ download_target }}""#,
+            "type: csv",
+            "path: /v1/exports",
+            "http_method: POST",
+            r#"from: "{{ cursor }}""#,
+            r#"path: "/v1/exports/{{ creation_response['id'] }}""#,
+            r#"path: "/v1/exports/{{ polling_response['id'] }}/files""#,
+            r#"path: "/v1/exports/{{ creation_response['id'] }}/stop""#,
+            "field_path: [files, \"*\", url]",
+            r#"polling_job_timeout: "90m""#,
+            r#"failed_retry_wait: "120s""#,
+            "skipped: [empty]",
+            "condition:",
+            "offset_param: skip",
+            "field_path: [rows]",
+        ],
+    );
+    assert!(!start.yaml.contains("looked"), "{}", start.yaml);
+    for (line, part) in [
+        (45, "`request_headers` of `download_requester` of stream `reports`"),
+        (51, "`delete_requester` of stream `reports`: left out: it is code"),
+        (84, "it asks another URL"),
+        (82, "stream `elsewhere`: left out: its `polling_requester` cannot be said"),
+        (93, "stream `coded`: left out: its `status_extractor` names no place"),
+    ] {
+        names(&start, line, part);
+    }
 }

@@ -235,7 +235,7 @@ impl Machine {
             return self.finish(record.clone(), entry, now);
         }
         let gone = Observation { id, tag: None, modified: None, content: Content::Gone };
-        self.intake(side, collection, gone.into(), Source::Missing, now.wall, now)
+        self.intake(side, collection, gone.into(), Source::Missing, now.wall.into(), now)
     }
 }
 

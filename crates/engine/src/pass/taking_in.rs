@@ -5,6 +5,7 @@ use super::Left;
 use crate::error::EngineError;
 use crate::happening::What;
 use crate::machine::Machine;
+use crate::observe::Looked;
 use crate::page::ShownPage;
 use crate::personal::mask_words;
 use crate::plan::Retry;
@@ -110,7 +111,8 @@ impl Machine {
             let links = page.passed_over.iter().map(|id| link_hash(side, collection.as_str(), id));
             links.for_each(|link| running.seen.put(link));
         }
-        let Page { gone, next, cursor, .. } = page;
+        let Page { gone, next, cursor, age, .. } = page;
+        let began = Looked { at: began.minus(age), aged: age > Duration::ZERO };
         // Of what is listed as a whole the next page is on its way while this one is taken in.
         let ahead = full && next.is_some();
         if ahead {

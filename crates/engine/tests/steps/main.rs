@@ -9,6 +9,7 @@
 )]
 
 mod stage;
+mod aged;
 mod beforehand;
 mod erasure;
 mod filling;

@@ -1,5 +1,6 @@
 //! The request for a page.
 
+use super::job::Told;
 use super::{Listing, Of};
 use crate::paging::{Progress, Style};
 use crate::read::{good, later};
@@ -16,10 +17,10 @@ impl Listing {
         &self,
         wire: &Wire,
         progress: &Progress,
-        of: Of<'_>,
+        (of, told): (Of<'_>, Option<&Told>),
         size: usize,
     ) -> Result<(Url, Answer), ReadError> {
-        let request = self.request(wire, progress, of, size).map_err(|why| self.denied(&why))?;
+        let request = self.request(wire, progress, (of, told), size).map_err(|why| self.denied(&why))?;
         let asked = request.url().clone();
         let urgency = if progress.since { Urgency::Read } else { Urgency::Backfill };
         let answer = wire
@@ -36,11 +37,11 @@ impl Listing {
         &self,
         wire: &Wire,
         progress: &Progress,
-        of: Of<'_>,
+        (of, told): (Of<'_>, Option<&Told>),
         size: usize,
     ) -> Result<reqwest::Request, String> {
-        let with = self.names(progress, of, size);
-        let values = self.puts(progress, of, size);
+        let with = self.names(progress, of, size, told);
+        let values = self.puts(progress, of, size, told.is_none(), true);
         let mut request = match &progress.token {
             Some(token) if self.follow.is_address() => {
                 let url = Url::parse(token).map_err(|e| format!("the next page's address: {e}"))?;
@@ -51,31 +52,37 @@ impl Listing {
                 self.ask.request(wire, &with, &more)?
             }
         };
-        for Put { spot, text, .. } in &values {
-            if let Spot::Header(name) = spot {
-                let value = HeaderValue::try_from(&**text)
-                    .map_err(|_| format!("{text:.60?} cannot be sent in the header `{name}`"))?;
-                request.headers_mut().insert(name.clone(), value);
-            }
-        }
+        put_headers(&mut request, &values)?;
         self.body.put(&mut request, &with, &values)?;
         Ok(request)
     }
 
-    /// What goes where, besides what templates say.
-    fn puts<'l>(&'l self, progress: &'l Progress, of: Of<'l>, size: usize) -> Vec<Put<'l>> {
+    /// What goes where, besides what templates say: what is asked for, if the request `asks` for that,
+    /// and which page of it, if it has `pages`.
+    pub(super) fn puts<'l>(
+        &'l self,
+        progress: &'l Progress,
+        of: Of<'l>,
+        size: usize,
+        asks: bool,
+        pages: bool,
+    ) -> Vec<Put<'l>> {
         let mut all = Vec::with_capacity(4);
-        if let Some(since) = &self.since {
+        if let Some(since) = self.since.as_ref().filter(|_| asks) {
             let is_number = since.counts(progress);
             let ends = [(&since.spot, &progress.from), (&since.end, &progress.until)];
             let ends = ends.into_iter().filter_map(|(spot, text)| spot.as_ref().zip(text.as_deref()));
             all.extend(ends.map(|(spot, text)| Put { is_number, ..Put::text(spot, text) }));
         }
-        if let Some((spot, token)) = self.pages.token.as_ref().zip(progress.token.as_deref()) {
+        let token = self.pages.token.as_ref().zip(progress.token.as_deref());
+        if let Some((spot, token)) = token.filter(|_| pages) {
             all.push(Put { is_number: progress.token_is_number, ..Put::text(spot, token) });
         }
-        let of = of.into_iter().flat_map(|(namings, of)| namings.of(of));
+        let of = of.filter(|_| asks).into_iter().flat_map(|(namings, of)| namings.of(of));
         all.extend(of.filter_map(|(naming, piece)| Some(piece.put(naming.spot.as_ref()?))));
+        if !pages {
+            return all;
+        }
         all.extend(self.pages.at.as_ref().map(|spot| Put::number(spot, self.position(progress))));
         let size = u64::try_from(size).unwrap_or(u64::MAX);
         all.extend(self.pages.size.as_ref().map(|spot| Put::number(spot, size)));
@@ -90,8 +97,14 @@ impl Listing {
     }
 
     /// What templates are filled with.
-    fn names(&self, progress: &Progress, of: Of<'_>, size: usize) -> minijinja::Value {
-        if of.is_none() && !super::KNOWN.iter().any(|name| self.uses(name)) {
+    pub(super) fn names(
+        &self,
+        progress: &Progress,
+        of: Of<'_>,
+        size: usize,
+        told: Option<&Told>,
+    ) -> minijinja::Value {
+        if of.is_none() && told.is_none() && !super::KNOWN.iter().any(|name| self.uses(name)) {
             return minijinja::Value::UNDEFINED;
         }
         let (cursor, id) = match &progress.key {
@@ -101,9 +114,24 @@ impl Listing {
         let token = progress.token.as_deref().unwrap_or_default();
         let cursor_end = progress.until.as_deref().unwrap_or_default();
         let part = of.map_or(minijinja::Value::UNDEFINED, |(_, of)| of.named());
+        let nothing = Told::default();
+        let Told { creation_response, polling_response, download_target } = told.unwrap_or(&nothing);
         context! {
+            creation_response, polling_response, download_target,
             cursor, cursor_end, cursor_id => id, page_size => size, next_page_token => token,
             stream_partition => part.clone(), stream_slice => part,
         }
     }
+}
+
+/// Puts values into headers.
+pub(super) fn put_headers(request: &mut reqwest::Request, values: &[Put<'_>]) -> Result<(), String> {
+    for Put { spot, text, .. } in values {
+        if let Spot::Header(name) = spot {
+            let value = HeaderValue::try_from(&**text)
+                .map_err(|_| format!("{text:.60?} cannot be sent in the header `{name}`"))?;
+            request.headers_mut().insert(name.clone(), value);
+        }
+    }
+    Ok(())
 }

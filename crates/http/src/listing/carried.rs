@@ -5,7 +5,7 @@ use super::Listing;
 use crate::error::SpecError;
 use crate::fill;
 use crate::shape::{self, Shape};
-use crate::spec::{ReadMethod, ReadSpec};
+use crate::spec::{JobMethod, JobRequester, ReadMethod, ReadSpec, Template};
 use crate::spot::{Carries, Put, Spot};
 use crate::template::Compiled;
 use crate::wire::Wire;
@@ -25,36 +25,73 @@ pub(super) enum Carried {
     Text(Compiled),
 }
 
+/// What is said of a body.
+struct Bodies<'s> {
+    json: Option<&'s Json>,
+    data: Option<&'s Json>,
+    text: Option<&'s Template>,
+    /// Whether a request of this kind has any.
+    any: bool,
+    /// Whether it may be JSON or a form.
+    posts: bool,
+    /// What it is if nothing is said.
+    usual: Carried,
+}
+
 impl Carried {
     pub(super) fn new(key: &str, spec: &ReadSpec, known: &[&str]) -> Result<Self, SpecError> {
+        let is_post = spec.http_method == ReadMethod::Post;
+        let bodies = Bodies {
+            json: spec.request_body_json.as_ref(),
+            data: spec.request_body_data.as_ref(),
+            text: spec.request_body_text.as_ref(),
+            any: spec.http_method != ReadMethod::Get,
+            posts: is_post,
+            usual: if is_post { Self::Empty } else { Self::Nothing },
+        };
+        Self::of(key, bodies, known)
+    }
+
+    /// Of a request of an export: nothing if nothing is said.
+    pub(super) fn of_job(key: &str, spec: &JobRequester, known: &[&str]) -> Result<Self, SpecError> {
+        let any = spec.http_method != JobMethod::Get;
+        let bodies = Bodies {
+            json: spec.request_body_json.as_ref(),
+            data: spec.request_body_data.as_ref(),
+            text: spec.request_body_text.as_ref(),
+            any,
+            posts: any,
+            usual: Self::Nothing,
+        };
+        Self::of(key, bodies, known)
+    }
+
+    fn of(key: &str, spec: Bodies<'_>, known: &[&str]) -> Result<Self, SpecError> {
         let bad = |name: &str, why: String| SpecError::new(format!("{key}.{name}"), why);
         let all = [
-            ("request_body_json", spec.request_body_json.is_some()),
-            ("request_body_data", spec.request_body_data.is_some()),
-            ("request_body_text", spec.request_body_text.is_some()),
+            ("request_body_json", spec.json.is_some()),
+            ("request_body_data", spec.data.is_some()),
+            ("request_body_text", spec.text.is_some()),
         ];
         let said: Vec<&str> = all.iter().filter(|(_, said)| *said).map(|(name, _)| *name).collect();
         if let [first, .., last] = said.as_slice() {
             return Err(bad(last, format!("does not go with `{first}`: a request has one body")));
         }
-        let is_post = spec.http_method == ReadMethod::Post;
-        if let Some((name, _)) = all.iter().take(2).find(|(_, said)| *said && !is_post) {
+        if let Some((name, _)) = all.iter().take(2).find(|(_, said)| *said && !spec.posts) {
             return Err(bad(name, "needs `http_method: POST`".to_owned()));
         }
-        if let Some(json) = &spec.request_body_json {
+        if let Some(json) = spec.json {
             return Shape::new(json, known).map(Self::Json).map_err(|why| bad("request_body_json", why));
         }
-        if let Some(json) = &spec.request_body_data {
+        if let Some(json) = spec.data {
             if !json.is_object() {
                 return Err(bad("request_body_data", "must be a map of names and values".to_owned()));
             }
             let shape = Shape::new(json, known).map(Some);
             return shape.map(Self::Form).map_err(|why| bad("request_body_data", why));
         }
-        let Some(template) = &spec.request_body_text else {
-            return Ok(if is_post { Self::Empty } else { Self::Nothing });
-        };
-        if spec.http_method == ReadMethod::Get {
+        let Some(template) = spec.text else { return Ok(spec.usual) };
+        if !spec.any {
             return Err(bad("request_body_text", "needs another `http_method` than GET".to_owned()));
         }
         let text = Compiled::asking(template.as_str(), known);

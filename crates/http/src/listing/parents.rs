@@ -64,8 +64,7 @@ impl Listing {
     fn values(&self, key: &str, spec: &ListRouter) -> Result<(Vec<Naming>, Vec<Source>), SpecError> {
         let ListRouter { values, partition_field, request_option, record_field } = spec;
         let option = request_option.as_ref();
-        let naming =
-            Naming::new(key, partition_field, &[], option, record_field.as_ref(), self.body.carries())?;
+        let naming = Naming::new(key, partition_field, &[], option, record_field.as_ref(), self.carries())?;
         let bad = |why: String| SpecError::new(format!("{key}.values"), why);
         if values.is_empty() || values.len() > VALUES_MAX {
             return Err(bad(format!("has {} values; 1 to {VALUES_MAX} are taken", values.len())));
@@ -115,8 +114,7 @@ impl Listing {
         }
         let ParentSpec { partition_field, extra_fields, request_option, record_field, .. } = spec;
         let (option, record_field) = (request_option.as_ref(), record_field.as_ref());
-        let naming =
-            Naming::new(key, partition_field, extra_fields, option, record_field, self.body.carries())?;
+        let naming = Naming::new(key, partition_field, extra_fields, option, record_field, self.carries())?;
         if spec.parent_key.is_empty() {
             return Err(bad("parent_key", "names no field".to_owned()));
         }
@@ -158,6 +156,7 @@ impl Listing {
     fn members_of(&self, name: &str) -> Vec<String> {
         let mut members = self.ask.members_of(name);
         members.extend(self.body.members_of(name));
+        members.extend(self.job.iter().flat_map(|job| job.members_of(name)));
         members
     }
 }

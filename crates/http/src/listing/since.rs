@@ -68,7 +68,7 @@ impl Since {
     pub(super) fn new(key: &str, sync: &IncrementalSync, listing: &Listing) -> Result<Self, SpecError> {
         let bad = |name: &str, why: String| SpecError::new(format!("{key}.{name}"), why);
         let spot = |name: &str, option: Option<&RequestOption>| {
-            let new = |option| Spot::new(&format!("{key}.{name}"), option, listing.body.carries());
+            let new = |option| Spot::new(&format!("{key}.{name}"), option, listing.carries());
             option.map(new).transpose()
         };
         let last_run = sync.cursor == CursorFrom::LastRun;

@@ -1,8 +1,8 @@
 //! How records are listed, read one by one, and looked up.
 
 use super::{
-    Decoder, ErrorHandler, Expression, FieldPath, Headers, Method, Paginator, ParentStream, PartitionRouter,
-    RequestBody, RequestOption, Span, Template,
+    Decoder, ErrorHandler, Expression, FieldPath, Headers, JobSpec, Method, Paginator, ParentStream,
+    PartitionRouter, RequestBody, RequestOption, Span, Template,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReadSpec {
-    /// Below the side's URL.
+    /// Below the side's URL; with a `job` perhaps `{{ download_target }}`, if what names the files
+    /// are addresses.
     pub path: Template,
     /// `POST` for listings that are asked for by a body; `PROPFIND` and `REPORT` of `WebDAV`. Default: `GET`.
     #[serde(default)]
@@ -60,6 +61,9 @@ pub struct ReadSpec {
     /// values. Default: there is one.
     #[serde(default)]
     pub partition_router: Option<PartitionRouter>,
+    /// That the side makes an export first, which is then what is read. Default: it answers at once.
+    #[serde(default)]
+    pub job: Option<Box<JobSpec>>,
     /// What the answers mean, before what the collection's and the side's handler say. Default: as they do.
     #[serde(default)]
     pub error_handler: Option<ErrorHandler>,
@@ -82,6 +86,7 @@ impl ReadSpec {
             incremental_sync: None,
             on_empty: OnEmpty::Hold,
             partition_router: None,
+            job: None,
             error_handler: None,
         }
     }

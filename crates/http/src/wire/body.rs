@@ -2,6 +2,27 @@
 //! ever held than the bound allows.
 
 use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
+use std::io::Read;
+
+/// What a file begins with that was packed by gzip; no answer in any form does.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// The body as it is, or what is in it where it is a file that was packed by gzip, which no header need
+/// say: of at most `max` bytes as well.
+pub(crate) fn unpacked(body: Bytes, max: usize) -> Result<Bytes, String> {
+    if !body.starts_with(&GZIP) {
+        return Ok(body);
+    }
+    let bound = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    let mut all = Vec::new();
+    let read = MultiGzDecoder::new(&*body).take(bound).read_to_end(&mut all);
+    read.map_err(|why| format!("the answer is a gzip file that cannot be unpacked: {why}"))?;
+    if all.len() > max {
+        return Err(format!("the answer is larger than {max} bytes once unpacked (`max_body_bytes`)"));
+    }
+    Ok(all.into())
+}
 
 /// The whole body of at most `max` bytes; `words` says why one broke off.
 pub(crate) async fn read(

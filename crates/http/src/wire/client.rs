@@ -50,7 +50,8 @@ impl Asker {
         let mut response = self.client.execute(request).await.map_err(|e| self.lost(&e, origin))?;
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
-        Ok((status, headers, body::read(response, self.body_max, |e| self.words(e)).await))
+        let body = body::read(response, self.body_max, |e| self.words(e)).await;
+        Ok((status, headers, body.and_then(|body| body::unpacked(body, self.body_max))))
     }
 
     fn lost(&self, error: &reqwest::Error, origin: &BaseUrl) -> Lost {

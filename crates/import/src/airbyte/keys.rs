@@ -47,6 +47,24 @@ pub(super) const STREAM: &[&str] = &[
 ];
 pub(super) const RETRIEVER: &[&str] =
     &["requester", "record_selector", "paginator", "partition_router", "decoder"];
+pub(super) const JOB: &[&str] = &[
+    "creation_requester",
+    "polling_requester",
+    "polling_job_timeout",
+    "status_extractor",
+    "status_mapping",
+    "failed_retry_wait_time_in_seconds",
+    "download_target_requester",
+    "download_target_extractor",
+    "download_requester",
+    "download_extractor",
+    "download_decoder",
+    "download_paginator",
+    "abort_requester",
+    "delete_requester",
+    "record_selector",
+    "partition_router",
+];
 pub(super) const REQUESTER: &[&str] = &[
     "url_base",
     "url",
@@ -178,5 +196,5 @@ pub(super) const NOTHING_LOST: &[(&str, &str)] = &[
     ("maximum_attempts_to_acquire", "a request waits until there is room"),
     ("stream_groups", "all requests of a side share one budget"),
     ("request_window_splitting", "a poll asks for everything since its cursor"),
-    ("max_concurrent_async_job_count", "no jobs are begun here"),
+    ("max_concurrent_async_job_count", "a listing has one export made after the other"),
 ];

@@ -16,29 +16,16 @@ impl Import {
         path: String,
         of: &str,
     ) -> Result<Vec<Item>, BadRef> {
-        let (path, mut parameters) = query(&path);
-        let mut items = vec![Item::new(requester.at, "path", Out::Text(path))];
-        if let Some(method) = requester.own("http_method")?.or(requester.own("method")?)
-            && let Some(word) = method.text().filter(|word| !word.eq_ignore_ascii_case("get"))
-        {
-            items.push(Item::new(method.at, "http_method", Out::Text(word.to_uppercase())));
-        }
-        let provider = requester.own("request_options_provider")?.unwrap_or_else(|| requester.clone());
-        if let Some(given) = provider.get("request_parameters")?
-            && let Some(Item { value: Out::Map(of), .. }) =
-                self.texts("request_parameters", &given, of, true)?
-        {
-            parameters.extend(of);
-        }
-        items.extend(self.body(&provider, of)?);
+        let (mut items, parameters) = self.request(requester, &path, of)?;
+        let of_job = super::jobs::is_job(retriever)?;
         if let Some(selector) = retriever.own("record_selector")? {
             let cursor = stream.get("incremental_sync")?.is_some();
             items.extend(self.selector(&selector, cursor, of)?);
         }
-        if let Some(decoder) = retriever.own("decoder")? {
+        if let Some(decoder) = retriever.own(if of_job { "download_decoder" } else { "decoder" })? {
             items.extend(self.decoder(&decoder, of)?);
         }
-        if let Some(paginator) = retriever.own("paginator")? {
+        if let Some(paginator) = retriever.own(if of_job { "download_paginator" } else { "paginator" })? {
             items.extend(self.paginator(&paginator, of)?);
         }
         let mut sync = None;
@@ -65,6 +52,40 @@ impl Import {
         items.push(Item::own("poll_interval", Out::text(if changes { "1m" } else { "15m" })));
         if changes {
             items.push(Item::own("full_interval", Out::text("24h")).said("Finds what was deleted."));
+        }
+        Ok(items)
+    }
+
+    /// What a request is, and its parameters.
+    fn request(
+        &mut self,
+        requester: &Part<'_>,
+        path: &str,
+        of: &str,
+    ) -> Result<(Vec<Item>, Vec<Item>), BadRef> {
+        let (path, mut parameters) = query(path);
+        let mut items = vec![Item::new(requester.at, "path", Out::Text(path))];
+        if let Some(method) = requester.own("http_method")?.or(requester.own("method")?)
+            && let Some(word) = method.text().filter(|word| !word.eq_ignore_ascii_case("get"))
+        {
+            items.push(Item::new(method.at, "http_method", Out::Text(word.to_uppercase())));
+        }
+        let provider = requester.own("request_options_provider")?.unwrap_or_else(|| requester.clone());
+        if let Some(given) = provider.get("request_parameters")?
+            && let Some(Item { value: Out::Map(of), .. }) =
+                self.texts("request_parameters", &given, of, true)?
+        {
+            parameters.extend(of);
+        }
+        items.extend(self.body(&provider, of)?);
+        Ok((items, parameters))
+    }
+
+    /// The same, its parameters in it.
+    pub(super) fn asked(&mut self, requester: &Part<'_>, path: &str, of: &str) -> Result<Vec<Item>, BadRef> {
+        let (mut items, parameters) = self.request(requester, path, of)?;
+        if !parameters.is_empty() {
+            items.insert(1, Item::new(requester.at, "request_parameters", Out::Map(parameters)));
         }
         Ok(items)
     }
@@ -182,7 +203,7 @@ impl Import {
         left.join(" and ")
     }
 
-    fn field_path(&mut self, field: &Part<'_>, of: &str) -> Result<Option<Item>, BadRef> {
+    pub(super) fn field_path(&mut self, field: &Part<'_>, of: &str) -> Result<Option<Item>, BadRef> {
         let parts = match field.elements()? {
             Some(parts) => parts,
             None => vec![field.clone()],

@@ -36,25 +36,15 @@ impl Import {
             self.notes.lost(stream.at, of, "left out: it has no `retriever`");
             return Ok(None);
         };
-        let kind = retriever.kind()?;
-        let requester = retriever.own("requester")?;
-        let Some(requester) = requester.filter(|_| kind != "AsyncRetriever") else {
-            let instead = if kind == "AsyncRetriever" {
-                "left out: its records are what jobs make that are begun, waited for and fetched, and a listing of ours is one request after the other; read what the side lists of them, or a file that it makes (`path` to it, `decoder`)"
-                    .to_owned()
-            } else {
-                format!("left out: `{kind}` is no plain listing over HTTP")
-            };
-            self.notes.lost(retriever.at, of, instead);
-            return Ok(None);
-        };
+        let Some(requester) = self.requester(&retriever, &of)? else { return Ok(None) };
+        let is_job = super::jobs::is_job(&retriever)?;
         let custom = requester.kind()?.starts_with("Custom");
         if custom && requester.get("url")?.or(requester.get("url_base")?).is_none() {
             self.notes.lost(requester.at, of, "left out: its requester is code of Airbyte's");
             return Ok(None);
         }
         self.known(stream, &of, keys::STREAM);
-        let mut read_by = keys::RETRIEVER.to_vec();
+        let mut read_by = if is_job { keys::JOB } else { keys::RETRIEVER }.to_vec();
         if follows_addresses(&retriever)? {
             // An address for the next page is asked as it is, without parameters of ours.
             read_by.push("ignore_stream_slicer_parameters_on_paginated_requests");
@@ -65,13 +55,19 @@ impl Import {
         self.heads.clear();
         let Some(place) = self.side(&requester, &of)? else { return Ok(None) };
         self.url = super::texts(&place.items, "url").concat();
-        let side = sides.of(place.items);
+        let (url, items) = (self.url.clone(), place.items);
         let added = self.added(stream)?;
         let records = self.records(stream, &added, &of)?;
         let mut read = self.read(stream, &retriever, &requester, place.path, &of)?;
         self.head(&mut read);
         read.extend(place.more);
-        super::forms::typed(&mut read);
+        if is_job {
+            let Some(job) = self.job(&retriever, read, (&url, &of))? else { return Ok(None) };
+            read = job;
+        } else {
+            super::forms::typed(&mut read);
+        }
+        let side = sides.of(items);
         let fields = self.fields(stream, &records, &added, &side, &of)?;
         let mut ours = vec![Item::new(records.key_at, "primary_key", key_out(&records.key))];
         ours.extend(self.transformations(stream, &added)?);
@@ -91,6 +87,21 @@ impl Import {
             self.marks.push(Mark { collection: slug(&name), at: stream.at, keys });
         }
         Ok(Some(Item::new(stream.at, slug(&name), Out::Map(collection))))
+    }
+
+    /// The requester that a retriever asks by.
+    fn requester<'m>(&mut self, retriever: &Part<'m>, of: &str) -> Result<Option<Part<'m>>, BadRef> {
+        let is_job = super::jobs::is_job(retriever)?;
+        let requester = retriever.own(if is_job { "creation_requester" } else { "requester" })?;
+        if requester.is_none() {
+            let instead = if is_job {
+                "left out: it has no `creation_requester`".to_owned()
+            } else {
+                format!("left out: `{}` is no plain listing over HTTP", retriever.kind()?)
+            };
+            self.notes.lost(retriever.at, of, instead);
+        }
+        Ok(requester)
     }
 
     /// What names a record, and what grows with it.

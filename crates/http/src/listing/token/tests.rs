@@ -193,7 +193,7 @@ fn hostile_places_in_a_pass() {
             let of = all.iter().position(|listing| listing.settings == place.settings);
             let of = of.unwrap_or_else(|| usize::try_from(place.settings % many).unwrap());
             let listing = &all[of];
-            if let Ok(request) = listing.request(&wire, &place, None, 2) {
+            if let Ok(request) = listing.request(&wire, &place, (None, None), 2) {
                 let url = request.url();
                 assert!(url.as_str().starts_with(BASE) && url.username().is_empty(), "{url}");
             }
@@ -246,7 +246,7 @@ fn hostile_cursors() {
             for listing in &all {
                 let place = listing.start(&scope, began());
                 taken |= place.since;
-                if let Ok(request) = listing.request(&wire, &place, None, 2) {
+                if let Ok(request) = listing.request(&wire, &place, (None, None), 2) {
                     assert!(request.url().as_str().starts_with(BASE), "{}", request.url());
                 }
                 let next = turned(listing, &place, page(listing, 7, 2));
