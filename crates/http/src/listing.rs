@@ -2,6 +2,7 @@
 
 mod ask;
 mod carried;
+mod filter;
 mod marks;
 mod pages;
 mod parents;
@@ -11,7 +12,6 @@ mod token;
 mod walk;
 
 use crate::error::SpecError;
-use crate::formula::Formula;
 use crate::next::Follow;
 use crate::paging::{Paging, Progress, Style, hash};
 use crate::partition::{Namings, Partition};
@@ -23,6 +23,7 @@ use crate::stamp::Scale;
 use crate::wire::{Answer, Verdict, Verdicts, Wire};
 use carried::Carried;
 use chrono::{DateTime, Utc};
+use filter::Filter;
 use hms_sync_connector::{Page, PageToken, ReadError, ReadRequest, Scope};
 use hms_sync_model::CollectionName;
 use http::{Method, StatusCode};
@@ -51,7 +52,7 @@ pub(crate) struct Listing {
     follow: Follow,
     since: Option<Since>,
     /// Which records are taken; the others are passed over.
-    filter: Option<Formula>,
+    filter: Option<Filter>,
     on_empty: OnEmpty,
     /// Where there are several listings of this kind.
     router: Option<Router>,
@@ -130,7 +131,7 @@ impl Listing {
             paging: Paging::new(Style::Whole, 0),
             follow: Follow::new(&format!("{key}.paginator"), &spec.paginator)?,
             since: None,
-            filter: filter(key, spec)?,
+            filter: None,
             on_empty: spec.on_empty,
             router: None,
             bare: None,
@@ -147,6 +148,8 @@ impl Listing {
         listing.since = since;
         listing.page_by(&format!("{key}.paginator"), &spec.paginator)?;
         listing.check_keyset(key, spec, lens)?;
+        let cursor = listing.since.as_ref().map(|since| since.scale.field());
+        listing.filter = Filter::new(key, spec, lens, cursor)?;
         if let Some(router) = &spec.partition_router {
             listing.parted(&format!("{key}.partition_router"), base, router, family, depth)?;
         }
@@ -369,13 +372,4 @@ fn elapsed(progress: &Progress, now: DateTime<Utc>) -> Duration {
 /// A method of `WebDAV`.
 fn dav(name: &[u8]) -> Method {
     Method::from_bytes(name).unwrap_or(Method::GET)
-}
-
-fn filter(key: &str, spec: &ReadSpec) -> Result<Option<Formula>, SpecError> {
-    let filter = spec.record_selector.as_ref().and_then(|selector| selector.record_filter.as_ref());
-    let new = |filter: &crate::spec::RecordFilter| {
-        Formula::new(filter.condition.as_str(), &["record"])
-            .map_err(|e| SpecError::new(format!("{key}.record_selector.record_filter.condition"), e))
-    };
-    filter.map(new).transpose()
 }

@@ -56,6 +56,15 @@ impl Transform {
         Ok((!steps.is_empty()).then_some(Self(steps)))
     }
 
+    /// Whether what stands at `path` may be another after it.
+    pub(crate) fn touches(&self, path: &FieldPath) -> bool {
+        let touched = |other: &FieldPath| path.parts().zip(other.parts()).all(|(a, b)| a == b);
+        self.0.iter().any(|step| match step {
+            Step::Add(_, fields) => fields.iter().any(|(other, _)| touched(other)),
+            Step::Remove(_, fields) => fields.iter().any(touched),
+        })
+    }
+
     /// Of a record that is not whole nothing is made: what it is made of may be missing. The
     /// error is a part of a line for people.
     pub(crate) fn apply(&self, record: &mut Json, is_whole: bool) -> Result<(), String> {

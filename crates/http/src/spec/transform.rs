@@ -5,7 +5,7 @@ use crate::transform;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// What is made of a record that was read, before anything else looks at it.
+/// What is made of a record that was read, before anything but `record_filter` looks at it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Transformation {
