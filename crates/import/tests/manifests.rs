@@ -310,6 +310,31 @@ fn computed_fields_are_made_of_the_record() {
     }
 }
 
+/// What a condition is about: a value anywhere in a record, or a field that is added.
+#[test]
+fn conditions_of_transformations_are_taken_over() {
+    let start = import("conditions.yaml");
+    says(
+        &start,
+        &[
+            "condition: \"{{ property|string == '' }}\"\n            field_pointers:\n              - [\"**\"]",
+            "condition: \"{{ property == '${CONDITIONS_HIDDEN:?Hidden}' }}\"\n            field_pointers:\n              - [\"**\"]",
+            "condition: \"{{ value is not none and path[0] != '${CONDITIONS_HIDDEN:?Hidden}' }}\"",
+            "note: { type: string,",
+        ],
+    );
+    assert!(!start.yaml.contains("secret"), "{}", start.yaml);
+    assert_eq!(lost(&start).len(), 3, "{:#?}", lost(&start));
+    for (line, part) in [
+        (16, "whatever `field_pointers` say"),
+        (24, "is not about `property`"),
+        (27, "`record` or `property`, not both"),
+        (30, "calls `hash`"),
+    ] {
+        names(&start, line, part);
+    }
+}
+
 /// A filter looks at records before or after what is made of them, as it does there.
 #[test]
 fn a_filter_looks_at_what_it_looked_at() {

@@ -7,7 +7,7 @@ use super::errors::listed;
 use super::refs::{BadRef, Part};
 use super::words::Said;
 use crate::out::{Item, Out};
-use hms_sync_config::{At, wrong_value};
+use hms_sync_config::{At, wrong_addition, wrong_removal, wrong_value};
 use std::collections::BTreeSet;
 
 /// The partitions that a record carries: what each is called, and where it is.
@@ -100,7 +100,41 @@ impl Import {
     fn condition(&mut self, given: &Part<'_>) -> Result<String, String> {
         let text = given.text().ok_or_else(|| "its `condition` is no text".to_owned())?;
         let formula = format!("{{{{ {} }}}}", self.variables.formula(&text, given)?);
-        wrong_value(&formula).map_or(Ok(formula), |why| Err(format!("of its `condition`: {why}")))
+        wrong_addition(&formula).map_or(Ok(formula), |why| Err(format!("of its `condition`: {why}")))
+    }
+
+    /// The condition of values that are taken out wherever they are; the error says why they are not.
+    pub(super) fn of_values(&mut self, given: &Part<'_>) -> Result<String, String> {
+        let text = given.text().ok_or_else(|| "its `condition` is no text".to_owned())?;
+        if !text.contains("property") {
+            return Err(
+                "its `condition` is not about `property`, so that all values of a record would go".to_owned()
+            );
+        }
+        let formula = format!("{{{{ {} }}}}", self.variables.formula(&text, given)?);
+        wrong_removal(&formula).map_or(Ok(formula), |why| Err(format!("of its `condition`: {why}")))
+    }
+
+    /// What is taken out by what it is. Airbyte looks through all of a record for it, whatever
+    /// the pointers say.
+    fn taken_by_value(&mut self, stream: &Part<'_>) -> Result<Vec<(usize, Vec<Item>)>, BadRef> {
+        let mut found = Vec::new();
+        for (step, one) in listed(stream, "transformations")?.into_iter().enumerate() {
+            let Some(given) =
+                condition_of(&one)?.filter(|_| one.kind().is_ok_and(|kind| kind == "RemoveFields"))
+            else {
+                continue;
+            };
+            let Ok(condition) = self.of_values(&given) else { continue };
+            let everywhere = Out::List(vec![Out::List(vec![Out::text("**")])]);
+            let items = vec![
+                Item::new(one.at, "type", Out::text("remove_fields")),
+                Item::new(given.at, "condition", Out::Text(condition)),
+                Item::new(one.at, "field_pointers", everywhere),
+            ];
+            found.push((step, items));
+        }
+        Ok(found)
     }
 
     /// The `transformations` of a collection. Its `read` has them before its filter where the
@@ -140,6 +174,7 @@ impl Import {
             ];
             steps.push((step, items));
         }
+        steps.extend(self.taken_by_value(stream)?);
         steps.sort_by_key(|(step, _)| *step);
         let steps: Vec<Out> = steps.into_iter().map(|(_, items)| Out::Map(items)).collect();
         if steps.is_empty() {
@@ -201,7 +236,7 @@ fn removed(stream: &Part<'_>) -> Result<Vec<Removed>, BadRef> {
     let filter = filter(stream)?;
     let mut found = Vec::new();
     for (step, one) in all.unwrap_or_default().into_iter().enumerate() {
-        if one.kind()? != "RemoveFields" || one.own("condition")?.is_some() {
+        if one.kind()? != "RemoveFields" || condition_of(&one)?.is_some() {
             continue;
         }
         let mut ways = Vec::new();
@@ -213,6 +248,11 @@ fn removed(stream: &Part<'_>) -> Result<Vec<Removed>, BadRef> {
         }
     }
     Ok(found)
+}
+
+/// The condition of a transformation, if it has one.
+pub(super) fn condition_of<'m>(one: &Part<'m>) -> Result<Option<Part<'m>>, BadRef> {
+    Ok(one.own("condition")?.filter(|given| given.text().is_none_or(|text| !text.is_empty())))
 }
 
 /// The way to something within a member, or to a member that the filter misses, if it can be
