@@ -613,7 +613,7 @@ fn what_would_mean_something_else_with_us_is_left_out_whole() {
         (27, "its login is no `POST`"),
         (36, "Base64"),
         (44, "grant_type: password"),
-        (53, "its `weight`"),
+        (53, "a `weight` of 6 is more than the policy ever has"),
     ] {
         names(&start, line, part);
     }
@@ -631,9 +631,11 @@ fn what_would_mean_something_else_with_us_is_left_out_whole() {
 #[test]
 fn budgets_are_for_the_requests_that_they_name() {
     let start = import("budgets.yaml");
-    assert_eq!(lost(&start).len(), 1, "{:#?}", lost(&start));
+    assert_eq!(lost(&start).len(), 2, "{:#?}", lost(&start));
     // No look-around in our patterns: the policy goes with it, and is made to hold for nothing else.
     names(&start, 34, "look-around");
+    // What weighs more than a policy has would wait for ever.
+    names(&start, 37, "a `weight` of 7 is more than the policy ever has");
     let sides = start.yaml.split_once("collections:").unwrap().0;
     let (first, second) = sides.split_once("\n  budgets_2:").unwrap();
     for (side, there, not_there) in [
@@ -645,10 +647,16 @@ fn budgets_are_for_the_requests_that_they_name() {
                 "X-Tier: bulk",
                 "limit: 10\n",
                 "limit: 100\n",
+                "method: POST\n              weight: 5\n",
+                "method: PUT\n              weight: 4\n            -\n              weight: 1",
             ][..],
-            &["url_base", "limit: 20\n", "limit: 30\n"][..],
+            &["url_base", "limit: 20\n", "limit: 30\n", "limit: 60\n"][..],
         ),
-        (second, &["limit: 20\n", "limit: 100\n"], &["url_base", "limit: 10\n", "limit: 30\n", "X-Tier"]),
+        (
+            second,
+            &["limit: 20\n", "limit: 100\n", "weight: 5\n"],
+            &["url_base", "limit: 10\n", "limit: 30\n", "X-Tier"],
+        ),
     ] {
         for part in there {
             assert!(side.contains(part), "{part} is not in\n{side}");
@@ -657,7 +665,8 @@ fn budgets_are_for_the_requests_that_they_name() {
             assert!(!side.contains(part), "{part} is in\n{side}");
         }
         // Airbyte counts a request by the first policy that is for it.
-        let count = side.matches("type: moving_window").count() - 1;
+        let kinds = ["type: moving_window", "type: fixed_window"];
+        let count = kinds.iter().map(|kind| side.matches(kind).count()).sum::<usize>() - 1;
         assert_eq!(side.matches("type: unlimited").count(), count, "{side}");
     }
 }
