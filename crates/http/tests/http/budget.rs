@@ -232,6 +232,20 @@ async fn a_request_counts_by_its_weight() {
     assert_eq!(came.lock().unwrap().len(), 4);
 }
 
+/// What the side says is left is counted in the same: two are too few for one that counts as three.
+#[tokio::test]
+async fn what_is_left_is_enough_for_the_weight_of_a_request_or_not() {
+    let (url, came) = side(Some(7_200)).await;
+    let policy = json!({ "type": "moving_window", "rates": [{ "limit": 100, "interval": "1h" }],
+        "matchers": [{ "method": "POST", "weight": 3 }, {}] });
+    let connector = of(&url, &json!({ "policies": [policy] }));
+    first(&connector).await.unwrap();
+    assert!(matches!(write(&connector).await, Outcome::RetryLater { .. }));
+    first(&connector).await.unwrap();
+    let came: Vec<String> = came.lock().unwrap().iter().map(|(_, method)| method.clone()).collect();
+    assert_eq!(came, ["GET", "GET"]);
+}
+
 /// By the side's own count no window has more than its limit, however heavy the requests are.
 #[tokio::test]
 async fn heavy_requests_wait_for_as_much_room_as_they_take() {
