@@ -42,7 +42,7 @@ pub use node::{Entry, Kind, MAX_BYTES, Node, tree};
 pub use problem::{At, ConfigErrors, MAX_PROBLEMS, Problem};
 pub use reference::Page;
 pub use schema::schema;
-pub use sides::{wrong_pattern, wrong_value};
+pub use sides::{wrong_addition, wrong_pattern, wrong_removal, wrong_value};
 pub use types::{
     Collection, CollectionSide, Config, Deed, Expect, ExpectedConflict, ExpectedMerge, ExpectedWrite, Guard,
     OnAltered, OnMissing, Retry, SETTLE_WINDOW, Side, Step, TestCase, Who,

@@ -7,7 +7,9 @@ use crate::places;
 use crate::problem::{Problems, listed};
 use crate::section::{self, Section};
 use crate::types::{Retry, Side};
-use hms_sync_http::spec::{AddedField, FieldPath, HttpSpec, PathPattern, Secrets, Template};
+use hms_sync_http::spec::{
+    AddedField, Expression, FieldPath, HttpSpec, PathPattern, Secrets, Template, Transformation,
+};
 use hms_sync_http::{HttpConnector, SpecError, SubscriberConnector};
 use hms_sync_model::{SideName, VecMap};
 use std::collections::BTreeMap;
@@ -30,6 +32,23 @@ pub fn wrong_value(text: &str) -> Option<String> {
         Err(why) => return Some(why.to_string()),
     };
     AddedField { path: FieldPath::member("it"), value }.check().err()
+}
+
+/// What is wrong with the condition under which `transformations` add fields.
+pub fn wrong_addition(condition: &str) -> Option<String> {
+    wrong_step(condition, |condition| Transformation::AddFields { fields: Vec::new(), condition })
+}
+
+/// What is wrong with the condition of what `transformations` take out.
+pub fn wrong_removal(condition: &str) -> Option<String> {
+    wrong_step(condition, |condition| Transformation::RemoveFields { field_pointers: Vec::new(), condition })
+}
+
+fn wrong_step(condition: &str, step: impl Fn(Option<Expression>) -> Transformation) -> Option<String> {
+    match Expression::try_new(condition) {
+        Ok(condition) => step(Some(condition)).check().err(),
+        Err(why) => Some(why.to_string()),
+    }
 }
 
 /// What is known of a side when it has been read: its name at least.

@@ -11,7 +11,8 @@ use crate::read;
 use crate::request::{Ask, Parts};
 use crate::select::Lens;
 use crate::spec::{
-    AnswerWhen, BaseUrl, ErrorHandler, FetchSpec, HttpCollection, HttpSpec, IdempotencySpec, WriteSpec,
+    AnswerWhen, BaseUrl, ErrorHandler, FetchSpec, HttpCollection, HttpSpec, IdempotencySpec, RecordSelector,
+    WriteSpec,
 };
 use crate::webhook::{Hook, Subscribe};
 use crate::wire::{Verdicts, Wire};
@@ -264,9 +265,13 @@ fn filters_only_listings(key: &impl Fn(&str) -> String, spec: &HttpCollection) -
     selectors.extend(
         writes.map(|(name, spec)| (name, spec.as_ref().and_then(|spec| spec.record_selector.as_ref()))),
     );
-    match selectors.iter().find(|(_, selector)| selector.is_some_and(|one| one.record_filter.is_some())) {
-        Some((name, _)) => {
-            let key = key(&format!("{name}.record_selector.record_filter"));
+    let filters = |one: &RecordSelector| {
+        let turned = one.transform_before_filtering.then_some("transform_before_filtering");
+        one.record_filter.as_ref().map(|_| "record_filter").or(turned)
+    };
+    match selectors.iter().find_map(|(name, selector)| Some((name, selector.and_then(filters)?))) {
+        Some((name, part)) => {
+            let key = key(&format!("{name}.record_selector.{part}"));
             Err(SpecError::new(key, "only a listing can be filtered, in `read`"))
         }
         None => Ok(()),

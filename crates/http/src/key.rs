@@ -44,6 +44,11 @@ impl RecordKey {
         }
     }
 
+    /// Where its parts are.
+    pub(crate) fn paths(&self) -> &[FieldPath] {
+        &self.0
+    }
+
     /// How many parts it has.
     pub(crate) fn len(&self) -> usize {
         self.0.len()

@@ -4,6 +4,7 @@ mod ask;
 mod carried;
 mod export;
 mod job;
+mod filter;
 mod marks;
 mod pages;
 mod parents;
@@ -13,7 +14,6 @@ mod token;
 mod walk;
 
 use crate::error::SpecError;
-use crate::formula::Formula;
 use crate::next::Follow;
 use crate::paging::{Facts, Paging, Progress, Style, hash};
 use crate::partition::{Namings, Partition};
@@ -26,6 +26,7 @@ use crate::wire::{Answer, Verdict, Verdicts, Wire};
 use carried::Carried;
 use chrono::{DateTime, Utc};
 use export::File;
+use filter::Filter;
 use hms_sync_connector::{Page, PageToken, ReadError, ReadRequest, Scope};
 use hms_sync_model::CollectionName;
 use http::{Method, StatusCode};
@@ -55,7 +56,7 @@ pub(crate) struct Listing {
     follow: Follow,
     since: Option<Since>,
     /// Which records are taken; the others are passed over.
-    filter: Option<Formula>,
+    filter: Option<Filter>,
     on_empty: OnEmpty,
     /// The export that it reads, if the side makes one.
     job: Option<Box<Job>>,
@@ -139,7 +140,7 @@ impl Listing {
             paging: Paging::new(Style::Whole, 0),
             follow: Follow::new(&format!("{key}.paginator"), &spec.paginator)?,
             since: None,
-            filter: filter(key, spec)?,
+            filter: None,
             on_empty: spec.on_empty,
             job: None,
             router: None,
@@ -158,6 +159,8 @@ impl Listing {
         listing.since = since;
         listing.page_by(&format!("{key}.paginator"), &spec.paginator)?;
         listing.check_keyset(key, spec, lens)?;
+        let cursor = listing.since.as_ref().map(|since| since.scale.field());
+        listing.filter = Filter::new(key, spec, lens, cursor)?;
         if let Some(router) = &spec.partition_router {
             listing.parted(&format!("{key}.partition_router"), base, router, family, depth)?;
         }
@@ -419,13 +422,4 @@ fn elapsed(progress: &Progress, now: DateTime<Utc>) -> Duration {
 /// A method of `WebDAV`.
 fn dav(name: &[u8]) -> Method {
     Method::from_bytes(name).unwrap_or(Method::GET)
-}
-
-fn filter(key: &str, spec: &ReadSpec) -> Result<Option<Formula>, SpecError> {
-    let filter = spec.record_selector.as_ref().and_then(|selector| selector.record_filter.as_ref());
-    let new = |filter: &crate::spec::RecordFilter| {
-        Formula::new(filter.condition.as_str(), &["record"])
-            .map_err(|e| SpecError::new(format!("{key}.record_selector.record_filter.condition"), e))
-    };
-    filter.map(new).transpose()
 }

@@ -220,6 +220,12 @@ impl Lens {
         Ok(record)
     }
 
+    /// Whether the key of a record, and what stands at `other`, are as they came.
+    pub(crate) fn leaves_alone(&self, other: Option<&FieldPath>) -> bool {
+        let Some(transform) = &self.transform else { return true };
+        !self.key.paths().iter().chain(other).any(|path| transform.touches(path))
+    }
+
     /// The same where it may not be whole: nothing is made of what may be missing.
     pub(crate) fn partly(&self, mut record: Json) -> Result<Json, String> {
         if let Some(transform) = &self.transform {

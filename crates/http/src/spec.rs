@@ -167,8 +167,8 @@ pub struct HttpCollection {
     /// that does.
     #[serde(default)]
     pub error_handler: Option<ErrorHandler>,
-    /// What is made of each record that is read, in this order, before anything else looks at it:
-    /// fields that are computed, fields that are taken out. Default: nothing.
+    /// What is made of each record that is read, in this order, before anything but
+    /// `record_filter` looks at it: fields that are computed, fields that are taken out. Default: nothing.
     #[serde(default)]
     pub transformations: Vec<Transformation>,
     /// How records are listed.

@@ -121,6 +121,11 @@ impl Scale {
         self.others.iter().chain(&self.format)
     }
 
+    /// Where the values are.
+    pub(crate) fn field(&self) -> &FieldPath {
+        &self.field
+    }
+
     /// Whether both look at the same field in the same way.
     pub(crate) fn same_field(&self, other: &Self) -> bool {
         self.field == other.field && self.format == other.format && self.others == other.others

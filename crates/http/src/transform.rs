@@ -2,12 +2,15 @@
 //! fields that are taken out. What comes of a record depends on it alone, never on a clock, on
 //! another record or on where it came from, so that one read twice is one and the same.
 
+mod removal;
+
 use crate::formula::{self, Formula, single};
 use crate::select::RECORD_MAX;
 use crate::shape;
 use crate::spec::{AddedField, Expression, FieldPath, Transformation};
 use crate::template::{self, Compiled};
-use minijinja::context;
+use minijinja::{Value, context};
+use removal::Removal;
 use serde_json::Value as Json;
 
 /// The most fields that are made and taken out.
@@ -20,7 +23,7 @@ pub(crate) struct Transform(Vec<Step>);
 #[derive(Debug)]
 enum Step {
     Add(Option<Formula>, Vec<(FieldPath, Made)>),
-    Remove(Option<Formula>, Vec<FieldPath>),
+    Remove(Removal),
 }
 
 /// What a field is made by.
@@ -41,12 +44,11 @@ impl Transform {
                 Transformation::AddFields { fields, condition } => {
                     count += fields.len();
                     let fields = fields.iter().map(added).collect::<Result<_, _>>()?;
-                    Step::Add(when(condition.as_ref())?, fields)
+                    Step::Add(when(condition.as_ref(), &["record", "value", "path"])?, fields)
                 }
                 Transformation::RemoveFields { field_pointers, condition } => {
                     count += field_pointers.len();
-                    field_pointers.iter().try_for_each(single_place)?;
-                    Step::Remove(when(condition.as_ref())?, field_pointers.clone())
+                    Step::Remove(Removal::new(field_pointers, condition.as_ref())?)
                 }
             });
         }
@@ -54,6 +56,15 @@ impl Transform {
             return Err(format!("has more than {FIELDS_MAX} fields"));
         }
         Ok((!steps.is_empty()).then_some(Self(steps)))
+    }
+
+    /// Whether what stands at `path` may be another after it.
+    pub(crate) fn touches(&self, path: &FieldPath) -> bool {
+        let touched = |other: &FieldPath| path.parts().zip(other.parts()).all(|(a, b)| a == b);
+        self.0.iter().any(|step| match step {
+            Step::Add(_, fields) => fields.iter().any(|(other, _)| touched(other)),
+            Step::Remove(removal) => removal.touches(path),
+        })
     }
 
     /// Of a record that is not whole nothing is made: what it is made of may be missing. The
@@ -65,21 +76,13 @@ impl Transform {
         let mut room = RECORD_MAX;
         for step in &self.0 {
             match step {
-                Step::Add(when, fields) if is_whole && holds(when.as_ref(), record)? => {
+                Step::Add(when, fields) if is_whole => {
                     for (path, made) in fields {
-                        let bad =
-                            |why: String| format!("has no `{path}`, which `transformations` make: {why}");
-                        let value = made.of(record).map_err(bad)?;
-                        let left = room.checked_sub(size(&value));
-                        room = left
-                            .ok_or_else(|| bad(format!("all that is made has {RECORD_MAX} bytes at most")))?;
-                        shape::put(record, path.parts(), value);
+                        add(record, when.as_ref(), path, made, &mut room)?;
                     }
                 }
-                Step::Remove(when, fields) if holds(when.as_ref(), record)? => {
-                    fields.iter().for_each(|path| remove(record, path));
-                }
-                Step::Add(..) | Step::Remove(..) => {}
+                Step::Remove(removal) => removal.apply(record)?,
+                Step::Add(..) => {}
             }
         }
         Ok(())
@@ -112,12 +115,41 @@ pub(crate) fn added(spec: &AddedField) -> Result<(FieldPath, Made), String> {
     Ok((spec.path.clone(), made.map_err(|why| format!("`{}`: {why}", spec.path))?))
 }
 
-fn when(condition: Option<&Expression>) -> Result<Option<Formula>, String> {
-    condition.map(|text| Formula::new(text.as_str(), &["record"]).map_err(|e| e.to_string())).transpose()
+/// A condition that may name these.
+fn when(condition: Option<&Expression>, known: &[&str]) -> Result<Option<Formula>, String> {
+    condition.map(|text| Formula::new(text.as_str(), known).map_err(|e| e.to_string())).transpose()
+}
+
+/// Puts a field into a record where `when` is true, which may ask what it would be.
+fn add(
+    record: &mut Json,
+    when: Option<&Formula>,
+    path: &FieldPath,
+    made: &Made,
+    room: &mut usize,
+) -> Result<(), String> {
+    let asks = when.is_some_and(|formula| formula.uses("value") || formula.uses("path"));
+    if !asks && !holds(when, record)? {
+        return Ok(());
+    }
+    let bad = |why: String| format!("has no `{path}`, which `transformations` make: {why}");
+    let value = made.of(record).map_err(bad)?;
+    if let Some(formula) = when.filter(|_| asks) {
+        let path: Vec<String> = path.parts().map(str::to_owned).collect();
+        let (it, record) = (formula::value(&value), formula::value(record));
+        if !told(formula, &context! { record => record, value => it, path => path })? {
+            return Ok(());
+        }
+    }
+    *room = room
+        .checked_sub(size(&value))
+        .ok_or_else(|| bad(format!("all that is made has {RECORD_MAX} bytes at most")))?;
+    shape::put(record, path.parts(), value);
+    Ok(())
 }
 
 fn single_place(path: &FieldPath) -> Result<(), String> {
-    if path.is_empty() || path.has_wildcard() {
+    if path.is_empty() || path.has_wildcard() || path.parts().any(|part| part == "**") {
         return Err(format!("`{path}` names no single field"));
     }
     Ok(())
@@ -125,8 +157,11 @@ fn single_place(path: &FieldPath) -> Result<(), String> {
 
 fn holds(when: Option<&Formula>, record: &Json) -> Result<bool, String> {
     let Some(formula) = when else { return Ok(true) };
-    let with = context! { record => formula::value(record) };
-    formula.is_true(&with).map_err(|e| format!("cannot be told by a `condition` of `transformations`: {e}"))
+    told(formula, &context! { record => formula::value(record) })
+}
+
+fn told(formula: &Formula, with: &Value) -> Result<bool, String> {
+    formula.is_true(with).map_err(|e| format!("cannot be told by a `condition` of `transformations`: {e}"))
 }
 
 /// About how many bytes it has.
@@ -135,19 +170,6 @@ fn size(json: &Json) -> usize {
         Json::Null | Json::Bool(_) | Json::Number(_) => 8,
         Json::String(text) => text.len(),
         Json::Array(_) | Json::Object(_) => serde_json::to_vec(json).map_or(usize::MAX, |bytes| bytes.len()),
-    }
-}
-
-fn remove(record: &mut Json, path: &FieldPath) {
-    let parts: Vec<&str> = path.parts().collect();
-    let Some((last, outer)) = parts.split_last() else { return };
-    let place = outer.iter().try_fold(record, |value, part| match value {
-        Json::Object(members) => members.get_mut(*part),
-        Json::Array(elements) => elements.get_mut(part.parse::<usize>().ok()?),
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => None,
-    });
-    if let Some(Json::Object(members)) = place {
-        members.remove(*last);
     }
 }
 
@@ -190,6 +212,36 @@ mod tests {
             json!({ "last": "Lo", "state": "open", "null": null, "deep": { "kept": 2 }, "lines": [{ "m": 2 }],
                 "name": "Ada LO", "meta": { "count": 3 }, "label": "Ada LO/3", "open": true, "none": null,
                 "text": "<>", "fixed": "yes", "seen": 1 })
+        );
+    }
+
+    /// As in Airbyte, each field is asked about when those before it are there.
+    #[test]
+    fn a_condition_is_asked_for_each_field() {
+        let spec = json!([
+            { "type": "add_fields", "condition": "not record.open", "fields": [
+                { "path": "open", "value": "{{ record.state == 'open' }}" }, { "path": "late", "value": "x" },
+            ] },
+            { "type": "AddFields", "condition": "{{ value is not none and value != '' }}", "fields": [
+                { "path": "nothing", "value": "{{ record.missing }}" },
+                { "path": "empty", "value": "<{{ record.missing }}" },
+                { "path": "state", "value": "{{ record.missing }}" },
+            ] },
+            { "type": "add_fields", "condition": "{{ path[0] == 'meta' and record.late is not defined }}", "fields": [
+                { "path": ["meta", "one"], "value": "{{ 1 }}" }, { "path": ["other"], "value": "{{ 2 }}" },
+            ] },
+            // What is not asked for need not be made.
+            { "type": "add_fields", "condition": "record.state is integer", "fields": [
+                { "path": "never", "value": "{{ record.state + 1 }}" },
+            ] },
+        ]);
+        assert_eq!(
+            made(spec.clone(), json!({ "state": "open" })),
+            json!({ "state": "open", "open": true, "empty": "<", "meta": { "one": 1 } })
+        );
+        assert_eq!(
+            made(spec, json!({ "state": "shut" })),
+            json!({ "state": "shut", "open": false, "late": "x", "empty": "<" })
         );
     }
 

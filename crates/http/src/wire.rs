@@ -235,7 +235,7 @@ impl Wire {
             return Err(Lost::NotSent("we are closing".to_owned()));
         };
         let (status, headers, body) = self.asker.ask(request, &self.base).await?;
-        self.budget.heard(status.as_u16(), &headers);
+        self.budget.heard(&permit, status.as_u16(), &headers);
         drop(permit);
         Ok(self.judged(status, headers, body, own))
     }

@@ -304,16 +304,64 @@ fn computed_fields_are_made_of_the_record() {
     for field in ["read_at", "hash", "secret"] {
         assert!(!start.yaml.contains(&format!("{field}: {{ type")), "{field} is in\n{}", start.yaml);
     }
-    assert_eq!(lost(&start).len(), 4, "{:#?}", lost(&start));
+    assert_eq!(lost(&start).len(), 3, "{:#?}", lost(&start));
+    for (line, part) in [(24, "made of the clock"), (25, "calls `hash`"), (26, "made of a partition")] {
+        names(&start, line, part);
+    }
+}
+
+/// What a condition is about: a value anywhere in a record, or a field that is added.
+#[test]
+fn conditions_of_transformations_are_taken_over() {
+    let start = import("conditions.yaml");
+    says(
+        &start,
+        &[
+            "condition: \"{{ property|string == '' }}\"\n            field_pointers:\n              - [\"**\"]",
+            "condition: \"{{ property == '${CONDITIONS_HIDDEN:?Hidden}' }}\"\n            field_pointers:\n              - [\"**\"]",
+            "condition: \"{{ value is not none and path[0] != '${CONDITIONS_HIDDEN:?Hidden}' }}\"",
+            "note: { type: string,",
+        ],
+    );
+    assert!(!start.yaml.contains("secret"), "{}", start.yaml);
+    assert_eq!(lost(&start).len(), 3, "{:#?}", lost(&start));
     for (line, part) in [
-        (24, "made of the clock"),
-        (25, "calls `hash`"),
-        (26, "made of a partition"),
-        // It would no longer be what the filter looks at.
-        (65, "`record_filter` names it"),
+        (16, "whatever `field_pointers` say"),
+        (24, "is not about `property`"),
+        (27, "`record` or `property`, not both"),
+        (30, "calls `hash`"),
     ] {
         names(&start, line, part);
     }
+}
+
+/// A filter looks at records before or after what is made of them, as it does there.
+#[test]
+fn a_filter_looks_at_what_it_looked_at() {
+    let start = import("filtered.yaml");
+    assert_eq!(lost(&start), Vec::<&str>::new());
+    let parts: Vec<&str> = start.yaml.split("record_filter").collect();
+    let [before, turned, compared, after] = parts.as_slice() else { panic!("{}", start.yaml) };
+    // What a filter looks at before is read where it comes from.
+    for part in ["value: \"{{ record['kind'] | upper }}\"", "- [meta, kind]"] {
+        assert!(before.contains(part), "{part} is not in\n{before}");
+    }
+    assert!(!before.contains("path: [owner]") && !before.contains("- [who]"), "{before}");
+    assert!(!turned.contains("transform_before_filtering"), "{turned}");
+    assert!(turned.contains("owner: { type: string, filtered: { path: who.name,"), "{turned}");
+    // What it looks at after must be there, and what is taken out must not.
+    for part in [
+        "path: [owner]\n                value: \"{{ record['who']['name'] }}\"",
+        "- [draft]",
+        "- [meta, kind]",
+    ] {
+        assert!(turned.contains(part), "{part} is not in\n{turned}");
+    }
+    assert!(!turned.contains("- [who]"), "{turned}");
+    assert!(compared.contains("transform_before_filtering: true"), "{compared}");
+    assert!(compared.contains("owner: { type: string, filtered: { path: owner,"), "{compared}");
+    // A stream that compares with the cursor by itself makes records first.
+    assert!(after.contains("transform_before_filtering: true"), "{after}");
 }
 
 #[test]
@@ -565,7 +613,7 @@ fn what_would_mean_something_else_with_us_is_left_out_whole() {
         (27, "its login is no `POST`"),
         (36, "Base64"),
         (44, "grant_type: password"),
-        (53, "its `weight`"),
+        (53, "a `weight` of 6 is more than the policy ever has"),
     ] {
         names(&start, line, part);
     }
@@ -583,9 +631,11 @@ fn what_would_mean_something_else_with_us_is_left_out_whole() {
 #[test]
 fn budgets_are_for_the_requests_that_they_name() {
     let start = import("budgets.yaml");
-    assert_eq!(lost(&start).len(), 1, "{:#?}", lost(&start));
+    assert_eq!(lost(&start).len(), 2, "{:#?}", lost(&start));
     // No look-around in our patterns: the policy goes with it, and is made to hold for nothing else.
     names(&start, 34, "look-around");
+    // What weighs more than a policy has would wait for ever.
+    names(&start, 37, "a `weight` of 7 is more than the policy ever has");
     let sides = start.yaml.split_once("collections:").unwrap().0;
     let (first, second) = sides.split_once("\n  budgets_2:").unwrap();
     for (side, there, not_there) in [
@@ -597,10 +647,16 @@ fn budgets_are_for_the_requests_that_they_name() {
                 "X-Tier: bulk",
                 "limit: 10\n",
                 "limit: 100\n",
+                "method: POST\n              weight: 5\n",
+                "method: PUT\n              weight: 4\n            -\n              weight: 1",
             ][..],
-            &["url_base", "limit: 20\n", "limit: 30\n"][..],
+            &["url_base", "limit: 20\n", "limit: 30\n", "limit: 60\n"][..],
         ),
-        (second, &["limit: 20\n", "limit: 100\n"], &["url_base", "limit: 10\n", "limit: 30\n", "X-Tier"]),
+        (
+            second,
+            &["limit: 20\n", "limit: 100\n", "weight: 5\n"],
+            &["url_base", "limit: 10\n", "limit: 30\n", "X-Tier"],
+        ),
     ] {
         for part in there {
             assert!(side.contains(part), "{part} is not in\n{side}");
@@ -609,7 +665,8 @@ fn budgets_are_for_the_requests_that_they_name() {
             assert!(!side.contains(part), "{part} is in\n{side}");
         }
         // Airbyte counts a request by the first policy that is for it.
-        let count = side.matches("type: moving_window").count() - 1;
+        let kinds = ["type: moving_window", "type: fixed_window"];
+        let count = kinds.iter().map(|kind| side.matches(kind).count()).sum::<usize>() - 1;
         assert_eq!(side.matches("type: unlimited").count(), count, "{side}");
     }
 }

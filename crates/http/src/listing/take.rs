@@ -14,7 +14,6 @@ use chrono::Utc;
 use hms_sync_connector::{Observation, Page, ReadError};
 use hms_sync_model::{NativeId, Time};
 use http::header::DATE;
-use minijinja::context;
 use serde_json::Value as Json;
 use std::collections::HashMap;
 use url::Url;
@@ -103,7 +102,10 @@ impl<'l> Taken<'l> {
     /// The error makes the whole page worthless.
     fn add(&mut self, index: usize, record: Json) -> Result<(), String> {
         let since = self.listing.since.as_ref();
-        let record = match self.lens.made(record) {
+        let filter = self.listing.filter.as_ref();
+        let early = filter.and_then(|filter| filter.early(&record));
+        let spared = filter.is_some_and(|filter| filter.spares(early.as_ref()));
+        let record = match if spared { Ok(record) } else { self.lens.made(record) } {
             Ok(record) => record,
             Err(why) => {
                 self.facts.ids.push(None);
@@ -118,7 +120,8 @@ impl<'l> Taken<'l> {
         let stamp = since.and_then(|since| since.scale.of(&record));
         let id = self.id(&record);
         self.facts.ids.push(id.as_ref().ok().cloned());
-        match (self.passes(&record), id) {
+        let passes = early.or_else(|| Some(filter?.takes(&record))).unwrap_or(Ok(true));
+        match (passes, id) {
             (Ok(true), Ok(id)) => {
                 if let Err(why) = self.keep(id, record, stamp.as_ref()) {
                     self.unreadable(index, &why);
@@ -139,13 +142,6 @@ impl<'l> Taken<'l> {
             small(record)?;
         }
         Ok(id)
-    }
-
-    /// Whether the record is one of those to be taken.
-    fn passes(&self, record: &Json) -> Result<bool, String> {
-        let Some(filter) = &self.listing.filter else { return Ok(true) };
-        let with = context! { record => formula::value(record) };
-        filter.is_true(&with).map_err(|e| format!("cannot be told by `record_filter`: {e}"))
     }
 
     fn keep(&mut self, id: NativeId, record: Json, stamp: Option<&Stamp>) -> Result<(), String> {

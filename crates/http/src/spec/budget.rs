@@ -112,4 +112,12 @@ pub struct RequestMatcher {
     #[serde(default)]
     #[schemars(example = &BTreeMap::from([("X-Tier", "bulk")]))]
     pub headers: Headers,
+    /// As how many requests of its policy each counts, by the first matcher that is for it. The
+    /// policy's limits are as high at least.
+    #[serde(default = "one")]
+    pub weight: u32,
+}
+
+fn one() -> u32 {
+    1
 }

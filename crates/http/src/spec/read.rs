@@ -118,6 +118,10 @@ pub struct RecordSelector {
     /// Which records of a listing are taken. Only in `read`. Default: all.
     #[serde(default)]
     pub record_filter: Option<RecordFilter>,
+    /// The filter looks at what `transformations` made of a record, not at the record as it
+    /// came. Needs `record_filter`. Default: `false`.
+    #[serde(default)]
+    pub transform_before_filtering: bool,
 }
 
 /// Which records of a listing are taken. The others are passed over: nothing is done with

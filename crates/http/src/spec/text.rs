@@ -204,6 +204,11 @@ impl FieldPath {
         Self(text.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect())
     }
 
+    /// Of these members, from the outside.
+    pub(crate) fn of(parts: &[&str]) -> Self {
+        Self(parts.iter().map(|part| (*part).to_owned()).collect())
+    }
+
     /// A member of this name, whatever is in it.
     pub fn member(name: &str) -> Self {
         Self(vec![name.to_owned()])

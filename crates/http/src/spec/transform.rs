@@ -5,7 +5,7 @@ use crate::transform;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// What is made of a record that was read, before anything else looks at it.
+/// What is made of a record that was read, before anything but `record_filter` looks at it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Transformation {
@@ -14,8 +14,8 @@ pub enum Transformation {
     AddFields {
         /// Each knows those before it.
         fields: Vec<AddedField>,
-        /// An expression that is true for the records that get them; it knows `record`.
-        /// Default: all.
+        /// An expression that is true for the records that get them; it knows `record`, and is
+        /// asked for each field, of which it knows `value` and `path`. Default: all.
         #[serde(default)]
         #[schemars(example = &"record.kind == 'person'")]
         condition: Option<Expression>,
@@ -25,8 +25,10 @@ pub enum Transformation {
     RemoveFields {
         /// Where they are.
         field_pointers: Vec<FieldPath>,
-        /// An expression that is true for the records that lose them; it knows `record`.
-        /// Default: all.
+        /// An expression that is true for the records that lose them; it knows `record`. Or one
+        /// that is true for the values that are taken out, wherever they are in what is at
+        /// `field_pointers`, where `*` is every element or member and `**` everything below; it
+        /// knows `property`, the value. Default: all.
         #[serde(default)]
         #[schemars(example = &"record.kind == 'person'")]
         condition: Option<Expression>,
@@ -34,6 +36,11 @@ pub enum Transformation {
 }
 
 impl Transformation {
+    /// Whether it can be done; the error says why not.
+    pub fn check(&self) -> Result<(), String> {
+        transform::Transform::new(std::slice::from_ref(self)).map(|_| ())
+    }
+
     /// Where in a record it puts something.
     pub(crate) fn made(&self) -> impl Iterator<Item = &FieldPath> {
         let fields = match self {

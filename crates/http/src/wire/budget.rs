@@ -4,12 +4,12 @@
 //!
 //! A request counts from when it leaves until one window after its answer came: the
 //! side heard it in between, so by the side's own count no window ever has more, however
-//! long the ways are.
+//! long the ways are. It may count as several; none asks for more than a window ever has.
 
 mod matcher;
 
 use crate::error::SpecError;
-use crate::spec::{ApiBudget, CallRatePolicy};
+use crate::spec::{ApiBudget, CallRatePolicy, RequestMatcher};
 use crate::wire::wait;
 use http::{HeaderMap, HeaderName};
 use matcher::Matcher;
@@ -84,24 +84,57 @@ impl Window {
     }
 
     /// When it has room; nothing if an answer must come first.
-    fn opens(&mut self, now: Instant) -> Option<Instant> {
+    fn opens(&mut self, now: Instant, weight: u64) -> Option<Instant> {
         while let Some(part) = self.answered.front().filter(|part| part.last + self.period <= now) {
             self.count -= part.count;
             self.answered.pop_front();
         }
-        if self.under_way + self.count < self.limit {
+        let mut taken = self.under_way + self.count;
+        let has_room = |taken: u64| taken + weight <= self.limit;
+        if has_room(taken) {
             return Some(now);
         }
-        self.answered.front().map(|part| part.last + self.period)
+        let last = self.answered.iter().find(|part| {
+            taken -= part.count;
+            has_room(taken)
+        });
+        last.map(|part| part.last + self.period)
     }
 
-    fn answered(&mut self, now: Instant) {
-        self.under_way = self.under_way.saturating_sub(1);
-        self.count += 1;
+    fn answered(&mut self, now: Instant, weight: u64) {
+        self.under_way = self.under_way.saturating_sub(weight);
+        self.count += weight;
         match self.answered.back_mut().filter(|part| now - part.first < self.period / PARTS) {
-            Some(part) => (part.last, part.count) = (now, part.count + 1),
-            None => self.answered.push_back(Part { first: now, last: now, count: 1 }),
+            Some(part) => (part.last, part.count) = (now, part.count + weight),
+            None => self.answered.push_back(Part { first: now, last: now, count: weight }),
         }
+    }
+}
+
+/// What a request takes of the budget.
+#[derive(Debug, Default)]
+struct Load {
+    /// Windows, and how much of each of them.
+    parts: Vec<(u64, u64)>,
+}
+
+impl Load {
+    /// All windows that it takes something of.
+    fn windows(&self) -> u64 {
+        self.parts.iter().fold(0, |all, (windows, _)| all | windows)
+    }
+
+    /// How much that is by what the side itself counts.
+    fn weight(&self) -> u64 {
+        self.parts.iter().map(|(_, weight)| *weight).max().unwrap_or(1)
+    }
+
+    /// Its windows, each with how much of it.
+    fn of<'w>(&'w self, windows: &'w mut [Window]) -> impl Iterator<Item = (u64, &'w mut Window)> {
+        windows.iter_mut().enumerate().filter_map(|(index, window)| {
+            let (_, weight) = self.parts.iter().find(|(which, _)| which >> index & 1 == 1)?;
+            Some((*weight, window))
+        })
     }
 }
 
@@ -109,7 +142,7 @@ impl Window {
 #[derive(Debug)]
 pub(crate) struct Permit<'b> {
     budget: &'b Budget,
-    windows: u64,
+    load: Load,
 }
 
 impl Drop for Permit<'_> {
@@ -119,9 +152,9 @@ impl Drop for Permit<'_> {
         }
         let mut state = self.budget.state();
         let now = Instant::now();
-        state.under_way = state.under_way.saturating_sub(1);
-        for (_, window) in chosen(&mut state.windows, self.windows) {
-            window.answered(now);
+        state.under_way = state.under_way.saturating_sub(self.load.weight());
+        for (weight, window) in self.load.of(&mut state.windows) {
+            window.answered(now, weight);
         }
         drop(state);
         self.budget.changed.notify_waiters();
@@ -139,10 +172,6 @@ impl Drop for Ticket<'_> {
         self.budget.state().waiting.remove(&self.key);
         self.budget.changed.notify_waiters();
     }
-}
-
-fn chosen(windows: &mut [Window], which: u64) -> impl Iterator<Item = (usize, &mut Window)> {
-    windows.iter_mut().enumerate().filter(move |(index, _)| which >> index & 1 == 1)
 }
 
 impl Budget {
@@ -164,9 +193,9 @@ impl Budget {
                 }
                 CallRatePolicy::Unlimited { matchers } => matchers,
             };
-            let matchers: Result<Vec<_>, _> =
-                matchers.iter().map(|one| Matcher::new(&key("matchers"), one)).collect();
-            rules.push((matchers?, (from..windows.len()).collect()));
+            let lowest = windows.iter().skip(from).map(|window: &Window| window.limit).min();
+            let matchers = matchers.iter().map(|one| weighed(&key("matchers"), one, lowest));
+            rules.push((matchers.collect::<Result<Vec<_>, _>>()?, (from..windows.len()).collect()));
         }
         if windows.len() > 64 {
             return Err(SpecError::new("api_budget.policies", "has more than 64 rates"));
@@ -192,16 +221,16 @@ impl Budget {
     /// Waits for leave to send. The error is how long that would take, where it is long.
     pub(crate) async fn leave(&self, urgency: Urgency, request: &Request) -> Result<Permit<'_>, Duration> {
         if !self.kept {
-            return Ok(Permit { budget: self, windows: 0 });
+            return Ok(Permit { budget: self, load: Load::default() });
         }
-        let windows = self.windows_of(request);
-        let ticket = self.ticket(urgency, windows);
+        let load = self.load_of(request);
+        let ticket = self.ticket(urgency, load.windows());
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
             let now = Instant::now();
-            match self.take(&ticket, windows, now) {
-                Next::Go => return Ok(Permit { budget: self, windows }),
+            match self.take(&ticket, &load, now) {
+                Next::Go => return Ok(Permit { budget: self, load }),
                 Next::At(at) if at - now > HOLD_MAX => return Err(at - now),
                 // Whether a change or the time woke it: it looks again.
                 Next::At(at) => {
@@ -212,8 +241,9 @@ impl Budget {
         }
     }
 
-    fn take(&self, ticket: &Ticket<'_>, windows: u64, now: Instant) -> Next {
+    fn take(&self, ticket: &Ticket<'_>, load: &Load, now: Instant) -> Next {
         let mut state = self.state();
+        let windows = load.windows();
         let mut before = state.waiting.range(..ticket.key);
         if before.any(|(_, theirs)| windows & theirs != 0 || windows == *theirs) {
             return Next::Changed;
@@ -224,11 +254,11 @@ impl Budget {
         let mut opens = now;
         match state.quota {
             Some((_, until)) if until <= now => state.quota = None,
-            Some((0, until)) => opens = until,
+            Some((left, until)) if left < load.weight() => opens = until,
             _ => {}
         }
-        for (_, window) in chosen(&mut state.windows, windows) {
-            match window.opens(now) {
+        for (weight, window) in load.of(&mut state.windows) {
+            match window.opens(now, weight) {
                 Some(at) => opens = opens.max(at),
                 None => return Next::Changed,
             }
@@ -236,18 +266,18 @@ impl Budget {
         if opens > now {
             return Next::At(opens);
         }
-        for (_, window) in chosen(&mut state.windows, windows) {
-            window.under_way += 1;
+        for (weight, window) in load.of(&mut state.windows) {
+            window.under_way += weight;
         }
-        state.under_way += 1;
+        state.under_way += load.weight();
         if let Some((left, _)) = &mut state.quota {
-            *left = left.saturating_sub(1);
+            *left = left.saturating_sub(load.weight());
         }
         Next::Go
     }
 
-    /// What an answer says of the budget.
-    pub(crate) fn heard(&self, status: u16, headers: &HeaderMap) {
+    /// What the answer to a request says of the budget.
+    pub(crate) fn heard(&self, permit: &Permit<'_>, status: u16, headers: &HeaderMap) {
         if !self.kept {
             return;
         }
@@ -264,7 +294,8 @@ impl Budget {
         } else if let (Some(left), Some(wait)) = (left, wait) {
             // The side has not heard of all that is under way.
             let until = now + wait;
-            let left = left.saturating_sub(state.under_way.saturating_sub(1));
+            let others = state.under_way.saturating_sub(permit.load.weight());
+            let left = left.saturating_sub(others);
             state.quota = match state.quota {
                 Some((before, then)) if then + Duration::from_secs(2) > until => {
                     Some((left.min(before), then))
@@ -295,18 +326,20 @@ impl Budget {
         wait::until(text, wait::clock(headers)).map(wait::clamped)
     }
 
-    fn windows_of(&self, request: &Request) -> u64 {
-        let mut all = 0;
+    fn load_of(&self, request: &Request) -> Load {
+        let mut load = Load::default();
         for (matchers, windows) in &self.rules {
-            if !matchers.is_empty() && !matchers.iter().any(|matcher| matcher.takes(request)) {
-                continue;
-            }
+            let weight = match matchers.iter().find(|matcher| matcher.takes(request)) {
+                Some(matcher) => matcher.weight(),
+                None if matchers.is_empty() => 1,
+                None => continue,
+            };
             if windows.is_empty() {
                 break;
             }
-            all |= windows.iter().fold(0, |all, index| all | 1 << index);
+            load.parts.push((windows.iter().fold(0, |all, index| all | 1 << index), weight));
         }
-        all
+        load
     }
 
     fn ticket(&self, urgency: Urgency, windows: u64) -> Ticket<'_> {
@@ -335,4 +368,17 @@ fn window(key: String, limit: u32, period: Duration, fixed: bool) -> Result<Wind
         return Err(SpecError::new(key, "must be 1 at least, in a time longer than nothing"));
     }
     Ok(Window::new(limit, period, fixed))
+}
+
+/// A matcher of a policy with this lowest limit: what counts as more would wait for ever.
+fn weighed(key: &str, spec: &RequestMatcher, lowest: Option<u64>) -> Result<Matcher, SpecError> {
+    let weight = u64::from(spec.weight);
+    match lowest {
+        _ if weight == 0 => Err(SpecError::new(key, "a `weight` is 1 at least")),
+        Some(limit) if weight > limit => {
+            let why = "is more than its policy ever has, so that such a request would wait for ever";
+            Err(SpecError::new(key, format!("a `weight` of {weight} {why}: it has {limit}")))
+        }
+        Some(_) | None => Matcher::new(key, spec),
+    }
 }

@@ -196,10 +196,83 @@ async fn policies_are_for_the_methods_they_name() {
             json!({ "type": "unlimited", "matchers": [{ "url_path_pattern": "/x(?=y)" }] }),
             "the pattern cannot be used: look-around",
         ),
+        (
+            json!({ "type": "fixed_window", "period": "1s", "call_limit": 5, "matchers": [{}, { "weight": 6 }] }),
+            "`api_budget.policies.1.matchers`: a `weight` of 6 is more than its policy ever has",
+        ),
+        (
+            json!({ "type": "moving_window", "rates": [{ "limit": 9, "interval": "1s" }, { "limit": 3, "interval": "1ms" }],
+                "matchers": [{ "weight": 4 }] }),
+            "would wait for ever: it has 3",
+        ),
+        (json!({ "type": "unlimited", "matchers": [{ "weight": 0 }] }), "a `weight` is 1 at least"),
     ] {
         let side = json!({ "url": url, "api_budget": { "policies": [policy] } });
         let why = try_connector(&side, &json!({ "read": { "path": "/p" } })).unwrap_err();
         assert!(why.contains(told), "{why}");
+    }
+}
+
+/// A request counts as the first matcher that is for it says; what has no room for it waits.
+#[tokio::test]
+async fn a_request_counts_by_its_weight() {
+    let (url, came) = side(None).await;
+    let matchers =
+        json!([{ "method": "POST", "weight": 3 }, { "weight": 2 }, { "method": "GET", "weight": 9 }]);
+    let policy =
+        json!({ "type": "moving_window", "rates": [{ "limit": 9, "interval": "1h" }], "matchers": matchers });
+    let connector = of(&url, &json!({ "policies": [policy] }));
+    first(&connector).await.unwrap();
+    assert!(matches!(write(&connector).await, Outcome::Applied(_)));
+    first(&connector).await.unwrap();
+    // Seven of nine are taken: there is room for one that counts as two, and none for one of three.
+    assert!(matches!(write(&connector).await, Outcome::RetryLater { .. }));
+    first(&connector).await.unwrap();
+    assert!(matches!(first(&connector).await, Err(ReadError::Later { .. })));
+    assert_eq!(came.lock().unwrap().len(), 4);
+}
+
+/// What the side says is left is counted in the same: two are too few for one that counts as three.
+#[tokio::test]
+async fn what_is_left_is_enough_for_the_weight_of_a_request_or_not() {
+    let (url, came) = side(Some(7_200)).await;
+    let policy = json!({ "type": "moving_window", "rates": [{ "limit": 100, "interval": "1h" }],
+        "matchers": [{ "method": "POST", "weight": 3 }, {}] });
+    let connector = of(&url, &json!({ "policies": [policy] }));
+    first(&connector).await.unwrap();
+    assert!(matches!(write(&connector).await, Outcome::RetryLater { .. }));
+    first(&connector).await.unwrap();
+    let came: Vec<String> = came.lock().unwrap().iter().map(|(_, method)| method.clone()).collect();
+    assert_eq!(came, ["GET", "GET"]);
+}
+
+/// By the side's own count no window has more than its limit, however heavy the requests are.
+#[tokio::test]
+async fn heavy_requests_wait_for_as_much_room_as_they_take() {
+    const WINDOW: Duration = Duration::from_millis(300);
+    let (url, came) = side(None).await;
+    let matchers = json!([{ "method": "POST", "weight": 3 }, { "method": "GET" }]);
+    let policy = json!({ "type": "fixed_window", "period": "300ms", "call_limit": 4, "matchers": matchers });
+    let connector = of(&url, &json!({ "policies": [policy] }));
+    let all = (0..12).map(|n| {
+        let connector = Arc::clone(&connector);
+        tokio::spawn(async move {
+            if n % 3 == 0 {
+                assert!(matches!(write(&connector).await, Outcome::Applied(_)));
+            } else {
+                first(&connector).await.unwrap();
+            }
+        })
+    });
+    for one in all.collect::<Vec<_>>() {
+        one.await.unwrap();
+    }
+    let came = came.lock().unwrap();
+    assert_eq!(came.len(), 12);
+    for (began, _) in came.iter() {
+        let within = came.iter().filter(|(at, _)| *at >= *began && *at < *began + WINDOW);
+        let heard: usize = within.map(|(_, method)| if method == "POST" { 3 } else { 1 }).sum();
+        assert!(heard <= 4, "{heard}");
     }
 }
 

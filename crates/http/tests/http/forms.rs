@@ -194,6 +194,14 @@ fn what_does_not_fit_is_told() {
             "only a listing can be filtered",
         ),
         (
+            json!({ "lookup": { "path": "/p", "record_selector": { "transform_before_filtering": true } } }),
+            "permit.lookup.record_selector.transform_before_filtering`: only a listing",
+        ),
+        (
+            json!({ "read": { "path": "/p", "record_selector": { "transform_before_filtering": true } } }),
+            "permit.read.record_selector.transform_before_filtering`: needs a `record_filter`",
+        ),
+        (
             json!({ "read": { "path": "/p", "record_selector": { "record_filter": { "condition": "recrd.a" } } } }),
             "condition`: the expression names `recrd`",
         ),

@@ -1,7 +1,7 @@
 //! What is made of records: the same whatever brings them.
 
 use crate::sides::{Answering, collection, connector, first, id, ids, key, plain};
-use hms_sync_connector::{Connector, Content, LookupRequest, RawWebhook, Shaped, Target, WriteRequest};
+use hms_sync_connector::{Connector, Content, LookupRequest, Page, RawWebhook, Shaped, Target, WriteRequest};
 use hms_sync_http::HttpConnector;
 use hms_sync_model::{Outcome, Time};
 use serde_json::{Value as Json, json};
@@ -17,7 +17,9 @@ fn of(url: &str, payload: &str) -> HttpConnector {
             ] },
             { "type": "RemoveFields", "field_pointers": [["first"], ["last"]] },
         ],
-        "read": { "path": "/permits", "record_selector": { "record_filter": { "condition": "record.holder.name != 'No One'" } } },
+        "read": { "path": "/permits", "record_selector": {
+            "record_filter": { "condition": "record.holder.name != 'No One'" }, "transform_before_filtering": true,
+        } },
         "fetch": { "path": "/permits/{{ id }}" },
         "lookup": { "path": "/permits", "request_parameters": { "no": "{{ identity.no }}" } },
         "create": { "method": "POST", "path": "/permits", "id_from": { "field": "made" } },
@@ -73,6 +75,51 @@ async fn a_record_is_made_the_same_whatever_brings_it() {
     let Outcome::Applied(written) = permits.write(write).await else { panic!("not applied") };
     assert_eq!(written.id, id("N-9"));
     assert!(written.stored.is_none_or(|stored| stored.get("holder").is_none()));
+}
+
+/// Read through a filter of `state`, with what is made of records.
+async fn filtered(turned: bool, key: &str, fields: Json) -> Page {
+    let side = Answering::with(|_| {
+        plain(json!([
+            { "id": 1, "state": "open", "cm": 150 },
+            { "id": 2, "state": "closed", "cm": 160 },
+            { "id": 3, "state": "closed", "cm": "tall" },
+        ]))
+    })
+    .await;
+    let permits = json!({
+        "primary_key": key,
+        "transformations": [{ "type": "add_fields", "fields": fields }],
+        "read": { "path": "/permits", "record_selector": {
+            "record_filter": { "condition": "record.state == 'open'" }, "transform_before_filtering": turned,
+        } },
+    });
+    first(&connector(&json!({ "url": side.url }), &permits)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_filter_looks_at_records_as_they_came_unless_it_is_turned_round() {
+    let upper =
+        json!([{ "path": "state", "value": "{{ 'open' if record.id == 2 else record.state | upper }}" }]);
+    let page = filtered(false, "id", upper.clone()).await;
+    assert_eq!((ids(&page.records), page.passed_over), (vec!["1".to_owned()], vec![id("2"), id("3")]));
+    assert_eq!(page.records[0].content, Content::Whole(json!({ "id": 1, "state": "OPEN", "cm": 150 })));
+    let page = filtered(true, "id", upper).await;
+    assert_eq!((ids(&page.records), page.passed_over), (vec!["2".to_owned()], vec![id("1"), id("3")]));
+}
+
+#[tokio::test]
+async fn what_is_left_out_early_is_known_by_the_id_that_it_would_have() {
+    // Nothing need be made of it where its id is as it came: the listing stays complete.
+    let height = json!({ "path": "m", "value": "{{ record.cm / 100 }}" });
+    let page = filtered(false, "id", json!([height])).await;
+    assert_eq!((page.passed_over, page.unreadable.len()), (vec![id("2"), id("3")], 0));
+    // An id that is made is made of it too; where it cannot be, its record is not taken for gone.
+    let key = json!({ "path": "key", "value": "{{ record.cm + 1 }}" });
+    let page = filtered(false, "key", json!([key, height])).await;
+    assert_eq!((ids(&page.records), page.passed_over), (vec!["151".to_owned()], vec![id("161")]));
+    let [unreadable] = page.unreadable.as_slice() else { panic!("{:?}", page.unreadable) };
+    assert!(unreadable.contains("record 3 of the page has no `key`"), "{unreadable}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! `AddFields`: what is copied within a record is read where it comes from, the partition is
 //! what `record_field` puts there, and what is computed of the record is made by `transformations`.
 
+use super::made::condition_of;
 use super::partitions::fields_of;
 use super::refs::{BadRef, Part};
 use super::terms::{split, way_into};
@@ -53,8 +54,7 @@ pub(super) fn added<'m>(stream: &Part<'m>) -> Result<Vec<Added<'m>>, BadRef> {
         if one.kind()? != "AddFields" {
             continue;
         }
-        let condition =
-            one.own("condition")?.filter(|given| given.text().is_none_or(|text| !text.is_empty()));
+        let condition = condition_of(&one)?;
         let always = condition.is_none();
         let fields = one.own("fields")?.map(|list| list.elements()).transpose()?.flatten();
         for of in fields.unwrap_or_default() {

@@ -1,11 +1,12 @@
 //! Budgets: how many requests a side takes. A policy for requests that we cannot
 //! tell apart is left out, never made to hold for others; a 429 is honoured all the same.
 
-use super::errors::listed;
+use super::errors::{listed, number};
 use super::refs::{BadRef, Part};
 use super::words::escaped;
 use super::{Import, keys};
 use crate::out::{Item, Out};
+use hms_sync_config::At;
 
 /// The methods that we ask by.
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
@@ -59,7 +60,15 @@ impl Import {
         if !matchers.is_empty() {
             items.push(Item::new(given.at, "matchers", Out::List(matchers)));
         }
-        Ok(Some(Out::Map(items)))
+        let policy = Out::Map(items);
+        if let Some((at, weight)) = too_heavy(&policy) {
+            let instead = format!(
+                "left out: a `weight` of {weight} is more than the policy ever has; a 429 is honoured"
+            );
+            self.notes.lost(at, place, instead);
+            return Ok(None);
+        }
+        Ok(Some(policy))
     }
 
     /// Which requests it is for; nothing if that cannot be said: then its policy would be for others.
@@ -84,6 +93,11 @@ impl Import {
                     }
                     Some(Out::Text(escaped(&text)))
                 }
+                // A number, or what stands in for one that people say.
+                ("weight", Some(_)) => match self.same(&value, &format!("`weight` in {place}"), 0)? {
+                    Some(Out::Text(text)) => number(&text).map(Out::Plain),
+                    other => other,
+                },
                 ("params" | "headers", None) => {
                     let pairs = value.entries()?.into_iter().map(|(at, name, value)| {
                         value.text().map(|text| Item::new(at, name, Out::Text(escaped(&text))))
@@ -107,6 +121,30 @@ impl Import {
             return Ok(None);
         }
         Ok(Some(items))
+    }
+}
+
+/// A weight of one of a policy's matchers that is above one of its limits.
+fn too_heavy(policy: &Out) -> Option<(At, u64)> {
+    let limits = numbers(policy, &["limit", "call_limit"]);
+    let lowest = limits.into_iter().map(|(_, limit)| limit).min()?;
+    numbers(policy, &["weight"]).into_iter().find(|(_, weight)| *weight > lowest)
+}
+
+/// The whole numbers behind these keys, however deep, and where they stand.
+fn numbers(of: &Out, keys: &[&str]) -> Vec<(At, u64)> {
+    match of {
+        Out::Map(items) | Out::Flow(items) => {
+            let found = |item: &Item| match &item.value {
+                Out::Plain(text) | Out::Text(text) if keys.contains(&item.key.as_str()) => {
+                    text.parse().ok().map(|number| (item.from, number)).into_iter().collect()
+                }
+                value => numbers(value, keys),
+            };
+            items.iter().flat_map(found).collect()
+        }
+        Out::List(all) => all.iter().flat_map(|one| numbers(one, keys)).collect(),
+        Out::Text(_) | Out::Plain(_) => Vec::new(),
     }
 }
 
@@ -139,9 +177,14 @@ fn policy_at(policy: &Out, url: &str) -> Option<Out> {
     if let Some(item) = items.iter_mut().find(|item| item.key == "matchers")
         && let Out::List(all) = &item.value
     {
-        let ours: Vec<Out> = all.iter().filter_map(|matcher| matcher_at(matcher, url)).collect();
+        let mut ours: Vec<Out> = all.iter().filter_map(|matcher| matcher_at(matcher, url)).collect();
         if ours.is_empty() {
             return None;
+        }
+        if ours.iter().any(|one| !numbers(one, &["weight"]).is_empty()) {
+            // One that is for all the others has to stand there.
+            let one = Out::Map(vec![Item::new(item.from, "weight", Out::Plain("1".to_owned()))]);
+            ours.iter_mut().filter(|matcher| matcher.is_empty()).for_each(|matcher| *matcher = one.clone());
         }
         item.value = Out::List(ours);
     }

@@ -165,7 +165,7 @@ impl Import {
 }
 
 /// A number in a text, or in what stands in for a variable.
-fn number(text: &str) -> Option<String> {
+pub(super) fn number(text: &str) -> Option<String> {
     let default = text.split_once(":-").and_then(|(_, rest)| rest.strip_suffix('}'));
     let text = default.unwrap_or(text).trim();
     text.parse::<f64>().is_ok_and(f64::is_finite).then(|| text.to_owned())

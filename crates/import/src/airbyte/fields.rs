@@ -1,8 +1,9 @@
 //! A stream's schema as fields: read from the source, given to the second side.
 
 use super::added::{Added, What};
+use super::errors::listed;
 use super::flat::{Flat, lifted};
-use super::made::is_removed;
+use super::made::{condition_of, is_removed};
 use super::refs::{BadRef, Part};
 use super::stream::Records;
 use super::{Import, OTHER};
@@ -153,7 +154,13 @@ impl Import {
         let all = stream.get("transformations")?.map(|list| list.elements()).transpose()?.flatten();
         for one in all.unwrap_or_default() {
             let kind = one.kind()?;
-            if kind == "RemoveFields" && one.own("condition")?.is_none() {
+            if kind == "RemoveFields"
+                && let Some(given) = condition_of(&one)?
+            {
+                self.values_gone(&one, &given, of)?;
+                continue;
+            }
+            if kind == "RemoveFields" {
                 let pointers = one.own("field_pointers")?.map(|list| list.elements()).transpose()?.flatten();
                 for pointer in pointers.unwrap_or_default() {
                     let parts = pointer.elements()?.unwrap_or_default();
@@ -185,6 +192,26 @@ impl Import {
             self.notes.lost(one.at, format!("`{kind}` in `transformations` of {of}"), instead);
         }
         Ok((gone, flat))
+    }
+}
+
+impl Import {
+    /// Says what becomes of values that are taken out by what they are.
+    fn values_gone(&mut self, one: &Part<'_>, given: &Part<'_>, of: &str) -> Result<(), BadRef> {
+        let place = format!("`RemoveFields` of {of}");
+        if let Err(why) = self.of_values(given) {
+            self.notes.lost(given.at, place, format!("left out: {why}"));
+            return Ok(());
+        }
+        for pointer in listed(one, "field_pointers")? {
+            let way = pointer.elements()?.unwrap_or_default();
+            if way.iter().filter_map(Part::text).ne(["**".to_owned()]) {
+                let instead = "Airbyte looks through all of a record for such values, whatever `field_pointers` say, and so do we; name the places instead of `**` if only they are meant";
+                self.notes.chose(pointer.at, place, instead);
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

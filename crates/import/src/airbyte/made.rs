@@ -7,7 +7,7 @@ use super::errors::listed;
 use super::refs::{BadRef, Part};
 use super::words::Said;
 use crate::out::{Item, Out};
-use hms_sync_config::{At, wrong_value};
+use hms_sync_config::{At, wrong_addition, wrong_removal, wrong_value};
 use std::collections::BTreeSet;
 
 /// The partitions that a record carries: what each is called, and where it is.
@@ -29,7 +29,7 @@ impl Import {
     /// Finds out what of it can be made of a record. Why the rest cannot is noted where it is
     /// told that it is left out.
     pub(super) fn makeable(&mut self, stream: &Part<'_>, added: &mut [Added<'_>]) -> Result<(), BadRef> {
-        let filter = filter(stream)?.unwrap_or_default();
+        let filter = filter(stream)?;
         let carried = added.iter().filter_map(|one| match &one.what {
             What::Partition(name) => Some((name.clone(), one.path.clone())),
             _ => None,
@@ -37,27 +37,23 @@ impl Import {
         let carried: Carried = carried.collect();
         self.unmakeable.clear();
         for one in added.iter_mut() {
-            let is_nested_copy = matches!(one.what, What::Copy(_)) && one.name().is_none();
-            if !is_nested_copy && !matches!(one.what, What::Computed | What::Again) || one.path.is_empty() {
+            let seen = one.path.first().is_some_and(|name| filter.sees(name));
+            let is_copy = matches!(one.what, What::Copy(_)) && (one.name().is_none() || seen);
+            if !is_copy && !matches!(one.what, What::Computed | What::Again) || one.path.is_empty() {
                 continue;
             }
-            let seen = one.path.first().is_some_and(|name| filter.contains(name.as_str()));
-            let value = if seen {
-                Err("`record_filter` names it, and looks at records before it is added".to_owned())
-            } else {
-                self.value(one, &carried)
-            };
-            match value {
+            match self.value(one, &carried) {
                 Ok(value) => one.what = What::Made(value),
                 Err(why) => self.unmakeable.push((one.of.at, why)),
             }
         }
-        // A copy of what is made, or of what is made over, is made in its turn.
-        let made: BTreeSet<Vec<String>> = added
+        // A copy of what is made, of what is made over or of what is taken out is made in its turn.
+        let mut made: BTreeSet<Vec<String>> = added
             .iter()
             .filter(|one| matches!(one.what, What::Made(_)))
             .map(|one| one.path.clone())
             .collect();
+        made.extend(removed(stream)?.into_iter().flat_map(|(_, _, ways)| ways));
         for one in added.iter_mut() {
             let What::Copy(way) = &one.what else { continue };
             if made.iter().any(|path| path.starts_with(way) || way.starts_with(path)) {
@@ -104,14 +100,50 @@ impl Import {
     fn condition(&mut self, given: &Part<'_>) -> Result<String, String> {
         let text = given.text().ok_or_else(|| "its `condition` is no text".to_owned())?;
         let formula = format!("{{{{ {} }}}}", self.variables.formula(&text, given)?);
-        wrong_value(&formula).map_or(Ok(formula), |why| Err(format!("of its `condition`: {why}")))
+        wrong_addition(&formula).map_or(Ok(formula), |why| Err(format!("of its `condition`: {why}")))
     }
 
-    /// The `transformations` of a collection.
+    /// The condition of values that are taken out wherever they are; the error says why they are not.
+    pub(super) fn of_values(&mut self, given: &Part<'_>) -> Result<String, String> {
+        let text = given.text().ok_or_else(|| "its `condition` is no text".to_owned())?;
+        if !text.contains("property") {
+            return Err(
+                "its `condition` is not about `property`, so that all values of a record would go".to_owned()
+            );
+        }
+        let formula = format!("{{{{ {} }}}}", self.variables.formula(&text, given)?);
+        wrong_removal(&formula).map_or(Ok(formula), |why| Err(format!("of its `condition`: {why}")))
+    }
+
+    /// What is taken out by what it is. Airbyte looks through all of a record for it, whatever
+    /// the pointers say.
+    fn taken_by_value(&mut self, stream: &Part<'_>) -> Result<Vec<(usize, Vec<Item>)>, BadRef> {
+        let mut found = Vec::new();
+        for (step, one) in listed(stream, "transformations")?.into_iter().enumerate() {
+            let Some(given) =
+                condition_of(&one)?.filter(|_| one.kind().is_ok_and(|kind| kind == "RemoveFields"))
+            else {
+                continue;
+            };
+            let Ok(condition) = self.of_values(&given) else { continue };
+            let everywhere = Out::List(vec![Out::List(vec![Out::text("**")])]);
+            let items = vec![
+                Item::new(one.at, "type", Out::text("remove_fields")),
+                Item::new(given.at, "condition", Out::Text(condition)),
+                Item::new(one.at, "field_pointers", everywhere),
+            ];
+            found.push((step, items));
+        }
+        Ok(found)
+    }
+
+    /// The `transformations` of a collection. Its `read` has them before its filter where the
+    /// stream has it so.
     pub(super) fn transformations(
         &mut self,
         stream: &Part<'_>,
         added: &[Added<'_>],
+        read: &mut [Item],
     ) -> Result<Option<Item>, BadRef> {
         let mut steps: Vec<(usize, Vec<Item>)> = Vec::new();
         for one in added {
@@ -142,9 +174,14 @@ impl Import {
             ];
             steps.push((step, items));
         }
+        steps.extend(self.taken_by_value(stream)?);
         steps.sort_by_key(|(step, _)| *step);
         let steps: Vec<Out> = steps.into_iter().map(|(_, items)| Out::Map(items)).collect();
-        Ok((!steps.is_empty()).then(|| Item::new(stream.at, "transformations", Out::List(steps))))
+        if steps.is_empty() {
+            return Ok(None);
+        }
+        turn(read, stream)?;
+        Ok(Some(Item::new(stream.at, "transformations", Out::List(steps))))
     }
 
     /// Why a field cannot be made.
@@ -153,28 +190,53 @@ impl Import {
     }
 }
 
-/// What decides which records are taken before anything is added to them.
-fn filter(stream: &Part<'_>) -> Result<Option<String>, BadRef> {
+/// What decides which records are taken.
+#[derive(Default)]
+struct Filter {
+    condition: String,
+    /// It looks at what transformations made of them.
+    is_last: bool,
+}
+
+impl Filter {
+    /// Whether what transformations do to `name` makes a difference to it.
+    fn sees(&self, name: &str) -> bool {
+        self.is_last && self.condition.contains(name)
+    }
+}
+
+/// Airbyte filters first, unless it is told otherwise or compares records with the cursor by itself.
+fn filter(stream: &Part<'_>) -> Result<Filter, BadRef> {
     let retriever = stream.get("retriever")?;
     let selector = retriever.map(|retriever| retriever.own("record_selector")).transpose()?.flatten();
-    let Some(selector) = selector else { return Ok(None) };
+    let Some(selector) = selector else { return Ok(Filter::default()) };
     let sync = stream.get("incremental_sync")?;
     let here = sync.map(|sync| sync.word("is_client_side_incremental")).transpose()?.flatten();
-    let first = selector.word("transform_before_filtering")?;
-    if [here, first].iter().flatten().any(|word| word == "true") {
-        return Ok(None);
-    }
+    let is_last = selector.word("transform_before_filtering")?.or(here).is_some_and(|word| word == "true");
     let filter = selector.own("record_filter")?;
-    filter.map(|filter| filter.word("condition")).transpose().map(Option::flatten)
+    let condition = filter.map(|filter| filter.word("condition")).transpose()?.flatten();
+    Ok(Filter { condition: condition.unwrap_or_default(), is_last })
+}
+
+/// Has the filter of `read` look at what `transformations` make, if the stream has it so.
+fn turn(read: &mut [Item], stream: &Part<'_>) -> Result<(), BadRef> {
+    let selector = read.iter_mut().find(|item| item.key == "record_selector");
+    let Some(Item { value: Out::Map(items), .. }) = selector else { return Ok(()) };
+    if let Some(filter) = items.iter().find(|item| item.key == "record_filter")
+        && self::filter(stream)?.is_last
+    {
+        items.push(Item::new(filter.from, "transform_before_filtering", Out::Plain("true".to_owned())));
+    }
+    Ok(())
 }
 
 /// All that a stream takes out of members of its records.
 fn removed(stream: &Part<'_>) -> Result<Vec<Removed>, BadRef> {
     let all = stream.get("transformations")?.map(|list| list.elements()).transpose()?.flatten();
-    let filter = filter(stream)?.unwrap_or_default();
+    let filter = filter(stream)?;
     let mut found = Vec::new();
     for (step, one) in all.unwrap_or_default().into_iter().enumerate() {
-        if one.kind()? != "RemoveFields" || one.own("condition")?.is_some() {
+        if one.kind()? != "RemoveFields" || condition_of(&one)?.is_some() {
             continue;
         }
         let mut ways = Vec::new();
@@ -188,16 +250,26 @@ fn removed(stream: &Part<'_>) -> Result<Vec<Removed>, BadRef> {
     Ok(found)
 }
 
-/// The way to something within a member, if it can be taken out.
-fn inner(pointer: &Part<'_>, filter: &str) -> Result<Option<Vec<String>>, BadRef> {
+/// The condition of a transformation, if it has one.
+pub(super) fn condition_of<'m>(one: &Part<'m>) -> Result<Option<Part<'m>>, BadRef> {
+    Ok(one.own("condition")?.filter(|given| given.text().is_none_or(|text| !text.is_empty())))
+}
+
+/// The way to something within a member, or to a member that the filter misses, if it can be
+/// taken out.
+fn inner(pointer: &Part<'_>, filter: &Filter) -> Result<Option<Vec<String>>, BadRef> {
     let way: Vec<String> = pointer.elements()?.unwrap_or_default().iter().filter_map(Part::text).collect();
-    let is_plain = !way.iter().any(|part| part.contains('*') || filter.contains(part.as_str()));
-    Ok((way.len() > 1 && is_plain).then_some(way))
+    let is_plain = !way.iter().any(|part| part.contains('*'));
+    let counts = match way.as_slice() {
+        [only] => filter.sees(only),
+        way => !way.is_empty(),
+    };
+    Ok((counts && is_plain).then_some(way))
 }
 
 /// Whether something within a member is taken out by `transformations` of ours.
 pub(super) fn is_removed(stream: &Part<'_>, pointer: &Part<'_>) -> Result<bool, BadRef> {
-    Ok(inner(pointer, &filter(stream)?.unwrap_or_default())?.is_some())
+    Ok(inner(pointer, &filter(stream)?)?.is_some())
 }
 
 /// The way to a place in the record, as expressions have it.

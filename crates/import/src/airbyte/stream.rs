@@ -70,7 +70,7 @@ impl Import {
         let side = sides.of(items);
         let fields = self.fields(stream, &records, &added, &side, &of)?;
         let mut ours = vec![Item::new(records.key_at, "primary_key", key_out(&records.key))];
-        ours.extend(self.transformations(stream, &added)?);
+        ours.extend(self.transformations(stream, &added, &mut read)?);
         ours.push(Item::new(retriever.at, "read", Out::Map(read)));
         let ours = Out::Map(ours);
         let between = vec![Item::own(side.clone(), ours), Item::own(OTHER, other(&name, &fields.there()))];

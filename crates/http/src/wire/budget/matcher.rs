@@ -27,6 +27,11 @@ impl Matcher {
         Ok(Self { method: spec.method.as_ref().map(method).transpose()?, spec: spec.clone() })
     }
 
+    /// As how many requests each that it is for counts.
+    pub(super) fn weight(&self) -> u64 {
+        u64::from(self.spec.weight)
+    }
+
     pub(super) fn takes(&self, request: &Request) -> bool {
         let url = request.url();
         let has = |name: &str, value: &str| url.query_pairs().any(|(n, v)| n == name && v == value);

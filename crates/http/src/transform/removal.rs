@@ -1,0 +1,260 @@
+//! What is taken out of records: fields, or the values of which a condition is true. Nothing is
+//! put into a record here, but for null where an element of a list was.
+
+use super::when;
+use crate::formula::{self, Formula};
+use crate::spec::{Expression, FieldPath};
+use minijinja::context;
+use serde_json::Value as Json;
+
+/// The word for a value in a condition.
+const PROPERTY: &str = "property";
+/// The most values of a record that a condition is asked about.
+const VALUES_MAX: usize = 100_000;
+
+/// What is taken out, and when.
+#[derive(Debug)]
+pub(super) enum Removal {
+    /// All of these fields, where the condition is true of the record.
+    Fields(Option<Formula>, Vec<FieldPath>),
+    /// The values in these places of which the condition is true.
+    Values(Formula, Vec<FieldPath>),
+}
+
+impl Removal {
+    /// The error says what is wrong.
+    pub(super) fn new(places: &[FieldPath], condition: Option<&Expression>) -> Result<Self, String> {
+        let Some(condition) = when(condition, &["record", PROPERTY])? else {
+            places.iter().try_for_each(super::single_place)?;
+            return Ok(Self::Fields(None, places.to_vec()));
+        };
+        if !condition.uses(PROPERTY) {
+            places.iter().try_for_each(super::single_place)?;
+            return Ok(Self::Fields(Some(condition), places.to_vec()));
+        }
+        if condition.uses("record") {
+            return Err("a `condition` names `record` or `property`, not both".to_owned());
+        }
+        Ok(Self::Values(condition, places.iter().map(above).collect::<Result<_, _>>()?))
+    }
+
+    /// Whether what stands at `path` may be another after it.
+    pub(super) fn touches(&self, path: &FieldPath) -> bool {
+        let (Self::Fields(_, places) | Self::Values(_, places)) = self;
+        let leads = |place: &FieldPath| path.parts().zip(place.parts()).all(|(a, b)| a == b || b == "*");
+        places.iter().any(leads)
+    }
+
+    /// The error is a part of a line for people.
+    pub(super) fn apply(&self, record: &mut Json) -> Result<(), String> {
+        match self {
+            Self::Fields(when, places) => {
+                if super::holds(when.as_ref(), record)? {
+                    places.iter().for_each(|place| remove(record, place));
+                }
+            }
+            Self::Values(condition, places) => {
+                let mut asked = Asked { condition, left: VALUES_MAX };
+                for place in places {
+                    let way: Vec<&str> = place.parts().collect();
+                    asked.visit(record, &way).ok_or_else(|| {
+                        format!(
+                            "has more than {VALUES_MAX} values, about which a `condition` of `transformations` is asked"
+                        )
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The path to what a pointer has looked through; the error says what is wrong.
+fn above(pointer: &FieldPath) -> Result<FieldPath, String> {
+    let parts: Vec<&str> = pointer.parts().collect();
+    match parts.as_slice() {
+        [] => Err("an empty pointer leads nowhere: all of a record is `**`".to_owned()),
+        [outer @ .., "**"] | outer if !outer.contains(&"**") => Ok(FieldPath::of(outer)),
+        _ => Err(format!("`{pointer}`: `**`, everything below, stands at the end only")),
+    }
+}
+
+/// A condition that is asked about values, so many at most.
+struct Asked<'f> {
+    condition: &'f Formula,
+    left: usize,
+}
+
+impl Asked<'_> {
+    /// Whether the value itself is to be taken out; nothing if there are too many of them.
+    fn visit(&mut self, value: &mut Json, way: &[&str]) -> Option<bool> {
+        let (step, rest) = way.split_first().map_or((None, way), |(step, rest)| (Some(*step), rest));
+        let leads_to = |name: &str| step.is_none_or(|step| step == "*" || step == name);
+        match value {
+            Json::Object(members) => {
+                let mut gone = Vec::new();
+                for (name, member) in members.iter_mut().filter(|(name, _)| leads_to(name)) {
+                    if self.visit(member, rest)? {
+                        gone.push(name.clone());
+                    }
+                }
+                gone.iter().for_each(|name| drop(members.remove(name)));
+            }
+            Json::Array(elements) => {
+                let last = elements.len().saturating_sub(1);
+                let mut is_shorter = false;
+                for (index, element) in elements.iter_mut().enumerate() {
+                    if !leads_to(&index.to_string()) || !self.visit(element, rest)? {
+                        continue;
+                    }
+                    // What stands behind it keeps its place.
+                    *element = Json::Null;
+                    is_shorter = index == last;
+                }
+                if is_shorter {
+                    elements.pop();
+                }
+            }
+            leaf => return if step.is_some() { Some(false) } else { self.is_true(leaf) },
+        }
+        Some(false)
+    }
+
+    /// Of a value for which it cannot be worked out it is not true: a number has no length.
+    fn is_true(&mut self, value: &Json) -> Option<bool> {
+        self.left = self.left.checked_sub(1)?;
+        Some(self.condition.is_true(&context! { property => formula::value(value) }).unwrap_or(false))
+    }
+}
+
+fn remove(record: &mut Json, path: &FieldPath) {
+    let parts: Vec<&str> = path.parts().collect();
+    let Some((last, outer)) = parts.split_last() else { return };
+    let place = outer.iter().try_fold(record, |value, part| match value {
+        Json::Object(members) => members.get_mut(*part),
+        Json::Array(elements) => elements.get_mut(part.parse::<usize>().ok()?),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => None,
+    });
+    if let Some(Json::Object(members)) = place {
+        members.remove(*last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::Removal;
+    use crate::spec::{Expression, FieldPath};
+    use serde_json::{Value as Json, json};
+
+    fn removal(places: Json, condition: &str) -> Result<Removal, String> {
+        let places: Vec<FieldPath> = serde_json::from_value(places).unwrap();
+        Removal::new(&places, Some(&Expression::try_new(condition).unwrap()))
+    }
+
+    fn left(places: Json, condition: &str, mut record: Json) -> Json {
+        removal(places, condition).unwrap().apply(&mut record).unwrap();
+        record
+    }
+
+    /// What Airbyte makes of the same, where its pointers are `**`.
+    #[test]
+    fn values_are_taken_out_by_what_they_are() {
+        let record = json!({ "id": 1, "a": "", "b": { "c": "", "d": null, "e": [] }, "l": ["", "x", ""],
+            "m": ["", ""], "n": [{ "q": "", "r": 2 }], "o": {}, "p": "some long text" });
+        for (condition, expected) in [
+            (
+                "{{ property | string == '' }}",
+                json!({ "id": 1, "b": { "d": null, "e": [] }, "l": [null, "x"], "m": [null], "n": [{ "r": 2 }],
+                    "o": {}, "p": "some long text" }),
+            ),
+            (
+                "{{ property is integer }}",
+                json!({ "a": "", "b": { "c": "", "d": null, "e": [] }, "l": ["", "x", ""], "m": ["", ""],
+                    "n": [{ "q": "" }], "o": {}, "p": "some long text" }),
+            ),
+            (
+                "property is none",
+                json!({ "id": 1, "a": "", "b": { "c": "", "e": [] }, "l": ["", "x", ""], "m": ["", ""],
+                    "n": [{ "q": "", "r": 2 }], "o": {}, "p": "some long text" }),
+            ),
+            (
+                // A number has no length, and stays.
+                "{{ property | length > 5 }}",
+                json!({ "id": 1, "a": "", "b": { "c": "", "d": null, "e": [] }, "l": ["", "x", ""],
+                    "m": ["", ""], "n": [{ "q": "", "r": 2 }], "o": {} }),
+            ),
+            (
+                "{{ True or property }}",
+                json!({ "b": { "e": [] }, "l": [null, null], "m": [null], "n": [{}], "o": {} }),
+            ),
+            ("{{ False and property }}", record.clone()),
+        ] {
+            assert_eq!(left(json!([["**"]]), condition, record.clone()), expected, "{condition}");
+        }
+    }
+
+    #[test]
+    fn only_what_the_pointers_lead_to_is_looked_at() {
+        let record = json!({ "a": "", "b": { "c": "", "d": { "e": "" } }, "l": [{ "q": "", "r": "" }, { "q": "" }, 1] });
+        for (places, expected) in [
+            (
+                json!([["a"]]),
+                json!({ "b": { "c": "", "d": { "e": "" } }, "l": [{ "q": "", "r": "" }, { "q": "" }, 1] }),
+            ),
+            (
+                json!([["b"], "no.such"]),
+                json!({ "a": "", "b": { "d": {} }, "l": [{ "q": "", "r": "" }, { "q": "" }, 1] }),
+            ),
+            (
+                json!([["b", "d", "**"]]),
+                json!({ "a": "", "b": { "c": "", "d": {} }, "l": [{ "q": "", "r": "" }, { "q": "" }, 1] }),
+            ),
+            (
+                json!(["l.*.q"]),
+                json!({ "a": "", "b": { "c": "", "d": { "e": "" } }, "l": [{ "r": "" }, {}, 1] }),
+            ),
+            (
+                json!(["l.0.q", "a.deeper"]),
+                json!({ "a": "", "b": { "c": "", "d": { "e": "" } }, "l": [{ "r": "" }, { "q": "" }, 1] }),
+            ),
+        ] {
+            assert_eq!(left(places.clone(), "property == ''", record.clone()), expected, "{places}");
+        }
+    }
+
+    #[test]
+    fn it_is_known_what_may_be_taken_out() {
+        let id = FieldPath::dotted("list.0.id");
+        for (places, touched) in [
+            (json!(["**"]), true),
+            (json!(["list"]), true),
+            (json!(["list.*.id.**"]), true),
+            (json!(["list.1"]), false),
+        ] {
+            assert_eq!(removal(places.clone(), "not property").unwrap().touches(&id), touched, "{places}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told() {
+        for (places, condition, said) in [
+            (json!(["a"]), "property == record.b", "`record` or `property`, not both"),
+            (json!(["**.a"]), "not property", "`**`, everything below, stands at the end only"),
+            (json!([""]), "not property", "all of a record is `**`"),
+            (json!(["**"]), "record.a", "`**` names no single field"),
+            (json!(["a"]), "value", "names `value`; known here: record, property"),
+        ] {
+            let why = removal(places, condition).unwrap_err();
+            assert!(why.contains(said), "{why}");
+        }
+    }
+
+    #[test]
+    fn no_record_is_asked_about_without_end() {
+        let removal = removal(json!(["**"]), "not property").unwrap();
+        assert_eq!(removal.apply(&mut json!({ "l": vec![1; 100_000] })), Ok(()));
+        let why = removal.apply(&mut json!({ "l": vec![1; 100_001] })).unwrap_err();
+        assert!(why.contains("has more than 100000 values"), "{why}");
+    }
+}
