@@ -376,10 +376,10 @@ impl Inner {
             // So does an event in parts.
             whole |= batch.iter().any(|(key, _)| key.first() == Some(&keys::PART));
             if std::mem::take(&mut whole) {
-                self.store.apply(batch)?
+                self.store.apply(batch)?;
             } else {
-                self.store.lay(batch)?
-            };
+                self.store.lay(batch)?;
+            }
             if more || placed.len() >= BUSY_EVENTS {
                 self.store.sync_ahead();
             }
