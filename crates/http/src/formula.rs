@@ -1,7 +1,7 @@
 //! Expressions over what a side answered: `response.meta.next`, `record.archived`.
 //!
 //! Compiled once, run with fuel; what is not there is nothing, and steps into
-//! nothing lead to nothing. They see values and nothing else.
+//! nothing lead to nothing. They see values, and words for times that do not see the clock.
 
 use crate::template::{self, LIVE_MAX, TemplateError};
 use minijinja::{Environment, UndefinedBehavior, Value};
@@ -22,6 +22,7 @@ static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     language.set_fuel(Some(FUEL));
     language.set_undefined_behavior(UndefinedBehavior::Chainable);
     language.set_unknown_method_callback(template::methods::of);
+    template::times::teach_lasting(&mut language);
     hms_sync_bounds::teach(&mut language);
     language
 });
@@ -48,7 +49,9 @@ impl Formula {
     pub(crate) fn new(text: &str, known: &[&str]) -> Result<Self, TemplateError> {
         let compiled = compile(text)?;
         let names = compiled.undeclared_variables(false);
-        if let Some(name) = names.iter().filter(|name| !known.contains(&name.as_str())).min() {
+        let globals: Vec<&str> = LANGUAGE.globals().map(|(name, _)| name).collect();
+        let stranger = |name: &&String| !known.contains(&name.as_str()) && !globals.contains(&name.as_str());
+        if let Some(name) = names.iter().filter(stranger).min() {
             let known = known.join(", ");
             return Err(TemplateError::new(format!("the expression names `{name}`; known here: {known}")));
         }
@@ -155,6 +158,9 @@ mod tests {
             ("record.nothing is not none and record.nothing", false),
             ("record.tags", false),
             ("'False'", false),
+            ("format_datetime('23.11.2026', '%Y', '%d.%m.%Y') == '2026'", true),
+            ("{{ str_to_datetime(record.get('at', '2026-11-23')).month > 11 }}", false),
+            ("timestamp('1970-01-02') == max(86400, 7)", true),
             ("not record.archived", true),
         ] {
             assert_eq!(is_true(text, record.clone()), expected, "{text}");

@@ -188,6 +188,7 @@ impl Compiled {
     /// Text made of a record: what is not there is nothing.
     pub(crate) fn lenient(source: &str, known: &[&str]) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
+        times::teach_lasting(&mut environment);
         environment.set_formatter(|out, state, value| {
             if value.is_undefined() || value.is_none() {
                 return Ok(());

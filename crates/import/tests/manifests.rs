@@ -310,6 +310,22 @@ fn computed_fields_are_made_of_the_record() {
     }
 }
 
+/// Words for times are known wherever they are there, but for the clock in what is made of a record.
+#[test]
+fn times_are_told_as_there() {
+    let start = import("times.yaml");
+    says(
+        &start,
+        &[
+            "(year:{{ str_to_datetime(cursor).year }},month:{{ str_to_datetime(cursor).month }})",
+            "format_datetime(record['updated'], '%Y') >= '2026' and str_to_datetime(record['made']).day != 1",
+            "value: \"{{ format_datetime(record['timestamp'], '%Y-%m-%dT%H:%M:%SZ') }}\"",
+        ],
+    );
+    assert_eq!(lost(&start).len(), 1, "{:#?}", lost(&start));
+    names(&start, 26, "made of the clock");
+}
+
 /// What a condition is about: a value anywhere in a record, or a field that is added.
 #[test]
 fn conditions_of_transformations_are_taken_over() {
@@ -888,6 +904,10 @@ fn jobs_are_what_a_listing_reads() {
             r#"from: "{{ cursor }}""#,
             r#"path: "/v1/exports/{{ creation_response['id'] }}""#,
             r#"path: "/v1/exports/{{ polling_response['id'] }}/files""#,
+            // Under the names that these parts had before.
+            r#"path: "/v1/exports/{{ creation_response['key'] }}""#,
+            r#"path: "/v1/exports/{{ polling_response['key'] }}/older""#,
+            "field_path: [urls]",
             r#"path: "/v1/exports/{{ creation_response['id'] }}/stop""#,
             "field_path: [files, \"*\", url]",
             r#"polling_job_timeout: "90m""#,
@@ -899,6 +919,7 @@ fn jobs_are_what_a_listing_reads() {
         ],
     );
     assert!(!start.yaml.contains("looked"), "{}", start.yaml);
+    assert_eq!(start.yaml.matches(r#"path: "{{ download_target }}""#).count(), 2, "{}", start.yaml);
     for (line, part) in [
         (45, "`request_headers` of `download_requester` of stream `reports`"),
         (51, "`delete_requester` of stream `reports`: left out: it is code"),

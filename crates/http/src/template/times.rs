@@ -1,18 +1,19 @@
-//! Words of Airbyte's templates for times, in requests that read: `now_utc()`,
-//! `today_utc()`, `day_delta(-7)`, `format_datetime(…)`, `timestamp(…)`, `max(…)`, `min(…)`.
-//!
-//! They see the clock and what they are given, and nothing else. What is written has no
-//! such words: a write that is tried again says what it said before.
+//! Words of Airbyte's templates for times. In expressions and in what is made of a record:
+//! `format_datetime(…)`, `str_to_datetime(…)`, `timestamp(…)`, `max(…)`, `min(…)`; they see what
+//! they are given and nothing else, so they always come to the same. In requests that read
+//! also `now_utc()`, `today_utc()` and `day_delta(-7)`, which see the clock. What is written has
+//! no such words: a write that is tried again says what it said before.
 
 use crate::stamp::{read_time, write_time};
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use minijinja::value::{Kwargs, Object, Rest};
+use chrono::{DateTime, Datelike, SecondsFormat, TimeDelta, Timelike, Utc};
+use minijinja::value::{Kwargs, Object, ObjectRepr, Rest};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 use std::fmt;
 use std::sync::Arc;
 
 /// Their names.
-const WORDS: [&str; 7] = ["now_utc", "today_utc", "day_delta", "format_datetime", "timestamp", "max", "min"];
+const WORDS: [&str; 8] =
+    ["now_utc", "today_utc", "day_delta", "format_datetime", "str_to_datetime", "timestamp", "max", "min"];
 
 /// As `day_delta` writes times if nobody says how.
 const USUAL: &str = "%Y-%m-%dT%H:%M:%S.%f%z";
@@ -22,8 +23,9 @@ pub(crate) fn called(text: &str) -> bool {
     WORDS.iter().any(|word| text.contains(&format!("{word}(")))
 }
 
-/// Makes them known to templates.
+/// Makes all of them known to templates.
 pub(super) fn teach(env: &mut Environment<'static>) {
+    teach_lasting(env);
     env.add_function("now_utc", || Value::from_object(Moment { at: Utc::now(), day: false }));
     env.add_function("today_utc", || Value::from_object(Moment { at: Utc::now(), day: true }));
     env.add_function("day_delta", |days: i64, format: Option<String>, more: Kwargs| {
@@ -32,6 +34,10 @@ pub(super) fn teach(env: &mut Environment<'static>) {
         let at = Utc::now().checked_add_signed(delta);
         write(at.ok_or_else(|| bad(format!("{days} days are too many")))?, format.as_deref().unwrap_or(USUAL))
     });
+}
+
+/// Makes those known that do not see the clock.
+pub(crate) fn teach_lasting(env: &mut Environment<'static>) {
     env.add_function(
         "format_datetime",
         |value: Value, format: Option<String>, input: Option<String>, more: Kwargs| {
@@ -44,6 +50,12 @@ pub(super) fn teach(env: &mut Environment<'static>) {
             write(read(&value, input.as_deref())?, &format)
         },
     );
+    env.add_function("str_to_datetime", |value: Value| {
+        if is_nothing(&value) {
+            return Ok(Value::from(""));
+        }
+        read(&value, None).map(|at| Value::from_object(Moment { at, day: false }))
+    });
     env.add_function("timestamp", |value: Value| {
         if is_nothing(&value) {
             return Ok(Value::from(""));
@@ -62,6 +74,25 @@ struct Moment {
 }
 
 impl Object for Moment {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    /// Its parts, under the names that they have in Python.
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let at = self.at;
+        match key.as_str()? {
+            "year" => Some(at.year().into()),
+            "month" => Some(at.month().into()),
+            "day" => Some(at.day().into()),
+            "hour" if !self.day => Some(at.hour().into()),
+            "minute" if !self.day => Some(at.minute().into()),
+            "second" if !self.day => Some(at.second().into()),
+            "microsecond" if !self.day => Some(at.timestamp_subsec_micros().into()),
+            _ => None,
+        }
+    }
+
     fn call_method(
         self: &Arc<Self>,
         _: &mut State<'_, '_>,
@@ -74,14 +105,24 @@ impl Object for Moment {
                 write(self.at, format).map(Value::from)
             }
             ("isoformat", []) if self.day => write(self.at, "%Y-%m-%d").map(Value::from),
-            ("isoformat", []) => Ok(self.at.to_rfc3339_opts(SecondsFormat::Micros, false).into()),
+            ("isoformat", []) => Ok(self.at.to_rfc3339_opts(self.digits(), false).into()),
+            ("timestamp", []) if !self.day => Ok(self.at.timestamp().into()),
             _ => Err(bad(format!("a time has no method `{method}`"))),
         }
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let form = if self.day { "%Y-%m-%d" } else { "%Y-%m-%d %H:%M:%S%.6f+00:00" };
-        write!(f, "{}", self.at.format(form))
+        if self.day {
+            return write!(f, "{}", self.at.format("%Y-%m-%d"));
+        }
+        f.write_str(&self.at.to_rfc3339_opts(self.digits(), false).replacen('T', " ", 1))
+    }
+}
+
+impl Moment {
+    /// Parts of a second are written where there are any.
+    fn digits(&self) -> SecondsFormat {
+        if self.at.timestamp_subsec_micros() == 0 { SecondsFormat::Secs } else { SecondsFormat::Micros }
     }
 }
 
@@ -136,10 +177,18 @@ mod tests {
             ("{{ format_datetime('23.11.2026', '%Y-%m-%d', '%d.%m.%Y') }}", "2026-11-23"),
             ("{{ format_datetime('2026-11-23', format='%ms') }}", "1795392000000"),
             ("{{ timestamp('2026-11-23T12:11:20Z') * 1000 }}", "1795435880000"),
+            ("{{ str_to_datetime('2026-11-23T12:11:20.5Z') }}", "2026-11-23 12:11:20.500000+00:00"),
+            ("{{ str_to_datetime('2026-11-23').strftime('%d.%m.%Y') }}", "23.11.2026"),
+            ("{{ str_to_datetime('2026-11-23T12:11:20Z').isoformat() }}", "2026-11-23T12:11:20+00:00"),
+            (
+                "{% set t = str_to_datetime('2026-01-02T03:04:05.000006Z') %}(year:{{ t.year }},month:{{ t.month }},\
+              day:{{ t.day }}) {{ t.hour }}:{{ t.minute }}:{{ t.second }} {{ t.microsecond }} {{ t.timestamp() }}",
+                "(year:2026,month:1,day:2) 3:4:5 6 1767323045",
+            ),
             ("{{ max('2026-11-23', '2026-11-24', '2025-01-01') }}", "2026-11-24"),
             ("{{ min(3, 2) }}", "2"),
             // As the cursor is at the beginning.
-            ("{{ format_datetime('', '%s') }}{{ timestamp('') }}", ""),
+            ("{{ format_datetime('', '%s') }}{{ timestamp('') }}{{ str_to_datetime('') }}", ""),
         ] {
             assert_eq!(filled(text).unwrap(), comes_to, "{text}");
         }
@@ -166,6 +215,8 @@ mod tests {
             ("{{ day_delta(999999999999) }}", "days are too many"),
             ("{{ now_utc().weekday() }}", "a time has no method `weekday`"),
             ("{{ max() }}", "nothing to choose from"),
+            ("{{ str_to_datetime('soon') }}", "\"soon\" is no time"),
+            ("{{ today_utc().hour + 1 }}", "undefined"),
         ] {
             let why = filled(text).unwrap_err();
             assert!(why.contains(told), "{text}: {why}");

@@ -18,6 +18,40 @@ const ASKED: [&str; 7] = [
     "request_body_text",
 ];
 
+/// What parts of a retriever were called before; both are read.
+const OLDER: [(&str, &str); 2] =
+    [("download_target_requester", "url_requester"), ("download_target_extractor", "urls_extractor")];
+
+/// What the answers of a job were called in templates before.
+const OLDER_ANSWERS: [(&str, &str); 4] = [
+    ("stream_slice['create_job_response'].json()", "creation_response"),
+    ("stream_slice[\"create_job_response\"].json()", "creation_response"),
+    ("stream_slice['polling_job_response'].json()", "polling_response"),
+    ("stream_slice[\"polling_job_response\"].json()", "polling_response"),
+];
+
+/// What names a file: as it is called, and as it was called before.
+const FILE: [&str; 4] = [
+    "download_target",
+    "stream_partition.url",
+    "stream_partition.extra_fields['url']",
+    "stream_partition.extra_fields[\"url\"]",
+];
+
+/// An expression with the answers of a job under the names that they have now.
+pub(super) fn renamed(inside: &str) -> String {
+    OLDER_ANSWERS.iter().fold(inside.to_owned(), |text, (before, now)| text.replace(before, now))
+}
+
+/// A part of a retriever, also under the name that it had before.
+fn own<'a>(retriever: &Part<'a>, key: &str) -> Result<Option<Part<'a>>, BadRef> {
+    let before = OLDER.iter().find(|(now, _)| *now == key).map(|(_, before)| *before);
+    Ok(match (retriever.own(key)?, before) {
+        (None, Some(before)) => retriever.own(before)?,
+        (part, _) => part,
+    })
+}
+
 /// The most minutes that an export is waited for.
 const MINUTES_MAX: u64 = 24 * 60;
 
@@ -55,7 +89,7 @@ impl Import {
         }
         let mut job = vec![Item::own("creation_requester", Out::Map(create))];
         for key in ["polling_requester", "download_target_requester", "abort_requester", "delete_requester"] {
-            let Some(requester) = retriever.own(key)? else { continue };
+            let Some(requester) = own(retriever, key)? else { continue };
             match self.errand(&requester, url, &format!("`{key}` of {of}"))? {
                 Some(items) => job.push(Item::new(requester.at, key, Out::Map(items))),
                 None if matches!(key, "polling_requester" | "download_target_requester") => {
@@ -65,7 +99,7 @@ impl Import {
             }
         }
         for key in ["status_extractor", "download_target_extractor"] {
-            let Some(extractor) = retriever.own(key)? else { continue };
+            let Some(extractor) = own(retriever, key)? else { continue };
             let Some(path) = self.place_in_answer(&extractor, of)? else {
                 return Ok(self.no_job(retriever, of, &format!("its `{key}` names no place in an answer")));
             };
@@ -130,7 +164,7 @@ impl Import {
         let base = said(self, "url")? + &said(self, "url_base")?;
         let whole = base.trim_end_matches('/').to_owned() + &said(self, "path")?;
         let inside = whole.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
-        if inside.is_none_or(|inside| inside.trim() != "download_target") {
+        if !inside.is_some_and(|inside| FILE.contains(&inside.trim())) {
             return Ok(self.errand(requester, url, &of)?.map(File::Request));
         }
         self.known(requester, &of, keys::REQUESTER);

@@ -56,6 +56,8 @@ pub(super) const JOB: &[&str] = &[
     "failed_retry_wait_time_in_seconds",
     "download_target_requester",
     "download_target_extractor",
+    "url_requester",
+    "urls_extractor",
     "download_requester",
     "download_extractor",
     "download_decoder",

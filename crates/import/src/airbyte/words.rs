@@ -182,10 +182,7 @@ impl Variables {
             return Err("it is more than one expression".to_owned());
         }
         // Templates of requests look at the clock, and nothing else does.
-        refuse(
-            bare,
-            &["now_utc(", "today_utc(", "day_delta(", "format_datetime(", "timestamp(", "strftime("],
-        )?;
+        refuse(bare, &["now_utc(", "today_utc(", "day_delta("])?;
         self.live(bare.trim(), of)
     }
 
@@ -263,7 +260,9 @@ impl Variables {
 
     /// An expression with what is known put in, and our names for a poll.
     fn live(&mut self, inside: &str, of: &Part<'_>) -> Result<String, String> {
-        refuse(inside, &["duration(", "str_to_datetime(", "hash(", "base64"])?;
+        refuse(inside, &["duration(", "hash(", "base64"])?;
+        let renamed = super::jobs::renamed(inside);
+        let inside = renamed.as_str();
         if let Some(method) = method(inside) {
             return Err(format!("it calls `.{method}()`, which we have no word for"));
         }
