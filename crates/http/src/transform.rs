@@ -261,6 +261,22 @@ mod tests {
     }
 
     #[test]
+    fn times_are_written_in_another_form() {
+        let fields = json!([
+            { "path": "a", "value": "{{ format_datetime(record.at, '%d.%m.%Y') }}" },
+            { "path": "b", "value": "in {{ str_to_datetime(record.at).year }}" },
+            { "path": "c", "value": "{{ str_to_datetime(record.at) }}" },
+        ]);
+        let transform = new(json!([{ "type": "add_fields", "fields": fields }])).unwrap().unwrap();
+        let mut record = json!({ "at": "2026-11-23T12:11:20Z" });
+        transform.apply(&mut record, true).unwrap();
+        let expected = json!({
+            "at": "2026-11-23T12:11:20Z", "a": "23.11.2026", "b": "in 2026", "c": "2026-11-23 12:11:20+00:00",
+        });
+        assert_eq!(record, expected);
+    }
+
+    #[test]
     fn what_cannot_be_used_is_told() {
         let add = |path: &str, value: &str| json!([{ "type": "add_fields", "fields": [ { "path": path, "value": value } ] }]);
         for (spec, said) in [
