@@ -32,8 +32,9 @@ const FULL_EVENTS: usize = 12;
 const FULL_BYTES: usize = 8 * 1_024;
 /// A batch is full with so many bytes of chunks: sled's log must not grow by a segment for it.
 const FULL_BATCH_BYTES: usize = 38 << 10;
-/// The most bytes of chunks in a batch that has no event in parts.
-pub(crate) const BATCH_BYTES_MAX: usize = FULL_BATCH_BYTES + VALUE_BYTES_MAX;
+/// The most bytes of chunks in a batch that has no event in parts: what is gathered for one
+/// chunk is added to one that is not full yet, in several if it does not compress.
+pub(crate) const BATCH_BYTES_MAX: usize = FULL_BATCH_BYTES + CHUNK_BYTES_MAX;
 /// Begins a chunk that stands for one event kept in parts.
 const LARGE: [u8; 4] = [0xf5, b'h', b'm', b'L'];
 /// Begins a compressed chunk.

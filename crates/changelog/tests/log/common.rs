@@ -50,8 +50,18 @@ pub(crate) struct Maker {
 impl Maker {
     /// The next event of `record`, with about `size` bytes in it.
     pub(crate) fn next(&mut self, record: &RecordId, size: usize) -> (Sealed, Event) {
+        self.next_with(record, size, |_| {})
+    }
+
+    fn next_with(
+        &mut self,
+        record: &RecordId,
+        size: usize,
+        change: impl FnOnce(&mut Event),
+    ) -> (Sealed, Event) {
         let (version, prev) = self.last.get(record).copied().unwrap_or_default();
-        let event = doubt(self.seq + 1, record, version + 1, prev, size);
+        let mut event = doubt(self.seq + 1, record, version + 1, prev, size);
+        change(&mut event);
         let sealed = seal(&event).unwrap();
         self.seq += 1;
         self.last.insert(record.clone(), (version + 1, sealed.id));
@@ -61,6 +71,17 @@ impl Maker {
     /// `count` events of `records` records in turn.
     pub(crate) fn many(&mut self, count: usize, records: usize, size: usize) -> Vec<Sealed> {
         (0..count).map(|n| self.next(&record(n % records), size).0).collect()
+    }
+
+    /// `count` events of one record with `size` bytes in them that do not compress.
+    pub(crate) fn noisy(&mut self, count: usize, size: usize) -> Vec<Sealed> {
+        let mut random = fastrand::Rng::with_seed(size as u64);
+        let mut noise = |event: &mut Event| {
+            if let Body::Doubted { words, .. } = &mut event.body {
+                *words = std::iter::repeat_with(|| random.alphanumeric()).take(size).collect();
+            }
+        };
+        (0..count).map(|_| self.next_with(&record(0), size, &mut noise).0).collect()
     }
 }
 

@@ -62,6 +62,35 @@ fn of_a_commit_cut_short_the_first_whole_events_are_taken_up_and_the_rest_follow
     assert!(heads.len() > 7 && heads.contains(&0) && heads.contains(&90), "{heads:?}");
 }
 
+/// Also of the largest batches there are: of events that do not compress.
+#[test]
+fn a_batch_that_lacks_no_more_than_its_mark_is_taken_up_whatever_its_size() {
+    let mut most = 0;
+    for bytes in [700, 1_300, 1_900, 2_500, 3_100, 3_700] {
+        let (mut maker, mut keys) = (Maker::default(), 1);
+        let (first, events) = (maker.many(3, 3, 50), maker.noisy(60, bytes));
+        let mut cut = 0;
+        while cut <= keys {
+            let disk = MemoryDisk::new();
+            let log = Log::on(disk.clone()).unwrap();
+            log.append(&first).unwrap();
+            disk.fail_next_sync();
+            log.append(&events).unwrap_err();
+            keys = disk.unsynced() as u64;
+            disk.crash(cut);
+            let entries = disk.entries();
+            let number = |bytes: &[u8]| u64::from_be_bytes(bytes[..8].try_into().unwrap());
+            let mark = number(&entries.iter().find(|(key, _)| key == b"mhead").unwrap().1);
+            let behind = entries.iter().filter(|(key, _)| key[0] == b'e' && number(&key[1..]) > mark);
+            most = most.max(behind.map(|(_, value)| value.len()).sum::<usize>());
+            let log = Log::on(disk).unwrap();
+            assert_eq!(log.stats().poisoned, None, "events of {bytes} bytes, after {cut} of {keys} keys");
+            cut += 1;
+        }
+    }
+    assert!(most > 43 << 10, "{most} bytes behind the mark at most");
+}
+
 #[test]
 fn what_is_left_of_a_commit_is_not_taken_up_unless_all_of_it_is_whole_and_follows() {
     let keys = cut_short(0).2;
