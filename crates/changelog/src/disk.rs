@@ -1,17 +1,20 @@
-//! The storage on disk: sled 0.34.7, and what it takes to trust it.
+//! The storage on disk: sled 0.34.7, a journal before it, and what it takes to trust both.
 //!
-//! - Its `flush` asks the kernel to start writing and does not wait for the
-//!   disk, so `sync` calls `sync_data` on a handle of its own to `db` afterwards.
+//! A batch is durable in the journal ([`journal`]) before anybody is told, and comes to sled
+//! later, much at a time ([`moving`]); until then reading finds it in memory ([`fresh`]). What
+//! a process leaves in the journal goes to sled at the next start.
+//!
+//! - sled's `flush` asks the kernel to start writing and does not wait for the
+//!   disk, so `sync_data` is called on a handle of its own to `db` afterwards.
 //! - Values stay small enough (see `pack.rs`) that it never writes blob files,
 //!   which it would not sync.
 //! - Its recovery takes a segment (512 KiB of its log) for durable once a later one says
 //!   so, and it writes over segments whose pages are newer elsewhere; it calls durable
 //!   what it has merely written. Should a power cut take one of them and leave a later
 //!   one, the whole log can be gone. So between two syncs its log never grows by more
-//!   than a segment: how far it grew is measured, how far a batch may take it is bounded
-//!   ([`growth_max`]), and a sync comes first where both together could be too much. Of
-//!   a large group each batch is synced by a thread while the next is made ([`Ahead`]).
-//!   What an earlier process has left unsynced is synced before sled opens, and its
+//!   than a segment: how far it grew is measured, how far a portion may take it is bounded
+//!   ([`growth_max`]), and a sync comes first where both together could be too much. What an
+//!   earlier process has left unsynced is synced before anything is written, and its
 //!   background thread is off, which rewrites pages on its own. The price is space: of
 //!   segments that hold events and outdated views, the latter's part is not given back.
 //! - After a sync that failed nobody knows what the disk has, and a second one may
@@ -22,16 +25,20 @@
 //!
 //! sled's own compression is off: chunks that we compress can be found in the raw file.
 
-mod ahead;
 mod apart;
+mod fresh;
+mod journal;
 mod meter;
+mod moving;
 mod pulse;
 mod syncing;
 
 pub(crate) use self::meter::written_beside;
 
-use self::ahead::Ahead;
+use self::fresh::{Fresh, Stands};
+use self::journal::Journal;
 use self::meter::Meter;
+use self::moving::Mover;
 use self::pulse::Pulse;
 use self::syncing::Syncing;
 use crate::error::LogError;
@@ -41,8 +48,8 @@ use crate::storage::{Batch, Entry, Order, Span, Storage, Value};
 use std::fs::OpenOptions;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -60,6 +67,9 @@ fn growth_max(bytes: usize, removed: usize) -> u64 {
     (240 << 10) + 4 * bytes as u64 + (10 << 10) * removed as u64
 }
 
+/// So many times as much as gathers otherwise: then a commit waits for what is on its way to sled.
+const WAITS_AT: usize = 4;
+
 /// How long a handle of this process may take to let go of a closed log.
 const LET_GO: Duration = Duration::from_secs(3);
 
@@ -71,7 +81,9 @@ pub(crate) struct Disk {
     dir: PathBuf,
     options: Options,
     syncing: Arc<Syncing>,
-    ahead: Ahead,
+    journal: Mutex<Journal>,
+    fresh: Arc<Fresh>,
+    mover: Mover,
     pulse: Pulse,
     /// Last, so that the lock is let go after sled has let go of its files.
     held: Held,
@@ -80,19 +92,28 @@ pub(crate) struct Disk {
 impl Disk {
     pub(crate) fn open(dir: &Path, options: Options) -> Result<Self, LogError> {
         let held = folder::hold(dir)?;
+        let (journal, left) = Journal::open(dir)?;
         let db = open_sled(dir, &options)?;
         let path = dir.join("db");
         let file = OpenOptions::new().read(true).write(true).open(&path).map_err(io("open", &path))?;
         let (pulse, flushes) = Pulse::start(db.clone())?;
         let (meter, failed) = (Meter::new(), AtomicBool::new(false));
         let syncing = Arc::new(Syncing { file, path, flushes, meter, failed });
-        let ahead = Ahead::start(db.clone(), Arc::clone(&syncing))?;
-        let mut disk = Self { db: Some(db), dir: dir.to_owned(), options, syncing, ahead, pulse, held };
+        let fresh = Arc::<Fresh>::default();
+        let mover = Mover::start(db.clone(), Arc::clone(&syncing), Arc::clone(&fresh))?;
+        let (db, dir, journal) = (Some(db), dir.to_owned(), Mutex::new(journal));
+        let mut disk = Self { db, dir, options, syncing, journal, fresh, mover, pulse, held };
         if !disk.db()?.was_recovered() {
             apart::lay(disk.db()?)?;
         }
-        disk.sync()?;
-        let named = folder::sync_names(dir).and_then(|()| disk.held.made(dir));
+        // What an earlier process left unsynced of sled's log counts too.
+        disk.syncing.sync(disk.db()?)?;
+        if !left.is_empty() {
+            tracing::info!(entries = left.len(), "the journal's last entries go to the storage");
+        }
+        disk.fresh.put(left);
+        disk.bring_all()?;
+        let named = folder::sync_names(&disk.dir).and_then(|()| disk.held.made(&disk.dir));
         named.inspect_err(|_| disk.syncing.failed.store(true, Ordering::Release))?;
         Ok(disk)
     }
@@ -152,74 +173,46 @@ fn guarded<T>(doing: &'static str, work: impl FnOnce() -> sled::Result<T>) -> Re
 
 impl Storage for Disk {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, LogError> {
-        let db = self.db()?;
-        Ok(guarded("read", || db.get(key))?.map(Value::Sled))
+        match self.fresh.get(key) {
+            Stands::Fresh(value) => Ok(Some(Value::Sled(value))),
+            Stands::Removed => Ok(None),
+            Stands::Stored => {
+                let db = self.db()?;
+                Ok(guarded("read", || db.get(key))?.map(Value::Sled))
+            }
+        }
     }
 
     fn scan(&self, span: Span, order: Order) -> Box<dyn Iterator<Item = Result<Entry, LogError>> + '_> {
-        let db = match self.db() {
-            Ok(db) => db,
-            Err(why) => return Box::new(std::iter::once(Err(why))),
-        };
-        let mut range = db.range(span.from..span.to);
-        let mut over = false;
-        Box::new(std::iter::from_fn(move || {
-            if over {
-                return None;
-            }
-            let step = || match order {
-                Order::Ascending => range.next().transpose(),
-                Order::Descending => range.next_back().transpose(),
-            };
-            let found = guarded("read", step).transpose()?;
-            // After an error, what comes next in sled may be anything.
-            over = found.is_err();
-            Some(found.map(|(key, value)| (Value::Sled(key), Value::Sled(value))))
-        }))
+        match self.db() {
+            Ok(db) => Box::new(self.fresh.scan(db, span, order)),
+            Err(why) => Box::new(std::iter::once(Err(why))),
+        }
     }
 
     fn apply(&self, batch: Batch) -> Result<(), LogError> {
-        if batch.len() == 1 {
-            // It is all or nothing by itself.
-            return self.lay(batch);
-        }
-        let db = self.room_for(&batch)?;
-        let mut all = sled::Batch::default();
-        for (key, value) in batch {
-            match value {
-                Some(value) => all.insert(key, value),
-                None => all.remove(key),
-            }
-        }
-        guarded("write", || db.apply_batch(all))
-    }
-
-    fn lay(&self, batch: Batch) -> Result<(), LogError> {
-        let db = self.room_for(&batch)?;
-        guarded("write", || {
-            batch.into_iter().try_for_each(|(key, value)| match value {
-                Some(value) => db.insert(key, value).map(drop),
-                None => db.remove(key).map(drop),
-            })
-        })
+        // What went wrong meanwhile is said at the next chance.
+        self.mover.is_idle()?;
+        self.journal().put(&batch)?;
+        self.fresh.put(batch);
+        if self.fresh.bytes() > WAITS_AT * self.options.journal_bytes { self.sync() } else { Ok(()) }
     }
 
     fn sync(&self) -> Result<(), LogError> {
-        // One that has ended after the last batch was all.
-        if self.ahead.settle()? && self.syncing.meter.expected() == 0 {
-            return Ok(());
+        let mut journal = self.journal();
+        journal.sync()?;
+        let (bytes, enough) = (self.fresh.bytes(), self.options.journal_bytes);
+        if bytes > WAITS_AT * enough || (bytes > enough && self.mover.is_idle()?) {
+            self.mover.settle()?;
+            journal.turn()?;
+            self.mover.ask(self.fresh.send())?;
         }
-        self.syncing.sync(self.db()?)
-    }
-
-    fn sync_ahead(&self) {
-        if self.syncing.meter.expected() > 0 {
-            self.ahead.ask();
-        }
+        Ok(())
     }
 
     fn bytes(&self) -> u64 {
-        self.syncing.file.metadata().map_or(0, |found| found.len())
+        let stored = self.syncing.file.metadata().map_or(0, |found| found.len());
+        stored.saturating_add(self.journal().bytes())
     }
 
     /// sled writes a snapshot of its page table while opening, and the next
@@ -234,35 +227,32 @@ impl Storage for Disk {
 }
 
 impl Disk {
-    /// What a batch is to be written to, with room for it before the next sync.
-    fn room_for(&self, batch: &Batch) -> Result<&sled::Db, LogError> {
-        let (mut bytes, mut removed) = (0, 0);
-        for (key, value) in batch {
-            bytes += key.len() + value.as_ref().map_or(0, Vec::len);
-            removed += usize::from(value.is_none());
-        }
-        self.ahead.settle()?;
-        self.make_room(growth_max(bytes, removed))?;
-        self.db()
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        // One that failed says so itself.
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Syncs, if the log could grow by more than a segment before the next sync otherwise.
-    fn make_room(&self, growth: u64) -> Result<(), LogError> {
-        let meter = &self.syncing.meter;
-        if meter.expected() + growth > UNSYNCED_MAX {
-            // What sled has in hand is written now, and counted.
-            self.syncing.flush(self.db()?)?;
-            meter.measure();
-        }
-        if meter.expected() + growth > UNSYNCED_MAX {
-            self.sync()?;
-        }
-        meter.expect(growth);
-        Ok(())
+    /// Brings all to sled; the journal is empty afterwards.
+    fn bring_all(&self) -> Result<(), LogError> {
+        let mut journal = self.journal();
+        journal.sync()?;
+        self.mover.settle()?;
+        self.mover.ask(self.fresh.send())?;
+        self.mover.settle()?;
+        journal.clear()
     }
 
     fn let_go(&mut self) {
-        self.ahead.stop();
+        if self.db.is_some()
+            && !self.syncing.failed.load(Ordering::Acquire)
+            && let Err(why) = self.bring_all()
+        {
+            tracing::warn!(
+                why = why.in_one_line(),
+                "the next start brings the rest of the journal to the storage"
+            );
+        }
+        self.mover.stop();
         self.pulse.stop();
         let db = self.db.take();
         if self.syncing.failed.load(Ordering::Acquire) {

@@ -120,7 +120,7 @@ impl crate::log::Inner {
         archived::batches(range.first, &ids).try_for_each(|batch| store.apply(batch))?;
         store.sync()?;
         let (mut grown, mut batch) = (self.tree().clone(), Batch::new());
-        let placed = pack::pack(std::iter::once(approval), &mut grown, |events, _, _| {
+        let placed = pack::pack(std::iter::once(approval), &mut grown, |events, _| {
             batch.extend(events);
             Ok::<(), LogError>(())
         })?;

@@ -14,9 +14,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The newest format that this hms-sync reads, and the one it writes.
-const FORMAT: u32 = 1;
+/// The newest format that this hms-sync reads, and the one it writes: with a journal beside
+/// sled. A log of format 1 has none, and becomes one of ours when it is opened.
+const FORMAT: u32 = 2;
 const FIRST_LINE: &str = "hms-sync change log";
+
+/// The two files of the journal.
+pub(crate) const JOURNAL: [&str; 2] = ["journal.0", "journal.1"];
 
 /// What [`Held::made`] renames to `format`.
 const FORMAT_NEW: &str = "format.new";
@@ -25,7 +29,7 @@ const FORMAT_NEW: &str = "format.new";
 #[derive(Debug)]
 pub(crate) struct Held {
     _lock: File,
-    /// Whether the folder is being made.
+    /// Whether the folder is being made, or becomes one of our format.
     fresh: bool,
 }
 
@@ -57,7 +61,7 @@ pub(crate) fn hold(dir: &Path) -> Result<Held, LogError> {
 /// Holds a folder that will only be read, damaged as it may be: nobody else has it open,
 /// and it is not of a newer format.
 pub(crate) fn hold_for_reading(dir: &Path) -> Result<Option<File>, LogError> {
-    if let Err(why @ LogError::NewerFormat { .. }) = has_format(dir) {
+    if let Err(why @ LogError::NewerFormat { .. }) = format_of(dir) {
         return Err(why);
     }
     let path = dir.join("lock");
@@ -119,8 +123,10 @@ fn remove(path: &Path) -> Result<(), LogError> {
 
 /// Whether the folder is being made; its format is one we know otherwise.
 fn check_format(dir: &Path) -> Result<bool, LogError> {
-    if has_format(dir)? {
-        return Ok(false);
+    match format_of(dir)? {
+        Some(FORMAT) => return Ok(false),
+        Some(_) => return write_format(dir).map(|()| true),
+        None => {}
     }
     if is_being_made(dir) {
         clear(dir)?;
@@ -134,8 +140,8 @@ fn not_a_log(dir: &Path, why: &str) -> LogError {
     LogError::NotALog { path: dir.to_owned(), why: why.to_owned() }
 }
 
-/// Whether the folder has a format, which is one we know.
-fn has_format(dir: &Path) -> Result<bool, LogError> {
+/// The folder's format, if it has one: one that we know.
+fn format_of(dir: &Path) -> Result<Option<u32>, LogError> {
     let path = dir.join("format");
     let not_a_log = |why: &str| not_a_log(dir, why);
     let text = match fs::read_to_string(&path) {
@@ -143,7 +149,7 @@ fn has_format(dir: &Path) -> Result<bool, LogError> {
         Err(why) if why.kind() == ErrorKind::InvalidData => {
             return Err(not_a_log("its format file is not text"));
         }
-        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
         Err(why) => return Err(io("read", &path)(why)),
     };
     let mut lines = text.lines();
@@ -155,37 +161,39 @@ fn has_format(dir: &Path) -> Result<bool, LogError> {
         Some(found) if found > FORMAT => {
             Err(LogError::NewerFormat { path: dir.to_owned(), found, known: FORMAT })
         }
-        Some(FORMAT) => Ok(true),
+        Some(found @ 1..=FORMAT) => Ok(Some(found)),
         _ => Err(not_a_log("its format file names no format")),
     }
 }
 
-fn format_text() -> String {
-    format!("{FIRST_LINE}\nformat {FORMAT}\n")
+fn format_text(format: u32) -> String {
+    format!("{FIRST_LINE}\nformat {format}\n")
 }
 
 /// Whether a log was being made here: its format was written, and not given its name.
 fn is_being_made(dir: &Path) -> bool {
-    fs::read(dir.join(FORMAT_NEW)).is_ok_and(|found| found == format_text().as_bytes())
+    fs::read(dir.join(FORMAT_NEW)).is_ok_and(|found| (1..=FORMAT).any(|n| found == format_text(n).as_bytes()))
 }
 
 /// Removes what there is of a log that was being made.
 fn clear(dir: &Path) -> Result<(), LogError> {
-    remove_all(dir, |name| name == "conf" || name == "db" || name.starts_with("snap."))
+    remove_all(dir, |name| {
+        name == "conf" || name == "db" || JOURNAL.contains(&name) || name.starts_with("snap.")
+    })
 }
 
 /// Durable before there is a database, so that one without it is somebody else's.
 fn write_format(dir: &Path) -> Result<(), LogError> {
     let new = dir.join(FORMAT_NEW);
     let mut file = File::create(&new).map_err(io("make", &new))?;
-    file.write_all(format_text().as_bytes()).map_err(io("write", &new))?;
+    file.write_all(format_text(FORMAT).as_bytes()).map_err(io("write", &new))?;
     file.sync_all().map_err(io("sync", &new))?;
     sync(dir)
 }
 
 /// Makes the names durable: the files of the storage, the folder, its parent.
 pub(crate) fn sync_names(dir: &Path) -> Result<(), LogError> {
-    for name in ["conf", "db", "blobs"] {
+    for name in ["conf", "db", "blobs"].into_iter().chain(JOURNAL) {
         sync(&dir.join(name))?;
     }
     sync(dir)?;

@@ -52,9 +52,6 @@ const BLOCKS_MIN: usize = 4;
 /// an event makes one or two entries, which are merged a few times, thirty to a block.
 const EVENTS_PER_BLOCK: usize = 4;
 
-/// So many events in one commit, and more are on their way.
-pub(crate) const BUSY_EVENTS: usize = 48;
-
 /// How many blocks may be written before the next commit, when `events` came with the last.
 pub(crate) fn blocks_for(events: usize) -> usize {
     BLOCKS_MIN.max(events / EVENTS_PER_BLOCK)
@@ -65,12 +62,15 @@ pub(crate) fn blocks_for(events: usize) -> usize {
 pub struct Options {
     /// Memory for pages that were read or written, in bytes.
     pub cache_bytes: u64,
+    /// So many bytes gather in the journal before they go to the storage behind it; up to four
+    /// times as many while others are on their way there.
+    pub journal_bytes: usize,
 }
 
 impl Default for Options {
-    /// 8 MiB of cache: what is in use lies in memory above the log.
+    /// 8 MiB of cache: what is in use lies in memory above the log. 512 KiB of journal.
     fn default() -> Self {
-        Self { cache_bytes: 8 << 20 }
+        Self { cache_bytes: 8 << 20, journal_bytes: 512 << 10 }
     }
 }
 
@@ -278,10 +278,6 @@ impl Log {
             let dropped = self.inner.index.dropped();
             Ok(self.inner.copies.catch_up(store, dropped, self.head())? || tables)
         });
-        if events >= BUSY_EVENTS {
-            // The next commit is near, and needs the room.
-            store.sync_ahead();
-        }
         tended.inspect_err(|why| self.inner.poison(&why.in_one_line()))
     }
 
@@ -367,22 +363,11 @@ impl Inner {
     fn write_events<'a>(&self, events: impl Iterator<Item = &'a Sealed>) -> Result<Tree, LogError> {
         let mut tree = self.tree().clone();
         let copied = self.copies.begin(self.store.as_ref(), tree.size())?;
-        // Without a mark nothing is taken up that a power cut left, so the first comes whole.
-        let mut whole = tree.size() == 0;
-        let placed = pack::pack(events, &mut tree, |batch, placed, more| {
+        let placed = pack::pack(events, &mut tree, |batch, placed| {
             if copied {
                 self.copies.gather(&batch);
             }
-            // So does an event in parts.
-            whole |= batch.iter().any(|(key, _)| key.first() == Some(&keys::PART));
-            if std::mem::take(&mut whole) {
-                self.store.apply(batch)?;
-            } else {
-                self.store.lay(batch)?;
-            }
-            if more || placed.len() >= BUSY_EVENTS {
-                self.store.sync_ahead();
-            }
+            self.store.apply(batch)?;
             // Nobody sees them before the head has moved.
             self.index.put(placed);
             Ok::<_, LogError>(())

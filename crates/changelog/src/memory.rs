@@ -231,16 +231,6 @@ impl Storage for Memory {
         Ok(())
     }
 
-    fn lay(&self, batch: Batch) -> Result<(), LogError> {
-        let mut state = self.writing()?;
-        for (key, value) in batch {
-            let old = state.put(key.clone(), value.map(Arc::from));
-            // Each by itself, as a crash can come between them.
-            state.undo.push(vec![(key, old)]);
-        }
-        Ok(())
-    }
-
     fn sync(&self) -> Result<(), LogError> {
         let mut state = self.state("sync")?;
         state.syncs += 1;

@@ -55,12 +55,12 @@ pub(crate) struct Placed {
 }
 
 /// Packs events, which follow each other, and hands on each batch when it is
-/// full, the tree grown by them with it, where its events are, and whether another comes.
+/// full, the tree grown by them with it, and where its events are.
 /// Answers where all are.
 pub(crate) fn pack<'a, E>(
     events: impl Iterator<Item = &'a Sealed>,
     tree: &mut Tree,
-    mut apply: impl FnMut(Batch, &[Placed], bool) -> Result<(), E>,
+    mut apply: impl FnMut(Batch, &[Placed]) -> Result<(), E>,
 ) -> Result<Vec<Placed>, E> {
     let mut packing = Packing {
         tree,
@@ -75,22 +75,22 @@ pub(crate) fn pack<'a, E>(
     for event in events {
         if event.frame.len() > CHUNK_BYTES_MAX {
             packing.end_chunk();
-            packing.hand_on(true, &mut apply)?;
+            packing.hand_on(&mut apply)?;
             packing.add_large(event);
-            packing.hand_on(true, &mut apply)?;
+            packing.hand_on(&mut apply)?;
             continue;
         }
         if packing.bytes + event.frame.len() > FULL_BYTES || packing.chunk.len() == FULL_EVENTS {
             packing.end_chunk();
             if packing.batch_bytes >= FULL_BATCH_BYTES {
-                packing.hand_on(true, &mut apply)?;
+                packing.hand_on(&mut apply)?;
             }
         }
         packing.bytes += event.frame.len();
         packing.chunk.push(event);
     }
     packing.end_chunk();
-    packing.hand_on(false, &mut apply)?;
+    packing.hand_on(&mut apply)?;
     Ok(packing.placed)
 }
 
@@ -159,11 +159,7 @@ impl Packing<'_> {
         self.batch.push((keys::chunk(first), Some(value)));
     }
 
-    fn hand_on<E>(
-        &mut self,
-        more: bool,
-        apply: &mut impl FnMut(Batch, &[Placed], bool) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn hand_on<E>(&mut self, apply: &mut impl FnMut(Batch, &[Placed]) -> Result<(), E>) -> Result<(), E> {
         if self.batch.is_empty() {
             return Ok(());
         }
@@ -172,7 +168,7 @@ impl Packing<'_> {
         self.batch.push((keys::HEAD.to_vec(), Some(self.tree.to_bytes())));
         let placed = self.placed.get(self.handed_on..).unwrap_or_default();
         self.handed_on = self.placed.len();
-        apply(std::mem::take(&mut self.batch), placed, more)
+        apply(std::mem::take(&mut self.batch), placed)
     }
 }
 

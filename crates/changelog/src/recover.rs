@@ -65,7 +65,7 @@ fn recover_held(dir: &Path, into: &Path, known: Known<'_>, now: Time) -> Result<
     if !db.is_file() {
         return Err(LogError::NothingToRecover { path: dir.to_owned() });
     }
-    let raw = RawFile::open(&db)?;
+    let raw = RawFile::open(dir)?;
     let finds = scan::scan(&raw)?;
     let work = begin(into)?;
     let known = known(&finds.keys);

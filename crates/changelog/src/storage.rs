@@ -3,8 +3,7 @@
 //! serves simulation and another engine can be measured on the same suite.
 //!
 //! Batches become durable in the order in which they were applied: after a
-//! crash a prefix of the unsynced ones may be there, never a part of one, unless
-//! they were laid key by key.
+//! crash a prefix of the unsynced ones may be there, never a part of one.
 
 use crate::error::LogError;
 use std::fmt::Debug;
@@ -30,8 +29,8 @@ impl Deref for Value {
     }
 }
 
-/// Keys with their new values, or nothing to remove them: all of it or none, unless it is
-/// laid ([`Storage::lay`]). A key that comes twice keeps the last value.
+/// Keys with their new values, or nothing to remove them: all of it or none. A key that comes
+/// twice keeps the last value.
 pub(crate) type Batch = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 /// A key with its value.
@@ -73,15 +72,8 @@ pub(crate) trait Storage: Debug + Send + Sync {
     fn scan(&self, span: Span, order: Order) -> Box<dyn Iterator<Item = Result<Entry, LogError>> + '_>;
     /// Applies a batch, readable at once and not durable yet.
     fn apply(&self, batch: Batch) -> Result<(), LogError>;
-    /// Applies a batch one key after the other: after a crash the first few of them may be
-    /// there without the rest. For what counts only once something else names it; quicker, as
-    /// sled writes out what it has in hand before and after it notes a batch.
-    fn lay(&self, batch: Batch) -> Result<(), LogError>;
     /// Returns when everything applied so far is durable.
     fn sync(&self) -> Result<(), LogError>;
-    /// May begin a sync of everything applied so far, and returns at once. What comes of it
-    /// is answered by the next call that writes or syncs.
-    fn sync_ahead(&self) {}
     /// What it takes, in bytes.
     fn bytes(&self) -> u64;
     /// Prepares a fast next start. Everything is durable already.

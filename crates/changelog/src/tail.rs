@@ -1,5 +1,5 @@
-//! Events that a power cut has left behind the mark of the last one. A batch of events is laid
-//! key by key, its chunks first and the mark last, so the first few chunks of the last batch
+//! Events that a power cut has left behind the mark of the last one, in a log of format 1. There
+//! a batch of events was laid key by key, its chunks first and the mark last, so the first few chunks of the last batch
 //! may be there without it. They were never acknowledged, but they follow the events before
 //! them and are whole: they are taken up, as of batches that come whole the first few may be
 //! there too.

@@ -57,7 +57,8 @@ pub(super) fn open(dir: &Path, copy: &Path, way: Way, bytes: u64) -> Result<Open
 
 /// Whether a name in a log's folder is the storage's or the folder's own.
 fn is_storage(name: &str) -> bool {
-    ["conf", "db", "lock", "format", "format.new"].contains(&name) || name.starts_with("snap.")
+    let ours = ["conf", "db", "lock", "format", "format.new"].into_iter().chain(folder::JOURNAL);
+    ours.into_iter().any(|its| its == name) || name.starts_with("snap.")
 }
 
 /// Copies what lies in the folder beside the storage: keys, checkpoints, and what else

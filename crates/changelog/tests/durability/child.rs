@@ -17,7 +17,7 @@ const PLAN: &str = "HMS_SYNC_CHILD_PLAN";
 
 /// The round with a group that takes several batches, which are synced while the next is made.
 const LARGE_ROUND: usize = 19;
-pub(crate) const LARGE: usize = 800;
+const LARGE: usize = 800;
 
 /// What a child is to do.
 #[derive(Debug, Clone, Copy)]

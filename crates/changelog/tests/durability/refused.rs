@@ -137,7 +137,7 @@ fn a_folder_of_a_newer_format() {
     let stage = Stage::new();
     fs::write(stage.log().join("format"), "hms-sync change log\nformat 7\n").unwrap();
     own(&stage.log().join("format"), NOBODY);
-    stage.refuses("has format 7, this hms-sync knows formats up to 1");
+    stage.refuses("has format 7, this hms-sync knows formats up to 2");
 }
 
 /// `ulimit -f` ends a process by a signal unless that is ignored; then a write fails.

@@ -81,7 +81,7 @@ const FORKED: Duration = Duration::from_millis(400);
 pub(crate) fn open(dir: &Path) -> Result<Log, LogError> {
     let until = Instant::now() + FORKED;
     loop {
-        match Log::open(dir, Options { cache_bytes: 8 << 20 }) {
+        match Log::open(dir, Options { cache_bytes: 8 << 20, journal_bytes: 24 << 10 }) {
             Err(LogError::InUse { .. }) if Instant::now() < until => thread::sleep(Duration::from_millis(5)),
             opened => return opened,
         }

@@ -22,7 +22,9 @@ impl Place {
 
     pub(crate) fn try_open(&self) -> Result<Log, LogError> {
         match self {
-            Self::Folder(dir) => Log::open(dir.path(), Options { cache_bytes: 8 << 20 }),
+            Self::Folder(dir) => {
+                Log::open(dir.path(), Options { cache_bytes: 8 << 20, journal_bytes: 16 << 10 })
+            }
             Self::Memory(disk) => Log::on(disk.clone()),
         }
     }

@@ -12,7 +12,7 @@ const RECORDS: usize = 20;
 const HEAD: usize = 32;
 
 fn open(dir: &Path) -> Log {
-    Log::open(dir, Options { cache_bytes: 8 << 20 }).unwrap()
+    Log::open(dir, Options::default()).unwrap()
 }
 
 /// Fills a log in groups of several sizes, and closes it.

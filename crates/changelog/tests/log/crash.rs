@@ -25,19 +25,45 @@ fn a_crash_loses_only_what_was_not_acknowledged() {
     }
 }
 
-/// A log whose last commit lost power after its first `cut` keys; which events it was of, and
-/// how many keys.
-fn cut_short(cut: u64) -> (MemoryDisk, Vec<Sealed>, u64) {
+type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// What the disk has after a commit of `events`, behind `first`, of whose batches power left the
+/// first `batches`; and of how many.
+fn after_batches(first: &[Sealed], events: &[Sealed], batches: u64) -> (Entries, u64) {
     let disk = MemoryDisk::new();
     let log = Log::on(disk.clone()).unwrap();
-    let mut maker = Maker::default();
-    log.append(&maker.many(30, 5, 200)).unwrap();
-    let events = maker.many(90, 5, 200);
+    log.append(first).unwrap();
     disk.fail_next_sync();
-    log.append(&events).unwrap_err();
-    let keys = disk.unsynced() as u64;
-    disk.crash(cut);
-    (disk, events, keys)
+    log.append(events).unwrap_err();
+    let all = disk.unsynced() as u64;
+    disk.crash(batches);
+    (disk.entries(), all)
+}
+
+/// What a batch brought, as logs of format 1 laid it key by key: chunks, hashes, and the mark.
+fn laid(before: &Entries, after: &Entries) -> Entries {
+    let place = |key: &[u8]| b"enm".iter().position(|first| key[0] == *first).unwrap();
+    let mut laid: Entries = after.iter().filter(|entry| !before.contains(entry)).cloned().collect();
+    laid.sort_by_key(|(key, _)| (place(key), key.clone()));
+    assert_eq!(laid.last().unwrap().0, b"mhead");
+    laid
+}
+
+fn disk_of<'a>(entries: impl IntoIterator<Item = &'a (Vec<u8>, Vec<u8>)>) -> MemoryDisk {
+    let disk = MemoryDisk::new();
+    entries.into_iter().for_each(|(key, value)| disk.tamper(key, Some(value)));
+    disk
+}
+
+/// A log of format 1 whose last commit lost power after its first `cut` keys; which events it
+/// was of, and how many keys.
+fn cut_short(cut: usize) -> (MemoryDisk, Vec<Sealed>, usize) {
+    let mut maker = Maker::default();
+    let (first, events) = (maker.many(30, 5, 200), maker.many(90, 5, 200));
+    let (before, batches) = after_batches(&first, &events, 0);
+    assert_eq!(batches, 1);
+    let laid = laid(&before, &after_batches(&first, &events, 1).0);
+    (disk_of(before.iter().chain(laid.iter().take(cut))), events, laid.len())
 }
 
 #[test]
@@ -67,25 +93,21 @@ fn of_a_commit_cut_short_the_first_whole_events_are_taken_up_and_the_rest_follow
 fn a_batch_that_lacks_no_more_than_its_mark_is_taken_up_whatever_its_size() {
     let mut most = 0;
     for bytes in [700, 1_300, 1_900, 2_500, 3_100, 3_700] {
-        let (mut maker, mut keys) = (Maker::default(), 1);
+        let mut maker = Maker::default();
         let (first, events) = (maker.many(3, 3, 50), maker.noisy(60, bytes));
-        let mut cut = 0;
-        while cut <= keys {
-            let disk = MemoryDisk::new();
-            let log = Log::on(disk.clone()).unwrap();
-            log.append(&first).unwrap();
-            disk.fail_next_sync();
-            log.append(&events).unwrap_err();
-            keys = disk.unsynced() as u64;
-            disk.crash(cut);
-            let entries = disk.entries();
-            let number = |bytes: &[u8]| u64::from_be_bytes(bytes[..8].try_into().unwrap());
-            let mark = number(&entries.iter().find(|(key, _)| key == b"mhead").unwrap().1);
-            let behind = entries.iter().filter(|(key, _)| key[0] == b'e' && number(&key[1..]) > mark);
-            most = most.max(behind.map(|(_, value)| value.len()).sum::<usize>());
-            let log = Log::on(disk).unwrap();
-            assert_eq!(log.stats().poisoned, None, "events of {bytes} bytes, after {cut} of {keys} keys");
-            cut += 1;
+        let (mut before, batches) = after_batches(&first, &events, 0);
+        for batch in 1..=batches {
+            let after = after_batches(&first, &events, batch).0;
+            let laid = laid(&before, &after);
+            for cut in 0..=laid.len() {
+                let chunks = laid.iter().take(cut).filter(|(key, _)| key[0] == b'e');
+                if cut < laid.len() {
+                    most = most.max(chunks.map(|(_, value)| value.len()).sum::<usize>());
+                }
+                let log = Log::on(disk_of(before.iter().chain(laid.iter().take(cut)))).unwrap();
+                assert_eq!(log.stats().poisoned, None, "events of {bytes} bytes, {cut} of {}", laid.len());
+            }
+            before = after;
         }
     }
     assert!(most > 43 << 10, "{most} bytes behind the mark at most");
@@ -204,7 +226,7 @@ fn what_is_acknowledged_is_in_the_files() {
         log.append(&maker.many(50, 7, 250)).unwrap();
         let copy = tempfile::tempdir().unwrap();
         fs::create_dir(copy.path().join("blobs")).unwrap();
-        for name in ["format", "conf", "db"] {
+        for name in ["format", "conf", "db", "journal.0", "journal.1"] {
             fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
         }
         let found = Log::open(copy.path(), Options::default()).unwrap();

@@ -37,10 +37,10 @@ fn a_newer_format_is_refused_and_untouched() {
     let place = Place::folder();
     let Place::Folder(dir) = &place else { unreachable!() };
     place.open().append(&Maker::default().many(5, 1, 50)).unwrap();
-    fs::write(dir.path().join("format"), "hms-sync change log\nformat 2\n").unwrap();
+    fs::write(dir.path().join("format"), "hms-sync change log\nformat 3\n").unwrap();
     let before = contents(dir.path());
     let why = place.try_open().unwrap_err();
-    assert!(matches!(why, LogError::NewerFormat { found: 2, known: 1, .. }), "{why}");
+    assert!(matches!(why, LogError::NewerFormat { found: 3, known: 2, .. }), "{why}");
     assert_eq!(contents(dir.path()), before);
     fs::write(dir.path().join("format"), "hms-sync change log\nformat 1\n").unwrap();
     assert_eq!(place.open().head(), 5);

@@ -127,7 +127,7 @@ fn what_must_not_be_touched_is_not() {
     let log = Log::open(&dir, Options::default()).unwrap();
     assert!(matches!(recover(&dir, &into, NOW), Err(LogError::InUse { .. })));
     drop(log);
-    fs::write(dir.join("format"), "hms-sync change log\nformat 2\n").unwrap();
+    fs::write(dir.join("format"), "hms-sync change log\nformat 3\n").unwrap();
     assert!(matches!(recover(&dir, &into, NOW), Err(LogError::NewerFormat { .. })));
     fs::remove_file(dir.join("db")).unwrap();
     fs::remove_file(dir.join("format")).unwrap();

@@ -17,5 +17,6 @@ mod store;
 mod raw;
 mod damage;
 mod ladder;
+mod journal;
 mod archived;
 mod killed;

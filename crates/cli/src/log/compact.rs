@@ -38,7 +38,7 @@ pub(crate) async fn compact(screen: Screen, file: &Path, into: &Path, json: bool
         grouped(made.bytes_before),
     ));
     screen.out(&format!(
-        "to use it, while the sync is stopped: move conf, db and snap.* out of {}, and those of the copy in",
+        "to use it, while the sync is stopped: move conf, db, journal.* and snap.* out of {}, and those of the copy in",
         config.data_dir.display()
     ));
     Ok(())
