@@ -58,6 +58,11 @@ impl Formula {
         Ok(Self { source: text.to_owned(), compiled })
     }
 
+    /// As it was written.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
     /// Whether it looks at `name`.
     pub(crate) fn uses(&self, name: &str) -> bool {
         self.compiled.undeclared_variables(false).contains(name)

@@ -55,6 +55,8 @@ pub(crate) struct Listing {
     paging: Paging,
     follow: Follow,
     since: Option<Since>,
+    /// Of records with the same id on one page all are shown, as they come.
+    shows_all: bool,
     /// Which records are taken; the others are passed over.
     filter: Option<Filter>,
     on_empty: OnEmpty,
@@ -140,6 +142,7 @@ impl Listing {
             paging: Paging::new(Style::Whole, 0),
             follow: Follow::new(&format!("{key}.paginator"), &spec.paginator)?,
             since: None,
+            shows_all: false,
             filter: None,
             on_empty: spec.on_empty,
             job: None,
@@ -156,6 +159,11 @@ impl Listing {
             .as_ref()
             .map(|sync| Since::new(&format!("{key}.incremental_sync"), sync, &listing))
             .transpose()?;
+        if lens.names_end() && !since.as_ref().is_some_and(Since::has_end) {
+            let why = "names `cursor_end`, and no request does: a poll reads up to now";
+            let of = key.strip_suffix(".read").unwrap_or(key);
+            return Err(SpecError::new(format!("{of}.transformations"), why));
+        }
         listing.since = since;
         listing.page_by(&format!("{key}.paginator"), &spec.paginator)?;
         listing.check_keyset(key, spec, lens)?;
@@ -262,7 +270,7 @@ impl Listing {
             let next = self.anew(progress, &answer)?;
             return Ok((Page { next: Some(self.token(&next)?), ..Page::default() }, Shown::Records));
         }
-        let (mut facts, page) = self.take(lens, (wire.base(), &asked), of, &answer)?;
+        let (mut facts, page) = self.take(lens, (wire.base(), &asked), (of, progress), &answer)?;
         if self.follow.is_address() {
             let bare = |text: String| Url::parse(&text).map_or(text, |url| wire.bare(url).into());
             facts.next = facts.next.map(bare);
@@ -359,7 +367,7 @@ impl Listing {
         let progress = self.start(&Scope::Everything, Utc::now());
         let (asked, answer) = self.ask_page(wire, &progress, (of, None), 1).await?;
         let answer = good(&self.ask, answer)?;
-        let (facts, page) = self.take(lens, (wire.base(), &asked), of, &answer)?;
+        let (facts, page) = self.take(lens, (wire.base(), &asked), (of, &progress), &answer)?;
         if let Some(line) = page.unreadable.first() {
             return Err(self.broken(line));
         }

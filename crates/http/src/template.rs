@@ -136,6 +136,7 @@ pub(crate) enum Compiled {
 }
 
 pub(crate) struct Live {
+    source: String,
     env: Environment<'static>,
     names: HashSet<String>,
 }
@@ -229,7 +230,7 @@ impl Compiled {
             return Err(TemplateError(format!("the template names `{name}`; known here: {known}")));
         }
         drop(globals);
-        Ok(Self::Live(Box::new(Live { env, names })))
+        Ok(Self::Live(Box::new(Live { source: source.to_owned(), env, names })))
     }
 
     /// The text with everything filled in.
@@ -253,6 +254,14 @@ impl Compiled {
         let Self::Live(live) = self else { return Vec::new() };
         let named = live.env.get_template(NAME).map(|template| template.undeclared_variables(true));
         members(name, named.unwrap_or_default())
+    }
+
+    /// As it was written.
+    pub(crate) fn source(&self) -> &str {
+        match self {
+            Self::Plain(text) => text,
+            Self::Live(live) => &live.source,
+        }
     }
 
     pub(crate) fn is_plain(&self) -> bool {

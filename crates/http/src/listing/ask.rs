@@ -113,7 +113,7 @@ impl Listing {
         };
         let token = progress.token.as_deref().unwrap_or_default();
         let cursor_end = progress.until.as_deref().unwrap_or_default();
-        let part = of.map_or(minijinja::Value::UNDEFINED, |(_, of)| of.named());
+        let part = of.map_or(minijinja::Value::UNDEFINED, |(_, of)| of.named(crate::template::value));
         let nothing = Told::default();
         let Told { creation_response, polling_response, download_target } = told.unwrap_or(&nothing);
         context! {

@@ -2,12 +2,13 @@
 
 use super::{Listing, Of};
 use crate::formula;
-use crate::paging::Facts;
+use crate::paging::{Facts, Progress};
 use crate::read::body;
 use crate::select::{self, Lens, RECORD_MAX};
 use crate::shape;
 use crate::spec::BaseUrl;
 use crate::stamp::Stamp;
+use crate::transform::Around;
 use crate::wire::Answer;
 use bytes::Bytes;
 use chrono::Utc;
@@ -27,18 +28,18 @@ impl Listing {
         &self,
         lens: &Lens,
         at: (&BaseUrl, &Url),
-        of: Of<'_>,
+        (of, progress): (Of<'_>, &Progress),
         answer: &Answer,
     ) -> Result<(Facts, Page), ReadError> {
         let body = body(&self.ask, answer)?;
-        self.records(lens, at, of, answer, body).map_err(|why| self.broken(&why))
+        self.records(lens, at, (of, progress), answer, body).map_err(|why| self.broken(&why))
     }
 
     fn records(
         &self,
         lens: &Lens,
         (base, asked): (&BaseUrl, &Url),
-        of: Of<'_>,
+        (of, progress): (Of<'_>, &Progress),
         answer: &Answer,
         body: &Bytes,
     ) -> Result<(Facts, Page), String> {
@@ -47,6 +48,9 @@ impl Listing {
         let (records, total) = select::records(json, self.ask.selector.as_ref(), self.ask.decoder.is_xml())?;
         let last = records.last().filter(|_| self.follow.looks_at_records()).map(formula::value);
         let mut taken = Taken::new(self, lens, records.len(), body.len() > RECORD_MAX);
+        taken.around = lens
+            .looks_around()
+            .then(|| Around::new(of.map(|(_, of)| of), progress.from.as_deref(), progress.until.as_deref()));
         for (index, mut record) in records.into_iter().enumerate() {
             if let Some(path) = self.bare.as_ref().filter(|_| record.is_string() || record.is_number()) {
                 let id = record.take();
@@ -77,6 +81,8 @@ impl Listing {
 struct Taken<'l> {
     listing: &'l Listing,
     lens: &'l Lens,
+    /// What the listing knows of all of them, if anything is made of that.
+    around: Option<Around>,
     large: bool,
     facts: Facts,
     records: Vec<Option<Observation>>,
@@ -90,6 +96,7 @@ impl<'l> Taken<'l> {
         Self {
             listing,
             lens,
+            around: None,
             large,
             facts: Facts { len, ids: Vec::with_capacity(len), ..Facts::default() },
             records: Vec::with_capacity(len),
@@ -105,7 +112,7 @@ impl<'l> Taken<'l> {
         let filter = self.listing.filter.as_ref();
         let early = filter.and_then(|filter| filter.early(&record));
         let spared = filter.is_some_and(|filter| filter.spares(early.as_ref()));
-        let record = match if spared { Ok(record) } else { self.lens.made(record) } {
+        let record = match if spared { Ok(record) } else { self.lens.made_of(record, self.around.as_ref()) } {
             Ok(record) => record,
             Err(why) => {
                 self.facts.ids.push(None);
@@ -152,7 +159,8 @@ impl<'l> Taken<'l> {
             _ => None,
         };
         let seen = self.lens.observe_at(id.clone(), record, known)?;
-        if let Some(before) = self.places.insert(id, self.records.len())
+        if !self.listing.shows_all
+            && let Some(before) = self.places.insert(id, self.records.len())
             && let Some(place) = self.records.get_mut(before)
         {
             *place = None;
