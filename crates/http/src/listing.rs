@@ -3,8 +3,8 @@
 mod ask;
 mod carried;
 mod export;
-mod job;
 mod filter;
+mod job;
 mod marks;
 mod pages;
 mod parents;
@@ -90,6 +90,13 @@ impl Shown {
     fn is_unread(self) -> bool {
         matches!(self, Self::Unread | Self::Refused | Self::Failing)
     }
+}
+
+/// A page that was made of an answer, and where the pass goes on.
+struct Turned {
+    page: Page,
+    shown: Shown,
+    next: Option<Progress>,
 }
 
 /// The collections of a side, for those that list others first.
@@ -242,7 +249,7 @@ impl Listing {
             return self.page_of_export((job, wire), lens, of, scope, &progress).await;
         }
         let asked = self.ask_page(wire, &progress, (of, None), self.paging.asked).await?;
-        self.answered((wire, lens), of, scope, &progress, asked, None)
+        self.handed(self.answered((wire, lens), of, scope, &progress, asked, None)?)
     }
 
     /// What a page is that was asked for.
@@ -254,13 +261,13 @@ impl Listing {
         progress: &Progress,
         (asked, answer): (Url, Answer),
         file: Option<&File>,
-    ) -> Result<(Page, Shown), ReadError> {
-        if let Some(unread) = Self::unread(of, &answer) {
-            return Ok((self.ignored(of, &answer), unread));
+    ) -> Result<Turned, ReadError> {
+        if let Some(shown) = Self::unread(of, &answer) {
+            return Ok(Turned { page: self.ignored(of, &answer), shown, next: None });
         }
         if answer.judged.verdict == Verdict::Reset {
-            let next = self.anew(progress, &answer)?;
-            return Ok((Page { next: Some(self.token(&next)?), ..Page::default() }, Shown::Records));
+            let next = Some(self.anew(progress, &answer)?);
+            return Ok(Turned { page: Page::default(), shown: Shown::Records, next });
         }
         let (mut facts, page) = self.take(lens, (wire.base(), &asked), of, &answer)?;
         if self.follow.is_address() {
@@ -281,7 +288,7 @@ impl Listing {
         progress: &Progress,
         (mut facts, mut page): (Facts, Page),
         file: Option<&File>,
-    ) -> Result<(Page, Shown), ReadError> {
+    ) -> Result<Turned, ReadError> {
         facts.elapsed = elapsed(progress, Utc::now());
         self.stop_where_known(progress, &mut facts).map_err(|why| self.broken(&why))?;
         self.leave_out_known(progress, &mut page);
@@ -297,8 +304,14 @@ impl Listing {
             (None, _) => self.beyond_slice(turn),
         };
         page.cursor = self.cursor(progress, cursor, next.is_none());
-        page.next = next.map(|next| self.token(&next)).transpose()?;
-        Ok((page, if nothing { Shown::Empty } else { Shown::Records }))
+        Ok(Turned { page, shown: if nothing { Shown::Empty } else { Shown::Records }, next })
+    }
+
+    /// A page as it is handed out.
+    fn handed(&self, turned: Turned) -> Result<(Page, Shown), ReadError> {
+        let Turned { page, shown, next } = turned;
+        let next = next.map(|next| self.token(&next)).transpose()?;
+        Ok((Page { next, ..page }, shown))
     }
 
     /// Where a pass goes on, by what it gave out earlier: perhaps before a restart, with other
