@@ -269,7 +269,7 @@ impl Listing {
             let next = Some(self.anew(progress, &answer)?);
             return Ok(Turned { page: Page::default(), shown: Shown::Records, next });
         }
-        let (mut facts, page) = self.take(lens, (wire.base(), &asked), of, &answer)?;
+        let (mut facts, page) = self.take(lens, (wire, &asked), of, &answer)?;
         if self.follow.is_address() {
             let bare = |text: String| Url::parse(&text).map_or(text, |url| wire.bare(url).into());
             facts.next = facts.next.map(bare);
@@ -372,7 +372,7 @@ impl Listing {
         let progress = self.start(&Scope::Everything, Utc::now());
         let (asked, answer) = self.ask_page(wire, &progress, (of, None), 1).await?;
         let answer = good(&self.ask, answer)?;
-        let (facts, page) = self.take(lens, (wire.base(), &asked), of, &answer)?;
+        let (facts, page) = self.take(lens, (wire, &asked), of, &answer)?;
         if let Some(line) = page.unreadable.first() {
             return Err(self.broken(line));
         }
@@ -383,7 +383,8 @@ impl Listing {
         };
         let place = match &self.ask.selector {
             None => {
-                self.ask.decoder.parse(read::body(&self.ask, &answer)?).ok().and_then(|json| found_at(&json))
+                let all = self.ask.decoder.documents(read::body(&self.ask, &answer)?, wire.body_max());
+                all.ok().and_then(|all| found_at(all.all.first()?))
             }
             Some(_) => None,
         };

@@ -21,6 +21,7 @@ mod budget;
 mod attacks;
 
 pub(crate) use answer::{Answer, Lost};
+pub(crate) use body::{all_of, gunzip, too_large_unpacked};
 pub(crate) use budget::Urgency;
 pub(crate) use verdict::{Verdict, Verdicts};
 
@@ -114,6 +115,11 @@ impl Wire {
 
     pub(crate) fn base(&self) -> &BaseUrl {
         &self.base
+    }
+
+    /// The most bytes of an answer, once it is unpacked.
+    pub(crate) fn body_max(&self) -> usize {
+        self.asker.body_max()
     }
 
     /// A request with the side's headers. The error says why there can be none.

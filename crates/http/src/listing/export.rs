@@ -7,6 +7,7 @@
 use super::ask::{put_headers, urgency};
 use super::job::{Errand, Export, INTERVAL_MAX, Job, Named, State, Told, gave_up};
 use super::{Listing, Of, Shown, Turned};
+use crate::decode;
 use crate::error::quote;
 use crate::paging::{ExportAt, Facts, Progress};
 use crate::read::{body, good, later};
@@ -384,7 +385,7 @@ fn json_of(errand: &Errand, answer: &Answer) -> Result<Json, ReadError> {
         return Ok(Json::Object(Map::new()));
     }
     let broken = |why| ReadError::Broken { reason: format!("{}: {why}", errand.ask.label) };
-    errand.ask.decoder.parse(bytes).map_err(broken)
+    decode::parse(bytes).map_err(broken)
 }
 
 /// An answer as templates see it: with its headers, under their names in small letters and as
