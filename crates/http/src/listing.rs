@@ -3,8 +3,8 @@
 mod ask;
 mod carried;
 mod export;
-mod job;
 mod filter;
+mod job;
 mod marks;
 mod pages;
 mod parents;
@@ -92,6 +92,13 @@ impl Shown {
     fn is_unread(self) -> bool {
         matches!(self, Self::Unread | Self::Refused | Self::Failing)
     }
+}
+
+/// A page that was made of an answer, and where the pass goes on.
+struct Turned {
+    page: Page,
+    shown: Shown,
+    next: Option<Progress>,
 }
 
 /// The collections of a side, for those that list others first.
@@ -250,7 +257,7 @@ impl Listing {
             return self.page_of_export((job, wire), lens, of, scope, &progress).await;
         }
         let asked = self.ask_page(wire, &progress, (of, None), self.paging.asked).await?;
-        self.answered((wire, lens), of, scope, &progress, asked, None)
+        self.handed(self.answered((wire, lens), of, scope, &progress, asked, None)?)
     }
 
     /// What a page is that was asked for.
@@ -262,15 +269,15 @@ impl Listing {
         progress: &Progress,
         (asked, answer): (Url, Answer),
         file: Option<&File>,
-    ) -> Result<(Page, Shown), ReadError> {
-        if let Some(unread) = Self::unread(of, &answer) {
-            return Ok((self.ignored(of, &answer), unread));
+    ) -> Result<Turned, ReadError> {
+        if let Some(shown) = Self::unread(of, &answer) {
+            return Ok(Turned { page: self.ignored(of, &answer), shown, next: None });
         }
         if answer.judged.verdict == Verdict::Reset {
-            let next = self.anew(progress, &answer)?;
-            return Ok((Page { next: Some(self.token(&next)?), ..Page::default() }, Shown::Records));
+            let next = Some(self.anew(progress, &answer)?);
+            return Ok(Turned { page: Page::default(), shown: Shown::Records, next });
         }
-        let (mut facts, page) = self.take(lens, (wire.base(), &asked), (of, progress), &answer)?;
+        let (mut facts, page) = self.take(lens, (wire, &asked), (of, progress), &answer)?;
         if self.follow.is_address() {
             let bare = |text: String| Url::parse(&text).map_or(text, |url| wire.bare(url).into());
             facts.next = facts.next.map(bare);
@@ -289,7 +296,7 @@ impl Listing {
         progress: &Progress,
         (mut facts, mut page): (Facts, Page),
         file: Option<&File>,
-    ) -> Result<(Page, Shown), ReadError> {
+    ) -> Result<Turned, ReadError> {
         facts.elapsed = elapsed(progress, Utc::now());
         self.stop_where_known(progress, &mut facts).map_err(|why| self.broken(&why))?;
         self.leave_out_known(progress, &mut page);
@@ -305,8 +312,14 @@ impl Listing {
             (None, _) => self.beyond_slice(turn),
         };
         page.cursor = self.cursor(progress, cursor, next.is_none());
-        page.next = next.map(|next| self.token(&next)).transpose()?;
-        Ok((page, if nothing { Shown::Empty } else { Shown::Records }))
+        Ok(Turned { page, shown: if nothing { Shown::Empty } else { Shown::Records }, next })
+    }
+
+    /// A page as it is handed out.
+    fn handed(&self, turned: Turned) -> Result<(Page, Shown), ReadError> {
+        let Turned { page, shown, next } = turned;
+        let next = next.map(|next| self.token(&next)).transpose()?;
+        Ok((Page { next, ..page }, shown))
     }
 
     /// Where a pass goes on, by what it gave out earlier: perhaps before a restart, with other
@@ -367,7 +380,7 @@ impl Listing {
         let progress = self.start(&Scope::Everything, Utc::now());
         let (asked, answer) = self.ask_page(wire, &progress, (of, None), 1).await?;
         let answer = good(&self.ask, answer)?;
-        let (facts, page) = self.take(lens, (wire.base(), &asked), (of, &progress), &answer)?;
+        let (facts, page) = self.take(lens, (wire, &asked), (of, &progress), &answer)?;
         if let Some(line) = page.unreadable.first() {
             return Err(self.broken(line));
         }
@@ -378,7 +391,8 @@ impl Listing {
         };
         let place = match &self.ask.selector {
             None => {
-                self.ask.decoder.parse(read::body(&self.ask, &answer)?).ok().and_then(|json| found_at(&json))
+                let all = self.ask.decoder.documents(read::body(&self.ask, &answer)?, wire.body_max());
+                all.ok().and_then(|all| found_at(all.all.first()?))
             }
             Some(_) => None,
         };

@@ -96,7 +96,7 @@ impl Lookup {
         }
         let answer = good(ask, answer)?;
         let broken = |why: String| ReadError::Broken { reason: format!("{}: {why}", ask.label) };
-        let json = ask.decoder.parse(body(ask, &answer)?).map_err(broken)?;
+        let json = ask.decoder.parse(body(ask, &answer)?, wire.body_max()).map_err(broken)?;
         let (records, tagged) = match one(lens, ask, &json) {
             Some(record) => (vec![record], Some(&answer)),
             None => {

@@ -944,8 +944,11 @@ fn jobs_are_what_a_listing_reads() {
             "condition:",
             "offset_param: skip",
             "field_path: [rows]",
+            "type: zip",
+            r#"delimiter: ";""#,
         ],
     );
+    assert_eq!(start.yaml.matches("type: zip").count(), 2, "{}", start.yaml);
     assert!(!start.yaml.contains("looked"), "{}", start.yaml);
     assert_eq!(start.yaml.matches(r#"path: "{{ download_target }}""#).count(), 2, "{}", start.yaml);
     for (line, part) in [
@@ -954,6 +957,7 @@ fn jobs_are_what_a_listing_reads() {
         (84, "it asks another URL"),
         (82, "stream `elsewhere`: left out: its `polling_requester` cannot be said"),
         (93, "stream `coded`: left out: its `status_extractor` names no place"),
+        (120, "`decoder` of stream `archived`: left out: an archive in an archive is not read"),
     ] {
         names(&start, line, part);
     }

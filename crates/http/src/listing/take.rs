@@ -1,15 +1,15 @@
 //! The records of an answer. Each is moved, none copied.
 
 use super::{Listing, Of};
+use crate::decode::Documents;
 use crate::formula;
 use crate::paging::{Facts, Progress};
 use crate::read::body;
 use crate::select::{self, Lens, RECORD_MAX};
 use crate::shape;
-use crate::spec::BaseUrl;
 use crate::stamp::Stamp;
 use crate::transform::Around;
-use crate::wire::Answer;
+use crate::wire::{Answer, Wire};
 use bytes::Bytes;
 use chrono::Utc;
 use hms_sync_connector::{Observation, Page, ReadError};
@@ -27,7 +27,7 @@ impl Listing {
     pub(super) fn take(
         &self,
         lens: &Lens,
-        at: (&BaseUrl, &Url),
+        at: (&Wire, &Url),
         (of, progress): (Of<'_>, &Progress),
         answer: &Answer,
     ) -> Result<(Facts, Page), ReadError> {
@@ -38,16 +38,16 @@ impl Listing {
     fn records(
         &self,
         lens: &Lens,
-        (base, asked): (&BaseUrl, &Url),
+        (wire, asked): (&Wire, &Url),
         (of, progress): (Of<'_>, &Progress),
         answer: &Answer,
         body: &Bytes,
     ) -> Result<(Facts, Page), String> {
-        let json = self.ask.decoder.parse(body)?;
-        let told = self.follow.told(base, asked, answer, &json)?;
-        let (records, total) = select::records(json, self.ask.selector.as_ref(), self.ask.decoder.is_xml())?;
+        let Documents { all, bytes } = self.ask.decoder.documents(body, wire.body_max())?;
+        let told = self.follow.told(wire.base(), asked, answer, all.first().unwrap_or(&Json::Null))?;
+        let (records, total) = self.selected(all)?;
         let last = records.last().filter(|_| self.follow.looks_at_records()).map(formula::value);
-        let mut taken = Taken::new(self, lens, records.len(), body.len() > RECORD_MAX);
+        let mut taken = Taken::new(self, lens, records.len(), bytes > RECORD_MAX);
         taken.around = lens
             .looks_around()
             .then(|| Around::new(of.map(|(_, of)| of), progress.from.as_deref(), progress.until.as_deref()));
@@ -70,6 +70,21 @@ impl Listing {
 }
 
 impl Listing {
+    /// The records of all that is in an answer, and how many there are in all if it says so.
+    fn selected(&self, all: Vec<Json>) -> Result<(Vec<Json>, Option<u64>), String> {
+        let (selector, is_xml) = (self.ask.selector.as_ref(), self.ask.decoder.is_xml());
+        let is_one = all.len() == 1;
+        let mut records = Vec::new();
+        for json in all {
+            let (mut more, total) = select::records(json, selector, is_xml)?;
+            if is_one {
+                return Ok((more, total));
+            }
+            records.append(&mut more);
+        }
+        Ok((records, None))
+    }
+
     /// The side's clock; where it shows none and is not to be read up to now, ours.
     fn date(&self, answer: &Answer) -> Option<Time> {
         let lags = self.since.as_ref().is_some_and(|since| since.scale.lag().is_some());
