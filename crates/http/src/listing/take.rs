@@ -43,6 +43,7 @@ impl Listing {
         body: &Bytes,
     ) -> Result<(Facts, Page), String> {
         let json = self.ask.decoder.parse(body)?;
+        let place = if self.ask.selector.is_none() { select::found_at(&json) } else { None };
         let told = self.follow.told(base, asked, answer, &json)?;
         let (records, total) = select::records(json, self.ask.selector.as_ref(), self.ask.decoder.is_xml())?;
         let last = records.last().filter(|_| self.follow.looks_at_records()).map(formula::value);
@@ -59,6 +60,7 @@ impl Listing {
         }
         let (mut facts, page) = taken.end();
         facts.total = total.or_else(|| counted(answer));
+        facts.place = place;
         facts.date = self.date(answer);
         self.follow.complete(told, answer, last, &mut facts)?;
         Ok((facts, page))
