@@ -17,9 +17,9 @@ use crate::error::SpecError;
 use crate::next::Follow;
 use crate::paging::{Facts, Paging, Progress, Style, hash};
 use crate::partition::{Namings, Partition};
-use crate::read::{self, good};
+use crate::read::good;
 use crate::request::{Ask, Parts};
-use crate::select::{Lens, found_at};
+use crate::select::Lens;
 use crate::spec::{BaseUrl, FieldPath, HttpCollection, OnEmpty, Paginator, ReadMethod, ReadSpec, Template};
 use crate::stamp::Scale;
 use crate::wire::{Answer, Verdict, Verdicts, Wire};
@@ -389,14 +389,7 @@ impl Listing {
             Some(record) => format!("the first record is {:.60}", record.id.as_str()),
             None => "no records".to_owned(),
         };
-        let place = match &self.ask.selector {
-            None => {
-                let all = self.ask.decoder.documents(read::body(&self.ask, &answer)?, wire.body_max());
-                all.ok().and_then(|all| found_at(all.all.first()?))
-            }
-            Some(_) => None,
-        };
-        let place = place.map_or(String::new(), |place| format!(", records are taken from `{place}`"));
+        let place = facts.place.map_or(String::new(), |place| format!(", records are taken from `{place}`"));
         Ok(format!("{} answers: {shown}{many}{place}", self.ask.label))
     }
 

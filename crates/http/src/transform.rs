@@ -400,4 +400,30 @@ mod tests {
                 })
             });
     }
+
+    #[test]
+    fn hostile_conditions_of_fields() {
+        let record = json!({ "a": 1.5, "tags": ["x", "y"], "nested": { "b": null }, "text": "ß,🚒" });
+        Reader::new("conditions of fields that are made")
+            .sound([
+                "{{ value is string and value | length > 1 }}",
+                "path[0] == 'made' and path | length == 2 or record.made is defined",
+                "record.nested.b is none and value ~ path | join('.') != 'x'",
+                "{{ record.get('missing', 7) == 7 }}",
+            ])
+            .words(["{{", "}}", "record", "value", "path", ".a", "[0]", "tags"])
+            .minijinja()
+            .fewer(100_000)
+            .texts(|text| {
+                let fields = json!([{ "path": ["made", "it"], "value": "{{ record.text }}" }]);
+                let spec = json!([{ "type": "add_fields", "fields": fields, "condition": text }]);
+                let Ok(Some(transform)) = new(spec) else { return false };
+                let mut made = record.clone();
+                let told = transform.apply(&mut made, true, None);
+                let mut whole = record.clone();
+                whole["made"] = json!({ "it": "ß,🚒" });
+                assert!(made == record || told.is_ok() && made == whole, "{made}");
+                told.is_ok_and(|()| made == whole)
+            });
+    }
 }

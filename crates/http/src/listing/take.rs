@@ -44,6 +44,7 @@ impl Listing {
         body: &Bytes,
     ) -> Result<(Facts, Page), String> {
         let Documents { all, bytes } = self.ask.decoder.documents(body, wire.body_max())?;
+        let place = all.first().filter(|_| self.ask.selector.is_none()).and_then(select::found_at);
         let told = self.follow.told(wire.base(), asked, answer, all.first().unwrap_or(&Json::Null))?;
         let (records, total) = self.selected(all)?;
         let last = records.last().filter(|_| self.follow.looks_at_records()).map(formula::value);
@@ -63,6 +64,7 @@ impl Listing {
         }
         let (mut facts, page) = taken.end();
         facts.total = total.or_else(|| counted(answer));
+        facts.place = place;
         facts.date = self.date(answer);
         self.follow.complete(told, answer, last, &mut facts)?;
         Ok((facts, page))
