@@ -157,7 +157,9 @@ impl Writer<'_> {
                 let _infallible = write!(self.out, "\n### `{place}`: `{title}`\n\n{}\n", prose(variant));
                 self.table(&format!("`{place}`: `{title}`"), variant);
             } else {
-                let _infallible = write!(self.out, "\n- {}: {}", word(variant, &self.defs), prose(variant));
+                let (word, told) = (word(variant, &self.defs), prose(variant));
+                let told = if told.is_empty() { told } else { format!(": {told}") };
+                let _infallible = write!(self.out, "\n- {word}{told}");
             }
         }
         self.out.push('\n');

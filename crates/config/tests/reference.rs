@@ -97,6 +97,15 @@ fn what_only_one_of_several_maps_names_is_told_too() {
 }
 
 #[test]
+fn a_word_that_nothing_is_said_of_stands_alone() {
+    let mut schema = small(&json!({ "secret": { "$ref": "#/$defs/Secret" } }));
+    let told = json!({ "type": "integer", "description": "By its number." });
+    schema["$defs"]["Secret"] = json!({ "oneOf": [{ "type": "string" }, told] });
+    let page = Page::Http.render(&schema, "", "0.1.0");
+    assert!(page.contains("\n- text\n- number: By its number.\n"), "{page}");
+}
+
+#[test]
 fn a_key_that_was_there_keeps_its_version_and_a_new_one_gets_ours() {
     let one = json!({ "a": { "type": "string", "description": "One, as `x`." } });
     let first = Page::Http.render(&small(&one), "", "0.1.0");
