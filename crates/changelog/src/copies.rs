@@ -3,7 +3,8 @@
 //! whole leaf for each (decision 0015).
 //!
 //! What never happens here: anything that the log rests on. A copy is made of events that
-//! are durable, is shown only if its hashes fit, and whoever finds none reads the log itself.
+//! are durable, is shown only if its hashes fit, and whoever finds none, or not in it what should be,
+//! reads the log itself.
 //! Nothing is synced. The files are thrown away when there is any doubt about them, and when
 //! events are dropped, and are made anew beside the appends.
 //!
@@ -120,7 +121,8 @@ impl Copies {
         }
     }
 
-    fn doubt(&self, first: u64) {
+    /// The copy of the chunk of event `first` is not what is stored: there are no copies any more.
+    pub(crate) fn doubt(&self, first: u64) {
         tracing::warn!(event = first, "a copy of events is not what the change log has: all are made anew");
         self.show(None);
         let mut work = self.work();

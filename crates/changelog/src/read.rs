@@ -153,8 +153,26 @@ impl<'a> LastChunk<'a> {
         Ok(Value::Shared(frames))
     }
 
+    /// Puts what is stored in the place of what was read last. Answers whether that is another:
+    /// then it was a copy that is not what the log has, and all copies are thrown away.
+    fn read_stored(&mut self, store: &dyn Storage, slot: Slot) -> Result<bool, LogError> {
+        let frames = stored(store, slot)?;
+        if self.last.as_ref().is_none_or(|(first, last)| *first != slot.first || **last == *frames) {
+            return Ok(false);
+        }
+        if let Some(copies) = self.copies {
+            copies.doubt(slot.first);
+        }
+        let frames = Arc::from(&*frames);
+        if let Some(kept) = self.kept {
+            kept.keep(slot.first, &frames);
+        }
+        self.last = Some((slot.first, Value::Shared(frames)));
+        Ok(true)
+    }
+
     /// The frame at `slot`.
-    pub(crate) fn frame(&mut self, store: &dyn Storage, slot: Slot) -> Result<Frame<'_>, LogError> {
+    fn frame(&mut self, store: &dyn Storage, slot: Slot) -> Result<Frame<'_>, LogError> {
         let damaged = |damage| LogError::Damaged { seq: slot.seq(), damage };
         if self.last.as_ref().is_none_or(|(first, _)| *first != slot.first) {
             self.last = Some((slot.first, self.read(store, slot)?));
@@ -352,10 +370,24 @@ impl Log {
     }
 }
 
-/// The event that an index entry leads to, if it is the right one.
+/// The event that an index entry leads to, if it is the right one. What a copy lacks or has wrong
+/// is looked for in the log itself.
 pub(crate) fn open_at(
     store: &dyn Storage,
     chunk: &mut LastChunk<'_>,
+    record: &RecordId,
+    version: u64,
+    slot: Slot,
+) -> Result<(EventId, Event), LogError> {
+    let found = open_in(chunk, store, record, version, slot);
+    let elsewhere = found.is_err() && chunk.read_stored(store, slot)?;
+    if elsewhere { open_in(chunk, store, record, version, slot) } else { found }
+}
+
+/// The same, of what is at hand.
+fn open_in(
+    chunk: &mut LastChunk<'_>,
+    store: &dyn Storage,
     record: &RecordId,
     version: u64,
     slot: Slot,

@@ -3,12 +3,14 @@
 
 use crate::exit::{Exit, Failure, in_one_line};
 use crate::source::failure;
+use bytes::Bytes;
 use hms_sync_management::{Access, name_fits};
 use reqwest::{Client as Http, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use std::time::Duration;
+use tokio::time::{Instant, timeout};
 
 /// How long the process may take to say that it is there.
 const HELLO_PATIENCE: Duration = Duration::from_secs(3);
@@ -18,6 +20,9 @@ const HELLO_MAX: usize = 4 << 10;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// The largest answer that is taken in, in bytes.
 const ANSWER_MAX: usize = 256 << 20;
+
+/// How long an answer of any length is waited for. It reads the whole log, as a verification does.
+const STREAM: Waits = Waits { idle: Duration::from_mins(5), whole: Duration::from_hours(24) };
 
 /// The longest address that is asked for, in bytes.
 const URL_BYTES_MAX: usize = 28 << 10;
@@ -67,13 +72,15 @@ impl Client {
     }
 
     /// Asks for an answer of any length, piece by piece.
-    pub(crate) async fn stream(&self, path: &str, query: &[(&str, &str)]) -> Result<Response, Failure> {
+    pub(crate) async fn stream(&self, path: &str, query: &[(&str, &str)]) -> Result<Pieces, Failure> {
         let request = self.http.get(self.url(path, query)?).bearer_auth(&self.access.token);
-        match request.send().await {
-            Ok(answer) if answer.status().is_success() => Ok(answer),
-            other => match read::<Json>(other).await {
-                Err(why) => Err(why),
-                Ok(_) => Err(Failure::new(Exit::Failed, "the running sync gives no such answer")),
+        let Ok(answer) = timeout(STREAM.idle, request.send()).await else { return Err(STREAM.silent()) };
+        match answer {
+            Ok(answer) if answer.status().is_success() => Ok(Pieces::new(answer, STREAM)),
+            other => match timeout(PATIENCE, read::<Json>(other)).await {
+                Ok(Err(why)) => Err(why),
+                Ok(Ok(_)) => Err(Failure::new(Exit::Failed, "the running sync gives no such answer")),
+                Err(_) => Err(STREAM.silent()),
             },
         }
     }
@@ -104,6 +111,61 @@ impl Client {
         let url = format!("{}{path}", self.access.url);
         let request = self.http.post(url).bearer_auth(&self.access.token).timeout(PATIENCE).json(body);
         read(request.send().await).await
+    }
+}
+
+/// How long an answer is waited for that comes piece by piece.
+#[derive(Debug, Clone, Copy)]
+struct Waits {
+    /// From one piece to the next.
+    idle: Duration,
+    /// From the first to the end.
+    whole: Duration,
+}
+
+impl Waits {
+    fn silent(self) -> Failure {
+        let idle = humantime::format_duration(self.idle);
+        let error = format!("the export broke off: the running sync sent nothing for {idle}");
+        Failure::new(Exit::Failed, error).hint("see whether its process is still there")
+    }
+
+    fn endless(self) -> Failure {
+        let whole = humantime::format_duration(self.whole);
+        let error = format!("the export broke off: it was not at its end after {whole}");
+        Failure::new(Exit::Failed, error)
+            .hint("ask for less at once, or stop the sync and export from its log")
+    }
+}
+
+/// An answer of any length, on its way. Who sends nothing is not waited for, nor who never ends.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    answer: Response,
+    waits: Waits,
+    ends: Instant,
+}
+
+impl Pieces {
+    fn new(answer: Response, waits: Waits) -> Self {
+        Self { answer, waits, ends: Instant::now() + waits.whole }
+    }
+
+    /// The next piece, or nothing at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        let left = self.ends.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(self.waits.endless());
+        }
+        match timeout(self.waits.idle.min(left), self.answer.chunk()).await {
+            Ok(Ok(piece)) => Ok(piece),
+            Ok(Err(why)) => {
+                let error = format!("the export broke off: {}", in_one_line(&why));
+                Err(Failure::new(Exit::Failed, error))
+            }
+            Err(_) if left <= self.waits.idle => Err(self.waits.endless()),
+            Err(_) => Err(self.waits.silent()),
+        }
     }
 }
 
@@ -143,10 +205,14 @@ async fn read<T: DeserializeOwned>(answer: Result<Response, reqwest::Error>) -> 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]
-    use super::Client;
+    use super::{Client, Pieces, Waits};
+    use futures_util::{Stream, StreamExt, stream};
     use hms_sync_management::Access;
+    use reqwest::{Body, Response};
+    use std::convert::Infallible;
     use std::io::{Read, Write};
     use std::net::TcpListener;
+    use std::time::{Duration, Instant};
 
     /// Answers one question with `body`, and goes on with spaces for as long as they are taken,
     /// up to `most`. Answers how many there were.
@@ -189,5 +255,53 @@ mod tests {
         assert!(!is_there);
         // What fits into the buffers of a connection.
         assert!(told < 64 << 20, "{told} bytes were taken");
+    }
+
+    type Piece = Result<&'static str, Infallible>;
+
+    /// Reads what is sent to its end, or to the error; answers with both, and how many pieces came.
+    fn taken(
+        sent: impl Stream<Item = Piece> + Send + Sync + 'static,
+        idle: Duration,
+        whole: Duration,
+    ) -> (usize, Option<String>) {
+        let answer = Response::from(http::Response::new(Body::wrap_stream(sent)));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (mut pieces, mut many) = (Pieces::new(answer, Waits { idle, whole }), 0);
+            loop {
+                match pieces.next().await {
+                    Ok(Some(_)) => many += 1,
+                    Ok(None) => return (many, None),
+                    Err(why) => return (many, Some(why.error)),
+                }
+            }
+        })
+    }
+
+    const SHORT: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_hours(1);
+
+    #[test]
+    fn an_answer_in_pieces_is_read_to_its_end() {
+        let sent = stream::iter(["a", "b"].map(Ok));
+        assert_eq!(taken(sent, SHORT, LONG), (2, None));
+    }
+
+    #[test]
+    fn who_falls_silent_in_an_answer_is_not_waited_for() {
+        let silent = || stream::iter([Ok("a")]).chain(stream::pending());
+        let said = |words: &str| (1, Some(format!("the export broke off: {words}")));
+        assert_eq!(taken(silent(), SHORT, LONG), said("the running sync sent nothing for 50ms"));
+        assert_eq!(taken(silent(), LONG, SHORT), said("it was not at its end after 50ms"));
+    }
+
+    /// A piece is always there, so it is never silent.
+    #[test]
+    fn who_never_comes_to_an_end_is_not_listened_to() {
+        let began = Instant::now();
+        let (many, why) = taken(stream::repeat(Ok("a")), LONG, SHORT);
+        assert_eq!(why.as_deref(), Some("the export broke off: it was not at its end after 50ms"));
+        assert!(many > 0 && began.elapsed() >= SHORT, "{many}");
     }
 }

@@ -117,9 +117,10 @@ impl Writer<'_> {
         self.below(&ty, "");
     }
 
-    /// The types that a type's keys name, each once, where it is first met.
+    /// The types that the keys of a type name, or of the maps it is one of, each once, where it
+    /// is first met.
     fn below(&mut self, ty: &Json, place: &str) {
-        for (key, property) in keys(ty) {
+        for (key, property) in [ty].into_iter().chain(variants(ty)).flat_map(keys) {
             for name in named(property) {
                 let Some(inner) = self.defs.get(&name).cloned() else { continue };
                 let word = WORDS.iter().any(|(word, ..)| *word == name);
@@ -156,7 +157,9 @@ impl Writer<'_> {
                 let _infallible = write!(self.out, "\n### `{place}`: `{title}`\n\n{}\n", prose(variant));
                 self.table(&format!("`{place}`: `{title}`"), variant);
             } else {
-                let _infallible = write!(self.out, "\n- {}: {}", word(variant, &self.defs), prose(variant));
+                let (word, told) = (word(variant, &self.defs), prose(variant));
+                let told = if told.is_empty() { told } else { format!(": {told}") };
+                let _infallible = write!(self.out, "\n- {word}{told}");
             }
         }
         self.out.push('\n');

@@ -62,6 +62,8 @@ fn keys_of_every_depth_are_on_the_page() {
         "`page_param`",
         "`api_token`",
         "`retry`",
+        "`url_path_pattern`",
+        "`weight`",
     ] {
         assert!(found.iter().any(|there| there == key), "{key} is missing");
     }
@@ -77,6 +79,30 @@ fn keys_of_every_depth_are_on_the_page() {
 fn small(keys: &Value) -> Value {
     let side = json!({ "type": "object", "description": "A side.", "properties": keys, "required": [] });
     json!({ "$defs": { "Side": side } })
+}
+
+#[test]
+fn what_only_one_of_several_maps_names_is_told_too() {
+    let names = |key: &str, of: &str| json!({ "type": "object", "properties": { key: { "$ref": format!("#/$defs/{of}") } } });
+    let number = |key: &str| json!({ "type": "object", "description": "A map.", "properties": { key: { "type": "integer" } } });
+    let mut schema =
+        small(&json!({ "policies": { "type": "array", "items": { "$ref": "#/$defs/Policy" } } }));
+    schema["$defs"]["Policy"] = json!({ "oneOf": [names("rate", "Rate"), names("matcher", "Matcher")] });
+    schema["$defs"]["Rate"] = number("limit");
+    schema["$defs"]["Matcher"] = number("weight");
+    let page = Page::Http.render(&schema, "", "0.1.0");
+    for told in ["## `policies.rate`", "| `limit` |", "## `policies.matcher`", "| `weight` |"] {
+        assert!(page.contains(told), "{told} is missing: {page}");
+    }
+}
+
+#[test]
+fn a_word_that_nothing_is_said_of_stands_alone() {
+    let mut schema = small(&json!({ "secret": { "$ref": "#/$defs/Secret" } }));
+    let told = json!({ "type": "integer", "description": "By its number." });
+    schema["$defs"]["Secret"] = json!({ "oneOf": [{ "type": "string" }, told] });
+    let page = Page::Http.render(&schema, "", "0.1.0");
+    assert!(page.contains("\n- text\n- number: By its number.\n"), "{page}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod csv;
 mod json;
 mod xml;
+mod zip;
 
 use crate::error::quote;
 use crate::spec;
@@ -22,6 +23,17 @@ pub(crate) enum Decoder {
     Lines,
     Csv(csv::Form),
     Xml,
+    /// Files in one of the other forms.
+    Zip(Box<Decoder>),
+}
+
+/// What is in an answer.
+#[derive(Debug)]
+pub(crate) struct Documents {
+    /// The values: one, but for an archive, which has as many as it has files.
+    pub(crate) all: Vec<Json>,
+    /// How many bytes they were made of, once unpacked.
+    pub(crate) bytes: usize,
 }
 
 impl Decoder {
@@ -34,6 +46,10 @@ impl Decoder {
                 Self::Csv(csv::Form::new(*delimiter, *encoding, set_values_to_none)?)
             }
             spec::Decoder::Xml => Self::Xml,
+            spec::Decoder::Zip { decoder } => match Self::new(decoder)? {
+                Self::Zip(_) => return Err("`zip` in `zip`: archives in archives are not read".to_owned()),
+                inner => Self::Zip(Box::new(inner)),
+            },
         })
     }
 
@@ -44,20 +60,49 @@ impl Decoder {
             Self::Lines => "application/x-ndjson, application/jsonl, application/json;q=0.5",
             Self::Csv(_) => "text/csv, */*;q=0.5",
             Self::Xml => "application/xml, text/xml",
+            Self::Zip(_) => "application/zip, */*;q=0.5",
         }
     }
 
     pub(crate) fn is_xml(&self) -> bool {
-        matches!(self, Self::Xml)
+        match self {
+            Self::Xml => true,
+            Self::Zip(inner) => inner.is_xml(),
+            Self::Json | Self::Lines | Self::Csv(_) => false,
+        }
     }
 
-    /// The error says what came instead, and where.
-    pub(crate) fn parse(&self, body: &[u8]) -> Result<Json, String> {
+    /// All that is in an answer, of at most `max` bytes once unpacked. The error says what came
+    /// instead, and where.
+    pub(crate) fn documents(&self, body: &[u8], max: usize) -> Result<Documents, String> {
+        match self {
+            Self::Zip(inner) => zip::files(body, max, |file| inner.one(file)),
+            _ if zip::is_archive(body) => {
+                Err("the answer is a zip file: `decoder: { type: zip }` reads what is in it".to_owned())
+            }
+            _ => Ok(Documents { all: vec![self.one(body)?], bytes: body.len() }),
+        }
+    }
+
+    /// The same where it is one value.
+    pub(crate) fn parse(&self, body: &[u8], max: usize) -> Result<Json, String> {
+        let mut all = self.documents(body, max)?.all;
+        match (all.pop(), all.len()) {
+            (Some(one), 0) => Ok(one),
+            (last, more) => {
+                let many = more + usize::from(last.is_some());
+                Err(format!("the answer is a zip file of {many} files, where one is expected"))
+            }
+        }
+    }
+
+    fn one(&self, body: &[u8]) -> Result<Json, String> {
         match self {
             Self::Json => parse(body),
             Self::Lines => json::lines(body),
             Self::Csv(form) => csv::parse(body, form),
             Self::Xml => xml::parse(body),
+            Self::Zip(_) => Err("archives in archives are not read".to_owned()),
         }
     }
 }
@@ -72,11 +117,14 @@ fn text(body: &[u8]) -> Result<&str, String> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]
-    use super::Decoder;
+    use super::{Decoder, zip};
     use crate::select::records;
     use crate::spec::{self, FieldPath};
     use hms_sync_hostile::Reader;
     use serde_json::{Value as Json, json};
+
+    /// So large may an answer be once it is unpacked.
+    const MAX: usize = 1 << 20;
 
     fn decoder(spec: Json) -> Decoder {
         Decoder::new(&serde_json::from_value::<spec::Decoder>(spec).unwrap()).unwrap()
@@ -85,22 +133,67 @@ mod tests {
     #[test]
     fn lines_of_json() {
         let lines = decoder(json!({ "type": "JsonlDecoder" }));
-        assert_eq!(lines.parse(b"{\"a\":1}\r\n\n{\"a\":2}").unwrap(), json!([{ "a": 1 }, { "a": 2 }]));
-        assert_eq!(lines.parse(b"").unwrap(), json!([]));
-        let said = lines.parse(b"{\"a\":1}\n{\"a\":").unwrap_err();
+        let parse = |body: &[u8]| lines.parse(body, MAX);
+        assert_eq!(parse(b"{\"a\":1}\r\n\n{\"a\":2}").unwrap(), json!([{ "a": 1 }, { "a": 2 }]));
+        assert_eq!(parse(b"").unwrap(), json!([]));
+        let said = parse(b"{\"a\":1}\n{\"a\":").unwrap_err();
         assert_eq!(said, "line 2 of the answer ends in the middle: {\"a\":");
-        assert!(lines.parse(b"\n<html>").unwrap_err().starts_with("line 2 of the answer is not JSON"));
+        assert!(parse(b"\n<html>").unwrap_err().starts_with("line 2 of the answer is not JSON"));
+    }
+
+    #[test]
+    fn an_archive_is_told_from_what_is_in_it() {
+        let archive = zip::tests::stored(&[("a.csv", b"id\n1\n"), ("b.csv", b"id\n2\n")]);
+        let csv = decoder(json!({ "type": "csv" }));
+        assert!(csv.parse(&archive, MAX).unwrap_err().contains("`decoder: { type: zip }` reads"));
+        let zipped = decoder(json!({ "type": "ZipfileDecoder", "decoder": { "type": "CsvDecoder" } }));
+        assert_eq!(zipped.documents(&archive, MAX).unwrap().all.len(), 2);
+        let said = zipped.parse(&archive, MAX).unwrap_err();
+        assert_eq!(said, "the answer is a zip file of 2 files, where one is expected");
+        let one = zip::tests::stored(&[("a.csv", b"id\n1\n")]);
+        assert_eq!(zipped.parse(&one, MAX).unwrap(), json!([{ "id": "1" }]));
+        let twice = json!({ "type": "zip", "decoder": { "type": "zip" } });
+        let twice = serde_json::from_value::<spec::Decoder>(twice).unwrap();
+        assert!(Decoder::new(&twice).unwrap_err().contains("archives in archives"));
+    }
+
+    #[test]
+    fn hostile_answers_of_archives() {
+        let rows: &[(&str, &[u8])] = &[("a.json", b"[{\"id\":1}]"), ("b/", b""), ("b/c.json", b"[]")];
+        let sound = [zip::tests::stored(rows), zip::tests::deflated(rows), zip::tests::stored(&[])];
+        let words: [&[u8]; 12] = [
+            b"PK\x01\x02",
+            b"PK\x03\x04",
+            b"PK\x05\x06",
+            b"PK\x06\x06",
+            b"PK\x06\x07",
+            b"PK\x07\x08",
+            b"\x00\x00",
+            b"\xff\xff",
+            b"\xff\xff\xff\xff",
+            b"\x01\x00",
+            b"\x08\x00",
+            b"\x1f\x8b",
+        ];
+        let decoder = decoder(json!({ "type": "zip" }));
+        shown(Reader::new("zip").sound(sound).words(words), &decoder);
     }
 
     /// Answers of a kind: what cannot be read is told in words that no terminal obeys.
     fn hostile(kind: &str, sound: &[&str], words: &[&str]) {
-        let reader = Reader::new(kind).sound(sound).words(words);
-        let (decoder, path) = (decoder(json!({ "type": kind })), FieldPath::dotted("a.*.b"));
-        reader.bytes(|body| match decoder.parse(body) {
-            Ok(json) => {
-                let all = records(json.clone(), None, decoder.is_xml());
-                let some = records(json, Some(&path), decoder.is_xml());
-                [all, some].into_iter().filter_map(Result::err).for_each(|words| told(&words));
+        shown(Reader::new(kind).sound(sound).words(words), &decoder(json!({ "type": kind })));
+    }
+
+    fn shown(reader: Reader, decoder: &Decoder) {
+        let path = FieldPath::dotted("a.*.b");
+        reader.bytes(|body| match decoder.documents(body, MAX) {
+            Ok(found) => {
+                assert!(found.bytes <= MAX, "{found:?}");
+                for json in found.all {
+                    let all = records(json.clone(), None, decoder.is_xml());
+                    let some = records(json, Some(&path), decoder.is_xml());
+                    [all, some].into_iter().filter_map(Result::err).for_each(|words| told(&words));
+                }
                 true
             }
             Err(words) => {

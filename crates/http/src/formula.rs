@@ -48,14 +48,13 @@ impl Formula {
     /// `known` are the names it may use.
     pub(crate) fn new(text: &str, known: &[&str]) -> Result<Self, TemplateError> {
         let compiled = compile(text)?;
-        let names = compiled.undeclared_variables(false);
-        let globals: Vec<&str> = LANGUAGE.globals().map(|(name, _)| name).collect();
-        let stranger = |name: &&String| !known.contains(&name.as_str()) && !globals.contains(&name.as_str());
-        if let Some(name) = names.iter().filter(stranger).min() {
-            let known = known.join(", ");
-            return Err(TemplateError::new(format!("the expression names `{name}`; known here: {known}")));
-        }
+        template::no_strangers("expression", &compiled.undeclared_variables(false), known, &LANGUAGE)?;
         Ok(Self { source: text.to_owned(), compiled })
+    }
+
+    /// As it was written.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
     }
 
     /// Whether it looks at `name`.

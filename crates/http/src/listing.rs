@@ -3,8 +3,8 @@
 mod ask;
 mod carried;
 mod export;
-mod job;
 mod filter;
+mod job;
 mod marks;
 mod pages;
 mod parents;
@@ -17,9 +17,9 @@ use crate::error::SpecError;
 use crate::next::Follow;
 use crate::paging::{Facts, Paging, Progress, Style, hash};
 use crate::partition::{Namings, Partition};
-use crate::read::{self, good};
+use crate::read::good;
 use crate::request::{Ask, Parts};
-use crate::select::{Lens, found_at};
+use crate::select::Lens;
 use crate::spec::{BaseUrl, FieldPath, HttpCollection, OnEmpty, Paginator, ReadMethod, ReadSpec, Template};
 use crate::stamp::Scale;
 use crate::wire::{Answer, Verdict, Verdicts, Wire};
@@ -55,6 +55,8 @@ pub(crate) struct Listing {
     paging: Paging,
     follow: Follow,
     since: Option<Since>,
+    /// Of records with the same id on one page all are shown, as they come.
+    shows_all: bool,
     /// Which records are taken; the others are passed over.
     filter: Option<Filter>,
     on_empty: OnEmpty,
@@ -90,6 +92,13 @@ impl Shown {
     fn is_unread(self) -> bool {
         matches!(self, Self::Unread | Self::Refused | Self::Failing)
     }
+}
+
+/// A page that was made of an answer, and where the pass goes on.
+struct Turned {
+    page: Page,
+    shown: Shown,
+    next: Option<Progress>,
 }
 
 /// The collections of a side, for those that list others first.
@@ -140,6 +149,7 @@ impl Listing {
             paging: Paging::new(Style::Whole, 0),
             follow: Follow::new(&format!("{key}.paginator"), &spec.paginator)?,
             since: None,
+            shows_all: false,
             filter: None,
             on_empty: spec.on_empty,
             job: None,
@@ -156,6 +166,11 @@ impl Listing {
             .as_ref()
             .map(|sync| Since::new(&format!("{key}.incremental_sync"), sync, &listing))
             .transpose()?;
+        if lens.names_end() && !since.as_ref().is_some_and(Since::has_end) {
+            let why = "names `cursor_end`, and no request does: a poll reads up to now";
+            let of = key.strip_suffix(".read").unwrap_or(key);
+            return Err(SpecError::new(format!("{of}.transformations"), why));
+        }
         listing.since = since;
         listing.page_by(&format!("{key}.paginator"), &spec.paginator)?;
         listing.check_keyset(key, spec, lens)?;
@@ -242,7 +257,7 @@ impl Listing {
             return self.page_of_export((job, wire), lens, of, scope, &progress).await;
         }
         let asked = self.ask_page(wire, &progress, (of, None), self.paging.asked).await?;
-        self.answered((wire, lens), of, scope, &progress, asked, None)
+        self.handed(self.answered((wire, lens), of, scope, &progress, asked, None)?)
     }
 
     /// What a page is that was asked for.
@@ -254,15 +269,15 @@ impl Listing {
         progress: &Progress,
         (asked, answer): (Url, Answer),
         file: Option<&File>,
-    ) -> Result<(Page, Shown), ReadError> {
-        if let Some(unread) = Self::unread(of, &answer) {
-            return Ok((self.ignored(of, &answer), unread));
+    ) -> Result<Turned, ReadError> {
+        if let Some(shown) = Self::unread(of, &answer) {
+            return Ok(Turned { page: self.ignored(of, &answer), shown, next: None });
         }
         if answer.judged.verdict == Verdict::Reset {
-            let next = self.anew(progress, &answer)?;
-            return Ok((Page { next: Some(self.token(&next)?), ..Page::default() }, Shown::Records));
+            let next = Some(self.anew(progress, &answer)?);
+            return Ok(Turned { page: Page::default(), shown: Shown::Records, next });
         }
-        let (mut facts, page) = self.take(lens, (wire.base(), &asked), of, &answer)?;
+        let (mut facts, page) = self.take(lens, (wire, &asked), (of, progress), &answer)?;
         if self.follow.is_address() {
             let bare = |text: String| Url::parse(&text).map_or(text, |url| wire.bare(url).into());
             facts.next = facts.next.map(bare);
@@ -281,7 +296,7 @@ impl Listing {
         progress: &Progress,
         (mut facts, mut page): (Facts, Page),
         file: Option<&File>,
-    ) -> Result<(Page, Shown), ReadError> {
+    ) -> Result<Turned, ReadError> {
         facts.elapsed = elapsed(progress, Utc::now());
         self.stop_where_known(progress, &mut facts).map_err(|why| self.broken(&why))?;
         self.leave_out_known(progress, &mut page);
@@ -297,8 +312,14 @@ impl Listing {
             (None, _) => self.beyond_slice(turn),
         };
         page.cursor = self.cursor(progress, cursor, next.is_none());
-        page.next = next.map(|next| self.token(&next)).transpose()?;
-        Ok((page, if nothing { Shown::Empty } else { Shown::Records }))
+        Ok(Turned { page, shown: if nothing { Shown::Empty } else { Shown::Records }, next })
+    }
+
+    /// A page as it is handed out.
+    fn handed(&self, turned: Turned) -> Result<(Page, Shown), ReadError> {
+        let Turned { page, shown, next } = turned;
+        let next = next.map(|next| self.token(&next)).transpose()?;
+        Ok((Page { next, ..page }, shown))
     }
 
     /// Where a pass goes on, by what it gave out earlier: perhaps before a restart, with other
@@ -359,7 +380,7 @@ impl Listing {
         let progress = self.start(&Scope::Everything, Utc::now());
         let (asked, answer) = self.ask_page(wire, &progress, (of, None), 1).await?;
         let answer = good(&self.ask, answer)?;
-        let (facts, page) = self.take(lens, (wire.base(), &asked), of, &answer)?;
+        let (facts, page) = self.take(lens, (wire, &asked), (of, &progress), &answer)?;
         if let Some(line) = page.unreadable.first() {
             return Err(self.broken(line));
         }
@@ -368,13 +389,7 @@ impl Listing {
             Some(record) => format!("the first record is {:.60}", record.id.as_str()),
             None => "no records".to_owned(),
         };
-        let place = match &self.ask.selector {
-            None => {
-                self.ask.decoder.parse(read::body(&self.ask, &answer)?).ok().and_then(|json| found_at(&json))
-            }
-            Some(_) => None,
-        };
-        let place = place.map_or(String::new(), |place| format!(", records are taken from `{place}`"));
+        let place = facts.place.map_or(String::new(), |place| format!(", records are taken from `{place}`"));
         Ok(format!("{} answers: {shown}{many}{place}", self.ask.label))
     }
 

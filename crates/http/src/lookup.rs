@@ -8,6 +8,7 @@ use crate::select::{self, Lens};
 use crate::spec::{self, BaseUrl, LookupSpec, RequestBody};
 use crate::wire::Wire;
 use hms_sync_connector::{Observation, ReadError};
+use hms_sync_model::NativeId;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, StatusCode};
 use serde_json::Value as Json;
@@ -96,21 +97,21 @@ impl Lookup {
         }
         let answer = good(ask, answer)?;
         let broken = |why: String| ReadError::Broken { reason: format!("{}: {why}", ask.label) };
-        let json = ask.decoder.parse(body(ask, &answer)?).map_err(broken)?;
-        let (records, tagged) = match one(lens, ask, &json) {
-            Some(record) => (vec![record], Some(&answer)),
-            None => {
-                (select::records(json, ask.selector.as_ref(), ask.decoder.is_xml()).map_err(broken)?.0, None)
-            }
-        };
-        let (all, mut found) = (records.len(), Vec::new());
-        for record in records {
-            if carries(&record, identity) {
+        let json = ask.decoder.parse(body(ask, &answer)?, wire.body_max()).map_err(broken)?;
+        let (all, found) = if let Some(One { shown, id, record }) = one(lens, ask, &json) {
+            let found = carries(shown, identity).then(|| lens.observe(id, record, Some(&answer)));
+            (1, found.into_iter().collect())
+        } else {
+            let records = select::records(json, ask.selector.as_ref(), ask.decoder.is_xml());
+            let (records, mut found) = (records.map_err(broken)?.0, Vec::new());
+            let all = records.len();
+            for record in records.into_iter().filter(|record| carries(record, identity)) {
                 let record = lens.made(record).map_err(|why| broken(format!("a record found {why}")))?;
                 let id = lens.id(&record).map_err(|why| broken(format!("a record found {why}")))?;
-                found.push(lens.observe(id, record, tagged));
+                found.push(lens.observe(id, record, None));
             }
-        }
+            (all, found)
+        };
         if found.is_empty() && all > 0 {
             let identity = quote(identity.to_string().as_bytes(), 120);
             return Err(broken(format!(
@@ -121,15 +122,25 @@ impl Lookup {
     }
 }
 
+/// A record that is an answer of its own.
+struct One<'a> {
+    /// As it came.
+    shown: &'a Json,
+    id: NativeId,
+    /// What is made of it.
+    record: Json,
+}
+
 /// The record, where the answer is one and no list: the side has it at an address that is
 /// made of the identity.
-fn one(lens: &Lens, ask: &Ask, json: &Json) -> Option<Json> {
-    let record = match &ask.selector {
+fn one<'a>(lens: &Lens, ask: &Ask, json: &'a Json) -> Option<One<'a>> {
+    let shown = match &ask.selector {
         Some(path) => path.get(json)?,
         None => json,
     };
-    let has_id = |record: &Json| lens.made(record.clone()).is_ok_and(|record| lens.id(&record).is_ok());
-    (record.is_object() && has_id(record)).then(|| record.clone())
+    let record = shown.is_object().then(|| lens.made(shown.clone()).ok()).flatten()?;
+    let id = lens.id(&record).ok()?;
+    Some(One { shown, id, record })
 }
 
 /// Whether a record shows this identity, as far as it shows it at all. Upper and

@@ -88,6 +88,8 @@ pub(crate) struct Facts {
     pub(crate) next_is_number: bool,
     /// Whether there is more, if the side says so.
     pub(crate) more: Option<bool>,
+    /// The member that the records are taken from, where nothing says which it is.
+    pub(crate) place: Option<String>,
 }
 
 /// What the request was, seen from the one before it.

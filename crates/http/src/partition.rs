@@ -1,5 +1,8 @@
 //! What a listing is cut into where there is one for each parent, or for each of some
-//! values: what a partition is called, and what is known of it.
+//! values: what a partition is called, and what is known of it. What is only shown of a parent,
+//! and asked for in no request, makes no other partition when it changes.
+
+mod said;
 
 use crate::error::SpecError;
 use crate::paging::hash;
@@ -7,7 +10,7 @@ use crate::select::scalar_id;
 use crate::shape;
 use crate::spec::{FieldPath, RequestOption};
 use crate::spot::{Carries, Put, Spot};
-use crate::template;
+use crate::transform::size;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use minijinja::Value;
@@ -16,6 +19,11 @@ use std::collections::BTreeMap;
 
 /// What templates may name where there are partitions; both are the same.
 pub(crate) const NAMES: [&str; 2] = ["stream_partition", "stream_slice"];
+
+/// The most fields of a parent that are kept beside its key.
+const EXTRA_MAX: usize = 100;
+/// The most bytes that all of them have together.
+const EXTRA_BYTES: usize = 64 << 10;
 
 /// A name by which a partition is remembered: one is taken for another less than once in
 /// a billion listings of ten thousand.
@@ -42,8 +50,10 @@ pub(crate) struct Piece {
     /// The parent's key, or the value.
     pub(crate) key: String,
     json: Json,
-    members: BTreeMap<String, Value>,
-    extra: BTreeMap<String, Value>,
+    /// What templates call it.
+    field: String,
+    /// More of the parent; what it does not have is not there.
+    extra: Vec<(String, Json)>,
 }
 
 impl Piece {
@@ -98,6 +108,8 @@ impl Namings {
 pub(crate) struct Naming {
     field: String,
     extra: Vec<FieldPath>,
+    /// Those of them that requests name.
+    asked: Vec<FieldPath>,
     pub(crate) spot: Option<Spot>,
     record_field: Option<FieldPath>,
 }
@@ -120,9 +132,21 @@ impl Naming {
         if record_field.is_some_and(FieldPath::is_empty) {
             return Err(bad("record_field", "names no field"));
         }
+        if extra.len() > EXTRA_MAX {
+            let why = format!("has {} fields; {EXTRA_MAX} are taken", extra.len());
+            return Err(bad("extra_fields", &why));
+        }
         let spot =
             option.map(|option| Spot::new(&format!("{key}.request_option"), option, carries)).transpose()?;
-        Ok(Self { field: field.to_owned(), extra: extra.to_vec(), spot, record_field: record_field.cloned() })
+        let (field, extra, record_field) = (field.to_owned(), extra.to_vec(), record_field.cloned());
+        Ok(Self { field, asked: extra.clone(), extra, spot, record_field })
+    }
+
+    /// The same where these are the templates of all requests: a field of a parent that none of
+    /// them names is no part of what is asked for.
+    pub(crate) fn asked_by(mut self, sources: &[&str]) -> Self {
+        self.asked.retain(|field| sources.iter().any(|text| said::names(text, &field.to_string())));
+        self
     }
 
     /// What templates may step into.
@@ -143,18 +167,18 @@ impl Naming {
         parent: Option<&Json>,
     ) -> Result<Partition, String> {
         let key = scalar_id(json)?.as_str().to_owned();
-        let at = |path: &FieldPath| {
-            parent.and_then(|parent| path.get(parent)).map_or(Value::UNDEFINED, template::value)
-        };
-        let extra: BTreeMap<String, Value> =
-            self.extra.iter().map(|path| (path.to_string(), at(path))).collect();
-        let seen: Vec<Option<String>> = (self.extra.iter())
-            .map(|path| parent.and_then(|parent| path.get(parent)).map(Json::to_string))
-            .collect();
-        let members = [(self.field.clone(), template::value(json))].into();
+        let at = |path: &FieldPath| parent.and_then(|parent| path.get(parent));
+        let room =
+            self.extra.iter().filter_map(at).try_fold(EXTRA_BYTES, |room, json| room.checked_sub(size(json)));
+        if room.is_none() {
+            return Err(format!("`extra_fields` with more than {EXTRA_BYTES} bytes"));
+        }
+        let extra =
+            self.extra.iter().filter_map(|path| Some((path.to_string(), at(path)?.clone()))).collect();
+        let seen: Vec<Option<String>> = self.asked.iter().map(|path| at(path).map(Json::to_string)).collect();
         // Those of the first kind are called as they were when there was one.
         let print = if kind == 0 { hash(&(&key, &seen)) } else { hash(&(kind, &key, &seen)) };
-        let piece = Piece { kind, key, json: json.clone(), members, extra };
+        let piece = Piece { kind, key, json: json.clone(), field: self.field.clone(), extra };
         Ok(Partition { print: printed(print), pieces: vec![piece] })
     }
 
@@ -172,13 +196,13 @@ fn printed(number: u64) -> Print {
 }
 
 impl Partition {
-    /// As templates see it.
-    pub(crate) fn named(&self) -> Value {
+    /// As templates or expressions see it, by what JSON is to them.
+    pub(crate) fn named(&self, value: fn(&Json) -> Value) -> Value {
         let mut members = BTreeMap::new();
         let mut extra = BTreeMap::new();
         for piece in &self.pieces {
-            members.extend(piece.members.clone());
-            extra.extend(piece.extra.clone());
+            members.insert(piece.field.clone(), value(&piece.json));
+            extra.extend(piece.extra.iter().map(|(name, json)| (name.clone(), value(json))));
         }
         members.insert("extra_fields".to_owned(), Value::from(extra));
         Value::from(members)
@@ -209,11 +233,25 @@ mod tests {
             |naming: &Naming, login: &str| naming.partition(0, &json!("a"), Some(&parent(login))).unwrap();
         assert_eq!(of(&naming(&[]), "x").print, of(&naming(&[]), "y").print);
         assert_ne!(of(&naming(&extra), "x").print, of(&naming(&extra), "y").print);
+        // What no request names is no part of what is asked for.
+        let asked = |text: &str| naming(&extra).asked_by(&["/all", text]);
+        let named = asked("/{{ stream_slice.extra_fields['owner.login'] }}");
+        assert_ne!(of(&named, "x").print, of(&named, "y").print);
+        assert_eq!(of(&named, "x").print, of(&naming(&extra), "x").print, "as it was called before");
+        let shown = asked("/{{ stream_partition.repo }}");
+        assert_eq!(of(&shown, "x").print, of(&shown, "y").print);
+        assert_eq!(of(&shown, "x").print, of(&asked(""), "y").print);
+        let of_it = of(&shown, "x").named(crate::template::value).get_attr("extra_fields").unwrap();
+        assert_eq!(of_it.get_item(&"owner.login".into()).unwrap().as_str(), Some("x"));
         assert_eq!(of(&naming(&extra), "x").print.len(), PRINT_TEXT);
         assert_eq!(naming(&[]).partition(0, &json!(7), None).unwrap().pieces[0].key, "7");
         let kinds = [0, 1].map(|kind| naming(&[]).partition(kind, &json!(7), None).unwrap().print);
         assert_ne!(kinds[0], kinds[1], "of another kind of parents");
         naming(&[]).partition(0, &json!(null), None).unwrap_err();
+        let long = "x".repeat(70_000);
+        let why = naming(&extra).partition(0, &json!("a"), Some(&parent(&long))).unwrap_err();
+        assert_eq!(why, "`extra_fields` with more than 65536 bytes");
+        Naming::new("k", "p", &vec![extra[0].clone(); 101], None, None, Carries::Nothing).unwrap_err();
         Naming::new("k", "a b", &[], None, None, Carries::Nothing).unwrap_err();
     }
 

@@ -28,7 +28,7 @@ pub(crate) async fn fetch(
     let answer = good(ask, answer)?;
     let broken =
         |why: String| ReadError::Broken { reason: format!("{} for {:.60}: {why}", ask.label, id.as_str()) };
-    let json = ask.decoder.parse(body(ask, &answer)?).map_err(broken)?;
+    let json = ask.decoder.parse(body(ask, &answer)?, wire.body_max()).map_err(broken)?;
     let record = match &ask.selector {
         Some(path) => {
             path.take(json).ok_or_else(|| broken(format!("there is nothing at `{path}` in the answer")))?

@@ -105,6 +105,11 @@ impl Ask {
         texts.chain([&self.path]).flat_map(|text| text.members_of(name)).collect()
     }
 
+    /// Its templates, as they were written.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &str> {
+        self.parameters.iter().map(|(_, text)| text).chain([&self.path]).map(Compiled::source)
+    }
+
     /// The address, with `more` parameters behind the configured ones.
     pub(crate) fn url(&self, with: &Value, more: &[(&str, &str)]) -> Result<Url, String> {
         let mut url = if let Some(fixed) = &self.fixed {

@@ -4,10 +4,11 @@ use crate::deleted::Deleted;
 use crate::error::{SpecError, quote};
 use crate::guard::{self, Guard};
 use crate::key::RecordKey;
+use crate::partition::NAMES;
 use crate::read;
 use crate::spec::{FieldPath, HttpCollection, VersionTag};
 use crate::stamp::{Scale, Stamp};
-use crate::transform::Transform;
+use crate::transform::{Around, RANGE, Transform};
 use crate::wire::Answer;
 use hms_sync_connector::{Content, Observation};
 use hms_sync_model::{NativeId, Tag};
@@ -204,6 +205,9 @@ impl Lens {
         let deleted = deleted.map_err(|why| bad("deleted_when", why))?;
         let record_key = RecordKey::new(&spec.primary_key).map_err(|why| bad("primary_key", why))?;
         let transform = Transform::new(&spec.transformations).map_err(|why| bad("transformations", why))?;
+        if let Some(transform) = &transform {
+            transform.fits(spec).map_err(|why| bad("transformations", why))?;
+        }
         Ok(Self { key: record_key, tag, modified: read::modified(spec), deleted, transform })
     }
 
@@ -213,11 +217,27 @@ impl Lens {
     }
 
     /// A record as it came, made ready to be looked at; the error is a part of a line for people.
-    pub(crate) fn made(&self, mut record: Json) -> Result<Json, String> {
+    pub(crate) fn made(&self, record: Json) -> Result<Json, String> {
+        self.made_of(record, None)
+    }
+
+    /// The same for a record of a listing, with what that knows of it.
+    pub(crate) fn made_of(&self, mut record: Json, around: Option<&Around>) -> Result<Json, String> {
         if let Some(transform) = &self.transform {
-            transform.apply(&mut record, true)?;
+            transform.apply(&mut record, true, around)?;
         }
         Ok(record)
+    }
+
+    /// Whether anything is made of what a listing knows of its records.
+    pub(crate) fn looks_around(&self) -> bool {
+        let names = |transform: &Transform| NAMES.iter().chain(&RANGE).any(|name| transform.names(name));
+        self.transform.as_ref().is_some_and(names)
+    }
+
+    /// Whether anything that is made names the end of the range that was asked for.
+    pub(crate) fn names_end(&self) -> bool {
+        self.transform.as_ref().is_some_and(|transform| transform.names("cursor_end"))
     }
 
     /// Whether the key of a record, and what stands at `other`, are as they came.
@@ -229,7 +249,7 @@ impl Lens {
     /// The same where it may not be whole: nothing is made of what may be missing.
     pub(crate) fn partly(&self, mut record: Json) -> Result<Json, String> {
         if let Some(transform) = &self.transform {
-            transform.apply(&mut record, false)?;
+            transform.apply(&mut record, false, None)?;
         }
         Ok(record)
     }

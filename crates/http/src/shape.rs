@@ -67,6 +67,17 @@ impl Shape {
         }
     }
 
+    /// Its templates, as they were written.
+    pub(crate) fn sources(&self) -> Vec<&str> {
+        match self {
+            Self::Plain(_) => Vec::new(),
+            Self::Text(text) => vec![text.source()],
+            Self::Typed(formula) => vec![formula.source()],
+            Self::List(elements) => elements.iter().flat_map(Self::sources).collect(),
+            Self::Members(members) => members.iter().flat_map(|(_, member)| member.sources()).collect(),
+        }
+    }
+
     /// With everything filled in. Members that come out as nothing are left out.
     pub(crate) fn fill(&self, with: &Value) -> Result<Json, String> {
         Ok(match self {

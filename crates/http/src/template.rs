@@ -136,6 +136,7 @@ pub(crate) enum Compiled {
 }
 
 pub(crate) struct Live {
+    source: String,
     env: Environment<'static>,
     names: HashSet<String>,
 }
@@ -222,14 +223,8 @@ impl Compiled {
             .map_err(|why| broken(&why))?;
         let template = env.get_template(NAME).map_err(|e| broken(&e))?;
         let names = template.undeclared_variables(false);
-        let globals: Vec<&str> = env.globals().map(|(name, _)| name).collect();
-        let stranger = |name: &&String| !known.contains(&name.as_str()) && !globals.contains(&name.as_str());
-        if let Some(name) = names.iter().filter(stranger).min() {
-            let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
-            return Err(TemplateError(format!("the template names `{name}`; known here: {known}")));
-        }
-        drop(globals);
-        Ok(Self::Live(Box::new(Live { env, names })))
+        no_strangers("template", &names, known, &env)?;
+        Ok(Self::Live(Box::new(Live { source: source.to_owned(), env, names })))
     }
 
     /// The text with everything filled in.
@@ -255,9 +250,30 @@ impl Compiled {
         members(name, named.unwrap_or_default())
     }
 
+    /// As it was written.
+    pub(crate) fn source(&self) -> &str {
+        match self {
+            Self::Plain(text) => text,
+            Self::Live(live) => &live.source,
+        }
+    }
+
     pub(crate) fn is_plain(&self) -> bool {
         matches!(self, Self::Plain(_))
     }
+}
+
+/// Refuses what names anything but these and what `env` gives to all; `what` it is.
+pub(crate) fn no_strangers(
+    what: &str,
+    names: &HashSet<String>,
+    known: &[&str],
+    env: &Environment<'_>,
+) -> Result<(), TemplateError> {
+    let is_known = |name: &str| known.contains(&name) || env.globals().any(|(global, _)| global == name);
+    let Some(name) = names.iter().filter(|name| !is_known(name)).min() else { return Ok(()) };
+    let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
+    Err(TemplateError(format!("the {what} names `{name}`; known here: {known}")))
 }
 
 /// What is stepped into from `name`, of all that is named.

@@ -1,15 +1,20 @@
 //! Records as they are made before anything else looks at them: fields that are computed, and
-//! fields that are taken out. What comes of a record depends on it alone, never on a clock, on
-//! another record or on where it came from, so that one read twice is one and the same.
+//! fields that are taken out. What comes of a record depends on it and on what a listing asked for
+//! to be shown it, never on a clock or on another record, so that one read twice is one and the
+//! same.
 
+mod around;
 mod removal;
 
+pub(crate) use around::{Around, RANGE};
+
 use crate::formula::{self, Formula, single};
+use crate::partition::NAMES;
 use crate::select::RECORD_MAX;
 use crate::shape;
-use crate::spec::{AddedField, Expression, FieldPath, Transformation};
+use crate::spec::{AddedField, Expression, FieldPath, HttpCollection, Transformation};
 use crate::template::{self, Compiled};
-use minijinja::{Value, context};
+use minijinja::Value;
 use removal::Removal;
 use serde_json::Value as Json;
 
@@ -44,7 +49,8 @@ impl Transform {
                 Transformation::AddFields { fields, condition } => {
                     count += fields.len();
                     let fields = fields.iter().map(added).collect::<Result<_, _>>()?;
-                    Step::Add(when(condition.as_ref(), &["record", "value", "path"])?, fields)
+                    let known: Vec<&str> = known().chain(["value", "path"]).collect();
+                    Step::Add(when(condition.as_ref(), &known)?, fields)
                 }
                 Transformation::RemoveFields { field_pointers, condition } => {
                     count += field_pointers.len();
@@ -67,9 +73,39 @@ impl Transform {
         })
     }
 
-    /// Of a record that is not whole nothing is made: what it is made of may be missing. The
-    /// error is a part of a line for people.
-    pub(crate) fn apply(&self, record: &mut Json, is_whole: bool) -> Result<(), String> {
+    /// Whether anything that is added names this.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        self.0.iter().any(|step| match step {
+            Step::Add(when, fields) => {
+                when.as_ref().is_some_and(|when| when.uses(name))
+                    || fields.iter().any(|(_, made)| made.names(name))
+            }
+            Step::Remove(_) => false,
+        })
+    }
+
+    /// What is wrong with it in a collection, if anything is.
+    pub(crate) fn fits(&self, spec: &HttpCollection) -> Result<(), String> {
+        let mut members = Vec::new();
+        for step in &self.0 {
+            let Step::Add(when, fields) = step else { continue };
+            for name in NAMES {
+                members.extend(when.iter().flat_map(|when| when.members_of(name)));
+                members.extend(fields.iter().flat_map(|(_, made)| made.members_of(name)));
+            }
+        }
+        around::misfit(spec, |name| self.names(name), &members)
+    }
+
+    /// Of a record that is not whole nothing is made: what it is made of may be missing. Nor is
+    /// what names a partition or a range where none is known. The error is a part of a line for
+    /// people.
+    pub(crate) fn apply(
+        &self,
+        record: &mut Json,
+        is_whole: bool,
+        around: Option<&Around>,
+    ) -> Result<(), String> {
         if !record.is_object() {
             return Ok(());
         }
@@ -77,8 +113,13 @@ impl Transform {
         for step in &self.0 {
             match step {
                 Step::Add(when, fields) if is_whole => {
+                    if around.is_none() && when.as_ref().is_some_and(|when| abroad(|name| when.uses(name))) {
+                        continue;
+                    }
                     for (path, made) in fields {
-                        add(record, when.as_ref(), path, made, &mut room)?;
+                        if around.is_some() || !abroad(|name| made.names(name)) {
+                            add(record, when.as_ref(), (path, made), around, &mut room)?;
+                        }
                     }
                 }
                 Step::Remove(removal) => removal.apply(record)?,
@@ -90,16 +131,30 @@ impl Transform {
 }
 
 impl Made {
-    fn of(&self, record: &Json) -> Result<Json, String> {
+    fn of(&self, record: &Json, around: &Around) -> Result<Json, String> {
         match self {
             Self::Typed(formula) => {
-                let with = context! { record => formula::value(record) };
+                let with = around.names(formula::value(record), false, &[]);
                 formula::json(&formula.of(&with).map_err(|e| e.to_string())?)
             }
             Self::Text(text) => {
-                let with = context! { record => template::value(record) };
+                let with = around.names(template::value(record), true, &[]);
                 Ok(Json::String(text.fill(&with).map_err(|e| e.to_string())?.into_owned()))
             }
+        }
+    }
+
+    fn names(&self, name: &str) -> bool {
+        match self {
+            Self::Typed(formula) => formula.uses(name),
+            Self::Text(text) => text.uses(name),
+        }
+    }
+
+    fn members_of(&self, name: &str) -> Vec<String> {
+        match self {
+            Self::Typed(formula) => formula.members_of(name),
+            Self::Text(text) => text.members_of(name),
         }
     }
 }
@@ -107,12 +162,22 @@ impl Made {
 /// A field, and what it is made by; the error says what is wrong.
 pub(crate) fn added(spec: &AddedField) -> Result<(FieldPath, Made), String> {
     single_place(&spec.path)?;
-    let text = spec.value.as_str();
+    let (text, known) = (spec.value.as_str(), known().collect::<Vec<_>>());
     let made = match single(text) {
-        Some(_) => Formula::new(text, &["record"]).map(Made::Typed),
-        None => Compiled::lenient(text, &["record"]).map(Made::Text),
+        Some(_) => Formula::new(text, &known).map(Made::Typed),
+        None => Compiled::lenient(text, &known).map(Made::Text),
     };
     Ok((spec.path.clone(), made.map_err(|why| format!("`{}`: {why}", spec.path))?))
+}
+
+/// What is made may name these.
+fn known() -> impl Iterator<Item = &'static str> {
+    ["record"].into_iter().chain(NAMES).chain(RANGE)
+}
+
+/// Whether something names what only a listing knows.
+fn abroad(names: impl Fn(&str) -> bool) -> bool {
+    NAMES.iter().chain(&RANGE).any(|name| names(name))
 }
 
 /// A condition that may name these.
@@ -124,20 +189,24 @@ fn when(condition: Option<&Expression>, known: &[&str]) -> Result<Option<Formula
 fn add(
     record: &mut Json,
     when: Option<&Formula>,
-    path: &FieldPath,
-    made: &Made,
+    (path, made): (&FieldPath, &Made),
+    around: Option<&Around>,
     room: &mut usize,
 ) -> Result<(), String> {
+    let nowhere = Around::default();
+    let around = around.unwrap_or(&nowhere);
     let asks = when.is_some_and(|formula| formula.uses("value") || formula.uses("path"));
-    if !asks && !holds(when, record)? {
+    if let Some(formula) = when.filter(|_| !asks)
+        && !told(formula, &around.names(formula::value(record), false, &[]))?
+    {
         return Ok(());
     }
     let bad = |why: String| format!("has no `{path}`, which `transformations` make: {why}");
-    let value = made.of(record).map_err(bad)?;
+    let value = made.of(record, around).map_err(bad)?;
     if let Some(formula) = when.filter(|_| asks) {
         let path: Vec<String> = path.parts().map(str::to_owned).collect();
-        let (it, record) = (formula::value(&value), formula::value(record));
-        if !told(formula, &context! { record => record, value => it, path => path })? {
+        let more = [("value", formula::value(&value)), ("path", Value::from(path))];
+        if !told(formula, &around.names(formula::value(record), false, &more))? {
             return Ok(());
         }
     }
@@ -156,8 +225,9 @@ fn single_place(path: &FieldPath) -> Result<(), String> {
 }
 
 fn holds(when: Option<&Formula>, record: &Json) -> Result<bool, String> {
-    let Some(formula) = when else { return Ok(true) };
-    told(formula, &context! { record => formula::value(record) })
+    when.map_or(Ok(true), |formula| {
+        told(formula, &Around::default().names(formula::value(record), false, &[]))
+    })
 }
 
 fn told(formula: &Formula, with: &Value) -> Result<bool, String> {
@@ -165,7 +235,7 @@ fn told(formula: &Formula, with: &Value) -> Result<bool, String> {
 }
 
 /// About how many bytes it has.
-fn size(json: &Json) -> usize {
+pub(crate) fn size(json: &Json) -> usize {
     match json {
         Json::Null | Json::Bool(_) | Json::Number(_) => 8,
         Json::String(text) => text.len(),
@@ -185,7 +255,7 @@ mod tests {
     }
 
     fn made(spec: Json, mut record: Json) -> Json {
-        new(spec).unwrap().unwrap().apply(&mut record, true).unwrap();
+        new(spec).unwrap().unwrap().apply(&mut record, true, None).unwrap();
         record
     }
 
@@ -253,10 +323,10 @@ mod tests {
         ]);
         let transform = new(spec).unwrap().unwrap();
         let mut record = json!({ "id": 1, "secret": 2 });
-        transform.apply(&mut record, false).unwrap();
+        transform.apply(&mut record, false, None).unwrap();
         assert_eq!(record, json!({ "id": 1 }));
         let mut text = json!("ok");
-        transform.apply(&mut text, true).unwrap();
+        transform.apply(&mut text, true, None).unwrap();
         assert_eq!(text, json!("ok"));
     }
 
@@ -269,7 +339,7 @@ mod tests {
         ]);
         let transform = new(json!([{ "type": "add_fields", "fields": fields }])).unwrap().unwrap();
         let mut record = json!({ "at": "2026-11-23T12:11:20Z" });
-        transform.apply(&mut record, true).unwrap();
+        transform.apply(&mut record, true, None).unwrap();
         let expected = json!({
             "at": "2026-11-23T12:11:20Z", "a": "23.11.2026", "b": "in 2026", "c": "2026-11-23 12:11:20+00:00",
         });
@@ -282,8 +352,8 @@ mod tests {
         for (spec, said) in [
             (add("a", "{{ recrod.b }}"), "`a`: the expression names `recrod`"),
             (
-                add("a", "x {{ stream_slice.b }}"),
-                "`a`: the template names `stream_slice`; known here: record",
+                add("a", "x {{ next_page_token }}"),
+                "`a`: the template names `next_page_token`; known here: record",
             ),
             // What depends on the clock would change with each read.
             (add("a", "{{ now_utc() }}"), "names `now_utc`"),
@@ -305,7 +375,7 @@ mod tests {
         let fields: Vec<Json> = (0..20).map(double).collect();
         let transform = new(json!([{ "type": "add_fields", "fields": fields }])).unwrap().unwrap();
         let mut record = json!({ "long": "x".repeat(100_000) });
-        let why = transform.apply(&mut record, true).unwrap_err();
+        let why = transform.apply(&mut record, true, None).unwrap_err();
         assert!(why.contains("has no `a`, which `transformations` make"), "{why}");
         assert!(record["a"].as_str().unwrap().len() < 16 << 20);
     }
@@ -325,8 +395,35 @@ mod tests {
             .texts(|text| {
                 let spec = json!([{ "type": "add_fields", "fields": [{ "path": "made", "value": text }] }]);
                 new(spec).is_ok_and(|transform| {
-                    transform.is_some_and(|transform| transform.apply(&mut record.clone(), true).is_ok())
+                    transform
+                        .is_some_and(|transform| transform.apply(&mut record.clone(), true, None).is_ok())
                 })
+            });
+    }
+
+    #[test]
+    fn hostile_conditions_of_fields() {
+        let record = json!({ "a": 1.5, "tags": ["x", "y"], "nested": { "b": null }, "text": "ß,🚒" });
+        Reader::new("conditions of fields that are made")
+            .sound([
+                "{{ value is string and value | length > 1 }}",
+                "path[0] == 'made' and path | length == 2 or record.made is defined",
+                "record.nested.b is none and value ~ path | join('.') != 'x'",
+                "{{ record.get('missing', 7) == 7 }}",
+            ])
+            .words(["{{", "}}", "record", "value", "path", ".a", "[0]", "tags"])
+            .minijinja()
+            .fewer(100_000)
+            .texts(|text| {
+                let fields = json!([{ "path": ["made", "it"], "value": "{{ record.text }}" }]);
+                let spec = json!([{ "type": "add_fields", "fields": fields, "condition": text }]);
+                let Ok(Some(transform)) = new(spec) else { return false };
+                let mut made = record.clone();
+                let told = transform.apply(&mut made, true, None);
+                let mut whole = record.clone();
+                whole["made"] = json!({ "it": "ß,🚒" });
+                assert!(made == record || told.is_ok() && made == whole, "{made}");
+                told.is_ok_and(|()| made == whole)
             });
     }
 }

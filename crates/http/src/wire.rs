@@ -21,6 +21,7 @@ mod budget;
 mod attacks;
 
 pub(crate) use answer::{Answer, Lost};
+pub(crate) use body::{all_of, gunzip, too_large_unpacked};
 pub(crate) use budget::Urgency;
 pub(crate) use verdict::{Verdict, Verdicts};
 
@@ -116,6 +117,11 @@ impl Wire {
         &self.base
     }
 
+    /// The most bytes of an answer, once it is unpacked.
+    pub(crate) fn body_max(&self) -> usize {
+        self.asker.body_max()
+    }
+
     /// A request with the side's headers. The error says why there can be none.
     pub(crate) fn request(
         &self,
@@ -145,10 +151,9 @@ impl Wire {
         *request.body_mut() = Some(body.into());
     }
 
-    /// Puts text into a request; XML, unless its headers say otherwise.
+    /// Puts text into a request, as what it is, unless its headers say otherwise.
     pub(crate) fn put_text(request: &mut reqwest::Request, body: String) {
-        let headers = request.headers_mut();
-        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/xml; charset=utf-8"));
+        request.headers_mut().entry(CONTENT_TYPE).or_insert_with(|| type_of(&body));
         *request.body_mut() = Some(body.into());
     }
 
@@ -272,6 +277,17 @@ impl Wire {
 fn add(to: &mut HeaderMap, headers: &Headers) {
     for (name, value) in headers.iter() {
         to.insert(name, value.clone());
+    }
+}
+
+/// What a text is: JSON if it is that, XML if it begins so.
+fn type_of(text: &str) -> HeaderValue {
+    let begin = text.trim_start();
+    let is_json = || serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    match begin.as_bytes().first() {
+        Some(b'<') => HeaderValue::from_static("application/xml; charset=utf-8"),
+        Some(b'{' | b'[') if is_json() => JSON,
+        _ => HeaderValue::from_static("text/plain; charset=utf-8"),
     }
 }
 

@@ -28,6 +28,7 @@ mod jobs;
 mod cursor;
 mod added;
 mod made;
+mod known;
 mod fields;
 mod flat;
 mod heads;

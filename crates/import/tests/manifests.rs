@@ -310,6 +310,34 @@ fn computed_fields_are_made_of_the_record() {
     }
 }
 
+/// A record has what its parent has, and the day that it was asked for, as there.
+#[test]
+fn what_a_listing_knows_is_in_its_records() {
+    let start = import("around.yaml");
+    says(
+        &start,
+        &[
+            "extra_fields:\n              - [updated]\n              - [by, name]",
+            "value: \"{{ stream_partition.extra_fields['updated'] | int }}\"",
+            "value: \"{{ stream_partition['extra_fields']['by.name'] }}\"",
+            "record_field: [order_id]",
+            "value: \"{{ cursor_end }}\"",
+            "cursor_granularity: \"1d\"",
+            "primary_key: [day]",
+            "end_datetime: \"${AROUND_END_DATE:-}\"",
+        ],
+    );
+    assert!(start.notes.iter().any(|note| note.to_string().contains("made of the range that was asked for")));
+    assert_eq!(lost(&start).len(), 3, "{:#?}", lost(&start));
+    for (line, part) in [
+        (22, "made of a partition by which its stream is not listed"),
+        (23, "made of a partition by which its stream is not listed"),
+        (24, "made of a range that no request of its stream asks for"),
+    ] {
+        names(&start, line, part);
+    }
+}
+
 /// Words for times are known wherever they are there, but for the clock in what is made of a record.
 #[test]
 fn times_are_told_as_there() {
@@ -473,7 +501,7 @@ fn slices_of_one_unit_stay_as_long_as_they_are() {
     let yaml = "streams:\n  - name: days\n    retriever: { requester: { url: 'https://x.example/days' } }\n    incremental_sync: { cursor_field: day, datetime_format: '%Y-%m-%d', start_datetime: '2026-01-01', start_time_option: { field_name: from }, end_time_option: { field_name: to }, step: P1D, cursor_granularity: P1D }\n";
     let start = airbyte("m.yaml", "m", yaml).unwrap();
     assert_eq!(lost(&start), Vec::<String>::new());
-    assert!(start.yaml.contains("step: \"1d\"") && !start.yaml.contains("granularity"), "{}", start.yaml);
+    says(&start, &["step: \"1d\"", "cursor_granularity: \"1d\""]);
 }
 
 /// What is refused after all is told with its reason where nothing else is left.
@@ -916,8 +944,11 @@ fn jobs_are_what_a_listing_reads() {
             "condition:",
             "offset_param: skip",
             "field_path: [rows]",
+            "type: zip",
+            r#"delimiter: ";""#,
         ],
     );
+    assert_eq!(start.yaml.matches("type: zip").count(), 2, "{}", start.yaml);
     assert!(!start.yaml.contains("looked"), "{}", start.yaml);
     assert_eq!(start.yaml.matches(r#"path: "{{ download_target }}""#).count(), 2, "{}", start.yaml);
     for (line, part) in [
@@ -926,6 +957,7 @@ fn jobs_are_what_a_listing_reads() {
         (84, "it asks another URL"),
         (82, "stream `elsewhere`: left out: its `polling_requester` cannot be said"),
         (93, "stream `coded`: left out: its `status_extractor` names no place"),
+        (120, "`decoder` of stream `archived`: left out: an archive in an archive is not read"),
     ] {
         names(&start, line, part);
     }

@@ -5,7 +5,7 @@
 use crate::error::ServeError;
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use subtle::ConstantTimeEq;
@@ -63,12 +63,17 @@ impl Access {
             Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
             Err(why) => return Err(why),
         };
+        Self::from_file(file).map(Some)
+    }
+
+    /// Reads no more than such a file may have.
+    fn from_file(file: impl Read) -> io::Result<Self> {
         let mut bytes = Vec::new();
-        io::Read::read_to_end(&mut io::Read::take(file, FILE_MAX + 1), &mut bytes)?;
+        file.take(FILE_MAX + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > FILE_MAX {
             return Err(none_of_ours("it is too large"));
         }
-        Self::parse(&bytes).map(Some)
+        Self::parse(&bytes)
     }
 
     /// What the file says, if a process of this machine can have written it.
@@ -196,18 +201,41 @@ mod tests {
         assert!(!format!("{access:?}").contains(&access.token));
     }
 
-    /// Whoever can write the data folder can put anything there.
+    /// Whoever can write the data folder can put anything there. No more of it is read than such a
+    /// file has, and what is taken leads to this machine.
     #[test]
     fn hostile_access_files() {
         let urls = ["127.0.0.1:7070", "[::1]:1", "127.255.255.254:65535"];
         let sound = urls.map(|url| serde_json::to_vec_pretty(&Access::new(format!("http://{url}")).unwrap()));
-        let words =
-            ["\"url\"", "\"token\":", "http://", "@", "/", "?", "#", "[::1]", "[", "localhost", "{", "[["];
+        let words = [
+            "\"url\"",
+            "\"token\":",
+            "http://",
+            "@",
+            "/",
+            "?",
+            "#",
+            "[::1]",
+            "[",
+            "localhost",
+            "{",
+            "[[",
+            "192.0.2.1:7070",
+            "[2001:db8::1]:1",
+            "0.0.0.0:1",
+            "224.0.0.1:1",
+        ];
         Reader::new("access files").sound(sound.map(Result::unwrap)).words(words).bytes(|bytes| {
-            match Access::parse(bytes) {
+            let mut rest = bytes;
+            let read = Access::from_file(&mut rest);
+            let taken = (bytes.len() - rest.len()) as u64;
+            assert!(taken <= FILE_MAX + 1, "{taken} bytes are read");
+            match read {
                 Ok(access) => {
-                    let address = access.url.strip_prefix("http://").unwrap();
-                    assert!(address.parse::<SocketAddr>().is_ok(), "{address}");
+                    assert!(bytes.len() as u64 <= FILE_MAX, "it is taken, and too large");
+                    let address: SocketAddr = access.url.strip_prefix("http://").unwrap().parse().unwrap();
+                    // The machine's own other addresses come up in no case.
+                    assert!(address.ip().to_canonical().is_loopback(), "the token would go to {address}");
                     true
                 }
                 Err(why) => {
@@ -217,6 +245,15 @@ mod tests {
                 }
             }
         });
+    }
+
+    #[test]
+    fn a_file_that_is_larger_than_any_of_ours_is_not_taken() {
+        let mut file = serde_json::to_vec(&Access::new("http://127.0.0.1:1".into()).unwrap()).unwrap();
+        file.resize(usize::try_from(FILE_MAX).unwrap(), b' ');
+        assert!(Access::from_file(file.as_slice()).is_ok());
+        file.push(b' ');
+        assert_eq!(Access::from_file(file.as_slice()).unwrap_err().to_string(), "it is too large");
     }
 
     #[test]

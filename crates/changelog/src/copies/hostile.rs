@@ -1,7 +1,7 @@
 //! Files of copies with any bytes in them, and with chunks of any content under hashes that are
-//! right: whoever can write the folder can make them. What is read is what the log has wherever
-//! the hashes are those of the log, the files are never believed about how much there is, and
-//! they are made anew beside the appends.
+//! right: whoever can write the folder can make them. What is read is what the log has, and all
+//! that it has, the files are never believed about how much there is, and they are made anew
+//! beside the appends.
 
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
@@ -12,12 +12,12 @@ use crate::keys::{self, Slot};
 use crate::log::Log;
 use crate::memory::{Memory, MemoryDisk};
 use crate::pack;
-use crate::read::LastChunk;
+use crate::read::{LastChunk, open_at};
 use crate::storage::Storage;
 use hms_sync_hostile::Reader;
 use hms_sync_model::{Body, Event, EventId, RecordId, Time};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const STAMP: Stamp = [7; 16];
 /// Between `places` and `chunks` of a case.
@@ -77,6 +77,15 @@ fn written() -> Written {
     Written { entries, head, chunks }
 }
 
+/// Lays `places` and `chunks` beside the log in `dir`.
+fn lay(dir: &Path, files: [&[u8]; 2]) -> [PathBuf; 2] {
+    let beside = dir.join("copies");
+    fs::create_dir(&beside).unwrap();
+    let paths = ["places", "chunks"].map(|name| beside.join(name));
+    paths.iter().zip(files).for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+    paths
+}
+
 impl Written {
     fn store(&self) -> Memory {
         let disk = MemoryDisk::new();
@@ -119,7 +128,8 @@ impl Written {
         Some((places, chunks, 0))
     }
 
-    /// Whether all that the log has is read, and is that. It goes on, whether or not.
+    /// All that the log has is read, and is that. Answers whether nothing in the files was found
+    /// to be wrong.
     fn read(&self, dir: &Path, is_ours: bool) -> bool {
         let store = self.store();
         let copies = Copies::open(dir, &store, self.head).unwrap();
@@ -128,19 +138,18 @@ impl Written {
             let none = self.chunks.iter().all(|(own, _)| *own != first);
             assert!(!none || !is_ours || copies.frames(first).is_none(), "{first} begins no chunk");
         }
-        let mut whole = copies.bytes() > 0;
         for (first, value) in &self.chunks {
             let own = pack::unpack(pack::PACKED, &[], value).map_or_else(|| value.clone(), Result::unwrap);
             let (mut rest, mut slot) = (own.as_slice(), 0);
             while let Ok((frame, after)) = Frame::split(rest) {
-                let mut chunk = LastChunk::from_copies(&copies);
-                let found = chunk.frame(&store, Slot { first: *first, slot });
-                let same = found.is_ok_and(|found| found.payload() == frame.payload());
-                assert!(same || !is_ours, "event {} is not the log's", first + u64::from(slot));
-                whole &= same;
+                let (mut chunk, seq) = (LastChunk::from_copies(&copies), first + u64::from(slot));
+                let record = RecordId::try_new("permit/1").unwrap();
+                let found = open_at(&store, &mut chunk, &record, seq, Slot { first: *first, slot });
+                assert_eq!(found.unwrap().0, frame.id(), "event {seq} is not the log's");
                 (rest, slot) = (after, slot + 1);
             }
         }
+        let whole = copies.bytes() > 0;
         self.chunks.iter().for_each(|(first, value)| copies.compare(*first, value));
         self.made_anew(&copies, &store);
         copies.clear().unwrap();
@@ -158,6 +167,24 @@ impl Written {
         }
         let last = self.chunks.last().and_then(|(first, _)| copies.frames(*first));
         assert!(last.is_some(), "the last has no copy");
+    }
+}
+
+#[test]
+fn what_a_copy_lacks_or_has_wrong_is_looked_for_in_the_log() {
+    let written = written();
+    let (_, second) = written.chunks.get(1).unwrap();
+    let frames = pack::unpack(pack::PACKED, &[], second).unwrap().unwrap();
+    let (_, after) = Frame::split(&frames).unwrap();
+    // The first frame of several, and all of them, the last with another hash.
+    let first = frames.get(..frames.len() - after.len()).unwrap();
+    let mut last = frames.clone();
+    *last.last_mut().unwrap() ^= 1;
+    for forged in [first, &last] {
+        let dir = tempfile::tempdir().unwrap();
+        let (places, chunks, _) = written.unpacked(&[&[FRAMES], forged].concat()).unwrap();
+        lay(dir.path(), [&places, &chunks]);
+        assert!(!written.read(dir.path(), false), "the copy is not found to be wrong");
     }
 }
 
@@ -183,13 +210,8 @@ fn hostile_copies() {
         .bytes(|case| {
             let Some((places, chunks, giant)) = written.unpacked(case) else { return false };
             let dir = tempfile::tempdir().unwrap();
-            let beside = dir.path().join("copies");
-            fs::create_dir(&beside).unwrap();
-            for (name, bytes) in [("places", places), ("chunks", chunks)] {
-                fs::write(beside.join(name), bytes).unwrap();
-                if giant > 0 {
-                    fs::File::options().write(true).open(beside.join(name)).unwrap().set_len(giant).unwrap();
-                }
+            for path in lay(dir.path(), [&places, &chunks]).iter().filter(|_| giant > 0) {
+                fs::File::options().write(true).open(path).unwrap().set_len(giant).unwrap();
             }
             written.read(dir.path(), case.first().is_none_or(|kind| ![FRAMES, PACKED].contains(kind)))
         });

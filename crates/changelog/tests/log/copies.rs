@@ -86,6 +86,65 @@ fn damaged_copies_are_never_served() {
     assert_eq!(firsts(dir.path())[0], 1);
 }
 
+/// First event, and the bytes, of each chunk that has a copy.
+fn copied(dir: &Path) -> Vec<(u64, Vec<u8>)> {
+    let [chunks, places] = files(dir).map(|path| fs::read(path).unwrap());
+    let read = |place: &[u8; 16]| {
+        let (first, place) = place.split_at(8);
+        let (at, length) = place.split_at(6);
+        let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+        let [at, length] = [at, length].map(|bytes| usize::try_from(number(bytes)).unwrap());
+        (number(first), chunks[at..at + length].to_vec())
+    };
+    places[HEAD..].as_chunks::<16>().0.iter().map(read).collect()
+}
+
+/// Lays copies down, under the stamp that is there.
+fn lay(dir: &Path, copies: &[(u64, Vec<u8>)]) {
+    let (mut chunks, mut places) = (Vec::new(), fs::read(&files(dir)[1]).unwrap()[..HEAD].to_vec());
+    for (first, bytes) in copies {
+        places.extend_from_slice(&first.to_be_bytes());
+        places.extend_from_slice(&chunks.len().to_be_bytes()[2..]);
+        places.extend_from_slice(&bytes.len().to_be_bytes()[6..]);
+        chunks.extend_from_slice(bytes);
+    }
+    files(dir).iter().zip([chunks, places]).for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+}
+
+#[test]
+fn a_copy_that_ends_between_two_events_hides_none_of_them() {
+    let (dir, shorter) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut maker = Maker::default();
+    let mut events = fill(dir.path(), &mut maker, 40);
+    fill(shorter.path(), &mut Maker::default(), 40);
+    let (some, more) = (maker.many(8, RECORDS, 40), maker.many(3, RECORDS, 40));
+    let log = open(dir.path());
+    [&some, &more].into_iter().for_each(|some| log.append(some).unwrap());
+    log.close().unwrap();
+    // What a chunk of the first three of the eight is, all hashes right.
+    let log = open(shorter.path());
+    log.append(&some[..3]).unwrap();
+    log.close().unwrap();
+    let (mut copies, short) = (copied(dir.path()), copied(shorter.path()).pop().unwrap());
+    let place = copies.iter_mut().find(|(first, _)| *first == some[0].seq).unwrap();
+    assert!(place.0 == short.0 && place.1.len() > short.1.len());
+    *place = short;
+    lay(dir.path(), &copies);
+    let laid = files(dir.path()).map(|path| fs::read(path).unwrap());
+    events.extend(some);
+    events.extend(more);
+    let log = open(dir.path());
+    check(&log, &events);
+    assert!(!files(dir.path())[0].exists(), "what is not the log's is gone");
+    // What is in memory is right, too.
+    check(&log, &events);
+    drop(log);
+    // Whoever verifies first finds the log whole.
+    fs::create_dir_all(dir.path().join("copies")).unwrap();
+    files(dir.path()).iter().zip(&laid).for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+    assert!(open(dir.path()).verify(|_| {}).unwrap().is_sound());
+}
+
 #[test]
 fn copies_of_another_log_are_not_taken_and_forged_ones_are_found() {
     let (ours, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

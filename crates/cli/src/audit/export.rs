@@ -115,9 +115,7 @@ pub(crate) async fn export_into(
             let query: Vec<(&str, &str)> =
                 pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
             let mut answer = client.stream("/api/audit/export", &query).await?;
-            let broken =
-                |why: reqwest::Error| Failure::new(Exit::Failed, format!("the export broke off: {why}"));
-            while let Some(piece) = answer.chunk().await.map_err(broken)? {
+            while let Some(piece) = answer.next().await? {
                 out.write_all(&piece).map_err(failed)?;
             }
             out.end().map_err(failed)?;

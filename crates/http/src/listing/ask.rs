@@ -22,9 +22,8 @@ impl Listing {
     ) -> Result<(Url, Answer), ReadError> {
         let request = self.request(wire, progress, (of, told), size).map_err(|why| self.denied(&why))?;
         let asked = request.url().clone();
-        let urgency = if progress.since { Urgency::Read } else { Urgency::Backfill };
         let answer = wire
-            .send_as(urgency, request, self.ask.own.as_ref())
+            .send_as(urgency(progress), request, self.ask.own.as_ref())
             .await
             .map_err(|lost| later(&self.ask, &lost))?;
         if Self::unread(of, &answer).is_some() || answer.judged.verdict == Verdict::Reset {
@@ -113,7 +112,7 @@ impl Listing {
         };
         let token = progress.token.as_deref().unwrap_or_default();
         let cursor_end = progress.until.as_deref().unwrap_or_default();
-        let part = of.map_or(minijinja::Value::UNDEFINED, |(_, of)| of.named());
+        let part = of.map_or(minijinja::Value::UNDEFINED, |(_, of)| of.named(crate::template::value));
         let nothing = Told::default();
         let Told { creation_response, polling_response, download_target } = told.unwrap_or(&nothing);
         context! {
@@ -122,6 +121,11 @@ impl Listing {
             stream_partition => part.clone(), stream_slice => part,
         }
     }
+}
+
+/// How urgent a request of a pass is: what changed before what there is.
+pub(super) fn urgency(progress: &Progress) -> Urgency {
+    if progress.since { Urgency::Read } else { Urgency::Backfill }
 }
 
 /// Puts values into headers.

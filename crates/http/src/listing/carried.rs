@@ -132,6 +132,14 @@ impl Carried {
         }
     }
 
+    /// Its templates, as they were written.
+    pub(super) fn sources(&self) -> Vec<&str> {
+        match self {
+            Self::Text(text) => vec![text.source()],
+            other => other.shape().map_or_else(Vec::new, Shape::sources),
+        }
+    }
+
     /// Puts it into a request, with the values that go there.
     pub(super) fn put(
         &self,

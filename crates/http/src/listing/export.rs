@@ -4,15 +4,16 @@
 //! An export counts as the whole listing only when it is done and every one of its files was read to
 //! its end. Its records are as old as it is.
 
-use super::ask::put_headers;
+use super::ask::{put_headers, urgency};
 use super::job::{Errand, Export, INTERVAL_MAX, Job, Named, State, Told, gave_up};
-use super::{Listing, Of, Shown};
+use super::{Listing, Of, Shown, Turned};
+use crate::decode;
 use crate::error::quote;
 use crate::paging::{ExportAt, Facts, Progress};
 use crate::read::{body, good, later};
 use crate::spot::Put;
 use crate::template;
-use crate::wire::{Answer, Urgency, Wire};
+use crate::wire::{Answer, Wire};
 use hms_sync_connector::{Page, ReadError, Scope};
 use hms_sync_model::Time;
 use http::header::DATE;
@@ -58,6 +59,12 @@ impl File {
     pub(super) fn date(&self) -> Option<Time> {
         self.export.date
     }
+
+    /// Whether what comes after a page of it is of the same export.
+    fn goes_on_with(&self, turned: &Turned) -> bool {
+        let next = turned.next.as_ref().and_then(|next| next.export);
+        next.is_some_and(|at| at.number == self.export.number)
+    }
 }
 
 impl Listing {
@@ -89,13 +96,13 @@ impl Listing {
                 let facts = Facts { date: export.date, ..Facts::default() };
                 let told = self.turned(scope, progress, (facts, Page::default()), None);
                 self.end(job, wire, progress, of, &export, false).await;
-                told
+                self.handed(told?)
             }
             Stage::File(file) => {
                 let age = file.export.began.elapsed();
                 let read = self.file(job, wire, lens, (of, scope), progress, &file).await;
                 let (given_up, done) = match &read {
-                    Ok((page, shown)) => (shown.is_unread(), !self.goes_on(page, &file)),
+                    Ok(turned) => (turned.shown.is_unread(), !file.goes_on_with(turned)),
                     Err(why) => (gave_up(why), false),
                 };
                 if given_up || done {
@@ -106,15 +113,10 @@ impl Listing {
                     }
                     self.end(job, wire, progress, of, &file.export, false).await;
                 }
-                read.map(|(page, shown)| (Page { age, ..page }, shown))
+                let (page, shown) = self.handed(read?)?;
+                Ok((Page { age, ..page }, shown))
             }
         }
-    }
-
-    /// Whether what comes after a page is of the same export.
-    fn goes_on(&self, page: &Page, file: &File) -> bool {
-        let next = page.next.as_ref().and_then(|token| self.place(token, |p: &Progress| p.settings).ok());
-        next.and_then(|next| next.export).is_some_and(|at| at.number == file.export.number)
     }
 
     /// A page of a file.
@@ -126,7 +128,7 @@ impl Listing {
         (of, scope): (Of<'_>, &Scope),
         progress: &Progress,
         file: &File,
-    ) -> Result<(Page, Shown), ReadError> {
+    ) -> Result<Turned, ReadError> {
         let asked = match (&file.named.url, job.by_address) {
             (Some(url), true) => self.fetch(wire, progress, of, url).await?,
             _ => self.ask_page(wire, progress, (of, Some(&file.told)), self.paging.asked).await?,
@@ -376,10 +378,6 @@ fn label(job: &Job, at: Option<&Url>, what: &str) -> String {
     format!("{}: the export{at} {what}", job.create.ask.label)
 }
 
-fn urgency(progress: &Progress) -> Urgency {
-    if progress.since { Urgency::Read } else { Urgency::Backfill }
-}
-
 /// The answer to a request of an export; nothing at all is an object without members.
 fn json_of(errand: &Errand, answer: &Answer) -> Result<Json, ReadError> {
     let bytes = body(&errand.ask, answer)?;
@@ -387,7 +385,7 @@ fn json_of(errand: &Errand, answer: &Answer) -> Result<Json, ReadError> {
         return Ok(Json::Object(Map::new()));
     }
     let broken = |why| ReadError::Broken { reason: format!("{}: {why}", errand.ask.label) };
-    errand.ask.decoder.parse(bytes).map_err(broken)
+    decode::parse(bytes).map_err(broken)
 }
 
 /// An answer as templates see it: with its headers, under their names in small letters and as

@@ -64,3 +64,61 @@ impl Filter {
         self.condition.is_true(&with).map_err(|e| format!("cannot be told by `record_filter`: {e}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+    use super::Filter;
+    use crate::select::Lens;
+    use crate::spec::HttpCollection;
+    use hms_sync_hostile::Reader;
+    use serde_json::{Value as Json, json};
+
+    fn filter(condition: &str, made_first: bool) -> Result<Option<Filter>, String> {
+        let selector =
+            json!({ "record_filter": { "condition": condition }, "transform_before_filtering": made_first });
+        let spec = json!({ "read": { "path": "/p", "record_selector": selector } });
+        let spec: HttpCollection = serde_json::from_value(spec).map_err(|e| e.to_string())?;
+        let lens = Lens::new("permit", &spec).map_err(|e| e.to_string())?;
+        Filter::new("permit.read", spec.read.as_ref().unwrap(), &lens, None).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn hostile_record_filters() {
+        let records = [
+            json!({ "id": 1, "status": "open", "score": 1.5, "tags": ["x"], "nested": { "b": null } }),
+            json!({ "id": "1", "status": null, "score": u64::MAX, "tags": {}, "nested": [[]], "text": "ß,🚒" }),
+            json!({}),
+            Json::Null,
+            json!([{ "id": "x".repeat(5_000) }]),
+        ];
+        Reader::new("record filters")
+            .sound([
+                "{{ record.status == 'open' and record.tags | length > 0 }}",
+                "record.get('missing', 7) == 7 or record.nested.b.c is none",
+                "record['score'] > 1.25 and record.text | upper | replace('ß', 's') != 'X'",
+                "record.id in [1, '1'] if record.id is defined else record.tags[::-1] | join(',')",
+            ])
+            .words(["{{", "}}", "record", ".id", ".status", "['score']", ".get('", "tags"])
+            .minijinja()
+            .fewer(200_000)
+            .texts(|text| {
+                let Ok(Some(early)) = filter(text, false) else { return false };
+                let late = filter(text, true).unwrap().unwrap();
+                let mut told = 0;
+                for record in &records {
+                    let takes = early.takes(record);
+                    if let Err(why) = &takes {
+                        assert!(why.len() < 1_000, "{why}");
+                    }
+                    assert_eq!(late.takes(record), takes, "it is told otherwise the second time");
+                    assert!(late.early(record).is_none(), "it looks at what is made");
+                    let asked = early.early(record);
+                    assert_eq!(early.spares(asked.as_ref()), takes != Ok(true));
+                    assert_eq!(asked, Some(takes.clone()));
+                    told += usize::from(takes.is_ok());
+                }
+                told > 0
+            });
+    }
+}

@@ -209,6 +209,11 @@ impl Job {
         self.errands().flat_map(members).collect()
     }
 
+    /// The templates of its requests, as they were written.
+    pub(super) fn sources(&self) -> impl Iterator<Item = &str> {
+        self.errands().flat_map(|errand| errand.ask.sources().chain(errand.body.sources()))
+    }
+
     /// What a state means.
     pub(super) fn state(&self, said: &str) -> Option<State> {
         self.states.get(said).copied()

@@ -115,6 +115,7 @@ impl Listing {
         let ParentSpec { partition_field, extra_fields, request_option, record_field, .. } = spec;
         let (option, record_field) = (request_option.as_ref(), record_field.as_ref());
         let naming = Naming::new(key, partition_field, extra_fields, option, record_field, self.carries())?;
+        let naming = naming.asked_by(&self.sources());
         if spec.parent_key.is_empty() {
             return Err(bad("parent_key", "names no field".to_owned()));
         }
@@ -123,7 +124,9 @@ impl Listing {
             ParentStream::Listing(read) => (&**read, Lens::plain(RecordKey::at(spec.parent_key.clone()))),
             ParentStream::Collection(name) => named(&key, name, family)?,
         };
-        let listing = Self::below(&key, base, read, &lens, family, depth + 1)?;
+        let mut listing = Self::below(&key, base, read, &lens, family, depth + 1)?;
+        // Which are the same partition is told by more than their key.
+        listing.shows_all = true;
         let source = Source::Parents {
             listing: Box::new(listing),
             lens: Box::new(lens),
@@ -151,6 +154,12 @@ impl Listing {
             unsaid.field()
         );
         Err(SpecError::new(key, why))
+    }
+
+    /// The templates of all requests, as they were written.
+    fn sources(&self) -> Vec<&str> {
+        let of_job = self.job.iter().flat_map(|job| job.sources());
+        self.ask.sources().chain(self.body.sources()).chain(of_job).collect()
     }
 
     fn members_of(&self, name: &str) -> Vec<String> {

@@ -134,8 +134,11 @@ impl Since {
         let micros = |span: Duration| i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
         let gap = micros(sync.cursor_granularity.map_or(Duration::ZERO, |span| span.0));
         let length = micros(step.0);
-        if length < 1_000_000 || gap >= length {
-            return Err(bad("step", "must be 1s at least, and longer than `cursor_granularity`".to_owned()));
+        if length < 1_000_000 || gap > length {
+            return Err(bad(
+                "step",
+                "must be 1s at least, and no shorter than `cursor_granularity`".to_owned(),
+            ));
         }
         if self.start.as_ref().is_none_or(|start| self.scale.time(start).is_none()) {
             return Err(bad("step", "needs a time to begin at: `start_datetime`".to_owned()));
@@ -147,6 +150,11 @@ impl Since {
     /// Whether requests, or what is made of their answers, depend on the cursor.
     pub(super) fn sent(&self) -> bool {
         self.spot.is_some() || self.here
+    }
+
+    /// Whether requests name up to when they ask.
+    pub(super) fn has_end(&self) -> bool {
+        self.ends
     }
 
     /// Whether what requests name is a number where there are any: a count, or a time that
@@ -197,7 +205,8 @@ impl Step {
     fn slice(self, from: i64, stop: i64) -> (i64, Option<Rest>) {
         let length = self.length.max(stop.saturating_sub(from) / SLICES_MAX);
         let next = from.saturating_add(length);
-        if next >= stop {
+        // Where a slice ends before the next begins, the end is a unit of its own.
+        if next > stop || next == stop && self.gap == 0 {
             return (stop, None);
         }
         (next.saturating_sub(self.gap), Some(Rest { from: next, until: stop }))
@@ -329,7 +338,7 @@ mod tests {
         /// Slices leave nothing out but the gap that the side counts in, and end.
         #[test]
         fn slices_cover_the_range(from in 0i64..1_000_000_000, length in 1i64..100_000, long in 0i64..1_000_000, gap in 0i64..9) {
-            let step = Step { length: length.max(gap + 1), gap };
+            let step = Step { length: length.max(gap), gap };
             let stop = from + long;
             let (mut at, mut slices) = (from, 0);
             loop {

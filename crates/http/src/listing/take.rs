@@ -1,14 +1,15 @@
 //! The records of an answer. Each is moved, none copied.
 
 use super::{Listing, Of};
+use crate::decode::Documents;
 use crate::formula;
-use crate::paging::Facts;
+use crate::paging::{Facts, Progress};
 use crate::read::body;
 use crate::select::{self, Lens, RECORD_MAX};
 use crate::shape;
-use crate::spec::BaseUrl;
 use crate::stamp::Stamp;
-use crate::wire::Answer;
+use crate::transform::Around;
+use crate::wire::{Answer, Wire};
 use bytes::Bytes;
 use chrono::Utc;
 use hms_sync_connector::{Observation, Page, ReadError};
@@ -26,27 +27,31 @@ impl Listing {
     pub(super) fn take(
         &self,
         lens: &Lens,
-        at: (&BaseUrl, &Url),
-        of: Of<'_>,
+        at: (&Wire, &Url),
+        (of, progress): (Of<'_>, &Progress),
         answer: &Answer,
     ) -> Result<(Facts, Page), ReadError> {
         let body = body(&self.ask, answer)?;
-        self.records(lens, at, of, answer, body).map_err(|why| self.broken(&why))
+        self.records(lens, at, (of, progress), answer, body).map_err(|why| self.broken(&why))
     }
 
     fn records(
         &self,
         lens: &Lens,
-        (base, asked): (&BaseUrl, &Url),
-        of: Of<'_>,
+        (wire, asked): (&Wire, &Url),
+        (of, progress): (Of<'_>, &Progress),
         answer: &Answer,
         body: &Bytes,
     ) -> Result<(Facts, Page), String> {
-        let json = self.ask.decoder.parse(body)?;
-        let told = self.follow.told(base, asked, answer, &json)?;
-        let (records, total) = select::records(json, self.ask.selector.as_ref(), self.ask.decoder.is_xml())?;
+        let Documents { all, bytes } = self.ask.decoder.documents(body, wire.body_max())?;
+        let place = all.first().filter(|_| self.ask.selector.is_none()).and_then(select::found_at);
+        let told = self.follow.told(wire.base(), asked, answer, all.first().unwrap_or(&Json::Null))?;
+        let (records, total) = self.selected(all)?;
         let last = records.last().filter(|_| self.follow.looks_at_records()).map(formula::value);
-        let mut taken = Taken::new(self, lens, records.len(), body.len() > RECORD_MAX);
+        let mut taken = Taken::new(self, lens, records.len(), bytes > RECORD_MAX);
+        taken.around = lens
+            .looks_around()
+            .then(|| Around::new(of.map(|(_, of)| of), progress.from.as_deref(), progress.until.as_deref()));
         for (index, mut record) in records.into_iter().enumerate() {
             if let Some(path) = self.bare.as_ref().filter(|_| record.is_string() || record.is_number()) {
                 let id = record.take();
@@ -59,6 +64,7 @@ impl Listing {
         }
         let (mut facts, page) = taken.end();
         facts.total = total.or_else(|| counted(answer));
+        facts.place = place;
         facts.date = self.date(answer);
         self.follow.complete(told, answer, last, &mut facts)?;
         Ok((facts, page))
@@ -66,6 +72,21 @@ impl Listing {
 }
 
 impl Listing {
+    /// The records of all that is in an answer, and how many there are in all if it says so.
+    fn selected(&self, all: Vec<Json>) -> Result<(Vec<Json>, Option<u64>), String> {
+        let (selector, is_xml) = (self.ask.selector.as_ref(), self.ask.decoder.is_xml());
+        let is_one = all.len() == 1;
+        let mut records = Vec::new();
+        for json in all {
+            let (mut more, total) = select::records(json, selector, is_xml)?;
+            if is_one {
+                return Ok((more, total));
+            }
+            records.append(&mut more);
+        }
+        Ok((records, None))
+    }
+
     /// The side's clock; where it shows none and is not to be read up to now, ours.
     fn date(&self, answer: &Answer) -> Option<Time> {
         let lags = self.since.as_ref().is_some_and(|since| since.scale.lag().is_some());
@@ -77,6 +98,8 @@ impl Listing {
 struct Taken<'l> {
     listing: &'l Listing,
     lens: &'l Lens,
+    /// What the listing knows of all of them, if anything is made of that.
+    around: Option<Around>,
     large: bool,
     facts: Facts,
     records: Vec<Option<Observation>>,
@@ -90,6 +113,7 @@ impl<'l> Taken<'l> {
         Self {
             listing,
             lens,
+            around: None,
             large,
             facts: Facts { len, ids: Vec::with_capacity(len), ..Facts::default() },
             records: Vec::with_capacity(len),
@@ -105,7 +129,7 @@ impl<'l> Taken<'l> {
         let filter = self.listing.filter.as_ref();
         let early = filter.and_then(|filter| filter.early(&record));
         let spared = filter.is_some_and(|filter| filter.spares(early.as_ref()));
-        let record = match if spared { Ok(record) } else { self.lens.made(record) } {
+        let record = match if spared { Ok(record) } else { self.lens.made_of(record, self.around.as_ref()) } {
             Ok(record) => record,
             Err(why) => {
                 self.facts.ids.push(None);
@@ -152,7 +176,8 @@ impl<'l> Taken<'l> {
             _ => None,
         };
         let seen = self.lens.observe_at(id.clone(), record, known)?;
-        if let Some(before) = self.places.insert(id, self.records.len())
+        if !self.listing.shows_all
+            && let Some(before) = self.places.insert(id, self.records.len())
             && let Some(place) = self.records.get_mut(before)
         {
             *place = None;

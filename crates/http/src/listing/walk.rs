@@ -8,7 +8,7 @@ use super::marks::{Known, Learned, Marks};
 use super::since::Mark;
 use super::{Listing, Shown};
 use crate::partition::{NAMES, Naming, Namings, Partition, Print};
-use crate::select::Lens;
+use crate::select::{Lens, scalar_id};
 use crate::spec::{FieldPath, OnEmpty};
 use crate::wire::Wire;
 use chrono::Utc;
@@ -199,13 +199,14 @@ impl Source {
             // What says that it is gone has no children any more.
             let Content::Whole(json) = &record.content else { continue };
             let found = key.get(json).ok_or_else(|| "there is nothing".to_owned());
+            let found = found.and_then(|found| scalar_id(found).map(|_| found));
+            let found = found.map_err(|why| format!("no usable key at `{key}`: {why}"));
             match found.and_then(|found| naming.partition(kind, found, Some(json))) {
                 Ok(partition) => all.push(partition),
-                Err(why) => page.unreadable.push(format!(
-                    "{}: the parent {:.60} has no usable key at `{key}`: {why}",
-                    listing.ask.label,
-                    record.id.as_str()
-                )),
+                Err(why) => {
+                    let (label, id) = (&listing.ask.label, record.id.as_str());
+                    page.unreadable.push(format!("{label}: the parent {id:.60} has {why}"));
+                }
             }
         }
         // Of parents' parents that could not be read nothing is known here.

@@ -31,6 +31,14 @@ pub enum Decoder {
     /// of one name as a list if there are several.
     #[serde(alias = "XmlDecoder")]
     Xml,
+    /// A zip archive of files in one of these forms. Each is read as an answer of its own, and all
+    /// make one list.
+    #[serde(alias = "ZipfileDecoder")]
+    Zip {
+        /// In which form the files are; not `zip` again. Default: JSON.
+        #[serde(default)]
+        decoder: Box<Decoder>,
+    },
 }
 
 fn comma() -> char {

@@ -81,7 +81,7 @@ pub struct JobRequester {
     #[serde(default)]
     #[schemars(example = &BTreeMap::from([("format", "csv")]))]
     pub request_body_data: Option<serde_json::Value>,
-    /// The text that it carries instead.
+    /// The text that it carries instead, sent as what that of a listing is sent as.
     #[serde(default)]
     #[schemars(example = &"<export/>")]
     pub request_body_text: Option<Template>,

@@ -116,7 +116,7 @@ pub struct SubstreamRouter {
     /// Parents of several kinds: there is a listing for each record of each. Default: of one kind.
     #[serde(default)]
     pub parent_stream_configs: Vec<ParentSpec>,
-    /// More of a parent for templates: `{{ stream_partition.extra_fields['owner.login'] }}`. Default: none.
+    /// More of a parent for templates of requests and of `add_fields`: `{{ stream_partition.extra_fields['owner.login'] }}`. Default: none.
     #[serde(default)]
     #[schemars(example = &["owner.login"])]
     pub extra_fields: Vec<FieldPath>,
@@ -142,7 +142,7 @@ pub struct ParentSpec {
     /// What templates call it: `{{ stream_partition.<partition_field> }}`.
     #[schemars(example = &"project")]
     pub partition_field: String,
-    /// More of a parent for templates: `{{ stream_partition.extra_fields['owner.login'] }}`. Default: none.
+    /// More of a parent for templates of requests and of `add_fields`: `{{ stream_partition.extra_fields['owner.login'] }}`. Default: none.
     #[serde(default)]
     #[schemars(example = &["owner.login"])]
     pub extra_fields: Vec<FieldPath>,

@@ -36,8 +36,9 @@ pub struct ReadSpec {
     #[schemars(example = &BTreeMap::from([("status", "open")]))]
     pub request_body_data: Option<serde_json::Value>,
     /// The text that any request but a `GET` carries instead, as XML is. Its template knows what
-    /// `request_parameters` know. Its `Content-Type` may stand in `request_headers`. Default:
-    /// none.
+    /// `request_parameters` know. It is sent as `application/json` if it is JSON, as `application/xml`
+    /// if it begins with `<`, else as `text/plain`, unless `request_headers` name a `Content-Type`.
+    /// Default: none.
     #[serde(default)]
     #[schemars(example = &"<propfind xmlns='DAV:'><allprop/></propfind>")]
     pub request_body_text: Option<Template>,

@@ -57,8 +57,9 @@ impl Transformation {
 pub struct AddedField {
     /// Where in the record it is put.
     pub path: FieldPath,
-    /// What it is: a template that knows `record`. One that is a single `{{ … }}` keeps its
-    /// type, and is null where that comes to nothing; in other text nothing is empty.
+    /// What it is: a template that knows `record` and, in a listing, `stream_partition`, `cursor`
+    /// and `cursor_end`. One that is a single `{{ … }}` keeps its type, and is null where that comes
+    /// to nothing; in other text nothing is empty.
     #[schemars(example = &"{{ record.first }} {{ record.last }}")]
     pub value: Template,
 }

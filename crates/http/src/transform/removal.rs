@@ -145,6 +145,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]
     use super::Removal;
     use crate::spec::{Expression, FieldPath};
+    use hms_sync_hostile::Reader;
     use serde_json::{Value as Json, json};
 
     fn removal(places: Json, condition: &str) -> Result<Removal, String> {
@@ -256,5 +257,109 @@ mod tests {
         assert_eq!(removal.apply(&mut json!({ "l": vec![1; 100_000] })), Ok(()));
         let why = removal.apply(&mut json!({ "l": vec![1; 100_001] })).unwrap_err();
         assert!(why.contains("has more than 100000 values"), "{why}");
+    }
+
+    /// Whether a value is one of those that are taken out.
+    type Goes = fn(&Json) -> bool;
+
+    /// Whether `left` is what is left of `record`: nothing else is in it, and what is in it stands
+    /// where it stood, but for null where an element of a list was. All that `goes` is gone.
+    fn is_left_of(left: &Json, record: &Json, goes: &impl Fn(&Json) -> Option<bool>) -> bool {
+        let fits = |left: Option<&Json>, was: &Json, gone: Option<&Json>| {
+            let is_leaf = !was.is_object() && !was.is_array();
+            let went = left == gone && (!was.is_null() || left.is_none());
+            match (left, is_leaf.then(|| goes(was)).flatten()) {
+                (_, Some(true)) => left == gone,
+                (Some(left), Some(false)) => left == was,
+                (_, None) if is_leaf => left == Some(was) || went,
+                (left, _) => left.is_some_and(|left| is_left_of(left, was, goes)),
+            }
+        };
+        match (left, record) {
+            (Json::Object(left), Json::Object(record)) => {
+                left.keys().all(|name| record.contains_key(name))
+                    && record.iter().all(|(name, was)| fits(left.get(name), was, None))
+            }
+            (Json::Array(left), Json::Array(record)) => {
+                let shorter = record.len().checked_sub(left.len());
+                let ends = shorter.is_some_and(|shorter| shorter <= 1);
+                ends && record.iter().enumerate().all(|(index, was)| {
+                    let gone = (index < left.len()).then_some(&Json::Null);
+                    fits(left.get(index), was, gone)
+                })
+            }
+            (left, record) => left == record,
+        }
+    }
+
+    #[test]
+    fn hostile_conditions_on_values() {
+        let record = json!({ "a": 1.5, "tags": ["x", "", null, "y"], "nested": { "b": null, "c": [[""], {}] },
+            "text": "ß,🚒", "": false, "long": "x".repeat(2_000), "n": [-1, 0, u64::MAX, 1e300] });
+        Reader::new("conditions on values")
+            .sound([
+                "{{ property | string == '' }}",
+                "property is integer and property > 0 or property is none",
+                "{{ property | length > 5 and 'x' in property }}",
+                "not property | float(7) // 2 ** 3",
+                "property[::-1] | upper | replace('ß', 's') == 'X' if property is string else [1, {'k': 2}]",
+            ])
+            .words(["{{", "}}", "property", "property ", "record", "True or ", "string", "integer", "none"])
+            .minijinja()
+            .fewer(100_000)
+            .texts(|text| {
+                let Ok(condition) = Expression::try_new(text) else { return false };
+                for place in ["**", "tags.*", "nested.c.**", "n.3"] {
+                    let Ok(removal) = Removal::new(&[FieldPath::dotted(place)], Some(&condition)) else {
+                        return false;
+                    };
+                    let [mut left, mut again] = [record.clone(), record.clone()];
+                    let told = removal.apply(&mut left);
+                    assert_eq!(removal.apply(&mut again), told);
+                    assert_eq!(left, again, "{place}: it comes to another the second time");
+                    if matches!(removal, Removal::Fields(..)) {
+                        return told.is_ok();
+                    }
+                    assert_eq!(told, Ok(()), "{place}: of what cannot be worked out it is not true");
+                    assert!(is_left_of(&left, &record, &|_| None), "{place}: {left}");
+                    let outside = |at: &str| place == "**" || left.get(at) == record.get(at);
+                    assert!(["a", "text", "long", ""].into_iter().all(outside), "{place}: {left}");
+                }
+                true
+            });
+    }
+
+    #[test]
+    fn hostile_records_of_which_values_are_taken_out() {
+        // A number that no double holds is text to an expression.
+        let is_text = |leaf: &Json| leaf.is_string() || leaf.is_number() && leaf.as_f64().is_none();
+        let removals: [(Removal, Goes); 4] = [
+            (removal(json!(["**"]), "property == ''").unwrap(), |leaf| leaf == ""),
+            (removal(json!(["**"]), "property is none").unwrap(), Json::is_null),
+            (removal(json!(["**"]), "property is string").unwrap(), is_text),
+            (removal(json!(["**"]), "true or property").unwrap(), |_| true),
+        ];
+        let some = removal(json!(["l.*.q", "a.0", "n.**", "*.*.*"]), "property == ''").unwrap();
+        Reader::new("records of which values are taken out")
+            .sound([
+                r#"{"a":["",1,""],"b":{"c":"","d":null,"e":[]},"l":[{"q":"","r":2},["",""],[null]],"":""}"#,
+                r#"{"n":[[[[""]]],{"0":"","-1":{"":[null,"",null]}}],"x":1e300,"y":-0.0,"t":"ß🚒","f":false}"#,
+                r#"{"l":{"1":{"q":""},"*":"","**":{"**":""}},"a":{"0":""},"u":18446744073709551615}"#,
+            ])
+            .words(["{", "}", "[", "]", ",", ":", "\"\"", "null", "\"q\":", "\"*\":", "[[", "{\"l\":", "1", "true"])
+            .fewer(200_000)
+            .texts(|text| {
+                let Ok(record) = serde_json::from_str::<Json>(text) else { return false };
+                for (removal, goes) in &removals {
+                    let mut left = record.clone();
+                    removal.apply(&mut left).unwrap();
+                    assert!(is_left_of(&left, &record, &|leaf| Some(goes(leaf))), "{removal:?}: {left}");
+                }
+                let mut left = record.clone();
+                some.apply(&mut left).unwrap();
+                let stays = |leaf: &Json| (leaf != "").then_some(false);
+                assert!(is_left_of(&left, &record, &stays), "{left}");
+                record.is_object()
+            });
     }
 }

@@ -38,6 +38,11 @@ impl Asker {
         Ok(Self { client, body_max, timeout: spec.timeout.0 })
     }
 
+    /// The most bytes of an answer, once it is unpacked.
+    pub(crate) fn body_max(&self) -> usize {
+        self.body_max
+    }
+
     /// Sends one request to `origin`, and reads the answer to its end or to our bound.
     pub(crate) async fn ask(
         &self,

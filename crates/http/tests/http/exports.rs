@@ -279,6 +279,58 @@ async fn a_file_that_is_not_whole_ends_the_pass() {
     assert!(told(&side).ends_with(&["DELETE /exports/7".to_owned()]), "{:?}", told(&side));
 }
 
+/// An archive of files in one form each, with what is in them.
+fn zipped(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, content) in files {
+        writer.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+        writer.write_all(content.as_bytes()).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+/// A zip file is one page of all the files in it, and each has its own head or its own place of records.
+#[tokio::test]
+async fn files_may_be_archives_of_several() {
+    let csv = zipped(&[("a.csv", "id;n\n1;a\n"), ("sub/b.csv", "n;id\nb;2\nc;3\n")]);
+    let json =
+        zipped(&[("a.json", r#"{"rows":[{"id":1}],"total":1}"#), ("b.json", r#"{"rows":[{"id":2}]}"#)]);
+    for (body, decoder, selector, seen) in [
+        (csv.clone(), json!({ "type": "csv", "delimiter": ";" }), json!(null), &["1", "2", "3"][..]),
+        (json, json!({ "type": "json" }), json!({ "field_path": "rows" }), &["1", "2"]),
+        (zipped(&[]), json!({ "type": "json" }), json!(null), &[]),
+    ] {
+        let handle = move |request: axum::extract::Request| async move {
+            match (request.method().as_str(), request.uri().path()) {
+                ("POST", _) => json!({ "id": 7 }).to_string().into_bytes(),
+                ("GET", "/exports/7") => {
+                    json!({ "status": "done", "files": "a.zip" }).to_string().into_bytes()
+                }
+                ("GET", "/files/a.zip") => {
+                    assert!(request.headers()["accept"].to_str().unwrap().starts_with("application/zip"));
+                    body.clone()
+                }
+                _ => Vec::new(),
+            }
+        };
+        let url = serve(Router::new().fallback(handle)).await;
+        let decoder = json!({ "type": "ZipfileDecoder", "decoder": decoder });
+        let read = exported(json!({ "decoder": decoder, "record_selector": selector }));
+        let side = connector(&json!({ "url": url }), &json!({ "read": read }));
+        assert_eq!(ids(&pass(&side, Scope::Everything, || {}).await.unwrap().0), seen);
+    }
+    // Cut off, it is no listing, and who reads is told of which side's file.
+    let half = csv[..csv.len() - 10].to_vec();
+    let url = serve(Router::new().fallback(move || async move { half.clone() })).await;
+    let read = json!({ "path": "/files/a.zip", "decoder": { "type": "zip" } });
+    let why = first(&connector(&json!({ "url": url }), &json!({ "read": read }))).await.unwrap_err();
+    let said = "GET /files/a.zip: the answer is a zip file that is cut off or broken";
+    assert!(why.is_retryable() && why.to_string().contains(said), "{why}");
+    let read = json!({ "path": "/p", "decoder": { "type": "zip", "decoder": { "type": "zip" } } });
+    let why = try_connector(&json!({ "url": url }), &json!({ "read": read })).unwrap_err();
+    assert!(why.contains("`permit.read.decoder`") && why.contains("archives in archives"), "{why}");
+}
+
 #[tokio::test]
 async fn packed_files_are_bounded_and_must_be_whole() {
     let zeros = {
@@ -287,11 +339,16 @@ async fn packed_files_are_bounded_and_must_be_whole() {
         packer.finish().unwrap()
     };
     let half = zeros[..30].to_vec();
-    for (body, words) in [(zeros, "once unpacked (`max_body_bytes`)"), (half, "cannot be unpacked")] {
+    let bomb = zipped(&[("a.json", &" ".repeat(3 << 20))]);
+    for (body, decoder, words) in [
+        (zeros, "json", "once unpacked (`max_body_bytes`)"),
+        (half, "json", "cannot be unpacked"),
+        (bomb, "zip", "once unpacked (`max_body_bytes`)"),
+    ] {
         let url = serve(Router::new().fallback(move || async move { body.clone() })).await;
         let side = json!({ "url": url, "max_body_bytes": "1MiB" });
-        let why =
-            first(&connector(&side, &json!({ "read": { "path": "/p" } }))).await.unwrap_err().to_string();
+        let read = json!({ "path": "/p", "decoder": { "type": decoder } });
+        let why = first(&connector(&side, &json!({ "read": read }))).await.unwrap_err().to_string();
         assert!(why.contains(words), "{why}");
     }
 }

@@ -38,6 +38,30 @@ async fn every_form_brings_the_same_records() {
     }
 }
 
+/// What a text is sent as that is all of a body, by what it is once it is filled in.
+#[tokio::test]
+async fn a_text_is_sent_as_what_it_is() {
+    let side = Answering::with(|_| plain(json!([{ "id": "1" }]))).await;
+    for (text, kind) in [
+        ("<find/>", "application/xml; charset=utf-8"),
+        ("{{ '  <find/>' }}", "application/xml; charset=utf-8"),
+        ("{ \"from\": \"{{ cursor }}\" }", "application/json"),
+        ("[]", "application/json"),
+        ("{ permits { id } }", "text/plain; charset=utf-8"),
+        ("{\"from\": }", "text/plain; charset=utf-8"),
+        ("fields id; limit 5;", "text/plain; charset=utf-8"),
+        ("{{ '' }}", "text/plain; charset=utf-8"),
+    ] {
+        let spec = json!({ "path": "/p", "http_method": "POST", "request_body_text": text });
+        assert_eq!(read(&side, &spec).await.unwrap(), [json!({ "id": "1" })]);
+        assert_eq!(side.heard().pop().unwrap().header("content-type"), Some(kind), "{text}");
+        let mut said = spec;
+        said["request_headers"] = json!({ "Content-Type": "application/graphql" });
+        read(&side, &said).await.unwrap();
+        assert_eq!(side.heard().pop().unwrap().header("content-type"), Some("application/graphql"));
+    }
+}
+
 /// As calendars and address books are asked: by methods of their own, with XML.
 #[tokio::test]
 async fn listings_are_asked_for_by_the_methods_of_webdav() {

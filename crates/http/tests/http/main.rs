@@ -24,6 +24,7 @@ mod transformations;
 mod paginators;
 mod incremental;
 mod partitions;
+mod around;
 mod exports;
 mod forms;
 mod asked;

@@ -161,12 +161,9 @@ impl Import {
                 None => self.notes.lost(step.at, format!("`step` in {place}"), whole),
             }
         }
-        let length = items.iter().find(|item| item.key == "step").map(|item| item.value.clone());
-        let is_cut = length.is_some();
+        let is_cut = items.iter().any(|item| item.key == "step");
         if let Some(gap) = given.own("cursor_granularity")?.filter(|_| is_cut)
             && let Some(span) = self.length(&gap).filter(|span| span != "0s")
-            // A slice of one unit has nothing to leave out: its boundary is read twice.
-            && length != Some(Out::text(&span))
         {
             items.push(Item::new(gap.at, "cursor_granularity", Out::Text(span)));
         }
@@ -175,7 +172,8 @@ impl Import {
             items.push(Item::new(start.at, "start_datetime", Out::Text(start_text)));
         }
         if let Some(end) = given.own("end_datetime")? {
-            items.extend(self.end(&end, place)?);
+            let ends = ends || items.iter().any(|item| item.key == "end_time_option");
+            items.extend(self.end(&end, place, ends)?);
         }
         Ok(items)
     }
@@ -200,10 +198,18 @@ impl Import {
     }
 
     /// Up to when: now, unless people say so.
-    fn end(&mut self, part: &Part<'_>, place: &str) -> Result<Option<Item>, BadRef> {
+    fn end(&mut self, part: &Part<'_>, place: &str, ends: bool) -> Result<Option<Item>, BadRef> {
         let inner = part.own("datetime")?.unwrap_or_else(|| part.clone());
         let text = inner.text().unwrap_or_default();
         let is_now = ["now_utc", "today_utc", "today_with_timezone"].iter().any(|word| text.contains(word));
+        // Now stands in for what people may choose.
+        let key = config_key(&text).filter(|way| way.last().is_some_and(|key| key.contains("end")));
+        if let Some(key) = key.filter(|_| is_now && ends) {
+            let instead = "people may choose it: write a day or a time into the variable; without it a poll reads up to now";
+            self.notes.chose(inner.at, format!("`end_datetime` in {place}"), instead);
+            let variable = self.variables.chosen(&key, "Up to when records are read", false);
+            return Ok(Some(Item::new(inner.at, "end_datetime", Out::Text(variable))));
+        }
         match self.variables.say(&text, &inner) {
             Said::Plain(text) if !is_now => Ok(Some(Item::new(inner.at, "end_datetime", Out::Text(text)))),
             _ if is_now && config_key(&text).is_none() => Ok(None),

@@ -3,8 +3,8 @@
 
 use crate::out::{Item, Out};
 
-/// Says of which type a body is that is one text, if its headers do not. XML is what we send if
-/// nothing is said.
+/// Says of which type a body is that is one text, if its headers do not. What begins as XML is sent as
+/// that by itself; of a template it shows only once it is filled in, so what we see is said.
 pub(super) fn typed(read: &mut Vec<Item>) {
     let Some(body) = read.iter().find(|item| item.key == "request_body_text") else { return };
     let Out::Text(text) = &body.value else { return };

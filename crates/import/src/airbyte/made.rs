@@ -1,9 +1,11 @@
-//! What `AddFields` computes: `transformations` that make it of the record. What else it is made
-//! of is put in where it is known, and what is known to nobody but a request has no place there.
+//! What `AddFields` computes: `transformations` that make it of the record, of the partition that
+//! it is listed for and of the range that was asked for. What else it is made of is put in where it
+//! is known, and what is another each time, as the clock, has no place there.
 
 use super::Import;
 use super::added::{Added, What};
 use super::errors::listed;
+use super::known::{Known, fits, listed_by, of_range};
 use super::refs::{BadRef, Part};
 use super::words::Said;
 use crate::out::{Item, Out};
@@ -35,6 +37,7 @@ impl Import {
             _ => None,
         });
         let carried: Carried = carried.collect();
+        let known = listed_by(stream)?;
         self.unmakeable.clear();
         for one in added.iter_mut() {
             let seen = one.path.first().is_some_and(|name| filter.sees(name));
@@ -42,7 +45,7 @@ impl Import {
             if !is_copy && !matches!(one.what, What::Computed | What::Again) || one.path.is_empty() {
                 continue;
             }
-            match self.value(one, &carried) {
+            match self.value(one, &carried, &known) {
                 Ok(value) => one.what = What::Made(value),
                 Err(why) => self.unmakeable.push((one.of.at, why)),
             }
@@ -63,13 +66,13 @@ impl Import {
         Ok(())
     }
 
-    fn value(&mut self, one: &Added<'_>, carried: &Carried) -> Result<String, String> {
+    fn value(&mut self, one: &Added<'_>, carried: &Carried, known: &Known) -> Result<String, String> {
         let text = one.of.word("value").ok().flatten().unwrap_or_default();
         if one.path.iter().any(|part| part.contains('*')) {
             return Err("its `path` leads to several places".to_owned());
         }
         if let Some(condition) = &one.condition {
-            self.condition(condition)?;
+            fits(&self.condition(condition)?, known)?;
         }
         for (word, what) in [
             ("now_utc(", "the clock"),
@@ -77,7 +80,6 @@ impl Import {
             ("day_delta(", "the clock"),
             ("parent_slice", "a parent's own parent"),
             ("stream_state", "the cursor"),
-            ("stream_interval", "the cursor"),
             ("next_page_token", "the page"),
         ] {
             if text.contains(word) {
@@ -86,15 +88,20 @@ impl Import {
         }
         let value = match self.variables.say(&text, &one.of) {
             Said::Plain(text) => text,
-            Said::Template(text) => put_in(&text, carried),
+            Said::Template(text) => {
+                fits(&text, known)?;
+                put_in(&text, carried)
+            }
             Said::Cannot(why) => return Err(why),
         };
-        if value.contains("stream_partition") {
-            return Err(
-                "it is made of a partition, which no field of the record is: add one that is it".to_owned()
-            );
+        if let Some(why) = wrong_value(&value) {
+            return Err(why);
         }
-        wrong_value(&value).map_or(Ok(value), Err)
+        if of_range(&value, "cursor") || of_range(&value, "cursor_end") {
+            let instead = "it is made of the range that was asked for: a record that is asked for in another range has another there";
+            self.notes.chose(one.of.at, format!("`AddFields` of `{}`", one.path.join(".")), instead);
+        }
+        Ok(value)
     }
 
     fn condition(&mut self, given: &Part<'_>) -> Result<String, String> {

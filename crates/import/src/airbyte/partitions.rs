@@ -279,7 +279,7 @@ pub(super) fn fields_of(stream: &Part<'_>) -> Result<Vec<String>, BadRef> {
 }
 
 /// What the partitions of a router are called.
-fn named_by(router: &Part<'_>) -> Result<Vec<String>, BadRef> {
+pub(super) fn named_by(router: &Part<'_>) -> Result<Vec<String>, BadRef> {
     let mut all: Vec<String> =
         router.own("cursor_field")?.and_then(|field| field.text()).into_iter().collect();
     for parent in listed(router, "parent_stream_configs")? {

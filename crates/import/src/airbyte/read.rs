@@ -226,6 +226,9 @@ impl Import {
             let inner = decoder.own("decoder")?;
             return inner.map_or(Ok(None), |inner| self.decoder(&inner, of));
         }
+        if kind == "ZipfileDecoder" {
+            return self.archive(decoder, of);
+        }
         let ours = match kind.as_str() {
             "JsonDecoder" | "" => return Ok(None),
             "JsonlDecoder" | "IterableDecoder" => "jsonl",
@@ -245,6 +248,23 @@ impl Import {
                 items.push(Item::new(given.at, key, value));
             }
         }
+        Ok(Some(Item::new(decoder.at, "decoder", Out::Map(items))))
+    }
+
+    /// An archive of files in a form of their own.
+    fn archive(&mut self, decoder: &Part<'_>, of: &str) -> Result<Option<Item>, BadRef> {
+        let inner = decoder.own("decoder")?;
+        let inner = inner.map_or(Ok(None), |inner| self.decoder(&inner, of))?;
+        let is_kind = |item: &Item| item.key == "type" && item.value == Out::text("zip");
+        let is_archive = |item: &Item| matches!(&item.value, Out::Map(items) if items.iter().any(is_kind));
+        let inner = inner.filter(|inner| {
+            if is_archive(inner) {
+                let instead = "left out: an archive in an archive is not read; its files are read as JSON";
+                self.notes.lost(decoder.at, format!("`decoder` of {of}"), instead);
+            }
+            !is_archive(inner)
+        });
+        let items = std::iter::once(Item::new(decoder.at, "type", Out::text("zip"))).chain(inner).collect();
         Ok(Some(Item::new(decoder.at, "decoder", Out::Map(items))))
     }
 
