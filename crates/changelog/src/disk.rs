@@ -42,7 +42,7 @@ use self::moving::Mover;
 use self::pulse::Pulse;
 use self::syncing::Syncing;
 use crate::error::LogError;
-use crate::folder::{self, Held, io};
+use crate::folder::{self, Held, JOURNAL, io};
 use crate::log::Options;
 use crate::storage::{Batch, Entry, Order, Span, Storage, Value};
 use std::fs::OpenOptions;
@@ -211,8 +211,10 @@ impl Storage for Disk {
     }
 
     fn bytes(&self) -> u64 {
-        let stored = self.syncing.file.metadata().map_or(0, |found| found.len());
-        stored.saturating_add(self.journal().bytes())
+        // Without the journal's lock, which is held while it syncs.
+        let journal = JOURNAL.iter().filter_map(|name| std::fs::metadata(self.dir.join(name)).ok());
+        let all = self.syncing.file.metadata().ok().into_iter().chain(journal);
+        all.map(|found| found.len()).sum()
     }
 
     /// sled writes a snapshot of its page table while opening, and the next

@@ -379,11 +379,6 @@ impl Journal {
         })
     }
 
-    /// What both files take, in bytes.
-    pub(super) fn bytes(&self) -> u64 {
-        self.halves.iter().map(|half| half.bytes).sum()
-    }
-
     /// Does `work`, if nothing has failed so far, and nothing ever again if that fails.
     fn guarded(&mut self, work: impl FnOnce(&mut Self) -> Result<(), LogError>) -> Result<(), LogError> {
         if self.failed {
