@@ -197,3 +197,92 @@ impl Iterator for Scan {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+
+    use super::*;
+    use fastrand::Rng;
+
+    fn batch(random: &mut Rng) -> Batch {
+        let entry = |random: &mut Rng| {
+            let value = (random.u8(..3) > 0).then(|| vec![random.u8(..)]);
+            (vec![random.u8(..24)], value)
+        };
+        (0..random.usize(..6)).map(|_| entry(random)).collect()
+    }
+
+    fn bring(db: &sled::Db, keys: &Keys) {
+        for (key, value) in keys {
+            match value {
+                Some(value) => db.insert(key, value).map(drop).unwrap(),
+                None => db.remove(key).map(drop).unwrap(),
+            }
+        }
+    }
+
+    /// Whatever is where, a key stands as it was put last; and a scan shows each key once, in
+    /// order, also while what it began with arrives in sled.
+    #[test]
+    fn reading_finds_what_is_on_its_way() {
+        for seed in 0..60 {
+            let mut random = Rng::with_seed(seed);
+            let dir = tempfile::tempdir().unwrap();
+            let db = sled::Config::new().path(dir.path()).flush_every_ms(None).open().unwrap();
+            let (fresh, mut model) = (Fresh::default(), BTreeMap::<Vec<u8>, Vec<u8>>::new());
+            let mut moving: Option<Arc<Keys>> = None;
+            for _ in 0..60 {
+                match random.u8(..6) {
+                    0 if moving.is_none() => moving = Some(fresh.send()),
+                    1 => {
+                        if let Some(keys) = moving.take() {
+                            bring(&db, &keys);
+                            fresh.arrived();
+                        }
+                    }
+                    _ => {
+                        let batch = batch(&mut random);
+                        for (key, value) in &batch {
+                            match value {
+                                Some(value) => model.insert(key.clone(), value.clone()),
+                                None => model.remove(key),
+                            };
+                        }
+                        fresh.put(batch);
+                    }
+                }
+                let key = vec![random.u8(..24)];
+                let found = match fresh.get(&key) {
+                    Stands::Fresh(value) => Some(value.to_vec()),
+                    Stands::Removed => None,
+                    Stands::Stored => db.get(&key).unwrap().map(|value| value.to_vec()),
+                };
+                assert_eq!(found.as_ref(), model.get(&key), "seed {seed}");
+                let (from, to) = (vec![random.u8(..24)], vec![random.u8(..26)]);
+                let inside = |key: &&Vec<u8>| from <= **key && **key < to;
+                let mut expected: Vec<Vec<u8>> = model.keys().filter(inside).cloned().collect();
+                let order = if random.bool() { Order::Ascending } else { Order::Descending };
+                if order == Order::Descending {
+                    expected.reverse();
+                }
+                let arrives = random.usize(..8);
+                let mut shown = Vec::new();
+                let mut scan = fresh.scan(&db, Span { from: from.clone(), to: to.clone() }, order);
+                loop {
+                    if shown.len() == arrives
+                        && let Some(keys) = moving.take()
+                    {
+                        bring(&db, &keys);
+                        fresh.arrived();
+                    }
+                    let Some(entry) = scan.next() else { break };
+                    let (key, value) = entry.unwrap();
+                    assert_eq!(model.get(&*key).map(Vec::as_slice), Some(&*value), "seed {seed}");
+                    shown.push(key.to_vec());
+                }
+                assert_eq!(shown, expected, "seed {seed}, {order:?}");
+            }
+        }
+    }
+}
