@@ -201,13 +201,14 @@ impl Storage for Disk {
     fn sync(&self) -> Result<(), LogError> {
         let mut journal = self.journal();
         journal.sync()?;
-        let (bytes, enough) = (self.fresh.bytes(), self.options.journal_bytes);
-        if bytes > WAITS_AT * enough || (bytes > enough && self.mover.is_idle()?) {
-            self.mover.settle()?;
-            journal.turn()?;
-            self.mover.ask(self.fresh.send())?;
-        }
-        Ok(())
+        let is_full = self.fresh.bytes() > WAITS_AT * self.options.journal_bytes;
+        if is_full { self.send(&mut journal) } else { Ok(()) }
+    }
+
+    fn rest(&self) -> Result<(), LogError> {
+        let mut journal = self.journal();
+        let is_due = self.fresh.bytes() > self.options.journal_bytes && self.mover.is_idle()?;
+        if is_due { self.send(&mut journal) } else { Ok(()) }
     }
 
     fn bytes(&self) -> u64 {
@@ -232,6 +233,13 @@ impl Disk {
     fn journal(&self) -> MutexGuard<'_, Journal> {
         // One that failed says so itself.
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends what has gathered on its way to sled, once what was sent before is there.
+    fn send(&self, journal: &mut Journal) -> Result<(), LogError> {
+        self.mover.settle()?;
+        journal.turn()?;
+        self.mover.ask(self.fresh.send())
     }
 
     /// Brings all to sled; the journal is empty afterwards.

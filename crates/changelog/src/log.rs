@@ -278,6 +278,7 @@ impl Log {
             let dropped = self.inner.index.dropped();
             Ok(self.inner.copies.catch_up(store, dropped, self.head())? || tables)
         });
+        let tended = tended.and_then(|more| store.rest().map(|()| more));
         tended.inspect_err(|why| self.inner.poison(&why.in_one_line()))
     }
 

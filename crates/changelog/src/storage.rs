@@ -74,6 +74,10 @@ pub(crate) trait Storage: Debug + Send + Sync {
     fn apply(&self, batch: Batch) -> Result<(), LogError>;
     /// Returns when everything applied so far is durable.
     fn sync(&self) -> Result<(), LogError>;
+    /// Does what can wait until whoever waited for the last sync has been told.
+    fn rest(&self) -> Result<(), LogError> {
+        Ok(())
+    }
     /// What it takes, in bytes.
     fn bytes(&self) -> u64;
     /// Prepares a fast next start. Everything is durable already.
