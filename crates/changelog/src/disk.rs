@@ -195,14 +195,13 @@ impl Storage for Disk {
         self.mover.is_idle()?;
         self.journal().put(&batch)?;
         self.fresh.put(batch);
-        if self.fresh.bytes() > WAITS_AT * self.options.journal_bytes { self.sync() } else { Ok(()) }
+        if self.is_full() { self.sync() } else { Ok(()) }
     }
 
     fn sync(&self) -> Result<(), LogError> {
         let mut journal = self.journal();
         journal.sync()?;
-        let is_full = self.fresh.bytes() > WAITS_AT * self.options.journal_bytes;
-        if is_full { self.send(&mut journal) } else { Ok(()) }
+        if self.is_full() { self.send(&mut journal) } else { Ok(()) }
     }
 
     fn rest(&self) -> Result<(), LogError> {
@@ -223,7 +222,7 @@ impl Storage for Disk {
     fn close(mut self: Box<Self>) {
         self.let_go();
         match open_sled(&self.dir, &self.options) {
-            Ok(db) => self.db = Some(db),
+            Ok(db) => end(db),
             Err(why) => tracing::warn!(%why, "the next start of the change log will be slow"),
         }
     }
@@ -233,6 +232,11 @@ impl Disk {
     fn journal(&self) -> MutexGuard<'_, Journal> {
         // One that failed says so itself.
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether no more may gather.
+    fn is_full(&self) -> bool {
+        self.fresh.bytes() > WAITS_AT * self.options.journal_bytes
     }
 
     /// Sends what has gathered on its way to sled, once what was sent before is there.
@@ -247,14 +251,17 @@ impl Disk {
         let mut journal = self.journal();
         journal.sync()?;
         self.mover.settle()?;
-        self.mover.ask(self.fresh.send())?;
-        self.mover.settle()?;
+        if !self.fresh.is_empty() {
+            self.mover.ask(self.fresh.send())?;
+            self.mover.settle()?;
+        }
         journal.clear()
     }
 
     fn let_go(&mut self) {
-        if self.db.is_some()
-            && !self.syncing.failed.load(Ordering::Acquire)
+        let Some(db) = self.db.take() else { return };
+        let has_failed = || self.syncing.failed.load(Ordering::Acquire);
+        if !has_failed()
             && let Err(why) = self.bring_all()
         {
             tracing::warn!(
@@ -262,17 +269,17 @@ impl Disk {
                 "the next start brings the rest of the journal to the storage"
             );
         }
+        let has_failed = has_failed();
         self.mover.stop();
         self.pulse.stop();
-        let db = self.db.take();
-        if self.syncing.failed.load(Ordering::Acquire) {
-            std::mem::forget(db);
-            return;
-        }
-        // sled unwraps its own last sync while it is being dropped.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(db))) {
-            tracing::error!(why = panic_words(panic.as_ref()), "the change log's storage did not end well");
-        }
+        if has_failed { std::mem::forget(db) } else { end(db) }
+    }
+}
+
+/// Ends sled, which unwraps its own last sync while it is being dropped.
+fn end(db: sled::Db) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(db))) {
+        tracing::error!(why = panic_words(panic.as_ref()), "the change log's storage did not end well");
     }
 }
 

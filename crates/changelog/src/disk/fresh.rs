@@ -63,6 +63,11 @@ impl Fresh {
         self.read().bytes
     }
 
+    /// Whether nothing has gathered.
+    pub(super) fn is_empty(&self) -> bool {
+        self.read().gathered.is_empty()
+    }
+
     /// All that has gathered, which is on its way to sled from now on.
     pub(super) fn send(&self) -> Arc<Keys> {
         let mut inner = self.write();

@@ -14,9 +14,8 @@ use std::sync::mpsc::{self, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// So many bytes go to sled at a time, or so many removed keys.
-const PORTION_BYTES: usize = 38 << 10;
-const PORTION_REMOVED: usize = 14;
+/// What goes to sled at a time: so much, or a key more, that its log could grow by this.
+const PORTION_GROWTH: u64 = 392 << 10;
 
 /// The thread, until it is stopped.
 #[derive(Debug)]
@@ -65,11 +64,11 @@ impl Mover {
         if asked { Ok(()) } else { Err(LogError::Closed) }
     }
 
-    /// Whether nothing is under way.
+    /// Whether nothing is under way, and all that was asked is in sled.
     pub(super) fn is_idle(&self) -> Result<bool, LogError> {
         let mut turn = self.turn();
         if !turn.under_way {
-            return Ok(true);
+            return turn.goes_on().map(|()| true);
         }
         match turn.answers.try_recv() {
             Ok(answer) => turn.ended(answer).map(|()| true),
@@ -78,11 +77,11 @@ impl Mover {
         }
     }
 
-    /// Waits for what is under way.
+    /// Waits until all that was asked is in sled.
     pub(super) fn settle(&self) -> Result<(), LogError> {
         let mut turn = self.turn();
         if !turn.under_way {
-            return Ok(());
+            return turn.goes_on();
         }
         let answer = turn.answers.recv().unwrap_or(Err(LogError::Closed));
         turn.ended(answer)
@@ -99,6 +98,11 @@ impl Mover {
 }
 
 impl Turn {
+    /// Nothing goes on once something has failed: what was asked then never came to sled.
+    fn goes_on(&self) -> Result<(), LogError> {
+        if self.asks.is_some() { Ok(()) } else { Err(LogError::Closed) }
+    }
+
     fn ended(&mut self, answer: Result<(), LogError>) -> Result<(), LogError> {
         self.under_way = false;
         if answer.is_err() {
@@ -109,13 +113,13 @@ impl Turn {
 }
 
 /// Brings keys to sled, and returns when they are durable there.
-pub(super) fn bring(db: &sled::Db, syncing: &Syncing, keys: &Keys) -> Result<(), LogError> {
+fn bring(db: &sled::Db, syncing: &Syncing, keys: &Keys) -> Result<(), LogError> {
     let mut portion = Portion::default();
     for (key, value) in keys {
         portion.bytes += key.len() + value.as_ref().map_or(0, |value| value.len());
         portion.removed += usize::from(value.is_none());
         portion.keys.push((key, value.as_ref()));
-        if portion.bytes >= PORTION_BYTES || portion.removed >= PORTION_REMOVED {
+        if portion.growth() >= PORTION_GROWTH {
             std::mem::take(&mut portion).lay(db, syncing)?;
         }
     }
@@ -131,10 +135,15 @@ struct Portion<'k> {
 }
 
 impl Portion<'_> {
+    /// The most that sled's log grows by for it.
+    fn growth(&self) -> u64 {
+        growth_max(self.bytes, self.removed)
+    }
+
     /// Lays it down key by key: after a crash the journal has them all. Syncs before, if sled's
     /// log could grow by more than a segment before the next sync otherwise.
     fn lay(self, db: &sled::Db, syncing: &Syncing) -> Result<(), LogError> {
-        let (meter, growth) = (&syncing.meter, growth_max(self.bytes, self.removed));
+        let (meter, growth) = (&syncing.meter, self.growth());
         if meter.expected() + growth > UNSYNCED_MAX {
             // What sled has in hand is written now, and counted.
             syncing.flush(db)?;

@@ -6,6 +6,8 @@ use hms_sync_changelog::{Log, LogError, Options};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(dir).unwrap().map(Result::unwrap);
@@ -113,4 +115,45 @@ fn a_log_that_was_being_made_is_made_anew() {
     let why = Log::open(dir.path(), Options::default()).unwrap_err();
     assert!(matches!(why, LogError::NotALog { .. }), "{why}");
     assert_eq!(fs::read(dir.path().join("db")).unwrap(), b"theirs");
+}
+
+/// Counts what is warned of in a thread.
+struct Warnings(Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        if *event.metadata().level() <= tracing::Level::WARN {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn a_log_that_ends_well_warns_of_nothing() {
+    let warned = Arc::new(AtomicUsize::new(0));
+    tracing::subscriber::with_default(Warnings(Arc::clone(&warned)), || {
+        for closed in [true, false] {
+            let place = Place::folder();
+            let log = place.open();
+            log.append(&Maker::default().many(5, 1, 50)).unwrap();
+            if closed {
+                log.close().unwrap();
+            }
+        }
+        tracing::warn!("this is counted");
+    });
+    assert_eq!(warned.load(Ordering::Relaxed), 1);
 }
