@@ -33,6 +33,11 @@ const HEAD_BYTES: usize = 4 + 4 + 5 * 8 + HASH_BYTES;
 const GROWS: usize = 256 << 10;
 /// So many bytes are written before a sync asks for it.
 const BUFFER_MAX: usize = 128 << 10;
+/// What is wrong with a file of which a record is missing that somebody was told of.
+const NOT_WHOLE: &str = "records of the journal that were durable are not whole any more";
+/// So many times the bytes of a file may be hashed to find the records behind its last one: in
+/// a file of ours each byte is in one of them.
+const SEARCH_MAX: u64 = 4;
 /// Instead of a value's length where the key is removed.
 const REMOVED: u32 = u32::MAX;
 
@@ -129,18 +134,21 @@ impl Half {
         self.sync()
     }
 
-    /// The record at `at` if it is whole: its head and its batches.
-    fn record(&self, at: u64) -> Result<Option<(Head, Vec<u8>)>, LogError> {
-        let there = self.bytes.saturating_sub(at);
-        if there < HEAD_BYTES as u64 {
-            return Ok(None);
-        }
-        let mut begin = [0; HEAD_BYTES];
-        self.file.read_exact_at(&mut begin, at).map_err(io("read", &self.path))?;
-        let Some(head) = Head::read(&begin).filter(|head| u64::from(head.bytes) <= there - HEAD_BYTES as u64)
-        else {
+    /// The head of a record at `at`, as it stands and as it reads, if the file goes on for as
+    /// long as it says.
+    fn head(&self, at: u64) -> Result<Option<([u8; HEAD_BYTES], Head)>, LogError> {
+        let Some(there) = self.bytes.saturating_sub(at).checked_sub(HEAD_BYTES as u64) else {
             return Ok(None);
         };
+        let mut bytes = [0; HEAD_BYTES];
+        self.file.read_exact_at(&mut bytes, at).map_err(io("read", &self.path))?;
+        let head = Head::read(&bytes).filter(|head| u64::from(head.bytes) <= there);
+        Ok(head.map(|head| (bytes, head)))
+    }
+
+    /// The record at `at` if it is whole: its head and its batches.
+    fn record(&self, at: u64) -> Result<Option<(Head, Vec<u8>)>, LogError> {
+        let Some((begin, head)) = self.head(at)? else { return Ok(None) };
         let mut batches = vec![0; head.bytes as usize];
         self.file.read_exact_at(&mut batches, at + HEAD_BYTES as u64).map_err(io("read", &self.path))?;
         let fits = begin.ends_with(&hash(&begin, &batches));
@@ -167,14 +175,16 @@ impl Half {
     /// one that is not whole.
     fn newest(&self, found: &Found) -> Result<Option<Head>, LogError> {
         let (mut newest, mut at, mut piece) = (found.said, found.ends, vec![0; GROWS]);
+        let mut left = self.bytes.saturating_mul(SEARCH_MAX);
         while at < self.bytes {
             let length = piece.len().min(usize::try_from(self.bytes - at).unwrap_or(usize::MAX));
             let piece = piece.get_mut(..length).unwrap_or_default();
             self.file.read_exact_at(piece, at).map_err(io("read", &self.path))?;
             for (offset, _) in piece.windows(MAGIC.len()).enumerate().filter(|(_, four)| *four == MAGIC) {
-                if let Some((head, _)) = self.record(at + offset as u64)? {
-                    newest = newer(newest, Some(head));
-                }
+                let place = at + offset as u64;
+                let bytes = self.head(place)?.map_or(0, |(_, head)| u64::from(head.bytes));
+                left = left.checked_sub(bytes).ok_or_else(|| self.corrupt("records lie in records"))?;
+                newest = newer(newest, self.record(place)?.map(|(head, _)| head));
             }
             // A magic may lie across the end of the piece.
             at += length.saturating_sub(MAGIC.len() - 1).max(1) as u64;
@@ -260,12 +270,12 @@ fn left(halves: &[Half; 2]) -> Result<Left, LogError> {
     };
     let its = if its.is_of(newest.generation) { its } else { Found::default() };
     if its.records < newest.durable {
-        return Err(its_half.corrupt("records of the journal that were durable are not whole any more"));
+        return Err(its_half.corrupt(NOT_WHOLE));
     }
     let mut batch = Batch::new();
     if newest.stored < newest.generation.saturating_sub(1) {
         if !others.is_of(newest.generation - 1) || others.records != newest.before {
-            return Err(other_half.corrupt("records of the journal that were durable are not whole any more"));
+            return Err(other_half.corrupt(NOT_WHOLE));
         }
         batch = others.batch;
     }

@@ -254,3 +254,14 @@ fn files_of_another_hand_do_no_harm() {
     }
     assert!(refused > 20, "{refused}");
 }
+
+/// Each byte begins as many records as it can, which are all to be hashed.
+#[test]
+fn records_in_records_are_not_searched_for_ever() {
+    let head = Head { bytes: 60_000, generation: 1, number: 1, durable: 0, stored: 0, before: 0 };
+    let file: Vec<u8> = head.to_bytes().repeat(2_000);
+    match reopened(&[Vec::new(), file]).1 {
+        Err(LogError::Corrupt { why, .. }) => assert_eq!(why, "records lie in records"),
+        other => panic!("{other:?}"),
+    }
+}
