@@ -177,9 +177,12 @@ fn is_being_made(dir: &Path) -> bool {
 
 /// Removes what there is of a log that was being made.
 fn clear(dir: &Path) -> Result<(), LogError> {
-    remove_all(dir, |name| {
-        name == "conf" || name == "db" || JOURNAL.contains(&name) || name.starts_with("snap.")
-    })
+    remove_all(dir, is_storage)
+}
+
+/// Whether a name in a log's folder is sled's or the journal's.
+pub(crate) fn is_storage(name: &str) -> bool {
+    name == "conf" || name == "db" || JOURNAL.contains(&name) || name.starts_with("snap.")
 }
 
 /// Durable before there is a database, so that one without it is somebody else's.

@@ -4,7 +4,7 @@
 //!
 //! Invariants: no value is larger than [`VALUE_BYTES_MAX`], or sled would put it
 //! into a file of its own that it never syncs; no batch takes more when it
-//! holds [`FULL_BATCH_BYTES`], or sled's log could grow by a segment for it; all of an event
+//! holds [`FULL_BATCH_BYTES`], by which what is left of one is known (`tail.rs`); all of an event
 //! is in one batch; a chunk that has to be compressed to fit, fits.
 //!
 //! Why compressed: sled writes a value some seven times over while its leaf grows
@@ -30,7 +30,8 @@ pub(crate) const CHUNK_BYTES_MAX: usize = 12 * 1_024;
 const FULL_EVENTS: usize = 12;
 /// A chunk is full with so many bytes, which mostly compress to what fits into one value.
 const FULL_BYTES: usize = 8 * 1_024;
-/// A batch is full with so many bytes of chunks: sled's log must not grow by a segment for it.
+/// A batch is full with so many bytes of chunks. In a log of format 1 it went to sled at once, whose
+/// log must not grow by a segment for it.
 const FULL_BATCH_BYTES: usize = 38 << 10;
 /// The most bytes of chunks in a batch that has no event in parts: what is gathered for one
 /// chunk is added to one that is not full yet, in several if it does not compress.

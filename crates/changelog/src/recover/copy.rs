@@ -32,7 +32,7 @@ pub(super) fn open(dir: &Path, copy: &Path, way: Way, bytes: u64) -> Result<Open
         let name = entry.file_name();
         let snapshot = name.to_string_lossy().starts_with("snap.");
         let without = snapshot && way == Way::OpenedWithoutSnapshots;
-        if without || name == "lock" || !is_storage(&name.to_string_lossy()) {
+        if without || name == "lock" || !is_of_log(&name.to_string_lossy()) {
             continue;
         }
         let path = entry.path();
@@ -56,15 +56,14 @@ pub(super) fn open(dir: &Path, copy: &Path, way: Way, bytes: u64) -> Result<Open
 }
 
 /// Whether a name in a log's folder is the storage's or the folder's own.
-fn is_storage(name: &str) -> bool {
-    let ours = ["conf", "db", "lock", "format", "format.new"].into_iter().chain(folder::JOURNAL);
-    ours.into_iter().any(|its| its == name) || name.starts_with("snap.")
+fn is_of_log(name: &str) -> bool {
+    folder::is_storage(name) || ["lock", "format", "format.new"].contains(&name)
 }
 
 /// Copies what lies in the folder beside the storage: keys, checkpoints, and what else
 /// is kept there. Not what belongs to a running process, nor copies of events.
 pub(super) fn beside(dir: &Path, made: &Path) -> Result<(), LogError> {
-    copy_all(dir, made, |name| !is_storage(name) && !["blobs", "copies", "management.json"].contains(&name))
+    copy_all(dir, made, |name| !is_of_log(name) && !["blobs", "copies", "management.json"].contains(&name))
 }
 
 fn copy_all(from: &Path, to: &Path, which: fn(&str) -> bool) -> Result<(), LogError> {
