@@ -7,7 +7,6 @@ use crate::partition::{NAMES, Partition};
 use crate::spec::{HttpCollection, ParentSpec, PartitionRouter, Payload};
 use crate::template;
 use minijinja::Value;
-use std::collections::BTreeMap;
 
 /// What is called so in requests is called so here.
 pub(crate) const RANGE: [&str; 2] = ["cursor", "cursor_end"];
@@ -30,15 +29,13 @@ impl Around {
 
     /// What an expression may name, or a text, with the record and `more`.
     pub(super) fn names(&self, record: Value, is_text: bool, more: &[(&str, Value)]) -> Value {
-        let mut names: BTreeMap<&str, Value> = more.iter().cloned().collect();
-        if let Some([typed, text]) = &self.partition {
+        let partition = self.partition.iter().flat_map(|[typed, text]| {
             let it = if is_text { text } else { typed };
-            names.extend(NAMES.map(|name| (name, it.clone())));
-        }
-        names.insert("cursor", Value::from(self.cursor.as_str()));
-        names.insert("cursor_end", Value::from(self.cursor_end.as_str()));
-        names.insert("record", record);
-        Value::from(names.into_iter().map(|(name, it)| (name.to_owned(), it)).collect::<BTreeMap<_, _>>())
+            NAMES.map(|name| (name, it.clone()))
+        });
+        let range = [("cursor", &self.cursor), ("cursor_end", &self.cursor_end)];
+        let range = range.map(|(name, text)| (name, Value::from(text.as_str())));
+        Value::from_pairs(more.iter().cloned().chain(partition).chain(range).chain([("record", record)]))
     }
 }
 
