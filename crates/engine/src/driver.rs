@@ -249,6 +249,33 @@ fn let_go(kept: &Mutex<Option<Log>>) {
     }
 }
 
+/// An answer to somebody who waits.
+struct Answer {
+    tell: oneshot::Sender<Reply>,
+    reply: Reply,
+}
+
+impl Answer {
+    fn give(self) {
+        // The one who asked may have gone.
+        let _gone = self.tell.send(self.reply);
+    }
+}
+
+/// Takes the answers out of what is to be done. The machine is not needed for them: who waits is
+/// told where the events become durable, and not only when the machine comes to it.
+fn answers(
+    effects: &mut Vec<Effect>,
+    waiting: &mut BTreeMap<ReplyTo, oneshot::Sender<Reply>>,
+) -> Vec<Answer> {
+    let answers = effects.extract_if(.., |effect| matches!(effect, Effect::Reply { .. }));
+    let to = |effect| match effect {
+        Effect::Reply { to, reply } => Some(Answer { tell: waiting.remove(&to)?, reply }),
+        _ => None,
+    };
+    answers.filter_map(to).collect()
+}
+
 struct Driver {
     engine: Engine,
     runtime: Runtime,
@@ -391,7 +418,11 @@ impl Driver {
         if !self.appending.is_empty() {
             self.appends += 1;
             let (number, inbox) = (self.appends, self.engine.inbox.clone());
-            let done = move |result| {
+            let answers = answers(&mut self.now_held, &mut self.waiting);
+            let done = move |result: Result<(), LogError>| {
+                if result.is_ok() {
+                    answers.into_iter().for_each(Answer::give);
+                }
                 // The driver may have ended.
                 let _gone = inbox.send(Message::Durable(number, result));
             };
@@ -464,8 +495,7 @@ impl Driver {
             Effect::Destroy { record, reply } => self.destroy(record, reply),
             Effect::Reply { to, reply } => {
                 if let Some(tell) = self.waiting.remove(&to) {
-                    // The one who asked may have gone.
-                    let _gone = tell.send(reply);
+                    Answer { tell, reply }.give();
                 }
             }
             Effect::Tell(happening) => self.tell(&happening),

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Links remembered before the older half is forgotten.
-const HALF_MAX: usize = 4_096;
+const HALF_MAX: usize = 8_192;
 
 /// Links by their keys.
 #[derive(Debug, Default)]
