@@ -105,6 +105,8 @@ impl Visit for Parts {
         match field.name() {
             "record" => self.record = Some(format!("{value:?}")),
             "message" => self.message = format!("{value:?}"),
+            // Where a line comes from that was said by `log`: no line for people says that.
+            name if name.starts_with("log.") => {}
             name => {
                 let _infallible = write!(self.rest, " {name}={value:?}");
             }
@@ -151,6 +153,8 @@ mod tests {
         assert_eq!(rest, " INFO permit/1: clerk edi ted count=2 why=\"it is\\n\\u{1b}[2Jlate\"\n");
         let plain = said(false, || tracing::warn!(record = None::<&str>, why = %"no\nroom", "sync"));
         assert_eq!(plain.split_once(' ').unwrap().1, " WARN sync why=no room\n");
+        let foreign = said(false, || tracing::warn!(log.target = "sled", log.line = 7, "trailing bytes"));
+        assert_eq!(foreign.split_once(' ').unwrap().1, " WARN trailing bytes\n");
         assert!(said(true, || tracing::error!("x")).contains("\u{1b}[31mERROR"));
     }
 }

@@ -119,7 +119,7 @@ impl Engine {
         let vault = parts.vault.clone();
         let mut machine =
             Machine::open_with(Arc::clone(&plan), log.clone(), vault.clone(), fastrand::u64(..))?;
-        machine.tell_all(parts.watcher.is_some() || tracing::enabled!(tracing::Level::DEBUG));
+        machine.tell_all(parts.watcher.is_some() || tracing::enabled!(target: RECORDS, tracing::Level::INFO));
         let kept = Arc::new(Mutex::new(Some(log.clone())));
         let engine = Self { inbox: inbox.clone(), ended, log: Arc::clone(&kept), vault: vault.clone() };
         let ways = plan.sides.iter().filter_map(|(side, p)| {

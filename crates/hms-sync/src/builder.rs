@@ -58,7 +58,8 @@ impl std::fmt::Debug for Watching {
 impl Sync {
     /// Begins a sync. Logs go to standard error at the level of `RUST_LOG`
     /// (`info` without it, but for lines of single records, whose target is
-    /// `hms_sync_engine::record`), unless the program has set up `tracing` itself; failed requests are retried, and parked when that is of no use.
+    /// `hms_sync_engine::record`), unless the program has set up `tracing` itself;
+    /// failed requests are retried, and parked when that is of no use.
     pub fn init(name: impl Into<String>) -> Self {
         let filter = tracing_subscriber::EnvFilter::try_from_default_env();
         let filter = filter
