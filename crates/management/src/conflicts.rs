@@ -48,10 +48,11 @@ impl Desk {
         let (mut conflicts, past) = (Vec::new(), query.all && !query.open);
         for _ in 0..RECORDS_MAX / RECORDS_AT_ONCE {
             let (from, some) = (after.clone(), RECORDS_AT_ONCE.min(limit));
-            let (items, next) =
+            let (mut items, next) =
                 self.look(move |machine| machine.conflicts(from.as_ref(), some, past)).await?;
+            items.retain(|item| query.fits(item));
             let items = if past { self.with_losers(items).await? } else { items };
-            conflicts.extend(items.into_iter().filter(|item| query.fits(item)));
+            conflicts.extend(items.into_iter().filter(|item| query.fits_sides(item)));
             after = next;
             if after.is_none() || conflicts.len() >= limit {
                 break;
