@@ -181,12 +181,17 @@ impl Screen {
         let mut lines = Vec::new();
         for row in rows {
             let mut cells = head.iter().zip(row).map(|(name, (tone, text))| {
-                let name = self.paint(Tone::Faint, &format!("{name:<longest$}"));
+                // What needs no name does not stand under those that have one.
+                let name = if name.is_empty() {
+                    String::new()
+                } else {
+                    self.paint(Tone::Faint, &format!("{name:<longest$}  "))
+                };
                 (name, self.paint(*tone, &hms_sync_management::one_line(text)), text.is_empty())
             });
             lines.extend(cells.next().map(|(_, first, _)| first));
             let others = cells.filter(|(_, _, is_empty)| !is_empty);
-            lines.extend(others.map(|(name, text, _)| format!("  {name}  {text}")));
+            lines.extend(others.map(|(name, text, _)| format!("  {name}{text}")));
         }
         lines.join("\n")
     }
@@ -275,6 +280,10 @@ mod tests {
         assert_eq!(laid(Some(30), false, "late"), narrow);
         assert!(laid(Some(30), true, "late").contains("\u{1b}["));
         assert!(!laid(Some(30), false, "").contains("why"));
+        let screen = Screen { colour: false, colour_err: false, watched: true };
+        let row = ["clerk", "here", "permit"].map(|text| (Tone::Plain, text.to_owned())).to_vec();
+        let unnamed = screen.laid(&["side", "", "collection"], &[row], Some(15));
+        assert_eq!(unnamed, "clerk\n  here\n  collection  permit");
     }
 
     #[test]
