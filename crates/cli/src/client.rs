@@ -211,19 +211,25 @@ mod tests {
     use reqwest::{Body, Response};
     use std::convert::Infallible;
     use std::io::{Read, Write};
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
     use std::time::{Duration, Instant};
 
-    /// Answers one question with `body`, and goes on with spaces for as long as they are taken,
-    /// up to `most`. Answers how many there were.
-    fn talker(listener: &TcpListener, body: &str, most: usize) -> usize {
-        let (mut stream, _) = listener.accept().unwrap();
+    /// What is asked, to the end of its head.
+    fn question(stream: &mut TcpStream) -> String {
         let mut asked = Vec::new();
         while !asked.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
             stream.read_exact(&mut byte).unwrap();
             asked.push(byte[0]);
         }
+        String::from_utf8(asked).unwrap()
+    }
+
+    /// Answers one question with `body`, and goes on with spaces for as long as they are taken,
+    /// up to `most`. Answers how many there were.
+    fn talker(listener: &TcpListener, body: &str, most: usize) -> usize {
+        let (mut stream, _) = listener.accept().unwrap();
+        question(&mut stream);
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len() + most);
         stream.write_all(head.as_bytes()).unwrap();
         let (piece, mut told) = ([b' '; 16 << 10], 0);
@@ -255,6 +261,48 @@ mod tests {
         assert!(!is_there);
         // What fits into the buffers of a connection.
         assert!(told < 64 << 20, "{told} bytes were taken");
+    }
+
+    /// Whoever has the port since: it is asked who it is, and nothing else.
+    fn stranger(answer: String) -> (bool, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let access = Access { url, token: "hush".into(), pid: 7, instance: "i".into() };
+        let stranger = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut heard = question(&mut stream);
+            stream.write_all(answer.as_bytes()).unwrap();
+            // Until the one who asks has gone.
+            let _gone = stream.read_to_string(&mut heard);
+            heard
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let is_there = runtime.block_on(Client::reach(access)).is_some();
+        drop(runtime);
+        (is_there, stranger.join().unwrap())
+    }
+
+    #[test]
+    fn the_token_is_not_shown_to_another_process() {
+        let said = |body: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        for body in
+            [r#"{"instance":"j"}"#, r#"{"sync":"running"}"#, r#"{"instance":null}"#, "[]", "<html>", ""]
+        {
+            let (is_there, heard) = stranger(said(body));
+            assert!(!is_there, "{body}");
+            assert!(heard.starts_with("GET /healthz ") && !heard.contains("hush"), "{heard}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_asked_whom_the_answer_names() {
+        let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+        elsewhere.set_nonblocking(true).unwrap();
+        let to = elsewhere.local_addr().unwrap();
+        let (is_there, _) =
+            stranger(format!("HTTP/1.1 302 Found\r\nLocation: http://{to}/\r\nContent-Length: 0\r\n\r\n"));
+        assert!(!is_there);
+        assert!(elsewhere.accept().is_err(), "it was asked");
     }
 
     type Piece = Result<&'static str, Infallible>;

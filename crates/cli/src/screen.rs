@@ -3,7 +3,7 @@
 //! has had enough (`| head`) ends the command quietly.
 
 use crate::exit::{Exit, Failure};
-use comfy_table::{Cell, ContentArrangement, Table, presets};
+use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use owo_colors::{OwoColorize, Style};
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
@@ -142,10 +142,16 @@ impl Screen {
         }
     }
 
-    /// A table without lines; the first row is its head.
+    /// A table without lines under a head. Where the terminal is too narrow for it, each row becomes
+    /// a few lines, one for each cell.
     pub(crate) fn table(self, head: &[&str], rows: Vec<Vec<(Tone, String)>>) {
+        let width = if self.watched { Table::new().width() } else { None };
+        self.out(&self.laid(head, &rows, width));
+    }
+
+    fn laid(self, head: &[&str], rows: &[Row], width: Option<u16>) -> String {
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_style(presets::NOTHING);
         if self.colour {
             table.enforce_styling();
         } else {
@@ -153,10 +159,68 @@ impl Screen {
         }
         table.set_header(head.iter().map(|name| Cell::new(name).fg(comfy_table::Color::DarkGrey)));
         for row in rows {
-            table.add_row(row.into_iter().map(|(tone, text)| cell(tone, &text)));
+            table.add_row(row.iter().map(|(tone, text)| cell(*tone, text)));
         }
-        self.out(&table.trim_fmt());
+        let Some(width) = width else { return table.trim_fmt() };
+        let whole = table.column_max_content_widths();
+        if taken(&whole) > width.into() {
+            let Some(least) = least(head, rows, &whole, width) else { return self.listed(head, rows) };
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+            for (column, least) in table.column_iter_mut().zip(least) {
+                // The room around what is in it counts as well.
+                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least + PADDING)));
+            }
+        }
+        table.trim_fmt()
     }
+
+    /// Rows one below the other: the first cell, then the others by name, as far as there is
+    /// something in them.
+    fn listed(self, head: &[&str], rows: &[Row]) -> String {
+        let longest = head.iter().skip(1).map(|name| name.chars().count()).max().unwrap_or_default();
+        let mut lines = Vec::new();
+        for row in rows {
+            let mut cells = head.iter().zip(row).map(|(name, (tone, text))| {
+                // What needs no name does not stand under those that have one.
+                let name = if name.is_empty() {
+                    String::new()
+                } else {
+                    self.paint(Tone::Faint, &format!("{name:<longest$}  "))
+                };
+                (name, self.paint(*tone, &hms_sync_management::one_line(text)), text.is_empty())
+            });
+            lines.extend(cells.next().map(|(_, first, _)| first));
+            let others = cells.filter(|(_, _, is_empty)| !is_empty);
+            lines.extend(others.map(|(name, text, _)| format!("  {name}{text}")));
+        }
+        lines.join("\n")
+    }
+}
+
+type Row = Vec<(Tone, String)>;
+
+/// The room around what is in a cell.
+const PADDING: u16 = 2;
+/// Words stand side by side in a column of so many characters at least.
+const WORDS_MIN: u16 = 20;
+
+/// What a table with columns of these widths takes.
+fn taken(widths: &[u16]) -> u32 {
+    widths.iter().map(|width| u32::from(*width) + u32::from(PADDING)).sum()
+}
+
+/// How narrow each column may become that no word in it is broken; nothing if that is too wide
+/// as well.
+fn least(head: &[&str], rows: &[Row], whole: &[u16], width: u16) -> Option<Vec<u16>> {
+    let mut words = Table::new();
+    words.set_header(head.iter().copied());
+    for row in rows {
+        words.add_row(row.iter().map(|(_, text)| text.split_whitespace().collect::<Vec<_>>().join("\n")));
+    }
+    let least = words.column_max_content_widths();
+    let least: Vec<u16> =
+        least.iter().zip(whole).map(|(word, whole)| (*word).max(WORDS_MIN).min(*whole)).collect();
+    (taken(&least) <= width.into()).then_some(least)
 }
 
 fn cell(tone: Tone, text: &str) -> Cell {
@@ -184,6 +248,42 @@ mod tests {
             env.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         });
         assert_eq!(found, expect, "terminal {terminal}, {env:?}");
+    }
+
+    const ID: &str = "permit/2kq0x6m3v9c1d";
+    const WHY: &str = "a person decides because nobody can tell which of the two came first";
+
+    fn laid(width: Option<u16>, colour: bool, why: &str) -> String {
+        let screen = Screen { colour, colour_err: false, watched: true };
+        let row = |id: &str| {
+            vec![(Tone::Head, id.to_owned()), (Tone::Plain, why.to_owned()), (Tone::Faint, id.to_owned())]
+        };
+        screen.laid(&["record", "why", "id"], &[row(ID), row("permit/2")], width)
+    }
+
+    #[test]
+    fn no_word_of_a_table_is_broken_by_a_narrow_terminal() {
+        assert_eq!(laid(None, false, WHY).lines().count(), 3);
+        assert_eq!(laid(Some(200), false, WHY), laid(None, false, WHY));
+        for width in 1..=200_u16 {
+            let text = laid(Some(width), false, WHY);
+            assert_eq!(text.matches(ID).count(), 2, "{width}: {text}");
+            assert!(WHY.split(' ').all(|word| text.matches(word).count() >= 2), "{width}: {text}");
+            let is_table = text.contains("record");
+            assert_eq!(is_table, width >= 66, "{width}: {text}");
+            if is_table {
+                let longest = text.lines().map(|line| line.chars().count()).max().unwrap();
+                assert!(longest <= width.into(), "{longest} in {width}: {text}");
+            }
+        }
+        let narrow = format!("{ID}\n  why  late\n  id   {ID}\npermit/2\n  why  late\n  id   permit/2");
+        assert_eq!(laid(Some(30), false, "late"), narrow);
+        assert!(laid(Some(30), true, "late").contains("\u{1b}["));
+        assert!(!laid(Some(30), false, "").contains("why"));
+        let screen = Screen { colour: false, colour_err: false, watched: true };
+        let row = ["clerk", "here", "permit"].map(|text| (Tone::Plain, text.to_owned())).to_vec();
+        let unnamed = screen.laid(&["side", "", "collection"], &[row], Some(15));
+        assert_eq!(unnamed, "clerk\n  here\n  collection  permit");
     }
 
     #[test]

@@ -148,7 +148,7 @@ fn unreadable(error: &serde_saphyr::Error) -> String {
             "a second document begins here: a config is one".to_owned()
         }
         serde_saphyr::Error::Budget { .. } => "the file is larger or nested deeper than is read".to_owned(),
-        other => format!("this is not YAML as we read it: {}", plain(&other.to_string())),
+        other => format!("this is not YAML as we read it: {:.300}", plain(&other.to_string())),
     }
 }
 

@@ -8,6 +8,8 @@ use std::fmt;
 
 /// How many problems are collected before the rest is only counted.
 pub const MAX_PROBLEMS: usize = 100;
+/// The longest message, in characters: some repeat what the file says.
+const MESSAGE_CHARS_MAX: usize = 1_500;
 /// The widest snippet, in characters.
 const WIDTH: usize = 100;
 
@@ -162,8 +164,13 @@ impl<'s> Problems<'s> {
 
     fn redact(&self, text: String) -> String {
         let hidden = self.secrets.iter().fold(text, |text, (value, name)| text.replace(value, name));
-        // One line, whatever was in the file.
-        hidden.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+        // One line that can be read, whatever was in the file.
+        let mut line = hidden.chars().map(|c| if c.is_control() { ' ' } else { c });
+        let mut told: String = line.by_ref().take(MESSAGE_CHARS_MAX).collect();
+        if line.next().is_some() {
+            told.push('…');
+        }
+        told
     }
 
     fn snippet(&self, at: At) -> Option<String> {

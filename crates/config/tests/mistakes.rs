@@ -109,6 +109,20 @@ fn a_thousand_mistakes_are_counted_and_a_hundred_shown() {
     assert!(errors.to_string().len() < 64 * 1024);
 }
 
+#[test]
+fn what_is_long_is_not_repeated_whole() {
+    let (number, key) = ("2147483648".repeat(1_000), "k".repeat(10_000));
+    for (yaml, start) in [
+        (format!("sync: {number}\n"), "this is not YAML as we read it: "),
+        (format!("? {key}\n: 1\n? {key}\n: 2\n"), "`kkk"),
+    ] {
+        let errors = check(&yaml).unwrap_err();
+        let told = errors.problems.iter().find(|problem| problem.message.starts_with(start));
+        let told = told.unwrap_or_else(|| panic!("{errors:.1000}"));
+        assert!(told.message.chars().count() <= 1_501, "{}", told.message.len());
+    }
+}
+
 /// Cuts, doubles, swaps and garbles parts of a text.
 fn garbled(text: &'static str) -> impl Strategy<Value = String> {
     let edit = (any::<prop::sample::Index>(), 0..40_usize, "[a-z0-9:{}\\[\\], \n\"'*&$#|>%-]{0,6}");

@@ -185,7 +185,7 @@ fn edit(
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
     use super::*;
-    use crate::plan::{CollectionPlan, CollectionSide, Guard, OnAltered, Plan, Recreate, Shape, SidePlan};
+    use crate::plan::{CollectionPlan, CollectionSide, Plan, Shape, SidePlan};
     use crate::wake::{Command, Effect, ReplyTo, Wake};
     use hms_sync_changelog::{Log, MemoryDisk};
     use hms_sync_connector::{Abilities, Content, Delivery, Observation};
@@ -194,7 +194,6 @@ mod tests {
     use hms_sync_resolver::{FieldRule, Group, Kind, Owner, Policy};
     use serde_json::json;
     use std::sync::Arc;
-    use std::time::Duration;
 
     fn field(name: &str) -> FieldName {
         FieldName::try_new(name).unwrap()
@@ -238,27 +237,11 @@ mod tests {
         let mut sides = VecMap::new();
         for name in ["clerk", "marshal"] {
             plan.sides.insert(side(name), SidePlan::default());
-            let part = CollectionSide {
-                abilities: Abilities { read: true, create: true, update: true, ..Abilities::default() },
-                shape: shape(),
-                poll_interval: None,
-                full_interval: None,
-                settle_window: Duration::ZERO,
-                on_altered: OnAltered::default(),
-                on_missing: crate::OnMissing::default(),
-                read_back: false,
-            };
-            sides.insert(side(name), part);
+            let abilities = Abilities { read: true, create: true, update: true, ..Abilities::default() };
+            sides.insert(side(name), CollectionSide::new(abilities, shape()));
         }
-        let (identity, personal) = (vec![field("no")], std::collections::BTreeSet::new());
-        let collection = CollectionPlan {
-            identity,
-            rules: rules(),
-            sides,
-            guard: Guard::default(),
-            recreate: Recreate::default(),
-            personal,
-        };
+        let identity = vec![field("no")];
+        let collection = CollectionPlan { identity, rules: rules(), ..CollectionPlan::new(sides) };
         plan.collections.insert(CollectionName::try_new("permit").unwrap(), collection);
         plan
     }

@@ -229,7 +229,7 @@ pub struct ConflictItem {
     pub value: serde_json::Value,
     /// What decided, or what the side said.
     pub words: String,
-    /// The values that do not stand, where they are still there.
+    /// The values that do not stand. Of one that has ended they are in the record's events alone.
     pub losers: Vec<SiblingReport>,
     /// The sides that it is between.
     pub sides: Vec<String>,

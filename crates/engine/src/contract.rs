@@ -268,23 +268,14 @@ mod tests {
     use hms_sync_mapping::{FieldMapping, FieldPath, SideMap};
     use hms_sync_model::FieldType;
     use serde_json::json;
-    use std::time::Duration;
 
     fn part() -> CollectionSide {
         let field = |name: &str, ty| {
             FieldMapping::plain(FieldName::try_new(name).unwrap(), ty, FieldPath::parse(name).unwrap())
         };
         let fields = vec![field("no", FieldType::String), field("fee", FieldType::Decimal)];
-        CollectionSide {
-            abilities: hms_sync_connector::Abilities::default(),
-            shape: Shape::Fields(SideMap::new(fields).unwrap()),
-            poll_interval: None,
-            full_interval: None,
-            settle_window: Duration::ZERO,
-            on_altered: crate::OnAltered::KeepOurs,
-            on_missing: crate::OnMissing::Deleted,
-            read_back: false,
-        }
+        let shape = Shape::Fields(SideMap::new(fields).unwrap());
+        CollectionSide::new(hms_sync_connector::Abilities::default(), shape)
     }
 
     /// What is taken in and dropped of a record, or the words; with `!` where reading stops.

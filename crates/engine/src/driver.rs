@@ -30,6 +30,8 @@ use tokio::sync::{oneshot, watch};
 /// all stages together, and each of them would wait for the rest. What waits while the log
 /// syncs is one commit all the same.
 const GROUP_MAX: usize = 24;
+/// The target of lines that speak of what happened to single records: there are many of them.
+const RECORDS: &str = "hms_sync_engine::record";
 
 /// The longest a clean stop waits for what is in flight.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
@@ -117,7 +119,7 @@ impl Engine {
         let vault = parts.vault.clone();
         let mut machine =
             Machine::open_with(Arc::clone(&plan), log.clone(), vault.clone(), fastrand::u64(..))?;
-        machine.tell_all(parts.watcher.is_some() || tracing::enabled!(tracing::Level::DEBUG));
+        machine.tell_all(parts.watcher.is_some() || tracing::enabled!(target: RECORDS, tracing::Level::INFO));
         let kept = Arc::new(Mutex::new(Some(log.clone())));
         let engine = Self { inbox: inbox.clone(), ended, log: Arc::clone(&kept), vault: vault.clone() };
         let ways = plan.sides.iter().filter_map(|(side, p)| {
@@ -576,7 +578,7 @@ impl Driver {
             | What::Joined { .. } => {
                 tracing::info!(record, "{what}");
             }
-            _ => tracing::debug!(record, "{what}"),
+            _ => tracing::info!(target: RECORDS, record, "{what}"),
         }
         if let Some(watcher) = &self.watcher {
             watcher(happening);

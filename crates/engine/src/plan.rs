@@ -106,6 +106,20 @@ pub struct CollectionPlan {
     pub personal: BTreeSet<FieldName>,
 }
 
+impl CollectionPlan {
+    /// A collection on these sides, with no identity, and nothing said of the rest.
+    pub fn new(sides: impl IntoIterator<Item = (SideName, CollectionSide)>) -> Self {
+        Self {
+            identity: Vec::new(),
+            rules: Rules::default(),
+            sides: sides.into_iter().collect(),
+            guard: Guard::default(),
+            recreate: Recreate::default(),
+            personal: BTreeSet::new(),
+        }
+    }
+}
+
 /// One side's part in a collection.
 #[derive(Debug, Clone)]
 pub struct CollectionSide {
@@ -125,6 +139,23 @@ pub struct CollectionSide {
     pub on_missing: OnMissing,
     /// Whether a write whose answer does not show the record is followed by a read of it.
     pub read_back: bool,
+}
+
+impl CollectionSide {
+    /// A side that can do so much here. Nobody polls it, what it shows is believed at once, and
+    /// nothing is said of the rest.
+    pub fn new(abilities: Abilities, shape: Shape) -> Self {
+        Self {
+            abilities,
+            shape,
+            poll_interval: None,
+            full_interval: None,
+            settle_window: Duration::ZERO,
+            on_altered: OnAltered::default(),
+            on_missing: OnMissing::default(),
+            read_back: false,
+        }
+    }
 }
 
 /// What it means that an update finds no record there.

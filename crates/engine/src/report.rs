@@ -207,7 +207,8 @@ pub struct SiblingReport {
 }
 
 impl SiblingReport {
-    pub(crate) fn of(sibling: &Sibling, wins: bool) -> Self {
+    /// That value, and whether it stands.
+    pub fn of(sibling: &Sibling, wins: bool) -> Self {
         Self {
             by: sibling.dot.actor.to_string(),
             value: sibling.change.after.to_json(),

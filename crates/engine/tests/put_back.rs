@@ -5,13 +5,10 @@
 use hms_sync_changelog::{Log, MemoryDisk};
 use hms_sync_connector::{Abilities, Content, Cursor, Observation, Page, PageToken, ReadRequest, Scope};
 use hms_sync_engine::{
-    CollectionPlan, CollectionSide, Effect, Guard, Machine, Now, OnAltered, OnMissing, Plan, Recreate, Shape,
-    SidePlan, Wake,
+    CollectionPlan, CollectionSide, Effect, Guard, Machine, Now, Plan, Shape, SidePlan, Wake,
 };
-use hms_sync_model::{CollectionName, NativeId, SideName, Time, VecMap};
-use hms_sync_resolver::Rules;
+use hms_sync_model::{CollectionName, NativeId, SideName, Time};
 use serde_json::json;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,25 +21,11 @@ fn key() -> (SideName, CollectionName) {
 
 fn plan(max_regressions: usize) -> Arc<Plan> {
     let (side, collection) = key();
-    let part = CollectionSide {
-        abilities: Abilities { read: true, incremental: true, ..Abilities::default() },
-        shape: Shape::Document,
-        poll_interval: Some(Duration::from_mins(1)),
-        full_interval: None,
-        settle_window: Duration::ZERO,
-        on_altered: OnAltered::default(),
-        on_missing: OnMissing::Deleted,
-        read_back: false,
-    };
+    let abilities = Abilities { read: true, incremental: true, ..Abilities::default() };
+    let plain = CollectionSide::new(abilities, Shape::Document);
+    let part = CollectionSide { poll_interval: Some(Duration::from_mins(1)), ..plain };
     let guard = Guard { max_regressions, max_regressions_percent: 0, ..Guard::default() };
-    let of = CollectionPlan {
-        identity: Vec::new(),
-        rules: Rules::default(),
-        sides: [(side.clone(), part)].into_iter().collect::<VecMap<_, _>>(),
-        guard,
-        recreate: Recreate::default(),
-        personal: BTreeSet::new(),
-    };
+    let of = CollectionPlan { guard, ..CollectionPlan::new([(side.clone(), part)]) };
     let mut plan = Plan::new("Test");
     plan.sides.insert(side, SidePlan::default());
     plan.collections.insert(collection, of);

@@ -13,11 +13,9 @@ use hms_sync_http::spec::HttpCollection;
 use hms_sync_http::{HttpConnector, SpecError, SubscriberConnector};
 use hms_sync_management::HookRoute;
 use hms_sync_model::{CollectionName, SideName, VecMap};
-use hms_sync_resolver::Rules;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Calls of one handler at once.
 const CALLS_MAX: usize = 32;
@@ -153,24 +151,10 @@ fn contract(said: &SchemaContract) -> Contract {
 /// A job's collection has one side, and its records are taken whole.
 fn job_collection(job: &Job, connectors: &Connectors) -> CollectionPlan {
     let connector = connectors.get(&job.side);
-    let part = hms_sync_engine::CollectionSide {
-        abilities: connector.map(|connector| connector.abilities(&job.collection)).unwrap_or_default(),
-        shape: Shape::Document,
-        poll_interval: job.interval,
-        full_interval: None,
-        settle_window: Duration::ZERO,
-        on_altered: OnAltered::KeepOurs,
-        on_missing: OnMissing::Deleted,
-        read_back: false,
-    };
-    CollectionPlan {
-        identity: Vec::new(),
-        rules: Rules::default(),
-        sides: [(job.side.clone(), part)].into_iter().collect::<VecMap<_, _>>(),
-        guard: Guard::default(),
-        recreate: Recreate::Fresh,
-        personal: BTreeSet::new(),
-    }
+    let abilities = connector.map(|connector| connector.abilities(&job.collection)).unwrap_or_default();
+    let plain = hms_sync_engine::CollectionSide::new(abilities, Shape::Document);
+    let part = hms_sync_engine::CollectionSide { poll_interval: job.interval, ..plain };
+    CollectionPlan::new([(job.side.clone(), part)])
 }
 
 fn collection_plan(name: &CollectionName, of: &Collection, connectors: &Connectors) -> CollectionPlan {

@@ -57,11 +57,13 @@ impl std::fmt::Debug for Watching {
 
 impl Sync {
     /// Begins a sync. Logs go to standard error at the level of `RUST_LOG`
-    /// (`info` without it), unless the program has set up `tracing` itself;
+    /// (`info` without it, but for lines of single records, whose target is
+    /// `hms_sync_engine::record`), unless the program has set up `tracing` itself;
     /// failed requests are retried, and parked when that is of no use.
     pub fn init(name: impl Into<String>) -> Self {
         let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-        let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        let filter = filter
+            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,hms_sync_engine::record=warn"));
         // The program may have set up its own.
         let _own = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
         let name = name.into();

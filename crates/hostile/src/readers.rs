@@ -196,18 +196,18 @@ impl Reader {
     fn all(&self, read: &(impl Fn(&[u8]) -> bool + Sync)) -> Vec<Part> {
         let (watch, (done, ends)) = (Watch::of(THREADS), mpsc::channel());
         thread::scope(|scope| {
-            let begin = |(first, place)| {
+            let begin = |(number, (first, place))| {
                 let done = done.clone();
                 let thread =
                     thread::Builder::new().name(format!("hostile {}", self.name)).stack_size(STACK_BYTES);
                 let work = move || {
                     // Also when it panics: whoever waits is told that it is over.
-                    let _done = Done(done);
+                    let _done = Done(done, number);
                     self.some(first, place, read)
                 };
                 thread.spawn_scoped(scope, work).unwrap_or_else(|why| panic!("no thread to read in: {why}"))
             };
-            let threads: Vec<_> = (0..).zip(watch.places()).map(begin).collect();
+            let threads: Vec<_> = (0..).zip(watch.places()).enumerate().map(begin).collect();
             drop(done);
             watch.until_done(&ends, |number| self.told(number, "does not end:"));
             let parts = threads.into_iter().zip(watch.places()).map(|(thread, place)| {
@@ -280,12 +280,12 @@ fn shown(input: &[u8]) -> String {
 }
 
 /// Says that a thread is over when it is dropped.
-struct Done(mpsc::Sender<()>);
+struct Done(mpsc::Sender<usize>, usize);
 
 impl Drop for Done {
     fn drop(&mut self) {
         // Who listened may have gone.
-        let _gone = self.0.send(());
+        let _gone = self.0.send(self.1);
     }
 }
 

@@ -41,13 +41,13 @@ impl Watch {
         self.places.iter()
     }
 
-    /// Waits until every thread has said that it is over.
-    pub(crate) fn until_done(&self, ends: &Receiver<()>, told: impl Fn(u64) -> String) {
-        let mut seen = vec![(u64::MAX, 0); self.places.len()];
-        let mut over = 0;
-        while over < self.places.len() {
+    /// Waits until every thread has said that it is over, by its number.
+    pub(crate) fn until_done(&self, ends: &Receiver<usize>, told: impl Fn(u64) -> String) {
+        let mut seen = vec![Some(UNSEEN); self.places.len()];
+        while seen.iter().any(Option::is_some) {
             match ends.recv_timeout(LOOK_EVERY) {
-                Ok(()) => over += 1,
+                // It stays at its last case, and is at work no more.
+                Ok(over) => seen.iter_mut().skip(over).take(1).for_each(|seen| *seen = None),
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
                     if let Some(number) = self.stuck(&mut seen) {
@@ -58,9 +58,10 @@ impl Watch {
         }
     }
 
-    /// A case at which a thread has been for too long.
-    fn stuck(&self, seen: &mut [(u64, u32)]) -> Option<u64> {
-        for (place, (number, looks)) in self.places().zip(seen) {
+    /// A case at which a thread that is at work has been for too long.
+    fn stuck(&self, seen: &mut [Option<Seen>]) -> Option<u64> {
+        for (place, seen) in self.places().zip(seen) {
+            let Some((number, looks)) = seen else { continue };
             *looks = if place.number() == *number { *looks + 1 } else { 1 };
             *number = place.number();
             if *looks > LOOKS {
@@ -70,6 +71,10 @@ impl Watch {
         None
     }
 }
+
+/// Where a thread was seen, and at how many looks.
+type Seen = (u64, u32);
+const UNSEEN: Seen = (u64::MAX, 0);
 
 /// A thread that does not end cannot be ended, and the test waits for it: all of it ends.
 fn stop(why: &str) -> ! {
@@ -81,17 +86,21 @@ fn stop(why: &str) -> ! {
 
 #[cfg(test)]
 mod tests {
-    use super::{LOOKS, Watch};
+    use super::{LOOKS, UNSEEN, Watch};
 
     #[test]
     fn a_case_that_does_not_end_is_found_and_one_that_goes_on_is_not() {
         let watch = Watch::of(2);
-        let mut seen = vec![(u64::MAX, 0); 2];
+        let mut seen = vec![Some(UNSEEN); 2];
         for look in 0..LOOKS {
             watch.places[0].at(look.into());
             watch.places[1].at(3);
             assert_eq!(watch.stuck(&mut seen), None);
         }
         assert_eq!(watch.stuck(&mut seen), Some(3));
+        // Its thread is over, and the other goes on for long.
+        seen[1] = None;
+        watch.places[0].at(0);
+        assert_eq!(watch.stuck(&mut seen), None);
     }
 }

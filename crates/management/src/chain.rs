@@ -10,7 +10,9 @@ use crate::line::short;
 use crate::shelf::Shelf;
 use crate::told::phrases::{self, changed, origin, source_name, who};
 use crate::told::{Teller, Told, Unseen};
-use hms_sync_engine::{CollectionPlan, Plan, RecordState, SideState, Standing, begins_with, kind_name};
+use hms_sync_engine::{
+    CollectionPlan, Plan, RecordState, SiblingReport, SideState, Standing, begins_with, kind_name,
+};
 use hms_sync_model::{
     Actor, Author, Body, Dot, Edit, Event, EventId, FieldMap, FieldName, ParkReason, RecordId, SideName,
     Source, Stamp, Value, VecMap,
@@ -71,6 +73,10 @@ pub(crate) struct Quarrel {
     /// The one that stands first: its story, what its edit left, and whether that deleted.
     pub(crate) values: Vec<(ValueStory, FieldMap, bool)>,
     pub(crate) ended: Option<Noted>,
+    /// Who took part.
+    pub(crate) sides: Vec<String>,
+    /// Those that do not stand, as a list shows them.
+    pub(crate) losers: Vec<SiblingReport>,
 }
 
 /// The conflicts of a record as its first `version` events make it: those that go on, and
@@ -252,6 +258,10 @@ impl<'a> Walk<'a> {
             .map(|(sibling, stands)| self.met(field.as_ref(), sibling, *stands, decision))
             .collect();
         values.sort_by_key(|(story, _, _)| !story.stands);
+        let mut sides: Vec<String> =
+            decision.siblings.iter().map(|(sibling, _)| sibling.dot.actor.author.to_string()).collect();
+        sides.dedup();
+        let lost = decision.siblings.iter().filter(|(_, stands)| !stands);
         let (reason, words) = match (field, &decision.reason) {
             (None, Reason::OnlyValue) => ("deletes", phrases::deletes(self.rules.deletes()).to_owned()),
             (_, reason) => (reason.name(), reason.sentence()),
@@ -265,6 +275,8 @@ impl<'a> Walk<'a> {
             words,
             values,
             ended,
+            sides,
+            losers: lost.map(|(sibling, stands)| SiblingReport::of(sibling, *stands)).collect(),
         }
     }
 

@@ -12,8 +12,11 @@ use crate::answers::{
 use crate::chain::{self, Quarrel};
 use crate::desk::{Desk, PARKED_MAX, beside, walk};
 use crate::error::DeskError;
+use crate::shelf::Shelf;
 use crate::told::Teller;
-use hms_sync_engine::{Choice, CollectionPlan, Command, Machine, RecordState, Reply, Standing, Wanted};
+use hms_sync_engine::{
+    Choice, CollectionPlan, Command, ConflictItem, Machine, Plan, RecordState, Reply, Standing, Wanted,
+};
 use hms_sync_mapping::{canonical, from_text};
 use hms_sync_model::{Author, Body, FieldMap, FieldName, FieldType, RecordId, SideName, Value};
 use hms_sync_resolver::Presence;
@@ -45,15 +48,29 @@ impl Desk {
         let (mut conflicts, past) = (Vec::new(), query.all && !query.open);
         for _ in 0..RECORDS_MAX / RECORDS_AT_ONCE {
             let (from, some) = (after.clone(), RECORDS_AT_ONCE.min(limit));
-            let (items, next) =
+            let (mut items, next) =
                 self.look(move |machine| machine.conflicts(from.as_ref(), some, past)).await?;
-            conflicts.extend(items.into_iter().filter(|item| query.fits(item)));
+            items.retain(|item| query.fits(item));
+            let items = if past { self.with_losers(items).await? } else { items };
+            conflicts.extend(items.into_iter().filter(|item| query.fits_sides(item)));
             after = next;
             if after.is_none() || conflicts.len() >= limit {
                 break;
             }
         }
         Ok(ConflictPage { conflicts, next: after.map(|record| record.to_string()) })
+    }
+
+    /// The same, and with those that have ended what lost in them and who took part.
+    async fn with_losers(&self, mut items: Vec<ConflictItem>) -> Result<Vec<ConflictItem>, DeskError> {
+        let (shelf, plan) = (self.shelf()?, self.plan().await?);
+        beside(move || {
+            for of_one in items.chunk_by_mut(|a, b| a.record == b.record) {
+                add_losers(&shelf, &plan, of_one);
+            }
+            Ok(items)
+        })
+        .await
     }
 
     /// A record's conflicts in full, or those of one field.
@@ -180,6 +197,26 @@ impl Desk {
     }
 }
 
+/// What lost in the conflicts of a record that have ended, as its own events tell it. Where they
+/// cannot be read the list does not fail: whoever looks at the record is told why.
+fn add_losers(shelf: &Shelf, plan: &Plan, items: &mut [ConflictItem]) {
+    let mut over: Vec<_> = items.iter_mut().filter(|item| item.standing == Standing::Ended).collect();
+    let record = over.first().and_then(|item| RecordId::try_new(item.record.as_str()).ok());
+    let Some(record) = record else { return };
+    let Ok((_, quarrels)) = chain::quarrels(shelf, plan, &record, u64::MAX) else { return };
+    let personal = plan.collections.get(record.collection()).map(|of| &of.personal);
+    for quarrel in quarrels.into_iter().filter(|quarrel| quarrel.standing == Standing::Ended) {
+        let field = quarrel.field.as_ref();
+        let own = over.iter_mut().find(|item| item.field.as_deref() == field.map(FieldName::as_str));
+        let Some(item) = own else { continue };
+        (item.sides, item.losers) = (quarrel.sides, quarrel.losers);
+        if field.is_some_and(|field| personal.is_some_and(|of| of.contains(field))) {
+            // A list does not show what is personal: not what stands, nor what lost.
+            item.losers.iter_mut().for_each(|lost| lost.value.clone_from(&item.value));
+        }
+    }
+}
+
 struct Told {
     version: u64,
     stories: Vec<ConflictStory>,
@@ -194,7 +231,7 @@ struct Lost {
 
 /// Gives those that lost their numbers.
 fn numbered(collection: Option<&CollectionPlan>, quarrel: Quarrel) -> (ConflictStory, Vec<Lost>) {
-    let Quarrel { field, kind, standing, base, reason, words, values, ended } = quarrel;
+    let Quarrel { field, kind, standing, base, reason, words, values, ended, .. } = quarrel;
     let (mut told, mut losers, mut number) = (Vec::new(), Vec::new(), 0);
     for (story, changes, deletes) in values {
         let loser = (!story.stands).then(|| {

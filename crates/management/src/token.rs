@@ -48,21 +48,13 @@ impl Access {
     /// If it cannot be read or is none of ours.
     pub fn read(data_dir: &Path) -> io::Result<Option<Self>> {
         let path = data_dir.join(ACCESS_FILE);
-        let kind = match fs::symlink_metadata(&path) {
-            Ok(found) => found.file_type(),
-            Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(why) => return Err(why),
-        };
+        let Some(found) = if_there(fs::symlink_metadata(&path))? else { return Ok(None) };
         // Opening a pipe would wait for whoever writes into it.
-        if !kind.is_file() {
+        if !found.is_file() {
             return Err(none_of_ours("it is no file"));
         }
-        let file = match fs::File::open(&path) {
-            Ok(file) => file,
-            // Its process has ended since.
-            Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(why) => return Err(why),
-        };
+        // Its process may have ended since.
+        let Some(file) = if_there(fs::File::open(&path))? else { return Ok(None) };
         Self::from_file(file).map(Some)
     }
 
@@ -136,13 +128,23 @@ impl Drop for AccessFile {
     }
 }
 
+/// Nothing where there is no such file.
+fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(why) if why.kind() == ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(why),
+    }
+}
+
 fn none_of_ours(why: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, why)
 }
 
 /// Whether this machine has the address: only then can something of it listen there.
 fn is_here(address: SocketAddr) -> bool {
-    let ip = address.ip();
+    // `::ffff:0.0.0.0` is what `0.0.0.0` is.
+    let ip = address.ip().to_canonical();
     ip.is_loopback() || !ip.is_unspecified() && !ip.is_multicast() && TcpListener::bind((ip, 0)).is_ok()
 }
 
@@ -190,6 +192,33 @@ mod tests {
         assert_eq!(Access::read(dir.path()).unwrap().unwrap(), second);
         drop(newer);
         assert_eq!(Access::read(dir.path()).unwrap(), None);
+    }
+
+    #[test]
+    fn where_the_file_cannot_be_put_nothing_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join(ACCESS_FILE)).unwrap();
+        let access = Access::new("http://127.0.0.1:1".into()).unwrap();
+        assert!(matches!(access.write(dir.path()), Err(ServeError::File { .. })));
+        let left: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, [ACCESS_FILE]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_token_is_not_written_where_a_link_leads() {
+        let dir = tempfile::tempdir().unwrap();
+        let access = Access::new("http://127.0.0.1:1".into()).unwrap();
+        let theirs = dir.path().join("theirs");
+        fs::write(&theirs, "theirs").unwrap();
+        let link = dir.path().join(format!("{ACCESS_FILE}.{}", access.instance));
+        std::os::unix::fs::symlink(&theirs, link).unwrap();
+        assert!(access.write(dir.path()).is_err());
+        std::os::unix::fs::symlink(&theirs, dir.path().join(ACCESS_FILE)).unwrap();
+        let _file = access.write(dir.path()).unwrap();
+        assert_eq!(fs::read_to_string(theirs).unwrap(), "theirs");
+        assert_eq!(Access::read(dir.path()).unwrap().unwrap(), access);
     }
 
     #[test]
@@ -262,13 +291,18 @@ mod tests {
             let file = serde_json::json!({ "url": url, "token": "hush", "pid": 7, "instance": "i" });
             Access::parse(&serde_json::to_vec(&file).unwrap())
         };
-        assert_eq!(parse("http://127.0.0.1:7070").unwrap().url, "http://127.0.0.1:7070");
+        for url in ["http://127.0.0.1:7070", "http://[::1]:7070", "http://[::ffff:127.0.0.1]:7070"] {
+            assert_eq!(parse(url).unwrap().url, url);
+        }
         for url in [
             "http://192.0.2.1:80",
             "http://[2001:db8::1]:80",
             "http://224.0.0.1:80",
             "http://0.0.0.0:80",
             "http://[::]:80",
+            "http://[::ffff:0.0.0.0]:80",
+            "http://[::ffff:192.0.2.1]:80",
+            "http://[::ffff:224.0.0.1]:80",
             "http://169.254.169.254:80",
             "http://127.0.0.1:80@192.0.2.1",
             "http://127.0.0.1:80/x?",

@@ -35,3 +35,17 @@ fn what_is_no_file_of_that_size_is_not_read() {
     fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
     assert_eq!(read_in_time(dir.path()), "it is too large");
 }
+
+/// The file of another sync tells where that one is, and so does a link to it.
+#[test]
+fn a_link_to_a_sound_file_is_not_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let theirs = dir.path().join("theirs.json");
+    fs::write(&theirs, r#"{"url":"http://127.0.0.1:1","token":"t","pid":7,"instance":"i"}"#).unwrap();
+    let path = dir.path().join(ACCESS_FILE);
+    fs::copy(&theirs, &path).unwrap();
+    assert!(Access::read(dir.path()).unwrap().is_some());
+    fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink(&theirs, &path).unwrap();
+    assert_eq!(read_in_time(dir.path()), "it is no file");
+}

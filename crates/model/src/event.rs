@@ -6,10 +6,11 @@
 //! changes its meaning, new ones may come, unknown fields are passed over.
 
 use crate::{
-    Blob, Clock, Digest, Edit, FieldMap, FieldName, FieldResult, IdempotencyKey, JobName, NativeId,
-    Operation, RawHash, RecordId, Sealed, SideName, Tag, Time, VecMap,
+    Blob, Clock, Digest, Edit, FieldMap, FieldName, FieldResult, IdempotencyKey, JobName, Lane, NativeId,
+    Operation, Parked, RawHash, RecordId, Released, Sealed, SideName, Source, Tag, Time, VecMap,
+    WebhookMessage,
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The BLAKE3 hash of an event's encoded content: its name in proofs and chains.
@@ -53,181 +54,6 @@ impl<'de> Deserialize<'de> for EventId {
         }
         deserializer.deserialize_bytes(Bytes)
     }
-}
-
-/// A webhook message that an event was made of, by the id that its sender gave it.
-///
-/// Written as the id if the event stands for all of it, else as a list of the id alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WebhookMessage {
-    /// With the event, the message is taken in.
-    Whole(String),
-    /// It told of more than the event does: [`Body::Received`] says when all of it is taken in.
-    Part(String),
-}
-
-impl WebhookMessage {
-    /// The id that its sender gave it.
-    pub fn id(&self) -> &str {
-        match self {
-            Self::Whole(id) | Self::Part(id) => id,
-        }
-    }
-}
-
-impl Serialize for WebhookMessage {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Whole(id) => to.serialize_str(id),
-            Self::Part(id) => [id].serialize(to),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for WebhookMessage {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Written {
-            Whole(String),
-            Part([String; 1]),
-        }
-        Ok(match Written::deserialize(from)? {
-            Written::Whole(id) => Self::Whole(id),
-            Written::Part([id]) => Self::Part(id),
-        })
-    }
-}
-
-/// Where an observation came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Source {
-    /// A page of a poll or a listing.
-    #[serde(rename = "page")]
-    Page,
-    /// A webhook; its message, if the sender named it.
-    #[serde(rename = "hook")]
-    Webhook(Option<WebhookMessage>),
-    /// The answer to a write of ours.
-    #[serde(rename = "ans")]
-    Answer,
-    /// A read of this one record.
-    #[serde(rename = "get")]
-    Fetch,
-    /// A complete listing in which the record was missing, then a read of it.
-    #[serde(rename = "miss")]
-    Missing,
-    /// A person of whom no more is known.
-    #[serde(rename = "op")]
-    Operator,
-    /// A person, by command or page.
-    #[serde(rename = "who")]
-    Person {
-        /// Who.
-        #[serde(rename = "b")]
-        by: String,
-        /// Why.
-        #[serde(rename = "r")]
-        reason: String,
-    },
-    /// hms-sync itself: a settle or a join.
-    #[serde(rename = "self")]
-    Engine,
-}
-
-/// Why something was set aside. The names are those of the reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ParkReason {
-    /// The side will not take the write.
-    Refused,
-    /// As often as the configuration allows, the side could not take it.
-    OutOfRetries,
-    /// The side answers that all is well and keeps the old value.
-    NotKept,
-    /// The side keeps something else than what it was sent.
-    Altered,
-    /// Nobody can say whether the write was done, and the side offers no way to look.
-    Unknown,
-    /// Two native records claim the same identity.
-    AmbiguousMatch,
-    /// The side shows another record under an id that was this one's.
-    IdReused,
-    /// A policy asks a person to decide.
-    Manual,
-    /// The merged record cannot be put into the side's shape.
-    Unmappable,
-    /// The side's record cannot be read into ours.
-    Unreadable,
-    /// A handler failed as often as the configuration allows.
-    HandlerFailed,
-    /// More deletes at once than the guard lets pass.
-    MassDelete,
-    /// An event that the resolver cannot apply.
-    Malformed,
-    /// Two sides keep undoing each other.
-    Flapping,
-    /// Many records of a side stand as they did earlier, as after a restore from a backup.
-    Regression,
-}
-
-impl fmt::Display for ParkReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Refused => "refused",
-            Self::OutOfRetries => "out_of_retries",
-            Self::NotKept => "not_kept",
-            Self::Altered => "altered",
-            Self::Unknown => "unknown",
-            Self::AmbiguousMatch => "ambiguous_match",
-            Self::IdReused => "id_reused",
-            Self::Manual => "manual",
-            Self::Unmappable => "unmappable",
-            Self::Unreadable => "unreadable",
-            Self::HandlerFailed => "handler_failed",
-            Self::MassDelete => "mass_delete",
-            Self::Malformed => "malformed",
-            Self::Flapping => "flapping",
-            Self::Regression => "regression",
-        })
-    }
-}
-
-/// What is set aside, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parked {
-    /// The kind of trouble.
-    #[serde(rename = "k")]
-    pub reason: ParkReason,
-    /// In words: what failed, and what the side said.
-    #[serde(rename = "w")]
-    pub words: String,
-    /// Tries made before it was set aside.
-    #[serde(rename = "n", default)]
-    pub attempts: u32,
-    /// The fields that the trouble is about, if it is about some.
-    #[serde(rename = "f", default, skip_serializing_if = "Vec::is_empty")]
-    pub fields: Vec<FieldName>,
-    /// The merged state it was set aside at: a newer one is tried again by itself.
-    #[serde(rename = "c", default)]
-    pub clock: Clock,
-    /// Whether a person has let it be since. It is set aside all the same.
-    #[serde(rename = "u", default, skip_serializing_if = "std::ops::Not::not")]
-    pub given_up: bool,
-}
-
-/// What a person did about something parked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Released {
-    /// Try again from the start.
-    Replay,
-    /// Leave it; the side keeps what it has until the record changes again.
-    Discard,
-    /// Of a side that was put back to an earlier state: write ours back to it.
-    PushOurs,
-    /// Of the same: what it shows now counts as its people's edits.
-    TakeTheirs,
 }
 
 /// A request that a handler asked for, as it will be sent.
@@ -616,30 +442,6 @@ pub struct Apart {
     pub reason: String,
 }
 
-/// Which part of a record's way something concerns.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Lane {
-    /// Bringing the merged record to a side.
-    #[serde(rename = "s")]
-    Side(SideName),
-    /// Calling a handler.
-    #[serde(rename = "j")]
-    Job(JobName),
-    /// One queued request: the version of its `Queued` event.
-    #[serde(rename = "q")]
-    Request(u64),
-}
-
-impl fmt::Display for Lane {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Side(side) => write!(f, "{side}"),
-            Self::Job(job) => write!(f, "{job}"),
-            Self::Request(version) => write!(f, "request v{version}"),
-        }
-    }
-}
-
 /// What is known of a side after a write that was not acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -733,18 +535,5 @@ mod tests {
         let bytes = rmp_serde::to_vec_named(&event).unwrap();
         assert_eq!(rmp_serde::from_slice::<Event>(&bytes).unwrap(), event);
         assert!(bytes.len() < 256, "{} bytes", bytes.len());
-    }
-
-    #[test]
-    fn a_message_is_written_as_its_id_or_as_a_list_of_it() {
-        let (whole, part) = (WebhookMessage::Whole("m1".into()), WebhookMessage::Part("m1".into()));
-        for (message, written) in [(whole, "\"m1\""), (part, "[\"m1\"]")] {
-            assert_eq!(serde_json::to_string(&message).unwrap(), written);
-            let packed = rmp_serde::to_vec(&message).unwrap();
-            assert_eq!(rmp_serde::from_slice::<WebhookMessage>(&packed).unwrap(), message);
-        }
-        for wrong in ["[]", "[\"m1\", \"m2\"]", "1", "{}"] {
-            assert!(serde_json::from_str::<WebhookMessage>(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -15,6 +15,8 @@ mod value;
 mod clock;
 mod edit;
 mod write;
+mod source;
+mod parked;
 mod event;
 mod kind;
 mod raw;
@@ -25,16 +27,16 @@ pub use clock::{Actor, Author, Clock, Dot};
 pub use decimal::{Decimal, InvalidDecimal};
 pub use edit::{Change, Edit, FieldMap, Stamp};
 pub use element::ElementKey;
-pub use event::{
-    Apart, Body, Event, EventId, Failure, Lane, ParkReason, Parked, Released, Request, Source, WebhookMessage,
-};
+pub use event::{Apart, Body, Event, EventId, Failure, Request};
 pub use kind::{Kind, NoSuchKind};
 pub use names::{
     ARCHIVES_STREAM, CollectionName, FieldName, IdempotencyKey, InvalidName, JobName, KEYS_STREAM, NativeId,
     RecordId, SideName, Tag,
 };
+pub use parked::{Lane, ParkReason, Parked, Released};
 pub use raw::RawHash;
 pub use sealed::{KeyId, Sealed};
+pub use source::{Source, WebhookMessage};
 pub use time::Time;
 pub use unpack::{ChangeRef, EditRef, TextRef, ValueRef};
 pub use value::{Date, FieldType, Value};

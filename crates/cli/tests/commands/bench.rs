@@ -100,7 +100,13 @@ impl Bench {
 
     /// Starts the sync and waits until it answers.
     pub(crate) fn run(&self) -> Sync {
+        self.run_with(&[])
+    }
+
+    /// The same, with more options.
+    pub(crate) fn run_with(&self, options: &[&str]) -> Sync {
         let mut child = command(&["run", &self.file(), "--stop-with-stdin"])
+            .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

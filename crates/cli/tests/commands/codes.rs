@@ -1,6 +1,6 @@
 //! Exit codes: each one, brought about.
 
-use crate::bench::{Bench, hms_sync};
+use crate::bench::{Bench, Ran, command, hms_sync};
 use hms_sync_changelog::{Log, Options};
 
 #[test]
@@ -52,6 +52,24 @@ fn the_process_that_has_the_log_and_does_not_answer_is_named() {
     let ran = bench.ask(&["status"]);
     assert_eq!(ran.code, 5);
     assert!(ran.err.contains("process 4711"), "{}", ran.err);
+}
+
+/// The token stays on this machine, whatever proxy others are asked through.
+#[test]
+fn a_running_sync_is_asked_through_no_proxy() {
+    let bench = Bench::new();
+    let _sync = bench.run();
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let through = format!("http://{}", proxy.local_addr().unwrap());
+    let mut ask = command(&["status", &bench.file()]);
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        ask.env(name, &through);
+    }
+    ask.env_remove("no_proxy").env_remove("NO_PROXY");
+    let ran = Ran::of(ask.output().unwrap());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(proxy.accept().is_err(), "the proxy was asked");
 }
 
 #[test]

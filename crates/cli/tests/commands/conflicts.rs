@@ -18,6 +18,7 @@ fn people_see_a_conflict_and_have_the_last_word() {
     assert!(bench.ask(&["status"]).out.contains("0 conflicts open and 0 decided"));
     let all = bench.ask(&["conflicts", "list", "--all", "--field", "status"]).out;
     assert!(all.contains("P-000002") && all.contains("edit_edit, ended"), "{all}");
+    assert!(all.contains("approved of marshal"), "what lost is told: {all}");
     let shown = bench.ask(&["conflicts", "show", "permit/P-000002", "status"]);
     for line in [
         "status: edit_edit, ended",

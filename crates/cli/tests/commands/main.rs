@@ -20,6 +20,7 @@ mod archive;
 mod asking;
 mod conflicts;
 mod links;
+mod logged;
 mod parked;
 mod recover;
 mod starting;

@@ -3,16 +3,10 @@
 
 use hms_sync_changelog::{Recovery, recover};
 use hms_sync_connector::Abilities;
-use hms_sync_engine::{
-    CollectionPlan, CollectionSide, Guard, JobPlan, OnAltered, OnMissing, Plan, Recreate, Retry, Shape,
-    SidePlan,
-};
+use hms_sync_engine::{CollectionPlan, CollectionSide, JobPlan, Plan, Retry, Shape, SidePlan};
 use hms_sync_mapping::{FieldMapping, FieldPath, SideMap};
 use hms_sync_model::{CollectionName, FieldName, FieldType, JobName, NativeId, SideName, Time};
-use hms_sync_resolver::Rules;
-use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
 /// Stands in events that are to be lost, and cannot be made shorter by compression.
 pub(crate) const LOST: &str = "q8Zr3Kx0vT7mWp2LsYb9";
@@ -41,16 +35,7 @@ pub(crate) fn job() -> JobName {
 
 /// A side that can do so much, and is handed records as they are. Nobody polls it.
 pub(crate) fn part(abilities: Abilities) -> CollectionSide {
-    CollectionSide {
-        abilities,
-        shape: Shape::Document,
-        poll_interval: None,
-        full_interval: None,
-        settle_window: Duration::ZERO,
-        on_altered: OnAltered::default(),
-        on_missing: OnMissing::Deleted,
-        read_back: false,
-    }
+    CollectionSide::new(abilities, Shape::Document)
 }
 
 /// A side's shape of text fields by their own names.
@@ -62,14 +47,7 @@ pub(crate) fn texts(names: &[&str]) -> Shape {
 
 /// A collection on these sides, with no rules of its own.
 pub(crate) fn collection(sides: impl IntoIterator<Item = (SideName, CollectionSide)>) -> CollectionPlan {
-    CollectionPlan {
-        identity: Vec::new(),
-        rules: Rules::default(),
-        sides: sides.into_iter().collect(),
-        guard: Guard::default(),
-        recreate: Recreate::default(),
-        personal: BTreeSet::new(),
-    }
+    CollectionPlan::new(sides)
 }
 
 /// A plan of one collection, on the sides that it has.

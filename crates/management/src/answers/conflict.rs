@@ -30,12 +30,16 @@ pub struct ConflictQuery {
 }
 
 impl ConflictQuery {
-    /// Whether a conflict is wanted.
+    /// Whether it is between sides that are wanted.
+    pub(crate) fn fits_sides(&self, item: &ConflictItem) -> bool {
+        self.side.as_ref().is_none_or(|side| item.sides.contains(side))
+    }
+
+    /// Whether a conflict is wanted, whichever sides it is between.
     pub(crate) fn fits(&self, item: &ConflictItem) -> bool {
         let same = |wanted: &Option<String>, fits: &dyn Fn(&str) -> bool| wanted.as_deref().is_none_or(fits);
         let fields = item.field.as_deref().unwrap_or_default();
         (!self.open || item.standing == Standing::Open)
-            && same(&self.side, &|side| item.sides.iter().any(|other| other == side))
             && same(&self.collection, &|name| item.record.split_once('/').is_some_and(|(of, _)| of == name))
             && same(&self.field, &|field| fields.split(", ").any(|other| other == field))
             && same(&self.kind, &|kinds| kinds.split(',').any(|kind| kind.trim() == item.kind))

@@ -12,13 +12,11 @@ use axum::body::Body;
 use hms_sync_changelog::{Log, MemoryDisk};
 use hms_sync_connector::{Abilities, Content, Delivery, Observation};
 use hms_sync_engine::{
-    CollectionPlan, CollectionSide, Effect, Guard, Machine, Now, OnAltered, OnMissing, Plan, Recreate,
-    ReplyTo, Shape, SidePlan, Wake,
+    CollectionPlan, CollectionSide, Effect, Machine, Now, Plan, ReplyTo, Shape, SidePlan, Wake,
 };
 use hms_sync_hostile::Reader;
 use hms_sync_mapping::{FieldMapping, FieldPath, SideMap};
 use hms_sync_model::{CollectionName, FieldName, FieldType, NativeId, SideName, Time, VecMap};
-use hms_sync_resolver::Rules;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::service::Service;
@@ -26,7 +24,6 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 /// Larger answers are none that a question about so small a log has.
@@ -45,26 +42,11 @@ fn plan() -> Plan {
     for side in ["clerk", "marshal"].map(|name| SideName::try_new(name).unwrap()) {
         plan.sides.insert(side.clone(), SidePlan::default());
         let map = |name| FieldMapping::plain(field(name), FieldType::String, FieldPath::parse(name).unwrap());
-        let part = CollectionSide {
-            abilities: Abilities { update: true, create: true, ..Abilities::default() },
-            shape: Shape::Fields(SideMap::new(["no", "status"].map(map).to_vec()).unwrap()),
-            poll_interval: None,
-            full_interval: None,
-            settle_window: Duration::ZERO,
-            on_altered: OnAltered::default(),
-            on_missing: OnMissing::Deleted,
-            read_back: false,
-        };
-        sides.insert(side, part);
+        let abilities = Abilities { update: true, create: true, ..Abilities::default() };
+        let shape = Shape::Fields(SideMap::new(["no", "status"].map(map).to_vec()).unwrap());
+        sides.insert(side, CollectionSide::new(abilities, shape));
     }
-    let of = CollectionPlan {
-        identity: vec![field("no")],
-        rules: Rules::default(),
-        sides,
-        guard: Guard::default(),
-        recreate: Recreate::default(),
-        personal: std::collections::BTreeSet::new(),
-    };
+    let of = CollectionPlan { identity: vec![field("no")], ..CollectionPlan::new(sides) };
     plan.collections.insert(collection(), of);
     plan
 }

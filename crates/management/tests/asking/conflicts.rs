@@ -153,6 +153,14 @@ async fn a_value_that_lost_long_ago_comes_back_on_every_side() {
     let listed = list(&desk, all()).await;
     let ended = listed.iter().find(|item| item.standing == Standing::Ended).unwrap();
     assert_eq!((ended.record.as_str(), ended.words.as_str()), ("permit/1", "it ended with v5"));
+    let [lost] = ended.losers.as_slice() else { panic!("{ended:?}") };
+    assert_eq!((lost.by.as_str(), &lost.value, lost.wins), ("marshal", &json!("approved"), false));
+    assert_eq!(ended.sides, ["clerk", "marshal"]);
+    let of_side =
+        |side: &str| ConflictQuery { side: Some(side.to_owned()), field: ended.field.clone(), ..all() };
+    // The one that has ended, and the same of permit 2, which goes on.
+    assert_eq!(list(&desk, of_side("marshal")).await.len(), 2);
+    assert_eq!(list(&desk, of_side("court")).await.len(), 0);
     let told = desk.conflicts_of("permit/1", None).await.unwrap();
     let story = &told.conflicts[0];
     assert_eq!(story.standing, Standing::Ended);
@@ -328,4 +336,35 @@ fn conflicts_counted_are_conflicts_recorded() {
         }
     }
     assert!(found > 100, "{found}");
+}
+
+/// What is listed of a conflict that has ended is what one finds who looks at the record, but for
+/// what is personal: no list shows that.
+#[tokio::test]
+async fn what_lost_in_one_that_has_ended_is_listed_as_it_is_told() {
+    let (mut ended, mut hidden) = (0, 0);
+    for seed in 0..6 {
+        for (world, personal) in [(World::random(seed, 300), false), (World::personal(seed, 300), true)] {
+            let desk = world.desk();
+            let mut over = list(&desk, all()).await;
+            over.retain(|item| item.standing == Standing::Ended);
+            for item in over {
+                let told = desk.conflicts_of(&item.record, None).await.unwrap().conflicts;
+                let same = told.iter().find(|of| of.standing == Standing::Ended && of.field == item.field);
+                let Some(story) = same else { continue };
+                let lost = story.values.iter().filter(|met| met.loser.is_some());
+                let lost: Vec<_> = lost.map(|met| met.story.value.clone()).collect();
+                let mut shown: Vec<_> = item.losers.into_iter().map(|lost| lost.value).collect();
+                if personal && item.field.as_deref() == Some("note") {
+                    assert!(shown.iter().all(|value| value == "(personal)"), "seed {seed}: {shown:?}");
+                    assert_eq!(shown.len(), lost.len(), "seed {seed}");
+                    hidden += shown.len();
+                    shown.clone_from(&lost);
+                }
+                assert_eq!(shown, lost, "seed {seed}: {} of {}", story.kind, item.record);
+                ended += lost.len();
+            }
+        }
+    }
+    assert!(ended > 20 && hidden > 3, "{ended} lost, {hidden} of them hidden");
 }

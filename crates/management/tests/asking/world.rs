@@ -2,7 +2,7 @@
 
 use hms_sync_changelog::{Log, MemoryDisk, seal};
 use hms_sync_connector::Abilities;
-use hms_sync_engine::{CollectionPlan, CollectionSide, Guard, Plan, RecordState, Shape, SidePlan, stream_of};
+use hms_sync_engine::{CollectionPlan, CollectionSide, Plan, RecordState, Shape, SidePlan, stream_of};
 use hms_sync_management::Desk;
 use hms_sync_mapping::{FieldMapping, FieldPath, SideMap};
 use hms_sync_model::{
@@ -49,27 +49,16 @@ fn plan(personal: &BTreeSet<FieldName>) -> Plan {
             plan.sides.insert(side(name), SidePlan::default());
             let map =
                 |f: &str| FieldMapping::plain(field(f), FieldType::String, FieldPath::parse(f).unwrap());
-            let part = CollectionSide {
-                abilities: Abilities { update: true, create: true, ..Abilities::default() },
-                shape: Shape::Fields(SideMap::new(FIELDS.map(map).to_vec()).unwrap()),
-                poll_interval: None,
-                full_interval: None,
-                settle_window: std::time::Duration::from_secs(1),
-                on_altered: hms_sync_engine::OnAltered::default(),
-                on_missing: hms_sync_engine::OnMissing::Deleted,
-                read_back: false,
-            };
-            sides.insert(side(name), part);
+            let abilities = Abilities { update: true, create: true, ..Abilities::default() };
+            let shape = Shape::Fields(SideMap::new(FIELDS.map(map).to_vec()).unwrap());
+            let settle_window = std::time::Duration::from_secs(1);
+            sides.insert(
+                side(name),
+                CollectionSide { settle_window, ..CollectionSide::new(abilities, shape) },
+            );
         }
-        let guard = Guard::default();
-        let collection = CollectionPlan {
-            identity: vec![field("no")],
-            rules: rules(),
-            sides,
-            guard,
-            recreate: hms_sync_engine::Recreate::default(),
-            personal: personal.clone(),
-        };
+        let (identity, personal) = (vec![field("no")], personal.clone());
+        let collection = CollectionPlan { identity, rules: rules(), personal, ..CollectionPlan::new(sides) };
         plan.collections.insert(CollectionName::try_new(name).unwrap(), collection);
     }
     plan

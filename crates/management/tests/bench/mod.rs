@@ -7,10 +7,9 @@ use hms_sync_connector::{
     Abilities, Connector, Content, Delivery, LookupRequest, Observation, Page, RawRequest, RawWebhook,
     ReadError, ReadRequest, WebhookError, WriteRequest,
 };
-use hms_sync_engine::{CollectionPlan, CollectionSide, Engine, Guard, Parts, Plan, Shape, SidePlan};
+use hms_sync_engine::{CollectionPlan, CollectionSide, Engine, Parts, Plan, Shape, SidePlan};
 use hms_sync_management::{Desk, HookRoute, Limits, Options, ServeError, Serving, serve};
-use hms_sync_model::{CollectionName, NativeId, Outcome, SideName, VecMap};
-use hms_sync_resolver::Rules;
+use hms_sync_model::{CollectionName, NativeId, Outcome, SideName};
 use serde_json::Value as Json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,25 +103,10 @@ pub(crate) fn plan() -> Plan {
         (SideName::try_new("clerk").unwrap(), CollectionName::try_new("permit").unwrap());
     let mut plan = Plan::new("Test");
     plan.sides.insert(side.clone(), SidePlan::default());
-    let part = CollectionSide {
-        abilities: Abilities::default(),
-        shape: Shape::Document,
-        poll_interval: None,
-        full_interval: None,
-        settle_window: Duration::from_secs(1),
-        on_altered: hms_sync_engine::OnAltered::default(),
-        on_missing: hms_sync_engine::OnMissing::Deleted,
-        read_back: false,
-    };
-    let of = CollectionPlan {
-        identity: Vec::new(),
-        rules: Rules::default(),
-        sides: VecMap::from_iter([(side, part)]),
-        guard: Guard::default(),
-        recreate: hms_sync_engine::Recreate::default(),
-        personal: std::collections::BTreeSet::new(),
-    };
-    plan.collections.insert(collection, of);
+    let settle_window = Duration::from_secs(1);
+    let plain = CollectionSide::new(Abilities::default(), Shape::Document);
+    let part = CollectionSide { settle_window, ..plain };
+    plan.collections.insert(collection, CollectionPlan::new([(side, part)]));
     plan
 }
 
