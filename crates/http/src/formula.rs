@@ -21,9 +21,8 @@ static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     functions.iter().for_each(|name| language.remove_global(name));
     language.set_fuel(Some(FUEL));
     language.set_undefined_behavior(UndefinedBehavior::Chainable);
-    language.set_unknown_method_callback(template::methods::of);
     template::times::teach_lasting(&mut language);
-    hms_sync_bounds::teach(&mut language);
+    template::teach(&mut language);
     language
 });
 
@@ -89,10 +88,12 @@ fn compile(text: &str) -> Result<minijinja::Expression<'static, 'static>, Templa
     if inner.is_empty() || inner.len() > LIVE_MAX {
         return Err(TemplateError::new(format!("an expression has 1 to {LIVE_MAX} bytes")));
     }
-    hms_sync_bounds::compile(&LANGUAGE, inner).map(|(compiled, _)| compiled).map_err(|error| {
-        let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-        TemplateError::new(format!("the expression cannot be used: {detail}"))
-    })
+    hms_sync_bounds::compile(&LANGUAGE, &template::said_alone(inner)).map(|(compiled, _)| compiled).map_err(
+        |error| {
+            let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+            TemplateError::new(format!("the expression cannot be used: {detail}"))
+        },
+    )
 }
 
 /// What is in `{{ … }}`, if that is all there is.
@@ -161,6 +162,11 @@ mod tests {
             ("{{ str_to_datetime(record.get('at', '2026-11-23')).month > 11 }}", false),
             ("timestamp('1970-01-02') == max(86400, 7)", true),
             ("not record.archived", true),
+            (
+                "str_to_datetime('2026-11-23') - duration('P1D') < str_to_datetime('2026-11-22T00:00:01Z')",
+                true,
+            ),
+            ("record.status | regex_search('^(a.*)e$') == 'activ'", true),
         ] {
             assert_eq!(is_true(text, record.clone()), expected, "{text}");
         }

@@ -305,7 +305,7 @@ fn computed_fields_are_made_of_the_record() {
         assert!(!start.yaml.contains(&format!("{field}: {{ type")), "{field} is in\n{}", start.yaml);
     }
     assert_eq!(lost(&start).len(), 3, "{:#?}", lost(&start));
-    for (line, part) in [(24, "made of the clock"), (25, "calls `hash`"), (26, "made of a partition")] {
+    for (line, part) in [(24, "made of the clock"), (25, "the filter `hash`"), (26, "made of a partition")] {
         names(&start, line, part);
     }
 }
@@ -354,6 +354,26 @@ fn times_are_told_as_there() {
     names(&start, 26, "made of the clock");
 }
 
+/// Lengths of time, time zones, patterns and lists that grow; what stands in statements is said once.
+#[test]
+fn words_of_templates_are_those_of_airbyte() {
+    let start = import("words.yaml");
+    says(
+        &start,
+        &[
+            "since: \"{{ (now_utc() - duration('P30D')).strftime('%Y-%m-%d') }}\"",
+            "day: \"{%- set today = today_with_timezone('${WORDS_ZONE:-UTC}') -%}{{ today.strftime('%Y%m%d') if \
+             not '${WORDS_ZONE:-UTC}' else (today - duration('P1D')).strftime('%Y%m%d') }}\"",
+            "key: \"{{ 'a' | hash('sha256') }}\"",
+            "predicate: \"{{ response['message'] | regex_search('(?i)(is disabled)') != '' }}\"",
+            "{% set _ = ids.append(one['id']) %}\\n{% endfor %}\\n{{ ids }}",
+        ],
+    );
+    assert_eq!(lost(&start).len(), 2, "{:#?}", lost(&start));
+    names(&start, 18, "`old` in `request_body_json` of stream `reports`: left out: it has the filter `hash`");
+    names(&start, 23, "it calls `today_with_timezone`");
+}
+
 /// What a condition is about: a value anywhere in a record, or a field that is added.
 #[test]
 fn conditions_of_transformations_are_taken_over() {
@@ -373,7 +393,7 @@ fn conditions_of_transformations_are_taken_over() {
         (16, "whatever `field_pointers` say"),
         (24, "is not about `property`"),
         (27, "`record` or `property`, not both"),
-        (30, "calls `hash`"),
+        (30, "the filter `hash`"),
     ] {
         names(&start, line, part);
     }
@@ -482,7 +502,7 @@ fn what_people_are_asked_for_keeps_its_type() {
     // A way of which a part cannot be told leads somewhere else.
     assert_eq!(start.yaml.matches("field_path: [rows]").count(), 3, "{}", start.yaml);
     for (line, part) in [
-        (28, "it has the filter `regex_search`"),
+        (28, "it has the filter `wordcount`"),
         (24, "nothing is sent: there is no parameter"),
         (27, "is no single text"),
         (37, "is what a poll does by itself"),

@@ -4,6 +4,7 @@
 
 use super::Import;
 use super::added::{Added, What};
+use super::calls::CLOCK;
 use super::errors::listed;
 use super::known::{Known, fits, listed_by, of_range};
 use super::refs::{BadRef, Part};
@@ -74,14 +75,13 @@ impl Import {
         if let Some(condition) = &one.condition {
             fits(&self.condition(condition)?, known)?;
         }
-        for (word, what) in [
-            ("now_utc(", "the clock"),
-            ("today_utc(", "the clock"),
-            ("day_delta(", "the clock"),
+        let clock = CLOCK.iter().map(|word| (*word, "the clock"));
+        let others = [
             ("parent_slice", "a parent's own parent"),
             ("stream_state", "the cursor"),
             ("next_page_token", "the page"),
-        ] {
+        ];
+        for (word, what) in clock.chain(others) {
             if text.contains(word) {
                 return Err(format!("it is made of {what}, and a record must come to the same each time"));
             }
