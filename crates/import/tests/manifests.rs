@@ -361,6 +361,8 @@ fn words_of_templates_are_those_of_airbyte() {
     says(
         &start,
         &[
+            // Not as its side: messages name both.
+            "sync: words_sync\n\nsides:\n  words:",
             "since: \"{{ (now_utc() - duration('P30D')).strftime('%Y-%m-%d') }}\"",
             "day: \"{%- set today = today_with_timezone('${WORDS_ZONE:-UTC}') -%}{{ today.strftime('%Y%m%d') if \
              not '${WORDS_ZONE:-UTC}' else (today - duration('P1D')).strftime('%Y%m%d') }}\"",
@@ -609,6 +611,21 @@ fn children_and_partitions_are_taken_over_or_named() {
 }
 
 #[test]
+fn values_and_parents_are_not_put_together() {
+    let yaml = manifest("routers.yaml").replace(
+        "          - type: SubstreamPartitionRouter\n            parent_stream_configs:\n              - { type: ParentStreamConfig, stream: { $ref: \"#/definitions/users\" }, parent_key: id, partition_field: owner }\n    transf",
+        "          - { type: ListPartitionRouter, cursor_field: owner, values: [a] }\n    transf",
+    );
+    let start = hms_sync_import::airbyte("routers.yaml", "routers", &yaml).unwrap();
+    assert!(
+        lost(&start).iter().any(|note| note.contains("make each a collection of its own")),
+        "{:#?}",
+        lost(&start)
+    );
+    assert_eq!(start.yaml.matches("parent_stream_configs:").count(), 1, "{}", start.yaml);
+}
+
+#[test]
 fn several_routers_and_several_kinds_of_parents_are_taken_over_whole() {
     let start = import("routers.yaml");
     assert_eq!(lost(&start), Vec::<String>::new());
@@ -622,6 +639,10 @@ fn several_routers_and_several_kinds_of_parents_are_taken_over_whole() {
             "parent_stream: users",
             "type: ListPartitionRouter",
             "partition_field: year",
+            // Routers of parents that are put together are parents of several kinds.
+            "extra_fields:\n                  - [name]\n                partition_field: owner",
+            "parent_key: id\n                partition_field: owner",
+            "value: \"{{ stream_partition.owner ~ stream_partition.extra_fields['name'] }}\"",
         ],
     );
 }
