@@ -987,18 +987,21 @@ fn jobs_are_what_a_listing_reads() {
             "field_path: [rows]",
             "type: zip",
             r#"delimiter: ";""#,
+            // The partition's header goes with each request of the export.
+            "field_name: X-Region\n              inject_into: header",
         ],
     );
+    assert!(!lost(&start).iter().any(|note| note.to_lowercase().contains("x-region")), "{:#?}", lost(&start));
     assert_eq!(start.yaml.matches("type: zip").count(), 2, "{}", start.yaml);
     assert!(!start.yaml.contains("looked"), "{}", start.yaml);
     assert_eq!(start.yaml.matches(r#"path: "{{ download_target }}""#).count(), 2, "{}", start.yaml);
     for (line, part) in [
-        (45, "`request_headers` of `download_requester` of stream `reports`"),
-        (51, "`delete_requester` of stream `reports`: left out: it is code"),
-        (84, "it asks another URL"),
-        (82, "stream `elsewhere`: left out: its `polling_requester` cannot be said"),
-        (93, "stream `coded`: left out: its `status_extractor` names no place"),
-        (120, "`decoder` of stream `archived`: left out: an archive in an archive is not read"),
+        (46, "`request_headers` of `download_requester` of stream `reports`"),
+        (52, "`delete_requester` of stream `reports`: left out: it is code"),
+        (85, "it asks another URL"),
+        (83, "stream `elsewhere`: left out: its `polling_requester` cannot be said"),
+        (94, "stream `coded`: left out: its `status_extractor` names no place"),
+        (121, "`decoder` of stream `archived`: left out: an archive in an archive is not read"),
     ] {
         names(&start, line, part);
     }
