@@ -107,16 +107,16 @@ fn build(pattern: &str) -> Result<Regex, String> {
             .onepass_size_limit(Some(SIZE_MAX))
             .utf8_empty(of_signs);
         let words = syntax::Config::new().unicode(of_signs).utf8(of_signs).nest_limit(DEPTH_MAX);
-        Regex::builder().configure(size).syntax(words).build(pattern)
+        Regex::builder().configure(size).syntax(words).build(pattern).map_err(|why| {
+            if why.size_limit().is_some() {
+                return "the pattern becomes too large; repeat less in it".to_owned();
+            }
+            let source = why.source().map(ToString::to_string).unwrap_or_default();
+            let said = source.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            format!("the pattern cannot be used: {said}")
+        })
     };
-    build(true).or_else(|_| build(false)).map_err(|why| {
-        if why.size_limit().is_some() {
-            return "the pattern becomes too large; repeat less in it".to_owned();
-        }
-        let source = why.source().map(ToString::to_string).unwrap_or_default();
-        let said = source.lines().last().unwrap_or_default().trim_start_matches("error: ");
-        format!("the pattern cannot be used: {said}")
-    })
+    build(true).or_else(|_| build(false))
 }
 
 fn hashed(kind: &str, bytes: &[u8]) -> Result<String, Error> {
@@ -131,7 +131,7 @@ fn hashed(kind: &str, bytes: &[u8]) -> Result<String, Error> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
+        let _infallible = write!(out, "{byte:02x}");
         out
     })
 }
