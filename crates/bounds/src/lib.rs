@@ -13,5 +13,5 @@ mod scan;
 mod weight;
 
 pub use guard::{build, compile, small, teach};
-pub use scan::{Guarded, expression, template};
+pub use scan::{Guarded, expression, is_statement, live, template};
 pub use weight::{Limit, TooLarge, check};

@@ -4,6 +4,7 @@
 //! operand sees that operand and nothing else. What the text says is not changed by it.
 
 use crate::guard::{ONE, SMALL};
+use std::ops::Range;
 
 /// A text with its guards.
 #[derive(Debug, Clone, Default)]
@@ -38,22 +39,38 @@ pub fn expression(source: &str) -> Guarded {
 /// A template with its guards.
 pub fn template(source: &str) -> Guarded {
     let mut scan = Scan::new(source);
-    let mut at = 0;
+    for live in live(source) {
+        let close = if is_statement(source, &live) { "%}" } else { "}}" };
+        scan.region(live.start, close);
+    }
+    scan.guarded()
+}
+
+/// Where in a template something is worked out: what stands between `{{` and `}}`, `{%` and `%}`,
+/// without these marks. What has no end goes on to that of the text.
+pub fn live(source: &str) -> Vec<Range<usize>> {
+    let (mut found, mut at) = (Vec::new(), 0);
     while let Some(open) = source.get(at..).and_then(|rest| rest.find('{')).map(|found| at + found) {
         let rest = source.get(open..).unwrap_or_default();
         at = if rest.starts_with("{#") {
             rest.get(2..).and_then(|inner| inner.find("#}")).map_or(source.len(), |end| open + 2 + end)
         } else if let Some(end) = raw(rest) {
             open + end
-        } else if rest.starts_with("{{") {
-            scan.region(open + 2, "}}")
-        } else if rest.starts_with("{%") {
-            scan.region(open + 2, "%}")
+        } else if rest.starts_with("{{") || rest.starts_with("{%") {
+            let close = if rest.starts_with("{%") { "%}" } else { "}}" };
+            let end = tokens(source, open + 2, close).1;
+            found.push(open + 2..end);
+            end
         } else {
             open + 1
         };
     }
-    scan.guarded()
+    found
+}
+
+/// Whether a part that [`live`] found is between `{%` and `%}`.
+pub fn is_statement(source: &str, live: &Range<usize>) -> bool {
+    source.get(..live.start).is_some_and(|before| before.ends_with("{%"))
 }
 
 /// How far it is to what ends a text that is not read. A mark that is not closed ends none.
@@ -130,9 +147,9 @@ impl<'s> Scan<'s> {
         Guarded { text, put: self.put.into_iter().map(|(at, guard)| (at, guard.len())).collect() }
     }
 
-    /// Reads from `at` to what `close` says, and tells where that is.
-    fn region(&mut self, at: usize, close: &str) -> usize {
-        let (tokens, end) = tokens(self.source, at, close);
+    /// Reads from `at` to what `close` says.
+    fn region(&mut self, at: usize, close: &str) {
+        let (tokens, _) = tokens(self.source, at, close);
         let is_statement = close == "%}";
         // `for a in b` is no question whether a is in b.
         let mut is_loop = is_statement && tokens.first().is_some_and(|first| self.word(first) == "for");
@@ -199,7 +216,6 @@ impl<'s> Scan<'s> {
                 }
             }
         }
-        end
     }
 
     /// An operand is over; `behind` is what the operator wants that comes next.

@@ -151,18 +151,26 @@ impl Writer<'_> {
             return;
         }
         self.heading(place, name, ty);
+        let mut is_list = false;
         for variant in variants {
+            let told = prose(variant);
             if keys(variant).next().is_some() {
-                let title = title(variant);
-                let _infallible = write!(self.out, "\n### `{place}`: `{title}`\n\n{}\n", prose(variant));
-                self.table(&format!("`{place}`: `{title}`"), variant);
-            } else {
-                let (word, told) = (word(variant, &self.defs), prose(variant));
-                let told = if told.is_empty() { told } else { format!(": {told}") };
-                let _infallible = write!(self.out, "\n- {word}{told}");
+                let title = format!("`{place}`: `{}`", title(variant));
+                self.part(&format!("### {title}"));
+                self.part(&told);
+                self.table(&title, variant);
+                is_list = false;
+                continue;
             }
+            let told = if told.is_empty() { told } else { format!(": {told}") };
+            let line = format!("- {}{told}", word(variant, &self.defs));
+            if is_list {
+                let _infallible = writeln!(self.out, "{line}");
+            } else {
+                self.part(&line);
+            }
+            is_list = true;
         }
-        self.out.push('\n');
     }
 
     fn object(&mut self, place: &str, name: &str, ty: &Json) {
@@ -172,8 +180,19 @@ impl Writer<'_> {
     }
 
     fn heading(&mut self, place: &str, name: &str, ty: &Json) {
-        let title = heading(place, name);
-        let _infallible = write!(self.out, "\n## {title}\n\n{}\n", prose(ty));
+        self.part(&format!("## {}", heading(place, name)));
+        self.part(&prose(ty));
+    }
+
+    /// A heading, a paragraph, or what a table or a list begins with: an empty line stands before
+    /// it, and nothing is none.
+    fn part(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        let written = self.out.trim_end_matches('\n').len();
+        self.out.truncate(written);
+        let _infallible = write!(self.out, "\n\n{text}\n");
     }
 
     /// The keys of a map, one a row.
@@ -191,8 +210,7 @@ impl Writer<'_> {
         }
         let of_map = prose(ty);
         rows.sort_by_key(|(key, _)| !required.contains(key));
-        self.out
-            .push_str("\n| key | type | default | example | since | meaning |\n|---|---|---|---|---|---|\n");
+        self.part("| key | type | default | example | since | meaning |\n|---|---|---|---|---|---|");
         for (key, property) in rows {
             let own = text(property);
             let (meaning, said) = split(if own.is_empty() { &of_map } else { &own });
@@ -210,7 +228,7 @@ impl Writer<'_> {
         }
         if let Some(more) = ty.get("additionalProperties").filter(|more| more.is_object()) {
             let what = type_of(more, &self.defs);
-            let _infallible = writeln!(self.out, "\nFurther keys are names, each with: {what}.");
+            self.part(&format!("Further keys are names, each with: {what}."));
         }
     }
 

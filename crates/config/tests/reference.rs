@@ -28,6 +28,18 @@ fn the_reference_is_what_the_types_give() {
     }
 }
 
+/// A type that nothing is said of has no empty paragraph, and a list ends before a heading.
+#[test]
+fn parts_of_a_page_have_one_empty_line_between_them() {
+    for page in [Page::Http, Page::Keys] {
+        let text = page.render(&schema(), "", "9.9.9");
+        assert!(!text.contains("\n\n\n"), "{:?}", text.split("\n\n\n").next().unwrap().lines().last());
+        let lines: Vec<&str> = text.lines().collect();
+        let heading = lines.windows(2).find(|pair| pair[1].starts_with('#') && !pair[0].is_empty());
+        assert_eq!(heading, None);
+    }
+}
+
 /// Rows of the tables: key, type, default, example, since, meaning.
 fn rows(page: Page) -> Vec<Vec<String>> {
     let text = page.render(&schema(), "", "9.9.9");

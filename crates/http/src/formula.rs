@@ -4,6 +4,7 @@
 //! nothing lead to nothing. They see values, and words for times that do not see the clock.
 
 use crate::template::{self, LIVE_MAX, TemplateError};
+use minijinja::value::ValueKind;
 use minijinja::{Environment, UndefinedBehavior, Value};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -21,9 +22,8 @@ static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     functions.iter().for_each(|name| language.remove_global(name));
     language.set_fuel(Some(FUEL));
     language.set_undefined_behavior(UndefinedBehavior::Chainable);
-    language.set_unknown_method_callback(template::methods::of);
     template::times::teach_lasting(&mut language);
-    hms_sync_bounds::teach(&mut language);
+    template::teach(&mut language);
     language
 });
 
@@ -89,10 +89,12 @@ fn compile(text: &str) -> Result<minijinja::Expression<'static, 'static>, Templa
     if inner.is_empty() || inner.len() > LIVE_MAX {
         return Err(TemplateError::new(format!("an expression has 1 to {LIVE_MAX} bytes")));
     }
-    hms_sync_bounds::compile(&LANGUAGE, inner).map(|(compiled, _)| compiled).map_err(|error| {
-        let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-        TemplateError::new(format!("the expression cannot be used: {detail}"))
-    })
+    hms_sync_bounds::compile(&LANGUAGE, &template::said_alone(inner)).map(|(compiled, _)| compiled).map_err(
+        |error| {
+            let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+            TemplateError::new(format!("the expression cannot be used: {detail}"))
+        },
+    )
 }
 
 /// What is in `{{ … }}`, if that is all there is.
@@ -101,7 +103,8 @@ pub(crate) fn single(text: &str) -> Option<&str> {
     (!inner.contains("{{") && !inner.contains("}}")).then(|| inner.trim())
 }
 
-/// JSON as expressions see it: numbers are numbers, to be compared.
+/// JSON as expressions see it: numbers are numbers, to be compared. One beyond all that can be
+/// calculated with, as `1e320`, is greater than any other, or less.
 pub(crate) fn value(json: &Json) -> Value {
     match json {
         Json::Null => Value::from(()),
@@ -110,7 +113,8 @@ pub(crate) fn value(json: &Json) -> Value {
             (Some(n), ..) => Value::from(n),
             (None, Some(n), _) => Value::from(n),
             (None, None, Some(n)) => Value::from(n),
-            (None, None, None) => Value::from(n.to_string()),
+            (None, None, None) if n.as_str().starts_with('-') => Value::from(f64::NEG_INFINITY),
+            (None, None, None) => Value::from(f64::INFINITY),
         },
         Json::String(text) => Value::from(text.as_str()),
         Json::Array(elements) => elements.iter().map(value).collect(),
@@ -122,10 +126,28 @@ pub(crate) fn value(json: &Json) -> Value {
     }
 }
 
-/// What an expression came to, as JSON.
+/// What an expression came to, as JSON, which has no number that is beyond all others.
 pub(crate) fn json(value: &Value) -> Result<Json, String> {
     template::small(value, PARTS_MAX).map_err(|why| why.detail().unwrap_or_default().to_owned())?;
+    if is_beyond(value) {
+        return Err("the expression comes to a number that cannot be calculated with, as `1e320`".to_owned());
+    }
     serde_json::to_value(value).map_err(|e| format!("the expression comes to what JSON cannot hold: {e}"))
+}
+
+/// Whether a number in a value that has been weighed is none of JSON's.
+fn is_beyond(value: &Value) -> bool {
+    match value.kind() {
+        ValueKind::Number => f64::try_from(value.clone()).is_ok_and(|n| !n.is_finite()),
+        ValueKind::Seq | ValueKind::Iterable => {
+            value.try_iter().into_iter().flatten().any(|part| is_beyond(&part))
+        }
+        ValueKind::Map => {
+            let mut keys = value.try_iter().into_iter().flatten();
+            keys.any(|key| value.get_item(&key).is_ok_and(|member| is_beyond(&member)))
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -161,6 +183,11 @@ mod tests {
             ("{{ str_to_datetime(record.get('at', '2026-11-23')).month > 11 }}", false),
             ("timestamp('1970-01-02') == max(86400, 7)", true),
             ("not record.archived", true),
+            (
+                "str_to_datetime('2026-11-23') - duration('P1D') < str_to_datetime('2026-11-22T00:00:01Z')",
+                true,
+            ),
+            ("record.status | regex_search('^(a.*)e$') == 'activ'", true),
         ] {
             assert_eq!(is_true(text, record.clone()), expected, "{text}");
         }
@@ -176,6 +203,29 @@ mod tests {
         ] {
             let error = Formula::new(text, &["record"]).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
+        }
+    }
+
+    /// No float holds them: they are compared as what they are, and nothing is made of them.
+    #[test]
+    fn numbers_beyond_all_others_are_numbers() {
+        let record: serde_json::Value = serde_json::from_str(
+            r#"{ "big": 1e320, "small": -1e320, "tiny": 1e-400, "list": [{ "n": 1e320 }] }"#,
+        )
+        .unwrap();
+        for (text, expected) in [
+            ("record.big > 5", true),
+            ("record.big > '9'", false),
+            ("record.big is number and record.small < 0", true),
+            ("record.small > record.big", false),
+            ("record.tiny == 0", true),
+        ] {
+            assert_eq!(is_true(text, record.clone()), expected, "{text}");
+        }
+        let with = context! { record => value(&record) };
+        for text in ["record.big", "[record.small]", "record.list", "record.big * 2", "0 * record.big"] {
+            let why = comes_to(&Formula::new(text, &["record"]).unwrap().of(&with).unwrap()).unwrap_err();
+            assert!(why.contains("cannot be calculated with"), "{text}: {why}");
         }
     }
 

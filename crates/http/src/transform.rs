@@ -36,6 +36,8 @@ enum Step {
 pub(crate) enum Made {
     /// A single expression: it keeps its type.
     Typed(Formula),
+    /// The same behind statements.
+    Ending(Compiled),
     Text(Compiled),
 }
 
@@ -137,6 +139,10 @@ impl Made {
                 let with = around.names(formula::value(record), false, &[]);
                 formula::json(&formula.of(&with).map_err(|e| e.to_string())?)
             }
+            Self::Ending(text) => {
+                let with = around.names(formula::value(record), false, &[]);
+                formula::json(&text.end(&with).map_err(|e| e.to_string())?)
+            }
             Self::Text(text) => {
                 let with = around.names(template::value(record), true, &[]);
                 Ok(Json::String(text.fill(&with).map_err(|e| e.to_string())?.into_owned()))
@@ -147,14 +153,14 @@ impl Made {
     fn names(&self, name: &str) -> bool {
         match self {
             Self::Typed(formula) => formula.uses(name),
-            Self::Text(text) => text.uses(name),
+            Self::Ending(text) | Self::Text(text) => text.uses(name),
         }
     }
 
     fn members_of(&self, name: &str) -> Vec<String> {
         match self {
             Self::Typed(formula) => formula.members_of(name),
-            Self::Text(text) => text.members_of(name),
+            Self::Ending(text) | Self::Text(text) => text.members_of(name),
         }
     }
 }
@@ -163,9 +169,10 @@ impl Made {
 pub(crate) fn added(spec: &AddedField) -> Result<(FieldPath, Made), String> {
     single_place(&spec.path)?;
     let (text, known) = (spec.value.as_str(), known().collect::<Vec<_>>());
-    let made = match single(text) {
-        Some(_) => Formula::new(text, &known).map(Made::Typed),
-        None => Compiled::lenient(text, &known).map(Made::Text),
+    let made = match (single(text), Compiled::ending(text, &known)) {
+        (Some(_), _) => Formula::new(text, &known).map(Made::Typed),
+        (None, Some(ending)) => ending.map(Made::Ending),
+        (None, None) => Compiled::lenient(text, &known).map(Made::Text),
     };
     Ok((spec.path.clone(), made.map_err(|why| format!("`{}`: {why}", spec.path))?))
 }
@@ -347,6 +354,29 @@ mod tests {
     }
 
     #[test]
+    fn statements_come_to_what_stands_at_their_end() {
+        let fields = json!([
+            {
+                "path": "ids",
+                "value": "{% set ids = [] %}\n{% for one in record.get('people') or [] %}\n\
+                          {% set _ = ids.append({'id': one.id}) %}\n{% endfor %}\n{{ ids }}\n",
+            },
+            { "path": "sum", "value": "{%- set n = record.n -%}{{ n + 1 }}" },
+            { "path": "none", "value": "{% set n = 1 %}{{ record.missing.more }}" },
+            { "path": "text", "value": "{% set n = 1 %}{{ n }} of {{ record.n }}" },
+        ]);
+        let record = made(
+            json!([{ "type": "add_fields", "fields": fields }]),
+            json!({ "n": 1, "people": [{ "id": 7, "name": "a" }, { "id": "b" }] }),
+        );
+        assert_eq!(record["ids"], json!([{ "id": 7 }, { "id": "b" }]));
+        assert_eq!(
+            (&record["sum"], &record["none"], &record["text"]),
+            (&json!(2), &Json::Null, &json!("1 of 1"))
+        );
+    }
+
+    #[test]
     fn what_cannot_be_used_is_told() {
         let add = |path: &str, value: &str| json!([{ "type": "add_fields", "fields": [ { "path": path, "value": value } ] }]);
         for (spec, said) in [
@@ -387,6 +417,7 @@ mod tests {
             .sound([
                 "{{ record.first }} {{ record['text'] | upper }}/{{ record.tags[0] }}",
                 "{{ record.nested.b.c ~ record.a * 2 }}",
+                "{% set l = [] %}{% for t in record.tags %}{% set _ = l.append(t) %}{% endfor %}{{ l }}",
                 "{% if record.a > 1 %}{{ record.tags | join('-') }}{% endif %}.",
             ])
             .words(["{{", "}}", "{%", "%}", "record", ".a", "tags"])

@@ -46,6 +46,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) use stream::other as stub;
 use words::Variables;
 
+/// The longest name of a sync, in bytes.
+const NAME_MAX: usize = 64;
+
 /// The most streams that are taken over.
 const MAX_STREAMS: usize = 500;
 
@@ -248,6 +251,13 @@ fn texts<'o>(items: &'o [Item], key: &str) -> Vec<&'o str> {
     items.iter().flat_map(inside).collect()
 }
 
+/// What a sync of a side is called: not as the side, where messages name both. A name that would be
+/// too long stays as it is.
+pub(crate) fn sync_name(side: &str) -> String {
+    let name = format!("{side}_sync");
+    if name.len() > NAME_MAX { side.to_owned() } else { name }
+}
+
 /// The configuration as a tree.
 fn document(name: &str, mut sides: Vec<Item>, collections: Vec<Item>) -> Vec<Item> {
     let url = format!("${{{}_URL:-http://127.0.0.1:8080}}", OTHER.to_uppercase());
@@ -256,7 +266,7 @@ fn document(name: &str, mut sides: Vec<Item>, collections: Vec<Item>) -> Vec<Ite
         .said("Fill in: the system that is to be kept in step with the source, and the requests\nto it in each collection below.");
     sides.push(other);
     vec![
-        Item::own("sync", Out::text(name)),
+        Item::own("sync", Out::text(sync_name(name))),
         Item::own("sides", Out::Map(sides)),
         Item::own("collections", Out::Map(collections)),
     ]

@@ -151,7 +151,7 @@ pub fn starting(asked: &Asked, proposals: &[Proposal]) -> Result<Start, String> 
     .said("Fill in: the system that is to be kept in step with it, and the requests to it below.");
     let collections = proposals.iter().map(|proposal| collection(&asked.name, proposal)).collect();
     let items = vec![
-        Item::own("sync", Out::text(&asked.name)),
+        Item::own("sync", Out::text(crate::airbyte::sync_name(&asked.name))),
         Item::own("sides", Out::Map(vec![Item::own(&asked.name, Out::Map(asked.keys.clone())), other])),
         Item::own("collections", Out::Map(collections)),
     ];

@@ -305,7 +305,7 @@ fn computed_fields_are_made_of_the_record() {
         assert!(!start.yaml.contains(&format!("{field}: {{ type")), "{field} is in\n{}", start.yaml);
     }
     assert_eq!(lost(&start).len(), 3, "{:#?}", lost(&start));
-    for (line, part) in [(24, "made of the clock"), (25, "calls `hash`"), (26, "made of a partition")] {
+    for (line, part) in [(24, "made of the clock"), (25, "the filter `hash`"), (26, "made of a partition")] {
         names(&start, line, part);
     }
 }
@@ -354,6 +354,28 @@ fn times_are_told_as_there() {
     names(&start, 26, "made of the clock");
 }
 
+/// Lengths of time, time zones, patterns and lists that grow; what stands in statements is said once.
+#[test]
+fn words_of_templates_are_those_of_airbyte() {
+    let start = import("words.yaml");
+    says(
+        &start,
+        &[
+            // Not as its side: messages name both.
+            "sync: words_sync\n\nsides:\n  words:",
+            "since: \"{{ (now_utc() - duration('P30D')).strftime('%Y-%m-%d') }}\"",
+            "day: \"{%- set today = today_with_timezone('${WORDS_ZONE:-UTC}') -%}{{ today.strftime('%Y%m%d') if \
+             not '${WORDS_ZONE:-UTC}' else (today - duration('P1D')).strftime('%Y%m%d') }}\"",
+            "key: \"{{ 'a' | hash('sha256') }}\"",
+            "predicate: \"{{ response['message'] | regex_search('(?i)(is disabled)') != '' }}\"",
+            "{% set _ = ids.append(one['id']) %}\\n{% endfor %}\\n{{ ids }}",
+        ],
+    );
+    assert_eq!(lost(&start).len(), 2, "{:#?}", lost(&start));
+    names(&start, 18, "`old` in `request_body_json` of stream `reports`: left out: it has the filter `hash`");
+    names(&start, 23, "it calls `today_with_timezone`");
+}
+
 /// What a condition is about: a value anywhere in a record, or a field that is added.
 #[test]
 fn conditions_of_transformations_are_taken_over() {
@@ -373,7 +395,7 @@ fn conditions_of_transformations_are_taken_over() {
         (16, "whatever `field_pointers` say"),
         (24, "is not about `property`"),
         (27, "`record` or `property`, not both"),
-        (30, "calls `hash`"),
+        (30, "the filter `hash`"),
     ] {
         names(&start, line, part);
     }
@@ -482,7 +504,7 @@ fn what_people_are_asked_for_keeps_its_type() {
     // A way of which a part cannot be told leads somewhere else.
     assert_eq!(start.yaml.matches("field_path: [rows]").count(), 3, "{}", start.yaml);
     for (line, part) in [
-        (28, "it has the filter `regex_search`"),
+        (28, "it has the filter `wordcount`"),
         (24, "nothing is sent: there is no parameter"),
         (27, "is no single text"),
         (37, "is what a poll does by itself"),
@@ -589,6 +611,21 @@ fn children_and_partitions_are_taken_over_or_named() {
 }
 
 #[test]
+fn values_and_parents_are_not_put_together() {
+    let yaml = manifest("routers.yaml").replace(
+        "          - type: SubstreamPartitionRouter\n            parent_stream_configs:\n              - { type: ParentStreamConfig, stream: { $ref: \"#/definitions/users\" }, parent_key: id, partition_field: owner }\n    transf",
+        "          - { type: ListPartitionRouter, cursor_field: owner, values: [a] }\n    transf",
+    );
+    let start = hms_sync_import::airbyte("routers.yaml", "routers", &yaml).unwrap();
+    assert!(
+        lost(&start).iter().any(|note| note.contains("make each a collection of its own")),
+        "{:#?}",
+        lost(&start)
+    );
+    assert_eq!(start.yaml.matches("parent_stream_configs:").count(), 1, "{}", start.yaml);
+}
+
+#[test]
 fn several_routers_and_several_kinds_of_parents_are_taken_over_whole() {
     let start = import("routers.yaml");
     assert_eq!(lost(&start), Vec::<String>::new());
@@ -602,6 +639,10 @@ fn several_routers_and_several_kinds_of_parents_are_taken_over_whole() {
             "parent_stream: users",
             "type: ListPartitionRouter",
             "partition_field: year",
+            // Routers of parents that are put together are parents of several kinds.
+            "extra_fields:\n                  - [name]\n                partition_field: owner",
+            "parent_key: id\n                partition_field: owner",
+            "value: \"{{ stream_partition.owner ~ stream_partition.extra_fields['name'] }}\"",
         ],
     );
 }
@@ -946,18 +987,21 @@ fn jobs_are_what_a_listing_reads() {
             "field_path: [rows]",
             "type: zip",
             r#"delimiter: ";""#,
+            // The partition's header goes with each request of the export.
+            "field_name: X-Region\n              inject_into: header",
         ],
     );
+    assert!(!lost(&start).iter().any(|note| note.to_lowercase().contains("x-region")), "{:#?}", lost(&start));
     assert_eq!(start.yaml.matches("type: zip").count(), 2, "{}", start.yaml);
     assert!(!start.yaml.contains("looked"), "{}", start.yaml);
     assert_eq!(start.yaml.matches(r#"path: "{{ download_target }}""#).count(), 2, "{}", start.yaml);
     for (line, part) in [
-        (45, "`request_headers` of `download_requester` of stream `reports`"),
-        (51, "`delete_requester` of stream `reports`: left out: it is code"),
-        (84, "it asks another URL"),
-        (82, "stream `elsewhere`: left out: its `polling_requester` cannot be said"),
-        (93, "stream `coded`: left out: its `status_extractor` names no place"),
-        (120, "`decoder` of stream `archived`: left out: an archive in an archive is not read"),
+        (46, "`request_headers` of `download_requester` of stream `reports`"),
+        (52, "`delete_requester` of stream `reports`: left out: it is code"),
+        (85, "it asks another URL"),
+        (83, "stream `elsewhere`: left out: its `polling_requester` cannot be said"),
+        (94, "stream `coded`: left out: its `status_extractor` names no place"),
+        (121, "`decoder` of stream `archived`: left out: an archive in an archive is not read"),
     ] {
         names(&start, line, part);
     }

@@ -40,7 +40,7 @@ fn a_manifest_that_is_taken_over_whole_ends_well() {
     assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{ran:?}");
     assert!(ran.err.contains("set PERMITS_TOKEN: The token"), "{}", ran.err);
     let yaml = std::fs::read_to_string(&out).unwrap();
-    assert!(yaml.contains("sync: permits\n") && yaml.contains("${PERMITS_TOKEN:?The token}"), "{yaml}");
+    assert!(yaml.contains("sync: permits_sync\n") && yaml.contains("${PERMITS_TOKEN:?The token}"), "{yaml}");
     let again = hms_sync(&["import", "airbyte", &manifest, "--out", &out]);
     assert_eq!(again.code, 1, "{again:?}");
     assert!(again.err.contains("cannot be written"), "{}", again.err);
@@ -64,7 +64,7 @@ fn what_is_not_taken_over_is_named_and_told_by_the_exit_code() {
         "{}",
         ran.err
     );
-    assert!(ran.out.contains("sync: m\n"), "{}", ran.out);
+    assert!(ran.out.contains("sync: m_sync\n"), "{}", ran.out);
     let json = hms_sync(&["import", "airbyte", &manifest, "--json"]);
     let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!((&json["notes"][0]["line"], &json["notes"][0]["taken_over"]), (&8.into(), &false.into()));
@@ -88,6 +88,7 @@ fn a_side_known_by_its_url_alone_is_sampled() {
     let ran = discovered(&args, &[("TOKEN", "demo")]);
     assert_eq!(ran.code, 0, "{ran:?}");
     for part in [
+        "_sync\n\nsides:\n",
         "api_token: \"${TOKEN}\"",
         "field_path: [items]",
         "type: offset, offset_param: offset, limit_param: limit",

@@ -77,8 +77,10 @@ impl Listing {
         if let Some((spot, token)) = token.filter(|_| pages) {
             all.push(Put { is_number: progress.token_is_number, ..Put::text(spot, token) });
         }
-        let of = of.filter(|_| asks).into_iter().flat_map(|(namings, of)| namings.of(of));
-        all.extend(of.filter_map(|(naming, piece)| Some(piece.put(naming.spot.as_ref()?))));
+        // A header says to each request of an export of which partition it is.
+        let of = of.into_iter().flat_map(|(namings, of)| namings.of(of));
+        let of = of.filter_map(|(naming, piece)| Some(piece.put(naming.spot.as_ref()?)));
+        all.extend(of.filter(|put| asks || matches!(put.spot, Spot::Header(_))));
         if !pages {
             return all;
         }

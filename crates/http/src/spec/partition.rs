@@ -120,7 +120,8 @@ pub struct SubstreamRouter {
     #[serde(default)]
     #[schemars(example = &["owner.login"])]
     pub extra_fields: Vec<FieldPath>,
-    /// Where in a request the key goes, if not into a template.
+    /// Where in a request the key goes, if not into a template. Of an export a header goes with each
+    /// request to the side, and anything else with the one that begins it.
     #[serde(default)]
     pub request_option: Option<RequestOption>,
     /// Where in each child's record the key is put, unless something is there. Default: nowhere.

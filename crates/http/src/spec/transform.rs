@@ -58,8 +58,8 @@ pub struct AddedField {
     /// Where in the record it is put.
     pub path: FieldPath,
     /// What it is: a template that knows `record` and, in a listing, `stream_partition`, `cursor`
-    /// and `cursor_end`. One that is a single `{{ … }}` keeps its type, and is null where that comes
-    /// to nothing; in other text nothing is empty.
+    /// and `cursor_end`. One that is a single `{{ … }}`, which `{% … %}` may stand before, keeps its
+    /// type, and is null where that comes to nothing; in other text nothing is empty.
     #[schemars(example = &"{{ record.first }} {{ record.last }}")]
     pub value: Template,
 }

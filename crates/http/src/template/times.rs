@@ -1,19 +1,32 @@
 //! Words of Airbyte's templates for times. In expressions and in what is made of a record:
-//! `format_datetime(…)`, `str_to_datetime(…)`, `timestamp(…)`, `max(…)`, `min(…)`; they see what
-//! they are given and nothing else, so they always come to the same. In requests that read
-//! also `now_utc()`, `today_utc()` and `day_delta(-7)`, which see the clock. What is written has
-//! no such words: a write that is tried again says what it said before.
+//! `format_datetime(…)`, `str_to_datetime(…)`, `timestamp(…)`, `duration(…)`, `max(…)`, `min(…)`;
+//! they see what they are given and nothing else, so they always come to the same. In requests
+//! that read also `now_utc()`, `today_utc()`, `today_with_timezone(…)` and `day_delta(-7)`, which
+//! see the clock. What is written has no such words: a write that is tried again says what it
+//! said before.
 
+use super::{lapse, zones};
 use crate::stamp::{read_time, write_time};
-use chrono::{DateTime, Datelike, SecondsFormat, TimeDelta, Timelike, Utc};
-use minijinja::value::{Kwargs, Object, ObjectRepr, Rest};
+use chrono::{DateTime, Datelike, NaiveTime, SecondsFormat, TimeDelta, Timelike, Utc};
+use minijinja::value::{DynObject, Kwargs, Object, ObjectRepr, Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
 /// Their names.
-const WORDS: [&str; 8] =
-    ["now_utc", "today_utc", "day_delta", "format_datetime", "str_to_datetime", "timestamp", "max", "min"];
+const WORDS: [&str; 10] = [
+    "now_utc",
+    "today_utc",
+    "today_with_timezone",
+    "day_delta",
+    "duration",
+    "format_datetime",
+    "str_to_datetime",
+    "timestamp",
+    "max",
+    "min",
+];
 
 /// As `day_delta` writes times if nobody says how.
 const USUAL: &str = "%Y-%m-%dT%H:%M:%S.%f%z";
@@ -27,7 +40,15 @@ pub(crate) fn called(text: &str) -> bool {
 pub(super) fn teach(env: &mut Environment<'static>) {
     teach_lasting(env);
     env.add_function("now_utc", || Value::from_object(Moment { at: Utc::now(), day: false }));
-    env.add_function("today_utc", || Value::from_object(Moment { at: Utc::now(), day: true }));
+    env.add_function("today_utc", || Value::from_object(Moment::day(Utc::now())));
+    env.add_function("today_with_timezone", |zone: String| {
+        let now = Utc::now();
+        let ahead = zones::offset(&zone, now).map(TimeDelta::seconds);
+        let there = ahead.and_then(|ahead| now.checked_add_signed(ahead));
+        let there =
+            there.ok_or_else(|| bad(format!("{zone:.60?} is no time zone; one is `Europe/Berlin`")))?;
+        Ok::<_, Error>(Value::from_object(Moment::day(there)))
+    });
     env.add_function("day_delta", |days: i64, format: Option<String>, more: Kwargs| {
         let format = named(format, &more, "format")?;
         let delta = TimeDelta::try_days(days).ok_or_else(|| bad(format!("{days} days are too many")))?;
@@ -38,6 +59,7 @@ pub(super) fn teach(env: &mut Environment<'static>) {
 
 /// Makes those known that do not see the clock.
 pub(crate) fn teach_lasting(env: &mut Environment<'static>) {
+    lapse::teach(env);
     env.add_function(
         "format_datetime",
         |value: Value, format: Option<String>, input: Option<String>, more: Kwargs| {
@@ -60,17 +82,23 @@ pub(crate) fn teach_lasting(env: &mut Environment<'static>) {
         if is_nothing(&value) {
             return Ok(Value::from(""));
         }
+        if value.is_number()
+            && let Ok(seconds) = f64::try_from(value.clone())
+            && let Ok(seconds) = i64::try_from(Value::from(seconds.trunc()))
+        {
+            return Ok(Value::from(seconds));
+        }
         read(&value, None).map(|at| Value::from(at.timestamp()))
     });
-    env.add_function("max", |of: Rest<Value>| edge(of, std::cmp::Ordering::Greater));
-    env.add_function("min", |of: Rest<Value>| edge(of, std::cmp::Ordering::Less));
+    env.add_function("max", |state: &State<'_, '_>, of: Rest<Value>| edge(state, of, Ordering::Greater));
+    env.add_function("min", |state: &State<'_, '_>, of: Rest<Value>| edge(state, of, Ordering::Less));
 }
 
-/// An instant, or the day of one.
+/// An instant, or a day: its midnight.
 #[derive(Debug)]
-struct Moment {
-    at: DateTime<Utc>,
-    day: bool,
+pub(super) struct Moment {
+    pub(super) at: DateTime<Utc>,
+    pub(super) day: bool,
 }
 
 impl Object for Moment {
@@ -111,6 +139,10 @@ impl Object for Moment {
         }
     }
 
+    fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
+        other.downcast_ref::<Self>().map(|other| self.at.cmp(&other.at))
+    }
+
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.day {
             return write!(f, "{}", self.at.format("%Y-%m-%d"));
@@ -120,18 +152,23 @@ impl Object for Moment {
 }
 
 impl Moment {
+    /// The day of an instant.
+    fn day(at: DateTime<Utc>) -> Self {
+        Self { at: at.date_naive().and_time(NaiveTime::MIN).and_utc(), day: true }
+    }
+
     /// Parts of a second are written where there are any.
     fn digits(&self) -> SecondsFormat {
         if self.at.timestamp_subsec_micros() == 0 { SecondsFormat::Secs } else { SecondsFormat::Micros }
     }
 }
 
-fn bad(why: String) -> Error {
+pub(super) fn bad(why: String) -> Error {
     Error::new(ErrorKind::InvalidOperation, why)
 }
 
 /// As the cursor is at the beginning: what is made of it is nothing too, and is left out.
-fn is_nothing(value: &Value) -> bool {
+pub(super) fn is_nothing(value: &Value) -> bool {
     value.is_undefined() || value.is_none() || value.as_str().is_some_and(str::is_empty)
 }
 
@@ -152,9 +189,17 @@ fn read(value: &Value, format: Option<&str>) -> Result<DateTime<Utc>, Error> {
     read_time(&text, format).ok_or_else(|| bad(format!("{text:.60?} is no time")))
 }
 
-fn edge(of: Rest<Value>, wanted: std::cmp::Ordering) -> Result<Value, Error> {
+/// The first or last of what is given, or of the list that is all there is.
+fn edge(state: &State<'_, '_>, of: Rest<Value>, wanted: Ordering) -> Result<Value, Error> {
     let better = |best: Value, next: Value| if next.cmp(&best) == wanted { next } else { best };
-    of.0.into_iter().reduce(better).ok_or_else(|| bad("there is nothing to choose from".to_owned()))
+    let found = match of.0.as_slice() {
+        [list] if matches!(list.kind(), ValueKind::Seq | ValueKind::Iterable) => {
+            hms_sync_bounds::small(state, list)?;
+            list.try_iter()?.reduce(better)
+        }
+        _ => of.0.into_iter().reduce(better),
+    };
+    found.ok_or_else(|| bad("there is nothing to choose from".to_owned()))
 }
 
 #[cfg(test)]
@@ -186,7 +231,25 @@ mod tests {
                 "(year:2026,month:1,day:2) 3:4:5 6 1767323045",
             ),
             ("{{ max('2026-11-23', '2026-11-24', '2025-01-01') }}", "2026-11-24"),
-            ("{{ min(3, 2) }}", "2"),
+            ("{{ min(3, 2) }}{{ max([1, 4, 2]) }}", "24"),
+            ("{{ timestamp(1658505815.9) }}", "1658505815"),
+            (
+                "{{ format_datetime(str_to_datetime('2026-03-31T01:00:00Z') - duration('P1M'), '%Y-%m-%dT%H:%M:%SZ') }}",
+                "2026-02-28T01:00:00Z",
+            ),
+            (
+                "{{ (str_to_datetime('2026-03-31') - duration('P30D') + duration('PT90M')).strftime('%d.%m. %H:%M') }}",
+                "01.03. 01:30",
+            ),
+            (
+                "{% set t = str_to_datetime('2026-01-02') %}{{ t.year if t - duration('P2D') < t else 0 }}{{                  max(t, t + duration('PT1S'), t).second }}",
+                "20261",
+            ),
+            ("{{ str_to_datetime('') - duration('P1D') }}{{ duration('P1DT2H').total_seconds() }}", "93600"),
+            (
+                "{% raw %}{{ a - duration('P1D') }}{% endraw %}{{ ' - duration(' }}",
+                "{{ a - duration('P1D') }} - duration(",
+            ),
             // As the cursor is at the beginning.
             ("{{ format_datetime('', '%s') }}{{ timestamp('') }}{{ str_to_datetime('') }}", ""),
         ] {
@@ -202,6 +265,9 @@ mod tests {
         days("{{ now_utc().strftime('%Y-%m-%dT%H:%M:%SZ') }}", 0);
         days("{{ now_utc().isoformat() }}", 0);
         days("{{ today_utc() }}", 0);
+        days("{{ (now_utc() - duration('P1DT1S') + duration('PT1S')).isoformat() }}", -1);
+        days("{{ today_with_timezone('Etc/UTC') - duration('P90D') }}", -90);
+        days("{{ today_utc().strftime('%Y-%m-%dT00:00:00.000000Z') }}", 0);
         days("{{ day_delta(-30, format='%Y-%m-%d') }}", -30);
         days("{{ day_delta(1) }}", 1);
         days("{{ format_datetime(now_utc(), '%Y-%m-%d') }}", 0);
@@ -215,12 +281,29 @@ mod tests {
             ("{{ day_delta(999999999999) }}", "days are too many"),
             ("{{ now_utc().weekday() }}", "a time has no method `weekday`"),
             ("{{ max() }}", "nothing to choose from"),
+            ("{{ max([]) }}", "nothing to choose from"),
+            ("{{ now_utc() - duration('1D') }}", "\"1D\" is no length of time"),
+            ("{{ '2026-11-23' - duration('P1D') }}", "`str_to_datetime(…)` makes one"),
+            ("{{ now_utc() + duration('P999999Y') }}", "beyond the calendar"),
+            ("{{ now_utc() - duration('P9999999999999M') }}", "beyond the calendar"),
+            ("{{ today_with_timezone('Mars') }}", "\"Mars\" is no time zone"),
             ("{{ str_to_datetime('soon') }}", "\"soon\" is no time"),
             ("{{ today_utc().hour + 1 }}", "undefined"),
         ] {
             let why = filled(text).unwrap_err();
             assert!(why.contains(told), "{text}: {why}");
         }
+    }
+
+    /// Kiritimati is 14 hours ahead, Niue 11 behind: no day is theirs together.
+    #[test]
+    fn today_is_another_day_elsewhere() {
+        let text = "{{ today_with_timezone('Pacific/Kiritimati') }} {{ today_with_timezone('Pacific/Niue') }} \
+                    {{ today_with_timezone('Pacific/Niue').strftime('%H:%M') }}";
+        let filled = filled(text).unwrap();
+        let days: Vec<&str> = filled.split(' ').collect();
+        assert!(days[0] > days[1], "{filled}");
+        assert_eq!(days[2], "00:00");
     }
 
     /// A write that is tried again must say what it said before.

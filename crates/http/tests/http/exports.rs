@@ -387,7 +387,11 @@ async fn a_file_elsewhere_is_fetched_only_where_the_config_says_so_and_without_o
     for (named, fetched) in [(json!([]), false), (json!([format!("{elsewhere}/out")]), true)] {
         let target = format!("{elsewhere}/out/1.json?signature=canary-of-theirs");
         let side = Answering::with(side(&["done"], json!([target]), two_records)).await;
-        let read = exported(json!({ "path": "{{ download_target }}" }));
+        let read = exported(json!({
+            "path": "{{ download_target }}",
+            "partition_router": { "type": "list", "values": ["canary"], "partition_field": "of",
+                "request_option": { "inject_into": "header", "field_name": "X-Tenant" } },
+        }));
         let spec = json!({
             "url": format!("{}/api", side.url), "download_urls": named,
             "authenticator": { "type": "bearer", "api_token": "canary-of-ours" },
@@ -432,6 +436,10 @@ async fn a_file_elsewhere_is_fetched_only_where_the_config_says_so_and_without_o
 async fn polls_partitions_and_pages_of_exports() {
     fn answer(heard: &Heard) -> Said {
         let region = heard.body.get("region").and_then(Json::as_str);
+        // Each request of an export says of which partition it is, where that goes into a header.
+        let said = heard.header("x-region").unwrap();
+        assert!(region.is_none_or(|region| region == said), "{heard:?}");
+        assert!(heard.path == "/api/exports" || heard.path.contains(said), "{heard:?}");
         match (heard.method.as_str(), heard.path.as_str()) {
             ("POST", "/api/exports") => {
                 assert_eq!(heard.query.get("since").map(String::as_str), Some("5"), "{heard:?}");
@@ -452,7 +460,8 @@ async fn polls_partitions_and_pages_of_exports() {
     let read = exported(json!({
         "path": "/exports/{{ creation_response.id }}/rows",
         "paginator": { "type": "offset", "page_size": 2 },
-        "partition_router": { "type": "list", "values": ["north", "south"], "partition_field": "region" },
+        "partition_router": { "type": "list", "values": ["north", "south"], "partition_field": "region",
+            "request_option": { "inject_into": "header", "field_name": "X-Region" } },
         "incremental_sync": { "cursor_field": "seq", "start_time_option": { "field_name": "since" }, "start_value": "5" },
         "job": {
             "creation_requester": { "request_body_json": { "region": "{{ stream_partition.region }}" } },

@@ -16,6 +16,8 @@ pub(super) struct Added<'m> {
     pub(super) of: Part<'m>,
     /// Under which condition, if under any.
     pub(super) condition: Option<Part<'m>>,
+    /// The same as an expression of ours, where the field can be made.
+    pub(super) when: Option<String>,
     /// The transformation that it is of.
     pub(super) step: usize,
 }
@@ -65,7 +67,7 @@ pub(super) fn added<'m>(stream: &Part<'m>) -> Result<Vec<Added<'m>>, BadRef> {
                 What::Copy(_) | What::Partition(_) | What::Computed if !always => What::Again,
                 what => what,
             };
-            found.push(Added { path, what, of, condition: condition.clone(), step });
+            found.push(Added { path, what, of, condition: condition.clone(), when: None, step });
         }
     }
     Ok(found)

@@ -1,10 +1,12 @@
 //! What expressions call: methods, filters and functions that templates of ours have too.
 
 /// Methods that templates of requests have too.
-const OURS: [&str; 30] = [
+const OURS: [&str; 34] = [
     "get",
     "strftime",
     "isoformat",
+    "timestamp",
+    "total_seconds",
     "upper",
     "lower",
     "islower",
@@ -32,10 +34,12 @@ const OURS: [&str; 30] = [
     "keys",
     "values",
     "items",
+    "append",
+    "extend",
 ];
 
 /// Filters that templates of requests have too.
-const FILTERS: [&str; 46] = [
+const FILTERS: [&str; 51] = [
     "safe",
     "escape",
     "e",
@@ -82,7 +86,18 @@ const FILTERS: [&str; 46] = [
     "chain",
     "zip",
     "format",
+    "regex_search",
+    "base64encode",
+    "base64decode",
+    "base64binascii_decode",
+    "hmac",
 ];
+
+/// The hashes that our `hash` knows.
+const HASHES: [&str; 4] = ["sha224", "sha256", "sha384", "sha512"];
+
+/// Words that look at the clock.
+pub(super) const CLOCK: [&str; 4] = ["now_utc(", "today_utc(", "today_with_timezone(", "day_delta("];
 
 /// The reason if any of these is called.
 pub(super) fn refuse(inside: &str, words: &[&str]) -> Result<(), String> {
@@ -101,8 +116,20 @@ pub(super) fn method(text: &str) -> Option<&str> {
 
 /// A filter that is asked for and that we do not have.
 pub(super) fn filter(text: &str) -> Option<&str> {
-    let mut names = behind(text, '|').map(|rest| name(rest.trim_start()).0);
-    names.find(|name| !name.is_empty() && !FILTERS.contains(name))
+    let mut names = behind(text, '|').map(|rest| name(rest.trim_start()));
+    let unknown = |(name, after): &(&str, &str)| match *name {
+        "" => false,
+        "hash" => !hashes(after),
+        name => !FILTERS.contains(&name),
+    };
+    names.find(unknown).map(|(name, _)| name)
+}
+
+/// Whether arguments of `hash` begin with one that ours knows: it has none of those that are broken.
+fn hashes(arguments: &str) -> bool {
+    let first = arguments.trim_start().strip_prefix('(').unwrap_or_default().trim_start();
+    let quoted = first.strip_prefix(['\'', '"']).unwrap_or_default();
+    HASHES.iter().any(|kind| quoted.strip_prefix(kind).is_some_and(|rest| rest.starts_with(['\'', '"'])))
 }
 
 /// What follows each of a sign that stands in no quotes.

@@ -29,6 +29,32 @@ impl Head {
         let [field] = way.as_slice() else { return None };
         Some(Self { at, place: place.to_owned(), name: name.to_owned(), field: field.clone() })
     }
+
+    /// Whether a header of a later request of an export says the same: the same partition, or what
+    /// the request said that began it.
+    pub(super) fn is_again(&self, name: &str, text: &str) -> bool {
+        let again = Self::read(self.at, &self.place, name, text);
+        let inside = text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+        let way = inside.and_then(|inside| {
+            ["creation_response", "stream_partition"].iter().find_map(|root| way_into(inside.trim(), root))
+        });
+        let way = way.unwrap_or_default();
+        let begun = match way.as_slice() {
+            [request, headers, of] => [request, headers, of],
+            [extra, response, request, headers, of]
+                if extra == "extra_fields" && response == "creation_response" =>
+            {
+                [request, headers, of]
+            }
+            _ => return again.is_some_and(|again| again.field == self.field && again.is_named(&self.name)),
+        };
+        let [request, headers, of] = begun;
+        self.is_named(name) && self.is_named(of) && request == "request" && headers == "headers"
+    }
+
+    fn is_named(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
 }
 
 impl Import {

@@ -105,6 +105,7 @@ pub(super) const CURSOR: &[&str] = &[
 ];
 pub(super) const VALUES: &[&str] = &["values", "request_option"];
 pub(super) const SUBSTREAM: &[&str] = &["parent_stream_configs"];
+pub(super) const UNION: &[&str] = &["partition_routers", "partition_field"];
 pub(super) const PARENT: &[&str] =
     &["stream", "parent_key", "partition_field", "extra_fields", "request_option"];
 pub(super) const HANDLER: &[&str] = &["error_handlers", "response_filters", "backoff_strategies"];

@@ -31,8 +31,10 @@ pub(super) fn listed_by(stream: &Part<'_>) -> Result<Known, BadRef> {
             continue;
         }
         partitions.extend(named_by(&one)?);
-        for parent in listed(&one, "parent_stream_configs")? {
-            has_more |= parent.own("extra_fields")?.is_some();
+        for router in listed(&one, "partition_routers")?.iter().chain([&one]) {
+            for parent in listed(router, "parent_stream_configs")? {
+                has_more |= parent.own("extra_fields")?.is_some();
+            }
         }
     }
     let sync = stream

@@ -4,6 +4,7 @@
 
 use super::Import;
 use super::added::{Added, What};
+use super::calls::CLOCK;
 use super::errors::listed;
 use super::known::{Known, fits, listed_by, of_range};
 use super::refs::{BadRef, Part};
@@ -46,7 +47,10 @@ impl Import {
                 continue;
             }
             match self.value(one, &carried, &known) {
-                Ok(value) => one.what = What::Made(value),
+                Ok((value, when)) => {
+                    one.what = What::Made(value);
+                    one.when = when;
+                }
                 Err(why) => self.unmakeable.push((one.of.at, why)),
             }
         }
@@ -66,22 +70,26 @@ impl Import {
         Ok(())
     }
 
-    fn value(&mut self, one: &Added<'_>, carried: &Carried, known: &Known) -> Result<String, String> {
+    /// What a field is made by, and under which condition.
+    fn value(
+        &mut self,
+        one: &Added<'_>,
+        carried: &Carried,
+        known: &Known,
+    ) -> Result<(String, Option<String>), String> {
         let text = one.of.word("value").ok().flatten().unwrap_or_default();
         if one.path.iter().any(|part| part.contains('*')) {
             return Err("its `path` leads to several places".to_owned());
         }
-        if let Some(condition) = &one.condition {
-            fits(&self.condition(condition)?, known)?;
-        }
-        for (word, what) in [
-            ("now_utc(", "the clock"),
-            ("today_utc(", "the clock"),
-            ("day_delta(", "the clock"),
+        let when = one.condition.as_ref().map(|condition| self.condition(condition)).transpose()?;
+        when.as_ref().map_or(Ok(()), |when| fits(when, known))?;
+        let clock = CLOCK.iter().map(|word| (*word, "the clock"));
+        let others = [
             ("parent_slice", "a parent's own parent"),
             ("stream_state", "the cursor"),
             ("next_page_token", "the page"),
-        ] {
+        ];
+        for (word, what) in clock.chain(others) {
             if text.contains(word) {
                 return Err(format!("it is made of {what}, and a record must come to the same each time"));
             }
@@ -101,7 +109,7 @@ impl Import {
             let instead = "it is made of the range that was asked for: a record that is asked for in another range has another there";
             self.notes.chose(one.of.at, format!("`AddFields` of `{}`", one.path.join(".")), instead);
         }
-        Ok(value)
+        Ok((value, when))
     }
 
     fn condition(&mut self, given: &Part<'_>) -> Result<String, String> {
@@ -167,9 +175,8 @@ impl Import {
                 continue;
             }
             let mut items = vec![Item::new(one.of.at, "type", Out::text("add_fields"))];
-            let condition =
-                one.condition.as_ref().and_then(|given| Some((given.at, self.condition(given).ok()?)));
-            items.extend(condition.map(|(at, text)| Item::new(at, "condition", Out::Text(text))));
+            let when = one.condition.as_ref().zip(one.when.clone());
+            items.extend(when.map(|(given, text)| Item::new(given.at, "condition", Out::Text(text))));
             items.push(Item::new(one.of.at, "fields", Out::List(vec![field])));
             steps.push((one.step, items));
         }

@@ -11,6 +11,9 @@ use crate::out::{Item, Out};
 /// Airbyte's name of it.
 const SUBSTREAM: &str = "SubstreamPartitionRouter";
 
+/// The same for the parents of several routers together.
+pub(super) const UNION: &str = "UnionPartitionRouter";
+
 /// So deep may parents have parents.
 const MAX_DEPTH: usize = 4;
 
@@ -56,6 +59,7 @@ impl Import {
             _ if is_code && has_parents => (SUBSTREAM, self.parents(stream, router, place)?),
             SUBSTREAM => (SUBSTREAM, self.parents(stream, router, place)?),
             "ListPartitionRouter" => ("ListPartitionRouter", self.values(router, place)?),
+            UNION => (SUBSTREAM, self.union(stream, router, place)?),
             kind => {
                 let what = match kind {
                     _ if is_code => {
@@ -149,6 +153,40 @@ impl Import {
                 vec![Item::new(router.at, "parent_stream_configs", kinds)]
             }
         })
+    }
+
+    /// Parents of several routers under one name: parents of several kinds.
+    fn union(&mut self, stream: &Part<'_>, router: &Part<'_>, place: &str) -> Result<Vec<Item>, BadRef> {
+        self.known(router, place, keys::UNION);
+        let Some(name) = router.word("partition_field")? else {
+            self.notes.lost(router.at, place, "left out: it has no `partition_field`");
+            return Ok(Vec::new());
+        };
+        let mut kinds = Vec::new();
+        for one in listed(router, "partition_routers")? {
+            let parents = listed(&one, "parent_stream_configs")?;
+            if parents.is_empty() {
+                let instead = "left out: it lists for values and for a parent's records together; make each a collection of its own";
+                self.notes.lost(one.at, place, instead);
+                return Ok(Vec::new());
+            }
+            for parent in &parents {
+                let mut items = self.one_parent(stream, parent, place)?;
+                if items.is_empty() {
+                    return Ok(Vec::new());
+                }
+                items.retain(|item| item.key != "partition_field");
+                items.push(Item::new(router.at, "partition_field", Out::text(&name)));
+                kinds.push(Out::Map(items));
+            }
+        }
+        if kinds.is_empty() {
+            self.notes.lost(router.at, place, "left out: it names no router");
+            return Ok(Vec::new());
+        }
+        let instead = "a parent that several of its routers have is listed for once for each of them";
+        self.notes.chose(router.at, place, instead);
+        Ok(vec![Item::new(router.at, "parent_stream_configs", Out::List(kinds))])
     }
 
     fn one_parent(&mut self, stream: &Part<'_>, parent: &Part<'_>, place: &str) -> Result<Vec<Item>, BadRef> {
@@ -280,6 +318,10 @@ pub(super) fn fields_of(stream: &Part<'_>) -> Result<Vec<String>, BadRef> {
 
 /// What the partitions of a router are called.
 pub(super) fn named_by(router: &Part<'_>) -> Result<Vec<String>, BadRef> {
+    // The parts of a union are all called as it is.
+    if router.kind()? == UNION {
+        return Ok(router.word("partition_field")?.into_iter().collect());
+    }
     let mut all: Vec<String> =
         router.own("cursor_field")?.and_then(|field| field.text()).into_iter().collect();
     for parent in listed(router, "parent_stream_configs")? {

@@ -235,6 +235,8 @@ impl Import {
                 Said::Plain(text) => items.push(Item::new(at, name, Out::text(text))),
                 Said::Template(text) if templates => items.push(Item::new(at, name, Out::text(text))),
                 Said::Template(text) => match Head::read(at, &place, name, &text) {
+                    // The requests of an export have it from its router.
+                    _ if self.heads.iter().any(|head| head.is_again(name, &text)) => {}
                     Some(head) => self.heads.push(head),
                     None => self.notes.lost(at, place, "left out: it is another for each request"),
                 },

@@ -1,6 +1,8 @@
 //! What expressions are made of, as far as it has to be seen here: names and the ways into
 //! them, literals, and what stands between separators.
 
+use std::borrow::Cow;
+
 /// A name with the way into it: `config['a'].b.get('c', 'd')`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -116,20 +118,36 @@ pub(super) fn literal(text: &str) -> Option<String> {
 }
 
 /// A text whose quotes, written around all of it, are for Airbyte alone: it reads what a template
-/// comes to as a literal, so that `'{{ x }}'` is text whatever `x` is.
-pub(super) fn unquoted(text: &str) -> &str {
+/// comes to as a literal, so that `'{{ x }}'` is text whatever `x` is. Statements may stand before.
+pub(super) fn unquoted(text: &str) -> Cow<'_, str> {
+    let (statements, last) =
+        text.rfind("%}").and_then(|at| text.split_at_checked(at + 2)).unwrap_or(("", text));
+    match literal_text(last) {
+        Some(inside) if statements.is_empty() => Cow::Borrowed(inside),
+        Some(inside) if are_statements(statements) => Cow::Owned(format!("{statements}{inside}")),
+        _ => Cow::Borrowed(text),
+    }
+}
+
+/// What is within quotes that are around all of a text.
+fn literal_text(text: &str) -> Option<&str> {
     let trimmed = text.trim();
-    let Some(quote) = trimmed.chars().next().filter(|c| matches!(c, '"' | '\'')) else { return text };
-    let Some(inside) = trimmed.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)) else {
-        return text;
-    };
+    let quote = trimmed.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let inside = trimmed.strip_prefix(quote)?.strip_suffix(quote)?;
     // Quotes within an expression are its own; others end the literal.
     let mut rest = inside;
     while let Some((before, after)) = rest.split_once("{{") {
-        let Some((_, behind)) = closed(after).filter(|_| !before.contains(quote)) else { return text };
-        rest = behind;
+        rest = closed(after).filter(|_| !before.contains(quote))?.1;
     }
-    if rest.contains(quote) { text } else { inside }
+    (!rest.contains(quote)).then_some(inside)
+}
+
+/// Whether a text writes nothing by itself.
+fn are_statements(text: &str) -> bool {
+    let mut parts = text.split("{%");
+    let is_blank = |text: &str| text.trim().is_empty();
+    parts.next().is_some_and(is_blank)
+        && parts.all(|part| part.split_once("%}").is_some_and(|(_, behind)| is_blank(behind)))
 }
 
 /// The text up to `}}` that is not in quotes, and what is behind.

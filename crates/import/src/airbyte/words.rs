@@ -1,7 +1,7 @@
 //! Texts of a manifest as ours: `{{ config['x'] }}` becomes a variable of the
 //! environment, `{{ parameters['x'] }}` the parameter, the names of a poll ours.
 
-use super::calls::{filter, method, refuse};
+use super::calls::{CLOCK, filter, method, refuse};
 use super::refs::Part;
 use super::terms::{Place, asked, closed, literal, split, unquoted, way_into};
 use std::collections::{BTreeMap, BTreeSet};
@@ -141,10 +141,25 @@ impl Variables {
     /// A text of the manifest as ours.
     pub(crate) fn say(&mut self, text: &str, of: &Part<'_>) -> Said {
         let text = unquoted(text);
+        let text = text.as_ref();
         let mut out = String::new();
         let (mut rest, mut live) = (text, false);
-        while let Some((before, after)) = rest.split_once("{{") {
+        while let Some(at) = rest.find("{{").into_iter().chain(rest.find("{%")).min() {
+            let (before, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
             out.push_str(&escaped(before));
+            let after = from.get(2..).unwrap_or_default();
+            if from.starts_with("{%") {
+                live = true;
+                let Some((inside, behind)) = after.split_once("%}") else {
+                    return Said::Cannot("its `{%` has no `%}`".to_owned());
+                };
+                match self.live(inside, of) {
+                    Ok(statement) => out.extend(["{%", statement.as_str(), "%}"]),
+                    Err(why) => return Said::Cannot(why),
+                }
+                rest = behind;
+                continue;
+            }
             let Some((inside, behind)) = closed(after) else {
                 return Said::Cannot("its `{{` has no `}}`".to_owned());
             };
@@ -165,12 +180,6 @@ impl Variables {
             rest = behind;
         }
         out.push_str(&escaped(rest));
-        if out.contains("{%") {
-            return match self.live(&out, of) {
-                Ok(out) => Said::Template(out),
-                Err(why) => Said::Cannot(why),
-            };
-        }
         if live { Said::Template(out) } else { Said::Plain(out) }
     }
 
@@ -182,7 +191,7 @@ impl Variables {
             return Err("it is more than one expression".to_owned());
         }
         // Templates of requests look at the clock, and nothing else does.
-        refuse(bare, &["now_utc(", "today_utc(", "day_delta("])?;
+        refuse(bare, &CLOCK)?;
         self.live(bare.trim(), of)
     }
 
@@ -260,7 +269,6 @@ impl Variables {
 
     /// An expression with what is known put in, and our names for a poll.
     fn live(&mut self, inside: &str, of: &Part<'_>) -> Result<String, String> {
-        refuse(inside, &["duration(", "hash(", "base64"])?;
         let renamed = super::jobs::renamed(inside);
         let inside = renamed.as_str();
         if let Some(method) = method(inside) {
