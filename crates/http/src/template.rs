@@ -11,7 +11,6 @@ mod methods;
 mod said;
 mod texts;
 pub(crate) mod times;
-mod zones;
 
 use hms_sync_bounds::{Limit, TooLarge};
 use minijinja::{Environment, UndefinedBehavior, Value};

@@ -5,9 +5,10 @@
 //! see the clock. What is written has no such words: a write that is tried again says what it
 //! said before.
 
-use super::{lapse, zones};
+use super::lapse;
 use crate::stamp::{read_time, write_time};
-use chrono::{DateTime, Datelike, NaiveTime, SecondsFormat, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, Datelike, NaiveTime, SecondsFormat, TimeDelta, TimeZone, Timelike, Utc};
+use chrono_tz::Tz;
 use minijinja::value::{DynObject, Kwargs, Object, ObjectRepr, Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 use std::cmp::Ordering;
@@ -42,12 +43,10 @@ pub(super) fn teach(env: &mut Environment<'static>) {
     env.add_function("now_utc", || Value::from_object(Moment { at: Utc::now(), day: false }));
     env.add_function("today_utc", || Value::from_object(Moment::day(Utc::now())));
     env.add_function("today_with_timezone", |zone: String| {
-        let now = Utc::now();
-        let ahead = zones::offset(&zone, now).map(TimeDelta::seconds);
-        let there = ahead.and_then(|ahead| now.checked_add_signed(ahead));
-        let there =
-            there.ok_or_else(|| bad(format!("{zone:.60?} is no time zone; one is `Europe/Berlin`")))?;
-        Ok::<_, Error>(Value::from_object(Moment::day(there)))
+        let there = zone
+            .parse::<Tz>()
+            .map_err(|_| bad(format!("{zone:.60?} is no time zone; one is `Europe/Berlin`")))?;
+        Ok::<_, Error>(Value::from_object(Moment::day(Utc::now().with_timezone(&there))))
     });
     env.add_function("day_delta", |days: i64, format: Option<String>, more: Kwargs| {
         let format = named(format, &more, "format")?;
@@ -152,8 +151,8 @@ impl Object for Moment {
 }
 
 impl Moment {
-    /// The day of an instant.
-    fn day(at: DateTime<Utc>) -> Self {
+    /// The day of an instant, where it is seen.
+    fn day(at: DateTime<impl TimeZone>) -> Self {
         Self { at: at.date_naive().and_time(NaiveTime::MIN).and_utc(), day: true }
     }
 
