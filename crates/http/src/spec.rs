@@ -17,7 +17,7 @@ mod key;
 mod network;
 mod paginator;
 mod partition;
-mod pattern;
+pub(crate) mod pattern;
 mod precondition;
 mod read;
 mod text;

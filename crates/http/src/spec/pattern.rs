@@ -18,6 +18,22 @@ const SIZE_MAX: usize = 64 << 10;
 /// So deep may groups be in groups.
 const DEPTH_MAX: u32 = 50;
 
+/// Builds one that becomes `max` bytes at most, over the signs of a text or, where it has classes of
+/// ASCII, over its bytes; the error says what is wrong with it.
+pub(crate) fn build(text: &str, max: usize, of_signs: bool) -> Result<Regex, String> {
+    let size = Config::new().nfa_size_limit(Some(max)).onepass_size_limit(Some(max)).utf8_empty(of_signs);
+    let words = syntax::Config::new().unicode(of_signs).utf8(of_signs).nest_limit(DEPTH_MAX);
+    Regex::builder().configure(size).syntax(words).build(text).map_err(|why| {
+        if why.size_limit().is_some() {
+            return "the pattern becomes too large; repeat less in it".to_owned();
+        }
+        let source = why.source().map(ToString::to_string).unwrap_or_default();
+        // What is wrong stands in the last line, below the pattern and a mark.
+        let said = source.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        format!("the pattern cannot be used: {said}")
+    })
+}
+
 /// A regular expression over a path. It has no look-around and no references back, and
 /// classes as `\w` are those of ASCII, which is all that a path as it is sent has.
 #[derive(Debug, Clone)]
@@ -33,18 +49,7 @@ impl PathPattern {
         if text.len() > TEXT_MAX {
             return Err(format!("a pattern has {TEXT_MAX} bytes at most"));
         }
-        let size =
-            Config::new().nfa_size_limit(Some(SIZE_MAX)).onepass_size_limit(Some(SIZE_MAX)).utf8_empty(false);
-        let words = syntax::Config::new().unicode(false).utf8(false).nest_limit(DEPTH_MAX);
-        let compiled = Regex::builder().configure(size).syntax(words).build(&text).map_err(|why| {
-            if why.size_limit().is_some() {
-                return "the pattern becomes too large; repeat less in it".to_owned();
-            }
-            let source = why.source().map(ToString::to_string).unwrap_or_default();
-            // What is wrong stands in the last line, below the pattern and a mark.
-            let said = source.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            format!("the pattern cannot be used: {said}")
-        })?;
+        let compiled = build(&text, SIZE_MAX, false)?;
         Ok(Self { text, compiled })
     }
 

@@ -5,14 +5,14 @@
 //! the text; it never goes back over a text, and so never takes longer than that.
 
 use super::times::{bad, is_nothing};
+use crate::spec::pattern;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use minijinja::{Environment, Error, State, Value};
-use regex_automata::meta::{Config, Regex};
-use regex_automata::util::{captures::Captures, syntax};
+use regex_automata::meta::Regex;
+use regex_automata::util::captures::Captures;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
-use std::error::Error as _;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,8 +20,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 const PATTERN_MAX: usize = 2_000;
 /// The most bytes that one may become: `(a{999}){999}` is short.
 const SIZE_MAX: usize = 256 << 10;
-/// So deep may groups be in groups.
-const DEPTH_MAX: u32 = 50;
 /// So many patterns are kept for the next record.
 const KEPT: usize = 16;
 /// Bytes of a pattern, as it has become, that it takes a step to build.
@@ -97,25 +95,11 @@ fn pattern_of(state: &State<'_, '_>, pattern: &str) -> Result<Arc<Regex>, Error>
 }
 
 /// `\b`, `\w` and `(?i)` are those of ASCII: a pattern that has them looks at bytes.
-fn build(pattern: &str) -> Result<Regex, String> {
-    if pattern.len() > PATTERN_MAX {
+fn build(text: &str) -> Result<Regex, String> {
+    if text.len() > PATTERN_MAX {
         return Err(format!("a pattern has {PATTERN_MAX} bytes at most"));
     }
-    let build = |of_signs: bool| {
-        let size = Config::new()
-            .nfa_size_limit(Some(SIZE_MAX))
-            .onepass_size_limit(Some(SIZE_MAX))
-            .utf8_empty(of_signs);
-        let words = syntax::Config::new().unicode(of_signs).utf8(of_signs).nest_limit(DEPTH_MAX);
-        Regex::builder().configure(size).syntax(words).build(pattern).map_err(|why| {
-            if why.size_limit().is_some() {
-                return "the pattern becomes too large; repeat less in it".to_owned();
-            }
-            let source = why.source().map(ToString::to_string).unwrap_or_default();
-            let said = source.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            format!("the pattern cannot be used: {said}")
-        })
-    };
+    let build = |of_signs| pattern::build(text, SIZE_MAX, of_signs);
     build(true).or_else(|_| build(false))
 }
 
