@@ -113,21 +113,20 @@ impl Bench {
             .spawn()
             .unwrap();
         let mut err = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("runs; management at") {
-            line.clear();
-            assert!(err.read_line(&mut line).unwrap() > 0, "the sync did not start");
+        // A fast first poll is told before this line.
+        let mut said = String::new();
+        while !said.contains("runs; management at") {
+            assert!(err.read_line(&mut said).unwrap() > 0, "the sync did not start: {said}");
         }
         // Read on, so that it never waits for us.
-        let rest = std::thread::spawn(move || rest(err));
+        let rest = std::thread::spawn(move || rest(said, err));
         Sync { child, rest: Some(rest) }
     }
 }
 
-fn rest(mut err: BufReader<ChildStderr>) -> String {
-    let mut rest = String::new();
-    err.read_to_string(&mut rest).unwrap();
-    rest
+fn rest(mut said: String, mut err: BufReader<ChildStderr>) -> String {
+    err.read_to_string(&mut said).unwrap();
+    said
 }
 
 /// A running sync. Dropping it kills it.
