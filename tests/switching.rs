@@ -143,3 +143,74 @@ async fn changing_ones_mind_while_people_go_on_loses_and_deletes_nothing() {
     assert_eq!((clerk.len() as u64, marshal.len() as u64), (PERMITS, PERMITS));
     sync.stop().await.unwrap();
 }
+
+/// The region of a permit is what is asked for, not a member of it. A webhook that has the permit
+/// fetched, and the answer to a write, are without it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_listing_knows_of_a_record_is_not_cleared_by_a_fetch() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clerk, marshal) = (Double::clerk().await.unwrap(), Double::marshal().await.unwrap());
+    clerk.seed_records(1, 3);
+    let yaml = format!(
+        "sync: Regions
+data_dir: {data}
+management: 127.0.0.1:0
+sides:
+  clerk: {{ connector: http, url: '{clerk}', authenticator: {{ type: bearer, api_token: demo }} }}
+  marshal: {{ connector: http, url: '{marshal}', authenticator: {{ type: basic, username: sync, password: demo }} }}
+collections:
+  permit:
+    identity: [permit_no]
+    sides:
+      clerk:
+        read:
+          path: /permits
+          record_selector: {{ field_path: [items] }}
+          full_interval: 1h
+          partition_router: {{ type: list, values: [north], partition_field: region, record_field: region,
+                               request_option: {{ inject_into: header, field_name: X-Region }} }}
+        fetch: {{ path: '/permits/{{{{ id }}}}' }}
+        create: {{ method: POST, path: /permits }}
+        update: {{ method: PATCH, path: '/permits/{{{{ id }}}}' }}
+        webhook: {{ path: /hooks/clerk, secret: {SECRET} }}
+      marshal:
+        read: {{ path: /inspections, poll_interval: 50ms, full_interval: 1h }}
+        create: {{ method: POST, path: /inspections }}
+        update: {{ method: PATCH, path: '/inspections/{{{{ id }}}}' }}
+    fields:
+      permit_no: {{ type: string, clerk: permit_no, marshal: permitId }}
+      notes: {{ type: text, clerk: notes, marshal: remarks }}
+      region: {{ type: string, clerk: {{ path: region, direction: from_side }}, marshal: region }}
+",
+        data = folder.path().join("data").display(),
+        clerk = clerk.url(),
+        marshal = marshal.url(),
+    );
+    let sync = Sync::from_yaml(&yaml, &|_| None).await.expect("the sync starts");
+    let url = format!("{}/hooks/clerk", sync.management_url());
+    let hook = Hook { url, secret: SECRET.to_owned() };
+    clerk.set_hook(Some(&hook)).unwrap();
+    let all = |remarks: &str| {
+        let marshal = marshal.records();
+        let good = |of: &Json| of["remarks"] == remarks && of["region"] == "north";
+        (marshal.len() == 3 && marshal.iter().all(good)).then_some(())
+    };
+    until("the listing", 20, || async { (marshal.len() == 3).then_some(()) }).await;
+    for id in ["1", "2", "3"] {
+        clerk.update(id, &json!({ "notes": "by webhook" })).unwrap();
+    }
+    until("the webhooks", 20, || async { all("by webhook") }).await;
+    for record in marshal.records() {
+        marshal.update(record["id"].as_str().unwrap(), &json!({ "remarks": "by write" })).unwrap();
+    }
+    let written = |record: &Json| record["notes"] == "by write";
+    until("the writes", 20, || async { clerk.records().iter().all(written).then_some(()) }).await;
+    until("all is settled", 20, || async {
+        (sync.desk().status().await.unwrap().status.pending == 0).then_some(())
+    })
+    .await;
+    assert_eq!(all("by write"), Some(()));
+    let updates = marshal.effects().iter().filter(|of| of.operation == Operation::Update).count();
+    assert_eq!(updates, 3, "the notes, and no region");
+    sync.stop().await.unwrap();
+}

@@ -58,6 +58,13 @@ pub trait Connector: Send + Sync + std::fmt::Debug + 'static {
     /// What the side can do for `collection`.
     fn abilities(&self, collection: &CollectionName) -> Abilities;
 
+    /// Places in the collection's records, by the members to step into, that a listing fills with
+    /// what it knows: what else shows a record may leave them out, which says nothing of them.
+    fn filled_by_listing(&self, collection: &CollectionName) -> Vec<Vec<String>> {
+        let _ = collection;
+        Vec::new()
+    }
+
     /// Asks the side for as little as shows that it is there and lets us in.
     /// Writes nothing. Answers with a line for people: what was asked and found.
     fn check(&self, collection: &CollectionName) -> BoxFuture<'_, Result<String, ReadError>>;

@@ -1,6 +1,7 @@
 //! What a side answered to a write, and what that says of each field: an answer is believed
 //! of what was sent, and what else it shows is the side's own doing.
 
+use crate::contract::Extent;
 use crate::error::EngineError;
 use crate::gate::Health;
 use crate::happening::What;
@@ -79,7 +80,8 @@ impl Machine {
             Some(Written { id, tag, stored }) => (Some(id), tag, stored),
             None => (part.id.clone(), None, None),
         };
-        let stored = doc.as_ref().and_then(|doc| self.fit(place, doc, false).ok()).map(|fit| fit.fields);
+        let stored =
+            doc.as_ref().and_then(|doc| self.fit(place, doc, Extent::Alone).ok()).map(|fit| fit.fields);
         let mut results =
             stored.as_ref().map(|stored| judge(place, part, &write.fields, stored)).unwrap_or_default();
         if is_back(Fault::AnswerSwallowed) {

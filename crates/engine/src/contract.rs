@@ -78,13 +78,24 @@ pub(crate) struct Fit {
     dropped: Vec<String>,
 }
 
+/// How much what was shown tells of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// A listing shows the record: what it lacks is absent.
+    Listed,
+    /// The record by itself: the same, but for what only listings fill in.
+    Alone,
+    /// Some of its fields: what is lacking may be there.
+    Part,
+}
+
 /// A record under the contract: what of it is taken in, or why it is not.
 pub(crate) fn fit(
     contract: &Contract,
     identity: &[FieldName],
     part: &CollectionSide,
     doc: &Json,
-    partial: bool,
+    extent: Extent,
 ) -> Result<Fit, Refused> {
     let mut fit = Fit::default();
     let found = contract.columns.map(|mode| (mode, contract.known.strangers(doc)));
@@ -99,9 +110,16 @@ pub(crate) fn fit(
         }
         None => {}
     }
-    read(contract, identity, &part.shape, doc, partial, &mut fit)?;
-    lacking(contract, identity, partial, &mut fit)?;
+    read(contract, identity, &part.shape, doc, extent == Extent::Part, &mut fit)?;
+    if extent != Extent::Listed && !part.filled_by_listing.is_empty() {
+        fit.fields.retain(|field, value| !(part.filled_by_listing.contains(field) && is_nothing(value)));
+    }
+    lacking(contract, identity, extent == Extent::Part, &mut fit)?;
     Ok(fit)
+}
+
+fn is_nothing(value: &Value) -> bool {
+    matches!(value, Value::Absent | Value::Null)
 }
 
 /// Reads the fields, and drops those that do not fit if that is agreed.
@@ -182,10 +200,10 @@ impl Machine {
     }
 
     /// What of a record is taken in, under the contract.
-    pub(crate) fn fit(&self, place: Place<'_>, doc: &Json, partial: bool) -> Result<Fit, Refused> {
+    pub(crate) fn fit(&self, place: Place<'_>, doc: &Json, extent: Extent) -> Result<Fit, Refused> {
         static PLAIN: LazyLock<Contract> = LazyLock::new(Contract::default);
         let contract = self.contract_of(place.side, place.name).unwrap_or(&PLAIN);
-        fit(contract, &place.collection.identity, place.plan, doc, partial)
+        fit(contract, &place.collection.identity, place.plan, doc, extent)
     }
 
     /// Counts and tells what the contract says of a record that is taken in.
@@ -218,12 +236,12 @@ impl Machine {
         let of = self.plan.collections.get(name)?;
         let part = of.sides.get(side)?;
         records.iter().find_map(|seen| {
-            let (doc, partial) = match &seen.content {
-                Content::Whole(doc) => (doc, false),
-                Content::Partial(doc) => (doc, true),
+            let (doc, extent) = match &seen.content {
+                Content::Whole(doc) => (doc, Extent::Listed),
+                Content::Partial(doc) => (doc, Extent::Part),
                 Content::Gone => return None,
             };
-            let why = fit(contract, &of.identity, part, doc, partial).err().filter(|why| why.freezes)?;
+            let why = fit(contract, &of.identity, part, doc, extent).err().filter(|why| why.freezes)?;
             let reason = format!(
                 "{name} {:.60} of {side} is not as agreed: {}. As `schema_contract` says `freeze`, nothing is \
                  read on: mend it there, or map it otherwise, or change the contract",
@@ -286,7 +304,7 @@ mod tests {
             None => Contract::default(),
         };
         let identity = [FieldName::try_new("no").unwrap()];
-        let said = match fit(&contract, &identity, &part(), doc, false) {
+        let said = match fit(&contract, &identity, &part(), doc, Extent::Listed) {
             Ok(fit) => {
                 let fields: Vec<_> =
                     fit.fields.iter().map(|(field, value)| format!("{field}={value}")).collect();

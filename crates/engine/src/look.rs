@@ -1,6 +1,7 @@
 //! What reads of one record showed, by its id or by its identity: what became of a write
 //! without an outcome is concluded from them and from nothing else.
 
+use crate::contract::Extent;
 use crate::error::EngineError;
 use crate::gate::Health;
 use crate::join::Merged;
@@ -175,7 +176,7 @@ impl Machine {
         let write = entry.state.sides.get(place.side).and_then(|part| part.write.clone());
         let Content::Whole(doc) = &seen.content else { return self.finish(record, entry, now) };
         let doc = doc.clone();
-        let Ok(fields) = self.fit(place, &doc, false).map(|fit| fit.fields) else {
+        let Ok(fields) = self.fit(place, &doc, Extent::Alone).map(|fit| fit.fields) else {
             return self.observe(place, record, entry, seen.into(), Source::Fetch, began.into(), now);
         };
         let mut seen = Seen {

@@ -12,6 +12,7 @@ use crate::altered::{cut_short, is_set_aside};
 use crate::appear::new_record_id;
 use crate::brake::fights;
 use crate::classify::{Verdict, is_another, verdict};
+use crate::contract::Extent;
 use crate::error::EngineError;
 use crate::happening::What;
 use crate::lane::Track;
@@ -163,10 +164,11 @@ impl Machine {
                 return self.finish(record, entry, now);
             }
             Sight::AsItCame(Observation { id, tag, modified, content: Content::Whole(doc) }) => {
-                Read { id, tag, modified, fit: self.fit(place, &doc, false), doc: Doc::Whole(doc) }
+                let extent = if source == Source::Page { Extent::Listed } else { Extent::Alone };
+                Read { id, tag, modified, fit: self.fit(place, &doc, extent), doc: Doc::Whole(doc) }
             }
             Sight::AsItCame(Observation { id, tag, modified, content: Content::Partial(doc) }) => {
-                Read { id, tag, modified, fit: self.fit(place, &doc, true), doc: Doc::Whole(doc) }
+                Read { id, tag, modified, fit: self.fit(place, &doc, Extent::Part), doc: Doc::Whole(doc) }
             }
         };
         let Read { id, tag, modified, fit, doc } = read;

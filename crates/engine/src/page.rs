@@ -5,7 +5,7 @@
 //!
 //! Nothing is decided here, and nothing of the machine's state is known.
 
-use crate::contract::{Contract, Fit, Refused, fit};
+use crate::contract::{Contract, Extent, Fit, Refused, fit};
 use crate::plan::{CollectionPlan, CollectionSide, Plan};
 use crate::raw::RawHasher;
 use hms_sync_connector::{Content, Observation, Page};
@@ -131,7 +131,7 @@ impl<'a> Reader<'a> {
         let Observation { id, tag, modified, content } = seen;
         match content {
             Content::Whole(doc) => {
-                let fit = fit(&self.contract, &self.collection.identity, self.part, &doc, false);
+                let fit = fit(&self.contract, &self.collection.identity, self.part, &doc, Extent::Listed);
                 let doc = Doc::Hashed(self.hasher.plain(&doc));
                 Sight::Read(Box::new(Read { id, tag, modified, fit, doc }))
             }

@@ -139,6 +139,9 @@ pub struct CollectionSide {
     pub on_missing: OnMissing,
     /// Whether a write whose answer does not show the record is followed by a read of it.
     pub read_back: bool,
+    /// Fields that listings fill in: elsewhere than in a listing, that they are absent or null
+    /// tells nothing.
+    pub filled_by_listing: Vec<FieldName>,
 }
 
 impl CollectionSide {
@@ -154,6 +157,7 @@ impl CollectionSide {
             on_altered: OnAltered::default(),
             on_missing: OnMissing::default(),
             read_back: false,
+            filled_by_listing: Vec::new(),
         }
     }
 }

@@ -178,6 +178,10 @@ fn collection_plan(name: &CollectionName, of: &Collection, connectors: &Connecto
                 hms_sync_config::OnMissing::Unlink => OnMissing::Unlink,
             },
             read_back: part.read_back,
+            filled_by_listing: connector.map_or_else(Vec::new, |connector| {
+                let places = connector.filled_by_listing(name);
+                places.iter().filter_map(|place| part.map.field_at(place)).cloned().collect()
+            }),
         };
         (side.clone(), plan)
     };

@@ -331,6 +331,11 @@ impl Connector for HttpConnector {
         self.collections.get(collection).map(Collection::abilities).unwrap_or_default()
     }
 
+    fn filled_by_listing(&self, collection: &CollectionName) -> Vec<Vec<String>> {
+        let listing = self.collections.get(collection).and_then(|of| of.listing.as_ref());
+        listing.map(Listing::filled).unwrap_or_default()
+    }
+
     fn check(&self, collection: &CollectionName) -> BoxFuture<'_, Result<String, ReadError>> {
         match self.collection(collection) {
             Ok(Collection { listing: Some(listing), lens, .. }) => {

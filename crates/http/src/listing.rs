@@ -212,6 +212,11 @@ impl Listing {
         self.ask.own = own;
     }
 
+    /// Places in records that are filled with what is known of their partition.
+    pub(crate) fn filled(&self) -> Vec<Vec<String>> {
+        self.router.as_ref().map(|router| router.namings.marked()).unwrap_or_default()
+    }
+
     pub(crate) fn is_incremental(&self) -> bool {
         self.since.as_ref().is_some_and(|since| since.sent() || self.uses("cursor"))
     }

@@ -82,11 +82,20 @@ impl Namings {
         self.of(partition).for_each(|(naming, piece)| naming.mark(piece, record));
     }
 
+    /// Where records may name their partition.
+    pub(crate) fn marked(&self) -> Vec<Vec<String>> {
+        let mut places: Vec<_> =
+            self.iter().filter_map(|naming| naming.record_field.as_ref()).map(parts).collect();
+        places.sort();
+        places.dedup();
+        places
+    }
+
     /// Where the records of a partition name it, and what stands there.
     pub(crate) fn places(&self, partition: &Partition) -> Vec<(Vec<String>, Json)> {
         let place = |(naming, piece): (&Naming, &Piece)| {
             let path = naming.record_field.as_ref()?;
-            Some((path.parts().map(str::to_owned).collect(), piece.json.clone()))
+            Some((parts(path), piece.json.clone()))
         };
         self.of(partition).filter_map(place).collect()
     }
@@ -101,6 +110,10 @@ impl Namings {
     pub(crate) fn fields(&self) -> String {
         self.iter().map(|naming| naming.field.as_str()).collect::<Vec<_>>().join(", ")
     }
+}
+
+fn parts(path: &FieldPath) -> Vec<String> {
+    path.parts().map(str::to_owned).collect()
 }
 
 /// How partitions are named, and where their names go.

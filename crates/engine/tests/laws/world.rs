@@ -124,6 +124,7 @@ fn plan(sides: &[Side], rules: Rules) -> Plan {
             on_altered: OnAltered::KeepOurs,
             on_missing: hms_sync_engine::OnMissing::Deleted,
             read_back: false,
+            filled_by_listing: Vec::new(),
         };
         parts.insert(side_name(i), part);
     }

@@ -28,6 +28,7 @@ struct Side {
     on_altered: OnAltered,
     on_missing: OnMissing,
     read_back: bool,
+    filled_by_listing: Vec<FieldName>,
     maps: Vec<FieldMapping>,
 }
 
@@ -77,6 +78,7 @@ impl Scene {
             on_altered: OnAltered::KeepOurs,
             on_missing: OnMissing::Deleted,
             read_back: false,
+            filled_by_listing: Vec::new(),
             maps: Vec::new(),
         });
         let scene = Self {
@@ -158,6 +160,13 @@ impl Scene {
         self
     }
 
+    /// Only a side's listings are sure to show the field.
+    pub fn filled_by_listing(mut self, on: &str, name: &str) -> Self {
+        let side = self.sides.iter_mut().find(|side| side.name.as_str() == on).unwrap();
+        side.filled_by_listing.push(field(name));
+        self
+    }
+
     pub fn guard(mut self, guard: Guard) -> Self {
         self.guard = guard;
         self
@@ -195,6 +204,7 @@ impl Scene {
                 on_altered: side.on_altered,
                 on_missing: side.on_missing,
                 read_back: side.read_back,
+                filled_by_listing: side.filled_by_listing,
             };
             parts.insert(side.name, part);
         }

@@ -3,9 +3,10 @@
 
 use crate::scene::{Scene, field, permit, side};
 use crate::story::Story;
-use hms_sync_connector::{Delivery, Observation};
+use hms_sync_connector::{Content, Delivery, Observation};
 use hms_sync_engine::Plan;
 use hms_sync_model::{FieldMap, FieldType, NativeId, Value};
+use serde_json::{Value as Json, json};
 
 const DAY: u64 = 24 * 3_600;
 
@@ -160,4 +161,27 @@ fn switching_between_polls_and_webhooks_and_mappings_loses_and_deletes_nothing()
         assert_eq!(story.play.parked().unwrap(), [], "seed {seed}");
         story.stays_quiet();
     }
+}
+
+/// The clerk's listing puts the note there from what it knows of the permit's parent. Read by
+/// itself the permit has none, or null.
+#[test]
+fn what_only_a_listing_knows_is_not_cleared_by_a_read_of_the_record_alone() {
+    let shown = |scene: Scene, doc: &Json| {
+        let mut story = Story::of(scene, &[("status", "pending"), ("note", "a")]);
+        story.wait(60);
+        let content = Content::Whole(doc.clone());
+        let seen = Observation { id: story.id("clerk"), tag: None, modified: None, content };
+        told(&mut story, "msg_1", &seen);
+        (story.merged(), story.shows("marshal"))
+    };
+    let scene = || Scene::new().able("clerk", |can| can.fetch = false);
+    let without = json!({ "no": "7", "status": "approved" });
+    for doc in [&without, &json!({ "no": "7", "status": "approved", "note": null })] {
+        let (merged, marshal) = shown(scene().filled_by_listing("clerk", "note"), doc);
+        assert_eq!(merged, "no=7 note=a status=approved", "{doc}");
+        assert_eq!(marshal, "no=7 note=a status=approved", "{doc}");
+    }
+    let (merged, _) = shown(scene(), &without);
+    assert_eq!(merged, "no=7 status=approved", "what the record itself shows is cleared");
 }

@@ -44,6 +44,7 @@ pub(super) fn plan(sides: &[SimSide; 2], window: Duration, grouped: bool, person
             on_altered: hms_sync_engine::OnAltered::default(),
             on_missing: hms_sync_engine::OnMissing::Deleted,
             read_back: false,
+            filled_by_listing: Vec::new(),
         };
         parts.insert(side_name(i), part);
     }
