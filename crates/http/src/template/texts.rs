@@ -9,9 +9,11 @@ use crate::spec::pattern;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use md5::Md5;
 use minijinja::{Environment, Error, State, Value};
 use regex_automata::meta::Regex;
 use regex_automata::util::captures::Captures;
+use sha1::Sha1;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -103,13 +105,19 @@ fn build(text: &str) -> Result<Regex, String> {
     build(true).or_else(|_| build(false))
 }
 
+/// MD5 and SHA-1 tell texts apart, as Airbyte's `hash` is used; nobody must trust them.
 fn hashed(kind: &str, bytes: &[u8]) -> Result<String, Error> {
     Ok(match kind {
+        "md5" => hex(&Md5::digest(bytes)),
+        "sha1" => hex(&Sha1::digest(bytes)),
         "sha224" => hex(&Sha224::digest(bytes)),
         "sha256" => hex(&Sha256::digest(bytes)),
         "sha384" => hex(&Sha384::digest(bytes)),
         "sha512" => hex(&Sha512::digest(bytes)),
-        _ => return Err(bad(format!("`hash` knows sha224, sha256, sha384 and sha512, and not {kind:.20?}"))),
+        _ => {
+            let known = "md5, sha1, sha224, sha256, sha384 and sha512";
+            return Err(bad(format!("`hash` knows {known}, and not {kind:.20?}")));
+        }
     })
 }
 
@@ -164,6 +172,9 @@ mod tests {
                 "{{ 'a' | hash('sha256', 'b') }}",
                 "fb8e20fc2e4c3f248c60c39bd652f3c1347298bb977b8b4d5903b85055620603",
             ),
+            // The test vectors of RFC 1321 and RFC 3174.
+            ("{{ 'message digest' | hash }}", "f96b697d7cb7938d525a2f31aaf161d0"),
+            ("{{ 'ab' | hash('sha1', 'c') }}", "a9993e364706816aba3e25717850c26c9cd0d89d"),
             ("{{ 'a' | hmac('key') }}", "780c3db4ce3de5b9e55816fba98f590631d96c075271b26976238d5f4444219b"),
             ("{{ sanitize_url('https://h/a b?c') }}", "https%3A%2F%2Fh%2Fa+b%3Fc"),
             ("{{ camel_case_to_snake_case('customReportID2Day_x') }}", "custom_report_id2_day_x"),
@@ -176,7 +187,10 @@ mod tests {
             ("{{ 'a' | regex_search('(?=a)') }}", "the pattern cannot be used"),
             ("{{ 'a' | regex_search('(a{999}){999}') }}", "the pattern becomes too large"),
             ("{{ long | regex_search('(a+)+b') }}", "fuel"),
-            ("{{ 'a' | hash }}", "`hash` knows sha224, sha256, sha384 and sha512, and not \"md5\""),
+            (
+                "{{ 'a' | hash('crc32') }}",
+                "`hash` knows md5, sha1, sha224, sha256, sha384 and sha512, and not \"crc32\"",
+            ),
             ("{{ 'a' | hmac('b', 'md5') }}", "`hmac` knows sha256 alone"),
             ("{{ '?' | base64decode }}", "is no text in base64"),
         ] {
