@@ -1,7 +1,7 @@
 //! The body of a write: which fields, around them what, in which format.
 
 use crate::error::SpecError;
-use crate::fill::{self, Filling, Names};
+use crate::fill::{self, Filling, Lists, Names, form};
 use crate::spec::{BodyFormat, BodyShape, BodySpec, FieldPath};
 use crate::template::Compiled;
 use crate::wire::JSON;
@@ -61,7 +61,9 @@ impl Body {
         let usual_type = match spec.format {
             BodyFormat::Text => HeaderValue::from_static("text/plain; charset=utf-8"),
             BodyFormat::Json => JSON,
-            BodyFormat::Form => HeaderValue::from_static("application/x-www-form-urlencoded"),
+            BodyFormat::Form | BodyFormat::FormRepeated => {
+                HeaderValue::from_static("application/x-www-form-urlencoded")
+            }
             BodyFormat::MergePatch => HeaderValue::from_static("application/merge-patch+json"),
             BodyFormat::JsonPatch => HeaderValue::from_static("application/json-patch+json"),
         };
@@ -122,7 +124,10 @@ impl Body {
         let bytes = match self.format {
             BodyFormat::Json | BodyFormat::MergePatch if plain => fields.text().as_bytes().to_vec(),
             BodyFormat::Json | BodyFormat::MergePatch => bytes(&self.whole(fields, version, added))?,
-            BodyFormat::Form => fill::form(&self.whole(fields, version, added)).into_bytes(),
+            BodyFormat::Form => form(&self.whole(fields, version, added), Lists::Bracketed).into_bytes(),
+            BodyFormat::FormRepeated => {
+                form(&self.whole(fields, version, added), Lists::Repeated).into_bytes()
+            }
             BodyFormat::JsonPatch => bytes(&self.operations(fields, version, added, leaf))?,
             // Made above.
             BodyFormat::Text => Vec::new(),

@@ -141,23 +141,36 @@ pub(crate) fn wrap<'p>(parts: impl DoubleEndedIterator<Item = &'p str>, inner: J
     })
 }
 
+/// How forms carry lists; no form of writing them is a standard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lists {
+    /// `a[]=1&a[]=2`.
+    Bracketed,
+    /// `a=1&a=2`.
+    Repeated,
+}
+
 /// `a[b]=1&c[]=2`: how forms carry what is nested.
-pub(crate) fn form(json: &Json) -> String {
+pub(crate) fn form(json: &Json, lists: Lists) -> String {
     let mut out = url::form_urlencoded::Serializer::new(String::new());
     if let Json::Object(members) = json {
         for (name, member) in members {
-            pairs(name, member, &mut out);
+            pairs(name, member, lists, &mut out);
         }
     }
     out.finish()
 }
 
-fn pairs(name: &str, json: &Json, out: &mut url::form_urlencoded::Serializer<'_, String>) {
+fn pairs(name: &str, json: &Json, lists: Lists, out: &mut url::form_urlencoded::Serializer<'_, String>) {
     match json {
         Json::Object(members) => {
-            members.iter().for_each(|(member, json)| pairs(&format!("{name}[{member}]"), json, out));
+            members.iter().for_each(|(member, json)| pairs(&format!("{name}[{member}]"), json, lists, out));
         }
-        Json::Array(elements) => elements.iter().for_each(|json| pairs(&format!("{name}[]"), json, out)),
+        Json::Array(elements) => {
+            let bracketed = (lists == Lists::Bracketed).then(|| format!("{name}[]"));
+            let name = bracketed.as_deref().unwrap_or(name);
+            elements.iter().for_each(|json| pairs(name, json, lists, out));
+        }
         Json::Null => drop(out.append_pair(name, "")),
         Json::Bool(b) => drop(out.append_pair(name, if *b { "true" } else { "false" })),
         Json::Number(n) => drop(out.append_pair(name, &n.to_string())),
@@ -168,7 +181,7 @@ fn pairs(name: &str, json: &Json, out: &mut url::form_urlencoded::Serializer<'_,
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests may panic")]
-    use super::{Filling, Names, form, merge, wrap};
+    use super::{Filling, Lists, Names, form, merge, wrap};
     use serde_json::{Value as Json, json};
 
     fn filled(tree: Json, names: &str) -> Result<Json, String> {
@@ -211,6 +224,8 @@ mod tests {
     #[test]
     fn forms_carry_what_is_nested() {
         let json = json!({ "a": { "b": 1, "c": ["x y", true] }, "d": null });
-        assert_eq!(form(&json), "a%5Bb%5D=1&a%5Bc%5D%5B%5D=x+y&a%5Bc%5D%5B%5D=true&d=");
+        let said = |lists| form(&json, lists);
+        assert_eq!(said(Lists::Bracketed), "a%5Bb%5D=1&a%5Bc%5D%5B%5D=x+y&a%5Bc%5D%5B%5D=true&d=");
+        assert_eq!(said(Lists::Repeated), "a%5Bb%5D=1&a%5Bc%5D=x+y&a%5Bc%5D=true&d=");
     }
 }

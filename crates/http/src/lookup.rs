@@ -69,7 +69,7 @@ impl Lookup {
         if let Some(Asked { value, form }) = &self.body {
             let json = value.fill(&names, &with)?;
             if *form {
-                Wire::put(&mut request, fill::form(&json).into_bytes());
+                Wire::put(&mut request, fill::form(&json, fill::Lists::Repeated).into_bytes());
                 let form = HeaderValue::from_static("application/x-www-form-urlencoded");
                 request.headers_mut().insert(CONTENT_TYPE, form);
             } else {

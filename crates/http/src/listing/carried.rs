@@ -166,7 +166,7 @@ impl Carried {
             }
         }
         if let Self::Form(_) = self {
-            Wire::put_form(request, fill::form(&json));
+            Wire::put_form(request, fill::form(&json, fill::Lists::Repeated));
         } else {
             Wire::put(request, serde_json::to_vec(&json).map_err(|e| e.to_string())?);
         }

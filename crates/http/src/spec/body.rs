@@ -27,6 +27,8 @@ pub enum BodyFormat {
     Json,
     /// `application/x-www-form-urlencoded`: members as `a[b]=1`, elements of lists as `a[]=1`.
     Form,
+    /// The same, but for lists: `a=1&a=2`.
+    FormRepeated,
     /// `application/merge-patch+json` (RFC 7396): null removes a member.
     MergePatch,
     /// `application/json-patch+json` (RFC 6902): an `add` for each field that is sent.
@@ -67,7 +69,7 @@ struct BodyMap {
     /// `changed` to update, none to delete.
     #[serde(default)]
     fields: Option<BodyShape>,
-    /// `json`, `form`, `merge_patch`, `json_patch` or `text`. Default: `json`.
+    /// `json`, `form`, `form_repeated`, `merge_patch`, `json_patch` or `text`. Default: `json`.
     #[serde(default)]
     format: BodyFormat,
     /// Members around the fields, from the outside, as `data.attributes`; `0` is a
@@ -126,7 +128,7 @@ pub enum RequestBody {
         /// What is sent; its templates know what those of the path know.
         value: Tree,
     },
-    /// `application/x-www-form-urlencoded`.
+    /// `application/x-www-form-urlencoded`: members as `a[b]=1`, elements of lists as `a=1&a=2`.
     #[serde(rename = "form", alias = "RequestBodyUrlEncodedForm")]
     Form {
         /// What is sent; its templates know what those of the path know.

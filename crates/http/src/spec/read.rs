@@ -31,7 +31,7 @@ pub struct ReadSpec {
     #[serde(default)]
     pub request_body_json: Option<serde_json::Value>,
     /// The form that a `POST` carries instead: a map, filled in as `request_body_json` is. What
-    /// is nested is named `a[b]`, elements of a list `a[]`.
+    /// is nested is named `a[b]`; each element of a list has the list's name.
     #[serde(default)]
     #[schemars(example = &BTreeMap::from([("status", "open")]))]
     pub request_body_data: Option<serde_json::Value>,

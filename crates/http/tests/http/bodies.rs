@@ -80,6 +80,13 @@ async fn a_body_has_the_form_that_is_asked_for() {
     let heard = parrot.hear(permit(Target::Update(id("7"), None))).await;
     assert_eq!(heard.headers["content-type"], "application/x-www-form-urlencoded");
     assert_eq!(heard.body, "permit%5Bfee%5D=&permit%5Blocation%5D%5Baddress%5D=1+O%27Hara+St");
+    for (format, body) in [("form", "tags%5B%5D=a&tags%5B%5D=b"), ("form_repeated", "tags=a&tags=b")] {
+        let add = json!({ "format": format, "fields": "none", "add": { "tags": ["a", "b"] } });
+        let parrot = Parrot::new(change(add)).await;
+        let heard = parrot.hear(permit(Target::Update(id("7"), None))).await;
+        assert_eq!(heard.headers["content-type"], "application/x-www-form-urlencoded");
+        assert_eq!(heard.body, body);
+    }
 }
 
 #[tokio::test]
