@@ -77,8 +77,11 @@ impl Copies {
     pub(crate) fn open(dir: &Path, store: &dyn Storage, head: u64) -> Result<Self, LogError> {
         let dir = dir.join("copies");
         let stamp = store.get(keys::COPIES)?.and_then(|stamp| Stamp::try_from(&*stamp).ok());
-        let found = stamp.and_then(|stamp| Files::open(&dir, &stamp, head));
-        let Found { files, upto } = found.unwrap_or_default();
+        let found = stamp.and_then(|stamp| Files::open(&dir, &stamp, head)).unwrap_or_default();
+        // What comes next is copied from here: where no chunk begins, the places are not ours, and
+        // the chunk that is there would never get a copy.
+        let goes_on = store.get(&keys::chunk(found.upto.saturating_add(1)))?.is_some();
+        let Found { files, upto } = if goes_on { found } else { Found::default() };
         let work = Work { upto, ..Work::default() };
         Ok(Self { dir: Some(dir), shown: RwLock::new(files.map(Arc::new)), work: Mutex::new(work) })
     }
