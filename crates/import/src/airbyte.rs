@@ -9,6 +9,7 @@ mod words;
 mod calls;
 mod terms;
 mod keys;
+mod figures;
 mod spec;
 mod side;
 mod auth;

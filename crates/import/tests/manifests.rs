@@ -488,7 +488,7 @@ fn what_people_are_asked_for_keeps_its_type() {
             "query: \"{ rooms }\"",
             "field_name: first\n              inject_into: body_json",
             "error_message: \"No: {{ response['why'] }}\"",
-            "backoff_time_in_seconds: 60",
+            "backoff_time_in_seconds: 121",
             "condition: \"{{ record.kind in ('${TYPED_KINDS:-a,b}'|split(',')|map('trim')|select|list) }}\"",
             "api_token: \"${TYPED_AUTH_API_TOKEN:?Who we are}\"",
             "kind: \"{% if '${TYPED_HOW:-}' %}${TYPED_HOW:-}{% endif %}\"",
@@ -505,6 +505,7 @@ fn what_people_are_asked_for_keeps_its_type() {
     assert_eq!(start.yaml.matches("field_path: [rows]").count(), 3, "{}", start.yaml);
     for (line, part) in [
         (28, "it has the filter `wordcount`"),
+        (33, "121 is taken: it is no variable with us"),
         (24, "nothing is sent: there is no parameter"),
         (27, "is no single text"),
         (37, "is what a poll does by itself"),

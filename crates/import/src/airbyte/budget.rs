@@ -1,7 +1,8 @@
 //! Budgets: how many requests a side takes. A policy for requests that we cannot
 //! tell apart is left out, never made to hold for others; a 429 is honoured all the same.
 
-use super::errors::{listed, number};
+use super::errors::listed;
+use super::figures::figure;
 use super::refs::{BadRef, Part};
 use super::words::escaped;
 use super::{Import, keys};
@@ -95,7 +96,7 @@ impl Import {
                 }
                 // A number, or what stands in for one that people say.
                 ("weight", Some(_)) => match self.same(&value, &format!("`weight` in {place}"), 0)? {
-                    Some(Out::Text(text)) => number(&text).map(Out::Plain),
+                    Some(Out::Text(text)) => figure(&text).map(Out::Plain),
                     other => other,
                 },
                 ("params" | "headers", None) => {

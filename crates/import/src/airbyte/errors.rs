@@ -1,6 +1,7 @@
 //! Error handlers: what a side's answers mean, and how long to wait after them.
 //! A filter whose condition cannot be said goes with it: it would fit too much.
 
+use super::figures::figure;
 use super::refs::{BadRef, Part};
 use super::words::Said;
 use super::{Import, keys};
@@ -141,8 +142,14 @@ impl Import {
         for item in self.some(given, keys, place)? {
             // A number that is text there, as the default of a variable is.
             let value = match item.value {
-                Out::Text(text) if item.key != "header" => match number(&text) {
-                    Some(number) => Out::Plain(number),
+                Out::Text(text) if item.key != "header" => match figure(&text) {
+                    Some(number) => {
+                        if text.contains("{{") {
+                            let instead = format!("{number} is taken: it is no variable with us");
+                            self.notes.chose(item.from, format!("`{}` in {place}", item.key), instead);
+                        }
+                        Out::Plain(number)
+                    }
                     None => Out::Text(text),
                 },
                 value => value,
@@ -162,13 +169,6 @@ impl Import {
         }
         Ok(items)
     }
-}
-
-/// A number in a text, or in what stands in for a variable.
-pub(super) fn number(text: &str) -> Option<String> {
-    let default = text.split_once(":-").and_then(|(_, rest)| rest.strip_suffix('}'));
-    let text = default.unwrap_or(text).trim();
-    text.parse::<f64>().is_ok_and(f64::is_finite).then(|| text.to_owned())
 }
 
 /// The elements behind a key.

@@ -1,5 +1,6 @@
 //! A retriever as `read`: how records are listed, and where they are in an answer.
 
+use super::figures::figure;
 use super::refs::{BadRef, Part};
 use super::terms::split;
 use super::words::Said;
@@ -275,13 +276,11 @@ impl Import {
         if let Ok(n) = text.parse() {
             return Some(n);
         }
-        // `${X_PAGE_SIZE:-100}`: what stands in for it is taken.
-        if let Said::Plain(said) = self.variables.say(&text, &part) {
-            let default = said.split_once(":-").and_then(|(_, rest)| rest.strip_suffix('}'));
-            if let Ok(n) = default.unwrap_or(&said).parse() {
-                self.notes.chose(part.at, place, format!("{n} is taken: it is no variable with us"));
-                return Some(n);
-            }
+        if let Said::Plain(said) | Said::Template(said) = self.variables.say(&text, &part)
+            && let Some(n) = figure(&said).and_then(|n| n.parse().ok())
+        {
+            self.notes.chose(part.at, place, format!("{n} is taken: it is no variable with us"));
+            return Some(n);
         }
         self.notes.lost(part.at, place, "left out: it is no whole number; our default is taken");
         None

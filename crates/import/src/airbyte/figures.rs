@@ -1,0 +1,67 @@
+//! Numbers that a manifest works out from what people set: with us they are plain numbers, so what
+//! stands in for the variables is taken, and the expression worked out now.
+//!
+//! What never happens here: an expression that knows anything of a request or a record.
+
+use minijinja::{Environment, UndefinedBehavior};
+
+/// Steps that an expression may take.
+const FUEL: u64 = 10_000;
+
+/// The number that a text of ours comes to: `50`, `${X_SIZE:-50}`, `{{ '${X_MINUTES:-2}'|int * 60 }}`.
+/// Nothing if it is none, or is another for each request.
+pub(super) fn figure(said: &str) -> Option<String> {
+    let text = settled(said)?;
+    let text = text.trim();
+    if is_number(text) {
+        return Some(text.to_owned());
+    }
+    let inside = text.strip_prefix("{{")?.strip_suffix("}}")?;
+    let mut env = Environment::new();
+    env.set_fuel(Some(FUEL));
+    env.set_undefined_behavior(UndefinedBehavior::Strict);
+    let value = env.compile_expression(inside).ok()?.eval(()).ok()?.to_string();
+    is_number(value.trim()).then(|| value.trim().to_owned())
+}
+
+fn is_number(text: &str) -> bool {
+    text.parse::<f64>().is_ok_and(f64::is_finite)
+}
+
+/// The text with what stands in for its variables; nothing for one that says `${` itself.
+fn settled(said: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut rest = said;
+    while let Some((before, after)) = rest.split_once("${") {
+        let (variable, behind) = after.split_once('}').filter(|_| !before.ends_with('$'))?;
+        out.push_str(before);
+        out.push_str(variable.split_once(":-").map_or("", |(_, default)| default));
+        rest = behind;
+    }
+    Some(out + rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::figure;
+
+    #[test]
+    fn what_is_known_now_is_worked_out() {
+        for (said, number) in [
+            ("50", Some("50")),
+            ("${X_SIZE:-50}", Some("50")),
+            ("${X_SIZE}", None),
+            ("{{ (('${X:-120}' or 0)|int) * 60 + 1 }}", Some("7201")),
+            ("{{ (('${X}' or 0)|int) if '${X}' != '' else 10 }}", Some("10")),
+            ("{{ 0.5 * 3 }}", Some("1.5")),
+            ("{{ page_size * 2 }}", None),
+            ("{{ '$${X}' }}", None),
+            ("{{ 'many' }}", None),
+            ("{{ 1e308 * 10 }}", None),
+            ("{{ range(100000)|list|length }}", None),
+            ("{{", None),
+        ] {
+            assert_eq!(figure(said).as_deref(), number, "{said}");
+        }
+    }
+}
