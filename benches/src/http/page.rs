@@ -11,8 +11,7 @@ use anyhow::{Context, bail, ensure};
 use hms_sync_changelog::{Log, Options};
 use hms_sync_connector::{Abilities, Connector, ReadRequest, Scope};
 use hms_sync_engine::{
-    CollectionPlan, CollectionSide, Effect, Guard, Machine, Now, OnAltered, OnMissing, Plan, Recreate, Shape,
-    SidePlan, Wake,
+    CollectionPlan, CollectionSide, Effect, Guard, Machine, Now, Plan, Recreate, Shape, SidePlan, Wake,
 };
 use hms_sync_http::HttpConnector;
 use hms_sync_model::{CollectionName, SideName, Time, VecMap};
@@ -147,15 +146,11 @@ fn collection() -> anyhow::Result<CollectionName> {
 
 /// One side that is read in full each time.
 fn plan() -> anyhow::Result<Arc<Plan>> {
+    let reads = Abilities { read: true, ..Abilities::default() };
     let part = CollectionSide {
-        abilities: Abilities { read: true, ..Abilities::default() },
-        shape: Shape::Document,
         poll_interval: Some(APART),
         full_interval: Some(APART),
-        settle_window: Duration::ZERO,
-        on_altered: OnAltered::default(),
-        on_missing: OnMissing::Deleted,
-        read_back: false,
+        ..CollectionSide::new(reads, Shape::Document)
     };
     let of = CollectionPlan {
         identity: Vec::new(),

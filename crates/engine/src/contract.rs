@@ -12,7 +12,7 @@ use crate::plan::{CollectionSide, Shape};
 use crate::wake::Now;
 use hms_sync_connector::{Content, Observation, ReadError};
 use hms_sync_mapping::Known;
-use hms_sync_model::{CollectionName, FieldMap, FieldName, NativeId, SideName, Value};
+use hms_sync_model::{CollectionName, FieldMap, FieldName, NativeId, SideName, Source, Value};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -87,6 +87,13 @@ pub(crate) enum Extent {
     Alone,
     /// Some of its fields: what is lacking may be there.
     Part,
+}
+
+impl Extent {
+    /// Of a whole record that came so.
+    pub(crate) fn by(source: &Source) -> Self {
+        if *source == Source::Page { Self::Listed } else { Self::Alone }
+    }
 }
 
 /// A record under the contract: what of it is taken in, or why it is not.

@@ -31,6 +31,7 @@ use hms_sync_model::{
 };
 use hms_sync_resolver::Presence;
 use hms_sync_resolver::fault::{Fault, is_back};
+use serde_json::Value as Json;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -132,6 +133,16 @@ impl Machine {
         }
     }
 
+    fn look_at(
+        &self,
+        place: Place<'_>,
+        (id, tag, modified): (NativeId, Option<Tag>, Option<Time>),
+        doc: Json,
+        extent: Extent,
+    ) -> Read {
+        Read { id, tag, modified, fit: self.fit(place, &doc, extent), doc: Doc::Whole(doc) }
+    }
+
     /// Takes in what was seen of a record that is known by its id, or is new.
     #[expect(clippy::too_many_arguments, reason = "one observation with all that is known about it")]
     pub(crate) fn observe(
@@ -164,11 +175,10 @@ impl Machine {
                 return self.finish(record, entry, now);
             }
             Sight::AsItCame(Observation { id, tag, modified, content: Content::Whole(doc) }) => {
-                let extent = if source == Source::Page { Extent::Listed } else { Extent::Alone };
-                Read { id, tag, modified, fit: self.fit(place, &doc, extent), doc: Doc::Whole(doc) }
+                self.look_at(place, (id, tag, modified), doc, Extent::by(&source))
             }
             Sight::AsItCame(Observation { id, tag, modified, content: Content::Partial(doc) }) => {
-                Read { id, tag, modified, fit: self.fit(place, &doc, Extent::Part), doc: Doc::Whole(doc) }
+                self.look_at(place, (id, tag, modified), doc, Extent::Part)
             }
         };
         let Read { id, tag, modified, fit, doc } = read;

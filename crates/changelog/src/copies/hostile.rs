@@ -192,7 +192,7 @@ fn what_a_copy_lacks_or_has_wrong_is_looked_for_in_the_log() {
 fn places_that_end_where_no_chunk_begins_keep_no_chunk_from_being_copied() {
     let written = written();
     let (first, value) = written.chunks.last().unwrap();
-    assert!(first + 1 <= written.head, "the last chunk has several events");
+    assert!(*first < written.head, "the last chunk has several events");
     let dir = tempfile::tempdir().unwrap();
     let places = [HEAD, &STAMP, &place(first + 1, 0, value.len())].concat();
     lay(dir.path(), [&places, value]);
