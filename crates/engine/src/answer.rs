@@ -17,7 +17,7 @@ use crate::views::Entry;
 use crate::wake::Now;
 use hms_sync_model::{
     Body, Failure, FieldMap, FieldName, FieldResult, Lane, Operation, Outcome, ParkReason, RecordId,
-    SideName, Source, Time, VecMap, Written,
+    SideName, Source, Time, Value, VecMap, Written,
 };
 use hms_sync_resolver::fault::{Fault, is_back};
 use std::sync::Arc;
@@ -80,10 +80,12 @@ impl Machine {
             Some(Written { id, tag, stored }) => (Some(id), tag, stored),
             None => (part.id.clone(), None, None),
         };
-        let stored =
-            doc.as_ref().and_then(|doc| self.fit(place, doc, Extent::Alone).ok()).map(|fit| fit.fields);
-        let mut results =
-            stored.as_ref().map(|stored| judge(place, part, &write.fields, stored)).unwrap_or_default();
+        let answer = doc.as_ref().and_then(|doc| self.fit(place, doc, Extent::Alone).ok());
+        let mut answer = answer.map(|fit| fit.fields).unwrap_or_default();
+        let is_part = is_part(place, part, &write.fields, &answer);
+        answer.retain(|_, value| !is_part || *value != Value::Absent);
+        let mut results = judge(place, part, &write.fields, &answer);
+        let stored = (doc.is_some() && !is_part && !answer.is_empty()).then_some(answer);
         if is_back(Fault::AnswerSwallowed) {
             swallow(place, part, &write.fields, stored.as_ref(), &mut results);
         }
@@ -238,6 +240,14 @@ pub(crate) fn health(outcome: &Outcome) -> (Health, String) {
         }
         _ => (Health::Well, String::new()),
     }
+}
+
+/// Whether an answer lacks what the record has: then it is about a part of it
+/// (`{"id": "7", "success": true}`), and says nothing of what it lacks.
+fn is_part(place: Place<'_>, part: &SideState, sent: &FieldMap, answer: &FieldMap) -> bool {
+    let lacks = |field: &FieldName| answer.get(field) == Some(&Value::Absent);
+    let has = |field: &FieldName| !sent.contains_key(field) && !shown(place.plan, part, field).is_nothing();
+    place.collection.identity.iter().any(lacks) || answer.keys().any(|field| lacks(field) && has(field))
 }
 
 /// What the side made of each field that was written, where it is not what was sent.

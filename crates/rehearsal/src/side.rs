@@ -43,6 +43,8 @@ pub struct Mood {
     pub modified: bool,
     /// It answers a write with the record as it stored it.
     pub answers: bool,
+    /// The members that such an answer shows, if it does not show all.
+    pub answers_only: Option<Vec<String>>,
     /// How far what it shows lags behind what it holds.
     pub lag: Duration,
     /// How far its clock is ahead of ours, in microseconds.
@@ -59,6 +61,7 @@ impl fmt::Debug for Mood {
             .field("tags", &self.tags)
             .field("modified", &self.modified)
             .field("answers", &self.answers)
+            .field("answers_only", &self.answers_only)
             .field("lag", &self.lag)
             .field("clock_ahead_us", &self.clock_ahead_us)
             .field("habit", &self.habit.is_some())
@@ -102,6 +105,7 @@ impl Side {
             tags: abilities.precondition,
             modified: true,
             answers: true,
+            answers_only: None,
             lag: Duration::ZERO,
             clock_ahead_us: 0,
             habit: None,
@@ -296,7 +300,12 @@ impl Side {
 
     fn written(&self, id: &NativeId) -> Outcome {
         let row = self.row(id);
-        let stored = row.filter(|_| self.mood.answers).map(|row| Json::Object(row.doc.clone()));
+        let says = |member: &String| self.mood.answers_only.as_ref().is_none_or(|only| only.contains(member));
+        let said = |row: &Row| {
+            let members = row.doc.iter().filter(|(name, _)| says(name));
+            Json::Object(members.map(|(name, value)| (name.clone(), value.clone())).collect())
+        };
+        let stored = row.filter(|_| self.mood.answers).map(said);
         Outcome::Applied(Written { id: id.clone(), tag: row.and_then(|row| self.tag(row)), stored })
     }
 

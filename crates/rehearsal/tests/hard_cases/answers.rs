@@ -194,3 +194,24 @@ fn a_text_that_is_cut_short_does_not_keep_the_other_fields() {
     assert_eq!(story.shows("clerk"), "no=7 note=a long story status=approved");
     story.stays_quiet();
 }
+
+/// `{"id": "7", "success": true}`, and an answer with some fields: what is not there is not cleared.
+#[test]
+fn an_answer_that_shows_a_part_of_the_record_says_nothing_of_the_rest() {
+    for shown in [vec![], vec!["status"], vec!["note"], vec!["status", "note"]] {
+        for fetch in [true, false] {
+            let mut story = Story::empty(Scene::new().able("marshal", |can| can.fetch = fetch));
+            story.mood("marshal").answers_only = Some(shown.iter().map(|name| (*name).to_owned()).collect());
+            story.put("clerk", &[("no", "7"), ("status", "pending"), ("note", "a")]);
+            story.settle().list("marshal").settle();
+            story.all_hold("no=7 note=a status=pending");
+            story.edit("clerk", &[("note", "b")]).settle();
+            story.all_hold("no=7 note=b status=pending");
+            story.edit("marshal", &[("status", "approved")]).settle();
+            story.edit("clerk", &[("status", "revoked")]).settle().wait(60).list("marshal").settle();
+            story.all_hold("no=7 note=b status=revoked");
+            assert_eq!(story.play.parked().unwrap(), [], "{shown:?} {fetch}");
+            story.stays_quiet();
+        }
+    }
+}
