@@ -137,8 +137,11 @@ fn open_sled(dir: &Path, options: &Options) -> Result<sled::Db, LogError> {
         // sled asserts what it finds in its files; on damaged ones that is a panic.
         // A new thread gets memory from the system that nobody wrote to, so the zeros that sled
         // asks for (see the workspace's Cargo.toml) need not be written.
-        let opened = thread::scope(|here| here.spawn(|| config.open()).join());
-        match opened {
+        let opened = thread::scope(|here| {
+            let opening = thread::Builder::new().spawn_scoped(here, || config.open())?;
+            Ok(opening.join())
+        });
+        match opened.map_err(io("start a thread to open", dir))? {
             Ok(Ok(db)) => return Ok(db),
             Ok(Err(sled::Error::Io(why))) => {
                 if !why.to_string().contains("could not acquire lock") {

@@ -45,8 +45,36 @@ pub(crate) fn seen_by_group(
     but
 }
 
-/// Compares field by field: `classify` of the specification.
+/// Compares field by field: `classify` of the specification. What only listings show is taken
+/// from one that may otherwise be too old: no other read tells of it afterwards.
 pub(crate) fn verdict(place: Place<'_>, part: &SideState, seen: &Seen, now: Now) -> Verdict {
+    match classify(place, part, seen, now) {
+        Verdict::Stale(words) => match news_of_listing(place, part, seen) {
+            Some(fields) => Verdict::Edit(fields, true),
+            None => Verdict::Stale(words),
+        },
+        verdict => verdict,
+    }
+}
+
+/// What a page shows otherwise of what listings fill in, and what we never write there.
+pub(crate) fn news_of_listing(place: Place<'_>, part: &SideState, seen: &Seen) -> Option<FieldMap> {
+    let filled = &place.plan.filled_by_listing;
+    if filled.is_empty() || seen.source != Source::Page || seen.aged {
+        return None;
+    }
+    let news = |(field, value): &(&FieldName, &Value)| {
+        filled.contains(field)
+            && !value.is_nothing()
+            && !place.plan.shape.takes(field)
+            && !same(value, &shown(place.plan, part, field))
+    };
+    let fields: FieldMap =
+        seen.fields.iter().filter(news).map(|(field, value)| (field.clone(), value.clone())).collect();
+    (!fields.is_empty()).then_some(fields)
+}
+
+fn classify(place: Place<'_>, part: &SideState, seen: &Seen, now: Now) -> Verdict {
     let differs = |(field, value): &(&FieldName, &Value)| {
         let late = part.held.get(*field).filter(|held| held.not_kept);
         !same(value, &shown(place.plan, part, field))

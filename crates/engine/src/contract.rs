@@ -119,14 +119,10 @@ pub(crate) fn fit(
     }
     read(contract, identity, &part.shape, doc, extent == Extent::Part, &mut fit)?;
     if extent != Extent::Listed && !part.filled_by_listing.is_empty() {
-        fit.fields.retain(|field, value| !(part.filled_by_listing.contains(field) && is_nothing(value)));
+        fit.fields.retain(|field, value| !(part.filled_by_listing.contains(field) && value.is_nothing()));
     }
     lacking(contract, identity, extent == Extent::Part, &mut fit)?;
     Ok(fit)
-}
-
-fn is_nothing(value: &Value) -> bool {
-    matches!(value, Value::Absent | Value::Null)
 }
 
 /// Reads the fields, and drops those that do not fit if that is agreed.

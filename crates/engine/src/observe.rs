@@ -11,7 +11,7 @@ use self::write::is_undecided;
 use crate::altered::{cut_short, is_set_aside};
 use crate::appear::new_record_id;
 use crate::brake::fights;
-use crate::classify::{Verdict, is_another, verdict};
+use crate::classify::{Verdict, is_another, news_of_listing, verdict};
 use crate::contract::Extent;
 use crate::error::EngineError;
 use crate::happening::What;
@@ -330,6 +330,10 @@ impl Machine {
         });
         if !news {
             return Ok(());
+        }
+        if news_of_listing(place, part, seen).is_some() {
+            // A read of the record alone will not tell.
+            self.ask_pass(place.side, place.name, true);
         }
         let words = match &seen.source {
             Source::Webhook(_) => "a webhook shows it otherwise",

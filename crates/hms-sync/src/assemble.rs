@@ -180,7 +180,7 @@ fn collection_plan(name: &CollectionName, of: &Collection, connectors: &Connecto
             read_back: part.read_back,
             filled_by_listing: connector.map_or_else(Vec::new, |connector| {
                 let places = connector.filled_by_listing(name);
-                places.iter().filter_map(|place| part.map.field_at(place)).cloned().collect()
+                places.iter().flat_map(|place| part.map.fields_at(place)).cloned().collect()
             }),
         };
         (side.clone(), plan)

@@ -366,7 +366,7 @@ fn words_of_templates_are_those_of_airbyte() {
             "since: \"{{ (now_utc() - duration('P30D')).strftime('%Y-%m-%d') }}\"",
             "day: \"{%- set today = today_with_timezone('${WORDS_ZONE:-UTC}') -%}{{ today.strftime('%Y%m%d') if \
              not '${WORDS_ZONE:-UTC}' else (today - duration('P1D')).strftime('%Y%m%d') }}\"",
-            "key: \"{{ 'a' | hash('sha256') }}\"",
+            "key: \"{{ 'a' | hash ~ ('b' | hash('md5')) }}\"",
             "predicate: \"{{ response['message'] | regex_search('(?i)(is disabled)') != '' }}\"",
             "{% set _ = ids.append(one['id']) %}\\n{% endfor %}\\n{{ ids }}",
         ],

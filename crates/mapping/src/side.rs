@@ -255,12 +255,18 @@ impl SideMap {
         self.fields.iter().map(|mapped| &mapped.path)
     }
 
-    /// The field that the side gives at a place, named by the members to step into.
-    pub fn field_at(&self, place: &[String]) -> Option<&FieldName> {
-        let there = |mapped: &&Mapped| {
+    /// The field that the side gives at a place, named by the members to step into; the first, if
+    /// it gives several there.
+    pub fn field_at<'s>(&'s self, place: &'s [String]) -> Option<&'s FieldName> {
+        self.fields_at(place).next()
+    }
+
+    /// All fields that the side gives at a place.
+    pub fn fields_at<'s>(&'s self, place: &'s [String]) -> impl Iterator<Item = &'s FieldName> {
+        let there = move |mapped: &&'s Mapped| {
             mapped.path.parts().len() == place.len() && mapped.path.parts().zip(place).all(|(a, b)| a == b)
         };
-        self.fields.iter().filter(|mapped| mapped.gives()).find(there).map(|mapped| &mapped.field)
+        self.fields.iter().filter(|mapped| mapped.gives()).filter(there).map(|mapped| &mapped.field)
     }
 
     /// Where the field lies in the side's record.

@@ -114,6 +114,11 @@ impl Value {
         Self::Set(all.into())
     }
 
+    /// Whether there is no value: absent or null.
+    pub fn is_nothing(&self) -> bool {
+        matches!(self, Self::Absent | Self::Null)
+    }
+
     /// Whether a person would call it not filled in: absent, null, or empty.
     pub fn is_blank(&self) -> bool {
         match self {

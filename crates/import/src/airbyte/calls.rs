@@ -94,7 +94,7 @@ const FILTERS: [&str; 51] = [
 ];
 
 /// The hashes that our `hash` knows.
-const HASHES: [&str; 4] = ["sha224", "sha256", "sha384", "sha512"];
+const HASHES: [&str; 6] = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"];
 
 /// Words that look at the clock.
 pub(super) const CLOCK: [&str; 4] = ["now_utc(", "today_utc(", "today_with_timezone(", "day_delta("];
@@ -125,9 +125,9 @@ pub(super) fn filter(text: &str) -> Option<&str> {
     names.find(unknown).map(|(name, _)| name)
 }
 
-/// Whether arguments of `hash` begin with one that ours knows: it has none of those that are broken.
+/// Whether arguments of `hash` begin with one that ours knows; without any it is MD5.
 fn hashes(arguments: &str) -> bool {
-    let first = arguments.trim_start().strip_prefix('(').unwrap_or_default().trim_start();
+    let Some(first) = arguments.trim_start().strip_prefix('(').map(str::trim_start) else { return true };
     let quoted = first.strip_prefix(['\'', '"']).unwrap_or_default();
     HASHES.iter().any(|kind| quoted.strip_prefix(kind).is_some_and(|rest| rest.starts_with(['\'', '"'])))
 }

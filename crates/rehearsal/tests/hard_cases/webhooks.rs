@@ -185,3 +185,20 @@ fn what_only_a_listing_knows_is_not_cleared_by_a_read_of_the_record_alone() {
     let (merged, _) = shown(scene(), &without);
     assert_eq!(merged, "no=7 status=approved", "what the record itself shows is cleared");
 }
+
+/// The webhook told of it just now, and a listing may be older: but of the note nothing else tells.
+#[test]
+fn what_only_a_listing_knows_is_taken_from_it_soon_after_a_webhook() {
+    let scene = Scene::new().able("clerk", |can| can.fetch = false).filled_by_listing("clerk", "note").map(
+        "clerk",
+        "note",
+        |map| map.direction = hms_sync_mapping::Direction::FromSide,
+    );
+    let mut story = Story::empty(scene);
+    let id = story.put("clerk", &[("no", "7"), ("status", "pending"), ("note", "a")]);
+    let content = Content::Whole(json!({ "no": "7", "status": "pending" }));
+    told(&mut story, "msg_1", &Observation { id, tag: None, modified: None, content });
+    story.poll("clerk");
+    assert_eq!(story.merged(), "no=7 note=a status=pending");
+    assert_eq!(story.shows("marshal"), "no=7 note=a status=pending");
+}
