@@ -50,8 +50,12 @@ fn settled(said: &str) -> Option<String> {
     while let Some((before, after)) = rest.split_once("${") {
         let (variable, behind) = after.split_once('}').filter(|_| !before.ends_with('$'))?;
         out.push_str(before);
-        let (_, default) = variable.split_once(":-")?;
-        out.push_str(default);
+        match variable.split_once(":-") {
+            Some((_, default)) => out.push_str(default),
+            // Elsewhere the text asks whether it is set, and here it is then.
+            None if said.contains(&format!("${{{variable}:-")) => {}
+            None => return None,
+        }
         rest = behind;
     }
     Some(out + rest)
@@ -69,6 +73,7 @@ mod tests {
             ("${X_SIZE}", None),
             ("{{ (('${X:-120}' or 0)|int) * 60 + 1 }}", Some("7201")),
             ("{{ (('${X:-}' or 0)|int) if '${X:-}' != '' else 10 }}", Some("10")),
+            ("{{ (('${X}' or 0)|int) if '${X:-}' != '' else 10 }}", Some("10")),
             ("{{ (('${X}' or 0)|int) * 60 }}", None),
             ("{{ (('${X:?How long}' or 0)|int) * 60 + 1 }}", None),
             ("{{ (('${X:-}' or 0)|int) * 60 }}", None),
