@@ -13,7 +13,7 @@ use crate::project::{same, shown};
 use crate::state::{RecordState, SideState};
 use crate::views::Entry;
 use crate::wake::Now;
-use hms_sync_model::{Body, FieldMap, FieldName, FieldResult, Lane, ParkReason, RecordId, VecMap};
+use hms_sync_model::{Body, FieldMap, FieldName, FieldResult, Lane, ParkReason, RecordId, Value, VecMap};
 
 impl Machine {
     /// A write was carried out, and the side shows something else in some fields.
@@ -100,13 +100,14 @@ pub(crate) fn is_set_aside(place: Place<'_>, state: &RecordState, seen: &Seen) -
     new.all(|(field, _)| parked.fields.contains(field))
 }
 
-/// Of what a side shows anew, the texts that it was known to hold cut short.
+/// Of what a side shows anew, the texts that it was known to hold cut short. Of one that it was
+/// not known to hold at all nothing is lacking.
 pub(crate) fn cut_short(place: Place<'_>, part: &SideState, fields: &FieldMap) -> Vec<FieldName> {
     let cut = |field: &&FieldName| {
         let held = part.held.get(*field).filter(|held| !held.not_kept && held.sent.as_text().is_some());
         let shown =
             held.and_then(|held| Some((place.plan.shape.image(field, &held.sent), held.shown.as_ref()?)));
-        shown.is_some_and(|(sent, shown)| !same_but_form(&sent, shown))
+        shown.is_some_and(|(sent, shown)| *shown != Value::Absent && !same_but_form(&sent, shown))
     };
     fields.keys().filter(cut).cloned().collect()
 }

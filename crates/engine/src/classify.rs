@@ -5,7 +5,7 @@
 use crate::image::same_but_form;
 use crate::observe::{Place, Seen};
 use crate::project::{same, shown};
-use crate::state::{LastWrite, SideState};
+use crate::state::{Held, LastWrite, SideState};
 use crate::wake::Now;
 use hms_sync_model::{Change, Clock, FieldMap, FieldName, Source, Stamp, Time, Value, VecMap};
 use hms_sync_resolver::Rules;
@@ -76,7 +76,9 @@ pub(crate) fn news_of_listing(place: Place<'_>, part: &SideState, seen: &Seen) -
 
 fn classify(place: Place<'_>, part: &SideState, seen: &Seen, now: Now) -> Verdict {
     let differs = |(field, value): &(&FieldName, &Value)| {
-        let late = part.held.get(*field).filter(|held| held.not_kept);
+        // It shows late what it was sent, or its answer had left it out.
+        let is_late = |held: &&Held| held.not_kept || held.shown == Some(Value::Absent);
+        let late = part.held.get(*field).filter(is_late);
         !same(value, &shown(place.plan, part, field))
             && !late.is_some_and(|held| same(value, &place.plan.shape.image(field, &held.sent)))
     };

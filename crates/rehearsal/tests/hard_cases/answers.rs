@@ -215,3 +215,38 @@ fn an_answer_that_shows_a_part_of_the_record_says_nothing_of_the_rest() {
         }
     }
 }
+
+/// Whether the side dropped the status, or its answer left it out, only a read can tell.
+#[test]
+fn what_an_answer_with_the_identity_leaves_out_may_be_there_all_the_same() {
+    let mut story = Story::empty(Scene::new());
+    story.mood("marshal").answers_only = Some(vec!["no".into(), "note".into()]);
+    story.put("clerk", &[("no", "7"), ("status", "pending"), ("note", "a")]);
+    story.settle().list("marshal").settle();
+    story.edit("clerk", &[("status", "approved")]).settle();
+    story.edit("marshal", &[("note", "b")]).settle();
+    story.edit("clerk", &[("status", "revoked")]).settle().wait(60).list("marshal").settle();
+    story.stays_quiet();
+    assert_eq!(story.merged(), "no=7 note=b status=revoked");
+    for side in ["clerk", "marshal"] {
+        let raw = story.raw(side);
+        assert_eq!((&raw["note"], &raw["status"]), (&json!("b"), &json!("revoked")), "{side}");
+    }
+    assert_eq!(story.play.parked().unwrap(), []);
+}
+
+/// What it dropped counts, so what its people set again is an edit, though it is what it was sent.
+#[test]
+fn what_was_dropped_and_set_again_is_an_edit_where_the_side_is_believed() {
+    let scene = Scene::new().on_altered("marshal", OnAltered::TakeTheirs);
+    let mut story = Story::of(scene, &[("status", "pending"), ("note", "a")]);
+    story.habit("marshal", |_, doc| {
+        doc.remove("note");
+        Ok(())
+    });
+    story.edit("clerk", &[("note", "b")]).settle();
+    assert_eq!(story.merged(), "no=7 status=pending");
+    story.mood("marshal").habit = None;
+    story.edit("marshal", &[("note", "b")]).settle();
+    story.all_hold("no=7 note=b status=pending");
+}
