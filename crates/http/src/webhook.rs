@@ -201,6 +201,15 @@ impl Hook {
         }
     }
 
+    /// Whether the body of a message says what happened, as an event around a record does.
+    fn says_what_happened(&self, message: &Json) -> bool {
+        let said = |spot: &Spot| match spot {
+            Spot::Field(path) => path.get(message).is_some_and(Json::is_string),
+            Spot::Header(_) => false,
+        };
+        self.event_type.iter().any(said)
+    }
+
     /// The id of a delivery: the same when it is sent again.
     fn message_id(&self, raw: &RawWebhook, messages: &[Json]) -> Result<Option<String>, String> {
         let one = |message: &Json| match self.id.text(raw, message).filter(|id| !id.is_empty()) {
@@ -290,8 +299,19 @@ impl Hook {
                 path.take(json).ok_or_else(|| format!("there is nothing at `{path}` in the webhook"))?
             }
             (None, json) => {
-                let inside = json.get("data").is_some_and(|data| data.is_object() || data.is_array());
-                if inside && !lens.key.is_in(&json) { self.data.take(json).unwrap_or_default() } else { json }
+                let inside = json.get("data").filter(|data| data.is_object() || data.is_array());
+                let is_event = inside.is_some() && self.says_what_happened(&json);
+                if is_event && lens.key.is_in(&json) && inside.is_some_and(|data| !has_keys(lens, data)) {
+                    // An event's id taken for a record's would be another record.
+                    let why = "it says what happened and has a `data` without the key: say by `record_selector` \
+                               where the record is (`field_path: []` for the message itself)";
+                    return Err(why.to_owned());
+                }
+                if inside.is_some() && (is_event || !lens.key.is_in(&json)) {
+                    self.data.take(json).unwrap_or_default()
+                } else {
+                    json
+                }
             }
         };
         Ok(match found {
@@ -299,6 +319,11 @@ impl Hook {
             record => (vec![record], false),
         })
     }
+}
+
+/// Whether a record, or each of some, has a key.
+fn has_keys(lens: &Lens, data: &Json) -> bool {
+    data.as_array().map_or_else(|| lens.key.is_in(data), |all| all.iter().all(|one| lens.key.is_in(one)))
 }
 
 /// Where each kind of sender writes the id of a message.

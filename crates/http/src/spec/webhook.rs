@@ -70,8 +70,8 @@ pub struct WebhookSpec {
     /// the delivery itself if it is a list.
     #[serde(default)]
     pub batch: Option<FieldPath>,
-    /// Where in a message the record or the records are. Default: the message
-    /// itself, or its member `data`.
+    /// Where in a message the record or the records are. Default: its member `data`, where the
+    /// message says what happened or has no key of its own, else the message itself.
     #[serde(default)]
     pub record_selector: Option<RecordSelector>,
 }

@@ -141,6 +141,9 @@ fn what_webhooks_say() {
         json!([record]),
         json!({ "type": "p.updated", "data": record }),
         json!({ "data": [record] }),
+        // The event has an id of its own, and is no record.
+        json!({ "id": 2, "type": "p.updated", "data": record }),
+        json!({ "id": "evt_9", "type": "p.updated", "data": [record] }),
     ] {
         assert_eq!(whole(open(|_| {}, &body).unwrap()), [Content::Whole(record.clone())], "{body}");
     }
@@ -149,6 +152,13 @@ fn what_webhooks_say() {
         &json!({ "event": { "now": record } }),
     );
     assert_eq!(whole(selected.unwrap()).len(), 1);
+    // A record may have such members itself.
+    for own in [json!({ "id": 7, "data": { "id": 8 } }), json!({ "id": 7, "type": "p", "data": "x" })] {
+        assert_eq!(whole(open(|_| {}, &own).unwrap()), [Content::Whole(own.clone())]);
+    }
+    let own = json!({ "id": 7, "type": "p", "data": { "id": 8 } });
+    let itself = open(|hook| hook["record_selector"] = json!({ "field_path": [] }), &own).unwrap();
+    assert_eq!(whole(itself), [Content::Whole(own)]);
     let partial = open(|hook| hook["payload"] = json!("partial"), &record).unwrap();
     assert_eq!(whole(partial), [Content::Partial(record.clone())]);
     for (payload, body) in [
@@ -168,6 +178,10 @@ fn what_cannot_be_understood_is_said() {
         (json!("text"), "the record is no object"),
         (json!([{ "id": 1, "a": 1 }, { "a": 1 }]), "record 2 has no id at `id`"),
         (json!({ "a": 1 }), "the record has no id"),
+        (
+            json!({ "id": "evt_1", "type": "p.x", "data": { "object": { "id": 7 } } }),
+            "say by `record_selector`",
+        ),
     ] {
         let Err(WebhookError::Malformed { reason }) = open(|_| {}, &body) else { panic!("{body}") };
         assert!(reason.contains(said), "{reason} does not say {said}");
