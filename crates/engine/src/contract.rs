@@ -9,6 +9,8 @@ use crate::happening::What;
 use crate::machine::Machine;
 use crate::observe::Place;
 use crate::plan::{CollectionSide, Shape};
+use crate::project::shown;
+use crate::state::RecordState;
 use crate::wake::Now;
 use hms_sync_connector::{Content, Observation, ReadError};
 use hms_sync_mapping::Known;
@@ -207,6 +209,43 @@ impl Machine {
         static PLAIN: LazyLock<Contract> = LazyLock::new(Contract::default);
         let contract = self.contract_of(place.side, place.name).unwrap_or(&PLAIN);
         fit(contract, &place.collection.identity, place.plan, doc, extent)
+    }
+
+    /// Refuses what is not the record, though it comes under its id (`{"id": "2", "restricted": true}`):
+    /// it lacks the identity that the side is known to have there, or, of a record that is not known
+    /// yet, all that is mapped. Taken for the record it would clear all fields everywhere. What a
+    /// webhook shows is looked for anyway where it can be.
+    pub(crate) fn recognised(
+        &self,
+        place: Place<'_>,
+        state: &RecordState,
+        source: &Source,
+        fit: Fit,
+    ) -> Result<Fit, Refused> {
+        let pass = self.passes.get(place.side, place.name);
+        let lacks = |field: &&FieldName| {
+            let withheld = || pass.is_some_and(|pass| pass.withheld().contains(*field));
+            fit.fields.get(*field) == Some(&Value::Absent) && !withheld()
+        };
+        let unborn = state.merged.clock.is_empty();
+        let is_hint = matches!(source, Source::Webhook(_)) && place.plan.abilities.fetch;
+        let lost: Vec<FieldName> = match state.sides.get(place.side) {
+            _ if is_hint && !unborn => Vec::new(),
+            Some(part) if !unborn => {
+                let had = |field: &&FieldName| !shown(place.plan, part, field).is_blank();
+                place.collection.identity.iter().filter(had).filter(lacks).cloned().collect()
+            }
+            _ if unborn && fit.fields.keys().all(|field| lacks(&field)) => {
+                fit.fields.keys().cloned().collect()
+            }
+            _ => Vec::new(),
+        };
+        if lost.is_empty() {
+            return Ok(fit);
+        }
+        let words =
+            format!("it lacks {}: this is not the record, or not all of it", crate::aside::names(&lost));
+        Err(Refused { freezes: false, fields: lost, words })
     }
 
     /// Counts and tells what the contract says of a record that is taken in.

@@ -182,7 +182,7 @@ impl Machine {
             }
         };
         let Read { id, tag, modified, fit, doc } = read;
-        let fields = match fit {
+        let fields = match fit.and_then(|fit| self.recognised(place, &entry.state, &source, fit)) {
             Ok(mut fit) => {
                 self.note_fit(place, &id, &mut fit, now);
                 fit.fields

@@ -2,6 +2,9 @@
 
 use crate::scene::{Scene, permit, side};
 use crate::story::Story;
+use hms_sync_connector::{Content, Delivery, Observation};
+use hms_sync_model::NativeId;
+use serde_json::json;
 use std::time::Duration;
 
 fn untagged() -> Scene {
@@ -258,4 +261,36 @@ fn what_a_webhook_told_of_is_not_gone_because_reads_do_not_show_it_yet() {
     );
     story.wait(60).settle();
     story.all_hold("no=7 note=a status=pending");
+}
+
+/// `{"id": "2", "restricted": true}` in a listing, or with 200 in the answer to a read: the
+/// record's fields are not there, and so are not cleared.
+#[test]
+fn what_comes_under_an_id_without_the_identity_is_not_the_record() {
+    for doc in [json!({}), json!({ "status": "closed" })] {
+        let scene = Scene::new().able("clerk", |can| can.fetch = false);
+        let mut story = Story::of(scene, &[("status", "pending"), ("note", "a")]);
+        story.wait(60);
+        let id = story.id("clerk");
+        let seen = Observation { id, tag: None, modified: None, content: Content::Whole(doc.clone()) };
+        let delivery = Delivery { message: Some("1".into()), records: vec![seen], hints: Vec::new() };
+        story.play.deliver(&permit(), &side("clerk"), delivery).unwrap();
+        assert_eq!(story.merged(), "no=7 note=a status=pending", "{doc}");
+        assert_eq!(story.shows("marshal"), "no=7 note=a status=pending", "{doc}");
+        let parked = story.play.parked().unwrap();
+        assert_eq!((parked.len(), parked[0].reason.as_str()), (1, "unreadable"), "{doc} {parked:?}");
+        assert!(parked[0].words.contains("it lacks no:"), "{parked:?}");
+        // What it is again is read, and it goes on by itself.
+        story.edit("clerk", &[("note", "b")]).settle();
+        story.all_hold("no=7 note=b status=pending");
+        assert_eq!(story.play.parked().unwrap(), []);
+    }
+    // One that nobody knows yet, with nothing that is mapped.
+    let mut story = Story::of(Scene::new(), &[("status", "pending"), ("note", "a")]);
+    let content = Content::Whole(json!({ "name": "an event" }));
+    let seen = Observation { id: NativeId::try_new("evt_9").unwrap(), tag: None, modified: None, content };
+    let delivery = Delivery { message: Some("2".into()), records: vec![seen], hints: Vec::new() };
+    story.play.deliver(&permit(), &side("clerk"), delivery).unwrap();
+    story.settle();
+    assert_eq!(story.play.ids(&permit(), &side("marshal")).len(), 1, "nothing was made of it");
 }
