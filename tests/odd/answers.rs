@@ -10,11 +10,12 @@ const KEYS: &str = "        idempotency_key: { header: Idempotency-Key }\n";
 const IF_MATCH: &str = "        precondition: { header: If-Match }\n";
 
 /// The target carries a write out and drops the connection; or drops it before. Whether it
-/// honours keys or can only be asked: nothing is made twice, and nothing is left out.
+/// honours keys or can only be asked, and whether its answers show the record or its id alone:
+/// nothing is made twice, and nothing is left out.
 pub(crate) async fn lost_answers(seed: u64) {
     let keys = seed.is_multiple_of(2);
     let ways = Ways { part: if keys { KEYS } else { "" }, ..Ways::default() };
-    let bad = Moods { lost: 0.3, refused: 0.2, keys, ..Moods::default() };
+    let bad = Moods { lost: 0.3, refused: 0.2, brief: 0.3, keys, ..Moods::default() };
     let mut world = pair(seed, ways, [Moods::default(), bad]).await;
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut at = START;
