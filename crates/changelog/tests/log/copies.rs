@@ -161,8 +161,12 @@ fn copies_of_another_log_are_not_taken_and_forged_ones_are_found() {
     fs::write(&chunks, &their_chunks).unwrap();
     fs::write(&places, &their_places).unwrap();
     check(&open(ours.path()), &events);
-    // With the stamp of ours they pass, where a chunk begins with the same event.
+    // With the stamp of ours and the last one's first event they pass, where a chunk begins with
+    // the same event.
     their_places[..HEAD].copy_from_slice(&our_places[..HEAD]);
+    let last = |places: &[u8]| places.len() - 16..places.len() - 8;
+    let at = last(&their_places);
+    their_places[at].copy_from_slice(&our_places[last(&our_places)]);
     fs::write(&chunks, &their_chunks).unwrap();
     fs::write(&places, &their_places).unwrap();
     let log = open(ours.path());
