@@ -222,9 +222,9 @@ impl Machine {
         source: &Source,
         fit: Fit,
     ) -> Result<Fit, Refused> {
-        let pass = self.passes.get(place.side, place.name);
         let lacks = |field: &&FieldName| {
-            let withheld = || pass.is_some_and(|pass| pass.withheld().contains(*field));
+            let pass = || self.passes.get(place.side, place.name);
+            let withheld = || pass().is_some_and(|pass| pass.withheld().contains(*field));
             fit.fields.get(*field) == Some(&Value::Absent) && !withheld()
         };
         let unborn = state.merged.clock.is_empty();
@@ -233,7 +233,7 @@ impl Machine {
             _ if is_hint && !unborn => Vec::new(),
             Some(part) if !unborn => {
                 let had = |field: &&FieldName| !shown(place.plan, part, field).is_blank();
-                place.collection.identity.iter().filter(had).filter(lacks).cloned().collect()
+                place.collection.identity.iter().filter(lacks).filter(had).cloned().collect()
             }
             _ if unborn && fit.fields.keys().all(|field| lacks(&field)) => {
                 fit.fields.keys().cloned().collect()
